@@ -1,0 +1,76 @@
+/**
+ * What went wrong, for programs. Codes are stable; messages are for people and may be reworded.
+ *
+ * | code | raised when |
+ * |---|---|
+ * | `ERR_TRUNCATED` | the input ends before the value does |
+ * | `ERR_MAGIC` | the bytes do not begin with the magic number of the format |
+ * | `ERR_LENGTH` | a length field or a value's length is outside what the format allows |
+ * | `ERR_CHECKSUM` | a stored checksum differs from the computed one |
+ * | `ERR_STRAY_BYTES` | bytes that belong to nothing follow the last entry |
+ * | `ERR_TOO_LARGE` | the content does not fit the partition |
+ * | `ERR_INTEGRITY` | the stored SHA-256 differs from the computed one |
+ * | `ERR_TEXT` | hex or base64 text is malformed |
+ * | `ERR_PEM` | a PEM block is malformed, or there is none |
+ * | `ERR_DER` | an ASN.1 structure is malformed |
+ * | `ERR_KEY` | a private or public key is malformed, inconsistent or of an unsupported kind |
+ * | `ERR_PASSWORD` | a password is missing or wrong |
+ * | `ERR_CERTIFICATE` | a certificate or signing request is malformed or unfit for its use |
+ * | `ERR_NAME` | a subject or a subject alternative name is malformed |
+ * | `ERR_NOT_FOUND` | the image holds no such entry |
+ * | `ERR_UNSUPPORTED` | the input is well-formed and this version cannot handle it |
+ * | `ERR_PLAN` | what was asked to be built cannot be built; the message lists why |
+ * | `ERR_VERIFY` | the finished image was judged bad and is withheld |
+ */
+export type ErrorCode =
+  | "ERR_TRUNCATED"
+  | "ERR_MAGIC"
+  | "ERR_LENGTH"
+  | "ERR_CHECKSUM"
+  | "ERR_STRAY_BYTES"
+  | "ERR_TOO_LARGE"
+  | "ERR_INTEGRITY"
+  | "ERR_TEXT"
+  | "ERR_PEM"
+  | "ERR_DER"
+  | "ERR_KEY"
+  | "ERR_PASSWORD"
+  | "ERR_CERTIFICATE"
+  | "ERR_NAME"
+  | "ERR_NOT_FOUND"
+  | "ERR_UNSUPPORTED"
+  | "ERR_PLAN"
+  | "ERR_VERIFY";
+
+/** Where in the input something is. Only the members that are known are present. */
+export interface Place {
+  /** Bytes from the start of the input. */
+  readonly offset?: number;
+  /** Index of the entry, from 0. */
+  readonly entry?: number;
+  /** Name of the field or option. */
+  readonly field?: string;
+  /** Line of a text input, from 1. */
+  readonly line?: number;
+}
+
+/** Bad input. Misuse of the library throws `TypeError` or `RangeError` instead. */
+export class SecureCertError extends Error {
+  /** The class name, as `Error.name` gives it. */
+  override readonly name = "SecureCertError";
+
+  /**
+   * @param code Stable identifier of the problem.
+   * @param message One line for people; names the place, holds no secret.
+   * @param place Where in the input the problem is.
+   * @param options `cause`: the error this one stands for.
+   */
+  constructor(
+    readonly code: ErrorCode,
+    message: string,
+    readonly place: Place = {},
+    options?: { readonly cause?: unknown },
+  ) {
+    super(message, options);
+  }
+}

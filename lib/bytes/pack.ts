@@ -1,0 +1,60 @@
+import { SecureCertError } from "./errors.ts";
+
+/** A byte array whose buffer is an ordinary `ArrayBuffer`, as WebCrypto demands. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What a decoder read, and how many bytes it took. */
+export interface Decoded<T> {
+  /** The value read. */
+  readonly value: T;
+  /** Bytes taken from the input. */
+  readonly size: number;
+}
+
+/** Joins byte arrays into a new one. */
+export function concat(...parts: readonly Uint8Array[]): Bytes {
+  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    joined.set(part, at);
+    at += part.length;
+  }
+  return joined;
+}
+
+/** The smallest multiple of `unit` that is not below `length`. */
+export function alignUp(length: number, unit: number): number {
+  return Math.ceil(length / unit) * unit;
+}
+
+/** Whether two byte arrays hold the same bytes. Not for secrets: the time tells where they differ. */
+export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+}
+
+/** Whether every byte has this value; true for no bytes. */
+export function isFilledWith(bytes: Uint8Array, value: number): boolean {
+  return bytes.every((byte) => byte === value);
+}
+
+/** A view of exactly the bytes of the array, wherever in its buffer they lie. */
+export function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/**
+ * A part of the input, which must be there in full.
+ *
+ * @throws {SecureCertError} `ERR_TRUNCATED` with the offset, when the input ends earlier.
+ */
+export function take(bytes: Uint8Array, offset: number, length: number, what: string): Uint8Array {
+  const have = Math.max(0, bytes.length - offset);
+  if (have < length) {
+    throw new SecureCertError(
+      "ERR_TRUNCATED",
+      `Cannot decode ${what}: need ${length} bytes, have ${have}`,
+      { offset },
+    );
+  }
+  return bytes.subarray(offset, offset + length);
+}

@@ -1,0 +1,94 @@
+import { SecureCertError } from "./errors.ts";
+import { formatBase64, parseBase64 } from "./text.ts";
+import type { Bytes } from "./pack.ts";
+
+/** One PEM block (RFC 7468, with the headers of RFC 1421 that old private keys carry). */
+export interface PemBlock {
+  /** The words between `BEGIN` and the dashes, such as `CERTIFICATE`. */
+  readonly label: string;
+  /** The decoded body. */
+  readonly bytes: Bytes;
+  /** Headers such as `DEK-Info`; empty in all but encrypted traditional keys. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+const BEGIN = "-----BEGIN ";
+const DASHES = "-----";
+const LINE = 64;
+
+/**
+ * Every PEM block of a text, in order. Text between the blocks is passed over; line breaks of any
+ * kind are taken, and none at all.
+ *
+ * @param text The text, possibly with a bundle of several blocks.
+ * @returns The blocks; none when the text holds no `-----BEGIN`.
+ * @throws {SecureCertError} `ERR_PEM` with the offset of the block when one does not end or its body
+ * is not base64.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { formatPem, parsePem } from "../../mod.ts";
+ *
+ * const [block] = parsePem(formatPem("CERTIFICATE", new Uint8Array([1, 2, 3])));
+ * assertEquals(block?.label, "CERTIFICATE");
+ * ```
+ */
+export function parsePem(text: string): PemBlock[] {
+  const blocks: PemBlock[] = [];
+  for (let at = text.indexOf(BEGIN); at >= 0; at = text.indexOf(BEGIN, at)) {
+    const labelEnd = text.indexOf(DASHES, at + BEGIN.length);
+    const label = labelEnd < 0 ? "" : text.slice(at + BEGIN.length, labelEnd);
+    if (!/^[A-Z0-9][A-Z0-9 -]{0,63}$/.test(label)) throw badPem("bad BEGIN line", at);
+    const end = `-----END ${label}-----`;
+    const bodyEnd = text.indexOf(end, labelEnd);
+    if (bodyEnd < 0) throw badPem(`no END ${label} line`, at);
+    blocks.push({ label, ...parseBody(text.slice(labelEnd + DASHES.length, bodyEnd), at) });
+    at = bodyEnd + end.length;
+  }
+  return blocks;
+}
+
+/**
+ * A PEM block in the one form everything reads: 64 characters a line, LF.
+ *
+ * @param label The words between `BEGIN` and the dashes.
+ * @param bytes The body.
+ * @returns The text, with a line break at its end and no NUL.
+ */
+export function formatPem(label: string, bytes: Uint8Array): string {
+  const body = formatBase64(bytes);
+  let lines = "";
+  for (let at = 0; at < body.length; at += LINE) lines += body.slice(at, at + LINE) + "\n";
+  return `${BEGIN}${label}-----\n${lines}-----END ${label}-----\n`;
+}
+
+/** Whether a text holds the start of a PEM block. */
+export function isPem(text: string): boolean {
+  return text.includes(BEGIN);
+}
+
+function parseBody(body: string, offset: number): Pick<PemBlock, "bytes" | "headers"> {
+  const headers: Record<string, string> = {};
+  const lines = body.split(/\r\n|\n|\r/);
+  let first = 0;
+  while (first < lines.length && lines[first]!.trim() === "") first++;
+  for (; first < lines.length && lines[first]!.includes(":"); first++) {
+    const line = lines[first]!;
+    headers[line.slice(0, line.indexOf(":")).trim()] = line.slice(line.indexOf(":") + 1).trim();
+  }
+  try {
+    return { bytes: parseBase64(lines.slice(first).join("").replace(/[ \t]/g, "")), headers };
+  } catch (cause) {
+    throw badPem("body is not base64", offset, cause);
+  }
+}
+
+function badPem(problem: string, offset: number, cause?: unknown): SecureCertError {
+  return new SecureCertError(
+    "ERR_PEM",
+    `Cannot decode PEM block at ${offset}: ${problem}`,
+    { offset },
+    { cause },
+  );
+}

@@ -1,0 +1,64 @@
+import { decodeBase64, decodeHex, encodeBase64, encodeHex } from "./deps.ts";
+import { SecureCertError } from "./errors.ts";
+import type { Bytes } from "./pack.ts";
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true });
+const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
+
+/** The UTF-8 bytes of a text. */
+export function encodeUtf8(text: string): Bytes {
+  return new TextEncoder().encode(text);
+}
+
+/** The text of UTF-8 bytes, or undefined when they are not UTF-8. */
+export function decodeUtf8(bytes: Uint8Array): string | undefined {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The bytes of hexadecimal text: two digits a byte, either case, nothing else.
+ *
+ * @throws {SecureCertError} `ERR_TEXT` at the first wrong character, or for an odd number of digits.
+ */
+export function parseHex(text: string): Bytes {
+  const wrong = text.search(/[^0-9A-Fa-f]/);
+  if (wrong >= 0) throw badText("hex", "not a hexadecimal digit", wrong);
+  if (text.length % 2 !== 0) throw badText("hex", "odd number of digits", text.length);
+  return decodeHex(text);
+}
+
+/** Hexadecimal text in lower case. */
+export function formatHex(bytes: Uint8Array): string {
+  return encodeHex(bytes);
+}
+
+/**
+ * The bytes of base64 text (RFC 4648 section 4), padded, with zero bits in the padding.
+ *
+ * @throws {SecureCertError} `ERR_TEXT` when the text is not canonical base64.
+ */
+export function parseBase64(text: string): Bytes {
+  if (text.length % 4 !== 0) throw badText("base64", "length is not a multiple of 4", text.length);
+  const wrong = BASE64.test(text) ? -1 : text.search(/[^A-Za-z0-9+/]/);
+  if (wrong >= 0) throw badText("base64", "unexpected character", wrong);
+  const bytes = decodeBase64(text);
+  if (encodeBase64(bytes) !== text) {
+    throw badText("base64", "non-zero bits in the padding", text.length - 1);
+  }
+  return bytes;
+}
+
+/** Base64 text (RFC 4648 section 4) on one line. */
+export function formatBase64(bytes: Uint8Array): string {
+  return encodeBase64(bytes);
+}
+
+function badText(kind: string, problem: string, offset: number): SecureCertError {
+  return new SecureCertError("ERR_TEXT", `Cannot decode ${kind}: ${problem} at ${offset}`, {
+    offset,
+  });
+}

@@ -1,0 +1,1 @@
+export { sha256 } from "npm:@noble/hashes@2.4.0/sha2.js";

@@ -1,0 +1,190 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { type Bytes, concat, isFilledWith, viewOf } from "../bytes/pack.ts";
+import { sha256 } from "./deps.ts";
+import { tlvTypeTitle } from "./names.ts";
+import { decodeTlv, encodeTlv, type RawTlv, readTlv, type Tlv, TLV_MAGIC } from "./tlv.ts";
+import type { TlvInput } from "./tlv.ts";
+
+/** Size in bytes of the partition that Espressif documents (FORMAT: placement). */
+export const DEFAULT_PARTITION_SIZE = 0x2000;
+/**
+ * The firmware walks the chain with a 16-bit offset: a chain of this many bytes or more never ends
+ * for it (FORMAT: what the device's reader does with odd images).
+ */
+export const WALK_LIMIT = 0x10000;
+
+const INTEGRITY = 9;
+const ERASED = 0xFF;
+
+/** How {@linkcode encodePartition} lays an image out. */
+export interface PartitionOptions {
+  /** Size of the partition in bytes, which the chain must fit. @default 0x2000 */
+  readonly size?: number;
+  /** Fill the image with 0xFF up to its size, as erased flash reads. @default false */
+  readonly fill?: boolean;
+  /** Close the chain with an integrity entry. @default false */
+  readonly integrity?: boolean;
+}
+
+/** What {@linkcode decodePartition} read. */
+export interface Partition {
+  /** The entries in the order of the image. */
+  readonly entries: readonly Tlv[];
+  /** Bytes the chain takes, a multiple of 16. */
+  readonly used: number;
+}
+
+/**
+ * The bytes of a chain of entries. The image is as long as the chain unless `fill` is set.
+ *
+ * @param entries The entries in order.
+ * @param options Size, filling and integrity.
+ * @returns The image.
+ * @throws {SecureCertError} `ERR_TOO_LARGE` when the chain does not fit, with the excess and the
+ * largest entry; `ERR_LENGTH` when a value is longer than an entry can hold.
+ * @throws {RangeError} when an entry's numbers are out of range.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { decodePartition, encodePartition } from "../../mod.ts";
+ *
+ * const image = encodePartition([{ type: 51, data: new Uint8Array([7]) }], { integrity: true });
+ * assertEquals(decodePartition(image).entries.map((entry) => entry.type), [51, 9]);
+ * ```
+ */
+export function encodePartition(
+  entries: readonly TlvInput[],
+  options: PartitionOptions = {},
+): Bytes {
+  const { size = DEFAULT_PARTITION_SIZE, fill = false, integrity = false } = options;
+  const parts = entries.map(encodeTlv);
+  if (integrity) parts.push(encodeTlv(integrityEntry(concat(...parts))));
+  const used = parts.reduce((sum, part) => sum + part.length, 0);
+  if (used > size || used >= WALK_LIMIT) {
+    throw tooLarge(parts, used, Math.min(size, WALK_LIMIT - 16));
+  }
+  const image = new Uint8Array(fill ? size : used).fill(ERASED);
+  image.set(concat(...parts));
+  return image;
+}
+
+/**
+ * The entry that protects everything before it.
+ *
+ * @param before All bytes of the image up to where the entry will stand.
+ * @param subtype Number of the entry, one more than the last integrity entry has. @default 0
+ * @returns An entry of type 9 with the SHA-256 of these bytes (FORMAT: types, INTEGRITY).
+ */
+export function integrityEntry(before: Uint8Array, subtype = 0): Tlv {
+  return { type: INTEGRITY, subtype, flags: 0, data: sha256(before) };
+}
+
+/**
+ * The entries of an image, strictly: every entry must be whole with a right checksum, and nothing
+ * but erased flash (0xFF) may follow the last. An erased image has no entries.
+ *
+ * @param image The partition's bytes.
+ * @returns The entries, their data views of the image, and the bytes they take.
+ * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_MAGIC`, `ERR_LENGTH`, `ERR_CHECKSUM`,
+ * `ERR_TOO_LARGE` (a chain of 64 KiB or more) or `ERR_STRAY_BYTES`, with the entry and the offset
+ * from the start of the image.
+ */
+export function decodePartition(image: Uint8Array): Partition {
+  const entries: Tlv[] = [];
+  let used = 0;
+  while (hasMagic(image, used)) {
+    const { value, size } = at(used, entries.length, () => decodeTlv(image.subarray(used)));
+    entries.push(value);
+    used += size;
+    if (used >= WALK_LIMIT) {
+      throw new SecureCertError("ERR_TOO_LARGE", "Cannot decode partition: chain reaches 64 KiB", {
+        offset: used,
+      });
+    }
+  }
+  if (!isFilledWith(image.subarray(used), ERASED)) {
+    throw new SecureCertError(
+      used === 0 ? "ERR_MAGIC" : "ERR_STRAY_BYTES",
+      used === 0
+        ? "Cannot decode partition: no magic number at its start"
+        : `Cannot decode partition: bytes at ${used} are neither an entry nor erased`,
+      { offset: used },
+    );
+  }
+  return { entries, used };
+}
+
+/** One step of {@linkcode walkPartition}. */
+export interface WalkedTlv extends RawTlv {
+  /** Where the entry starts, in bytes from the start of the image. */
+  readonly offset: number;
+}
+
+/** What {@linkcode walkPartition} found. */
+export interface Walk {
+  /** The entries that could be delimited, whatever their checksums. */
+  readonly entries: readonly WalkedTlv[];
+  /** Bytes these entries take. */
+  readonly used: number;
+  /** Why the walk ended on an entry that cannot be delimited; absent when it ended well. */
+  readonly broken?: SecureCertError;
+}
+
+/**
+ * The entries of an image as the firmware walks them: checksums are reported, not judged, and the
+ * first word that is not the magic number ends the chain. Never throws; takes time linear in the
+ * length of the image.
+ *
+ * @param image Any bytes.
+ * @returns The entries, the length of the chain, and what broke it.
+ */
+export function walkPartition(image: Uint8Array): Walk {
+  const entries: WalkedTlv[] = [];
+  let used = 0;
+  while (hasMagic(image, used) && used < WALK_LIMIT) {
+    try {
+      const raw = at(used, entries.length, () => readTlv(image.subarray(used)));
+      entries.push({ ...raw, offset: used });
+      used += raw.size;
+    } catch (error) {
+      if (!(error instanceof SecureCertError)) throw error;
+      return { entries, used, broken: error };
+    }
+  }
+  return { entries, used };
+}
+
+function hasMagic(image: Uint8Array, offset: number): boolean {
+  return offset + 4 <= image.length && viewOf(image).getUint32(offset, true) === TLV_MAGIC;
+}
+
+/** Runs a decoder and moves its error from the entry's place to the image's. */
+function at<T>(offset: number, entry: number, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    throw new SecureCertError(
+      error.code,
+      `${error.message} (entry ${entry} at ${offset})`,
+      { entry, offset: offset + (error.place.offset ?? 0) },
+      { cause: error },
+    );
+  }
+}
+
+function tooLarge(parts: readonly Uint8Array[], used: number, size: number): SecureCertError {
+  const largest = parts.reduce(
+    (best, part, index) => part.length > parts[best]!.length ? index : best,
+    0,
+  );
+  const part = parts[largest]!;
+  const view = viewOf(part);
+  return new SecureCertError(
+    "ERR_TOO_LARGE",
+    `Cannot encode partition: ${used} bytes, ${used - size} more than its ${size}; ` +
+      `the largest entry is the ${tlvTypeTitle(view.getUint8(8))} with ${part.length}`,
+    { entry: largest },
+  );
+}

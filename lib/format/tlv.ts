@@ -1,0 +1,193 @@
+import { crc32 } from "../bytes/crc32.ts";
+import { SecureCertError } from "../bytes/errors.ts";
+import {
+  alignUp,
+  type Bytes,
+  concat,
+  type Decoded,
+  isFilledWith,
+  take,
+  viewOf,
+} from "../bytes/pack.ts";
+import { TLV_TYPES, type TlvTypeName } from "./names.ts";
+
+/** The first four bytes of an entry, little-endian. */
+export const TLV_MAGIC = 0xBA5EBA11;
+/**
+ * The longest value in bytes: with 65505 and more the firmware's 16-bit entry size wraps round and
+ * its walk never ends (FORMAT: what the device's reader does with odd images).
+ */
+export const MAX_TLV_LENGTH = 0xFFE0;
+/** Bytes before the value. */
+export const TLV_HEADER_SIZE = 12;
+/** Value and padding together fill a multiple of this many bytes. */
+export const TLV_ALIGNMENT = 16;
+/** Entry checksums continue from this value. */
+export const TLV_CRC_SEED = 0xFFFFFFFF;
+
+const FOOTER_SIZE = 4;
+const NO_RESERVED = new Uint8Array(3);
+
+/** One entry as it is decoded. */
+export interface Tlv {
+  /** Entry type, 0 to 255; see {@linkcode TLV_TYPES}. */
+  readonly type: number;
+  /** Number among the entries of this type, 0 to 255. */
+  readonly subtype: number;
+  /** Flags byte. */
+  readonly flags: number;
+  /** The value, 0 to 65504 bytes. */
+  readonly data: Uint8Array;
+  /** The 3 reserved bytes of the header, present only when one is not zero. */
+  readonly reserved?: Uint8Array;
+  /** The padding behind the value, present only when a byte is not zero. */
+  readonly padding?: Uint8Array;
+}
+
+/** One entry to encode: type by number or name, the rest with defaults. */
+export interface TlvInput {
+  /** Entry type, a number from 0 to 255 or a name of {@linkcode TLV_TYPES}. */
+  readonly type: number | TlvTypeName;
+  /** Number among the entries of this type. @default 0 */
+  readonly subtype?: number;
+  /** Flags byte. @default 0 */
+  readonly flags?: number;
+  /** The value, at most 65504 bytes. */
+  readonly data: Uint8Array;
+  /** The 3 reserved bytes of the header. @default zeros */
+  readonly reserved?: Uint8Array;
+  /** The padding behind the value. @default zeros */
+  readonly padding?: Uint8Array;
+}
+
+/**
+ * Bytes an entry takes on flash: header 12, value padded to a multiple of 16, checksum 4.
+ *
+ * @param dataLength Length of the value in bytes.
+ * @returns The size in bytes, a multiple of 16.
+ */
+export function tlvSize(dataLength: number): number {
+  return TLV_HEADER_SIZE + alignUp(dataLength, TLV_ALIGNMENT) + FOOTER_SIZE;
+}
+
+/**
+ * The bytes of one entry, integers little-endian (FORMAT: one entry):
+ * magic u32 | flags u8 | 0 x 3 | type u8 | subtype u8 | length u16 | value | zeros to 16 | CRC-32 u32.
+ *
+ * @param entry The entry.
+ * @returns {@linkcode tlvSize} bytes.
+ * @throws {SecureCertError} `ERR_LENGTH` for a value of more than 65504 bytes.
+ * @throws {RangeError} for a type, subtype or flags outside 0 to 255, an unknown type name, or
+ * reserved bytes or padding of the wrong length.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { decodeTlv, encodeTlv } from "../../mod.ts";
+ *
+ * const bytes = encodeTlv({ type: "ESP_SECURE_CERT_USER_DATA_1", data: new Uint8Array([1, 2]) });
+ * assertEquals(bytes.length, 32);
+ * assertEquals(decodeTlv(bytes).value.type, 51);
+ * ```
+ */
+export function encodeTlv(entry: TlvInput): Bytes {
+  const { data, reserved = NO_RESERVED } = entry;
+  if (data.length > MAX_TLV_LENGTH) {
+    throw new SecureCertError(
+      "ERR_LENGTH",
+      `Cannot encode TLV: value of ${data.length} bytes, at most ${MAX_TLV_LENGTH} fit an entry`,
+    );
+  }
+  const padding = entry.padding ?? new Uint8Array(paddingSize(data.length));
+  if (reserved.length !== 3) throw new RangeError("Cannot encode TLV: need 3 reserved bytes");
+  if (padding.length !== paddingSize(data.length)) {
+    throw new RangeError(`Cannot encode TLV: need ${paddingSize(data.length)} bytes of padding`);
+  }
+  const head = new Uint8Array(TLV_HEADER_SIZE);
+  const view = viewOf(head);
+  view.setUint32(0, TLV_MAGIC, true);
+  view.setUint8(4, byte(entry.flags ?? 0, "flags"));
+  head.set(reserved, 5);
+  view.setUint8(8, byte(typeNumber(entry.type), "type"));
+  view.setUint8(9, byte(entry.subtype ?? 0, "subtype"));
+  view.setUint16(10, data.length, true);
+  const bytes = concat(head, data, padding, new Uint8Array(FOOTER_SIZE));
+  const end = bytes.length - FOOTER_SIZE;
+  viewOf(bytes).setUint32(end, crc32(bytes.subarray(0, end), TLV_CRC_SEED), true);
+  return bytes;
+}
+
+/**
+ * One entry from the start of the bytes. Odd flags, reserved bytes and padding are kept, so that the
+ * entry encodes to the same bytes again.
+ *
+ * @param bytes The entry, and whatever follows it.
+ * @returns The entry, its data a view of the input, and its size in bytes.
+ * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_MAGIC`, `ERR_LENGTH` (a length that wraps the
+ * firmware's 16-bit walk) or `ERR_CHECKSUM`.
+ */
+export function decodeTlv(bytes: Uint8Array): Decoded<Tlv> {
+  const { value, size, crc } = readTlv(bytes);
+  if (crc.stored !== crc.computed) {
+    throw new SecureCertError("ERR_CHECKSUM", "Cannot decode TLV: checksum does not match", {
+      offset: size - FOOTER_SIZE,
+    });
+  }
+  return { value, size };
+}
+
+/** An entry whose checksum nobody has judged yet. */
+export interface RawTlv extends Decoded<Tlv> {
+  /** The checksum that stands in the entry and the one that should. */
+  readonly crc: { readonly stored: number; readonly computed: number };
+}
+
+/**
+ * One entry, whatever its checksum; otherwise as {@linkcode decodeTlv}.
+ *
+ * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_MAGIC` or `ERR_LENGTH`.
+ */
+export function readTlv(bytes: Uint8Array): RawTlv {
+  const view = viewOf(take(bytes, 0, TLV_HEADER_SIZE, "TLV"));
+  if (view.getUint32(0, true) !== TLV_MAGIC) {
+    throw new SecureCertError("ERR_MAGIC", "Cannot decode TLV: no magic number", { offset: 0 });
+  }
+  const length = view.getUint16(10, true);
+  if (length > MAX_TLV_LENGTH) {
+    throw new SecureCertError(
+      "ERR_LENGTH",
+      `Cannot decode TLV: length ${length} wraps the firmware's 16-bit walk`,
+      { offset: 10 },
+    );
+  }
+  const size = tlvSize(length);
+  const whole = take(bytes, 0, size, "TLV");
+  const end = size - FOOTER_SIZE;
+  const reserved = whole.subarray(5, 8);
+  const padding = whole.subarray(TLV_HEADER_SIZE + length, end);
+  const value: Tlv = {
+    type: view.getUint8(8),
+    subtype: view.getUint8(9),
+    flags: view.getUint8(4),
+    data: whole.subarray(TLV_HEADER_SIZE, TLV_HEADER_SIZE + length),
+    ...isFilledWith(reserved, 0) ? {} : { reserved },
+    ...isFilledWith(padding, 0) ? {} : { padding },
+  };
+  const stored = viewOf(whole).getUint32(end, true);
+  return { value, size, crc: { stored, computed: crc32(whole.subarray(0, end), TLV_CRC_SEED) } };
+}
+
+function paddingSize(dataLength: number): number {
+  return alignUp(dataLength, TLV_ALIGNMENT) - dataLength;
+}
+
+function typeNumber(type: number | TlvTypeName): number {
+  if (typeof type === "number") return type;
+  if (!Object.hasOwn(TLV_TYPES, type)) throw new RangeError(`Unknown TLV type: ${type}`);
+  return TLV_TYPES[type];
+}
+
+function byte(value: number, field: string): number {
+  if (Number.isInteger(value) && value >= 0 && value <= 0xFF) return value;
+  throw new RangeError(`Cannot encode TLV: ${field} must be 0 to 255, is ${value}`);
+}
