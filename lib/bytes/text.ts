@@ -52,6 +52,12 @@ export function parseBase64(text: string): Bytes {
   return bytes;
 }
 
+/** The bytes of base64url text (RFC 4648 section 5) without padding, as JSON Web Keys have it. */
+export function parseBase64Url(text: string): Bytes {
+  const padding = "=".repeat(-text.length & 3);
+  return parseBase64(text.replaceAll("-", "+").replaceAll("_", "/") + padding);
+}
+
 /** Base64 text (RFC 4648 section 4) on one line. */
 export function formatBase64(bytes: Uint8Array): string {
   return encodeBase64(bytes);
