@@ -102,7 +102,7 @@ export async function createCa(options: CreateCaOptions): Promise<Bytes> {
     subject: encodeName(subject),
     publicKey: key.publicKey,
     issuer,
-    key,
+    key: issuer?.key ?? key,
     extensions: [
       basicConstraintsExtension(true, pathLength),
       keyUsageExtension("keyCertSign", "cRLSign"),
