@@ -60,6 +60,8 @@ export class SecureCertError extends Error {
   override readonly name = "SecureCertError";
 
   /**
+   * An error that says what went wrong and where.
+   *
    * @param code Stable identifier of the problem.
    * @param message One line for people; names the place, holds no secret.
    * @param place Where in the input the problem is.

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
-import { decodeUtf8, formatHex } from "../bytes/text.ts";
+import { decodeUtf8, encodeUtf8, formatHex } from "../bytes/text.ts";
 import { IA5String, PrintableString, Utf8String } from "./deps.ts";
 import { badDer, berOf, type DerNode, derOid, derSequence, derSet, readDer, TAG } from "./der.ts";
 
@@ -176,8 +176,13 @@ function escapeValue(value: string): string {
   return value
     .replace(/[,+"\\<>;]/g, "\\$&")
     // deno-lint-ignore no-control-regex
-    .replace(/[\x00-\x1F\x7F]/g, (c) => `\\${c.charCodeAt(0).toString(16).padStart(2, "0")}`)
+    .replace(/[\x00-\x1F\x7F-\x9F]/g, escapeControl)
     .replace(/^[ #]| $/g, "\\$&");
+}
+
+/** As its UTF-8 bytes in hex, so that a name moves no terminal's cursor. */
+function escapeControl(character: string): string {
+  return formatHex(encodeUtf8(character)).replace(/../g, "\\$&");
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {

@@ -47,6 +47,20 @@ export type KeyMode =
   | "hmac-encrypted"
   | "hmac-derived";
 
+/**
+ * Where the flags of a private key entry say that the key is, as the firmware compares them: in
+ * groups of bits, so that the 0xFF of old images and other odd values mean a plaintext key (FORMAT:
+ * what the device's reader does with odd images).
+ *
+ * @param flags The flags byte.
+ */
+export function keyStorageOf(flags: number): Exclude<KeyMode, "rsa-ds"> {
+  const hmac = flags & 0xC0;
+  if (hmac === TLV_FLAGS.hmacEncrypted) return "hmac-encrypted";
+  if (hmac === TLV_FLAGS.hmacDerived) return "hmac-derived";
+  return (flags & 0x38) === TLV_FLAGS.ecdsaPeripheral ? "ecdsa-peripheral" : "plaintext";
+}
+
 const NAMES: ReadonlyMap<number, string> = new Map(
   Object.entries(TLV_TYPES).map(([name, number]) => [number, name]),
 );

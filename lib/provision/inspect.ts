@@ -1,0 +1,212 @@
+import { decodeUtf8, formatHex } from "../bytes/text.ts";
+import type { CertificateInfo } from "../crypto/certificate_info.ts";
+import { keyName } from "../crypto/key_encoding.ts";
+import { digest } from "../crypto/signing.ts";
+import type { Sources } from "../crypto/sources.ts";
+import { type KeyMode, keyStorageOf, TLV_TYPES, tlvTypeName } from "../format/names.ts";
+import type { Content, EntryKind, ReadEntry } from "./contents.ts";
+import type { Finding } from "./findings.ts";
+import type { ImageFormat } from "./recognise.ts";
+import { judge, type Judgement } from "./verify.ts";
+
+/** How {@linkcode inspect} reports. */
+export interface InspectOptions extends Pick<Sources, "now"> {
+  /** Report private keys too. @default false */
+  readonly showSecrets?: boolean;
+}
+
+/** A certificate in a report. */
+export interface CertificateReport {
+  /** Subject as text. */
+  readonly subject: string;
+  /** Issuer as text. */
+  readonly issuer: string;
+  /** Serial number in hexadecimal. */
+  readonly serial: string;
+  /** First moment of validity, ISO 8601. */
+  readonly notBefore: string;
+  /** Last moment of validity, ISO 8601; 9999-12-31T23:59:59.000Z when there is no end. */
+  readonly notAfter: string;
+  /** Kind of public key, such as `P-256`. */
+  readonly key: string;
+  /** Subject alternative names. */
+  readonly sans: readonly string[];
+}
+
+/** An entry in a report. */
+export interface EntryReport {
+  /** Where the entry starts, bytes from the start of the image. */
+  readonly offset: number;
+  /** Type number. */
+  readonly type: number;
+  /** The firmware's name of the type. */
+  readonly typeName: string;
+  /** Subtype number. */
+  readonly subtype: number;
+  /** Flags byte. */
+  readonly flags: number;
+  /** Length of the value in bytes. */
+  readonly length: number;
+  /** The checksum that stands there and the one that should, as 0x and eight hex digits. */
+  readonly crc: { readonly stored: string; readonly computed: string; readonly ok: boolean };
+  /** SHA-256 of the stored value, hexadecimal. */
+  readonly sha256: string;
+  /** What the value is. */
+  readonly kind: EntryKind;
+  /** The first certificate of a certificate entry. */
+  readonly certificate?: CertificateReport;
+  /** All certificates of an entry that holds several. */
+  readonly certificates?: readonly CertificateReport[];
+  /** Kind of a plaintext private key; its text only when secrets are shown. */
+  readonly privateKey?: { readonly key: string; readonly secret?: string };
+  /** An integrity entry's hash, and whether it is right. */
+  readonly integrity?: { readonly sha256: string; readonly ok: boolean };
+  /** User data that is text. */
+  readonly userData?: { readonly text: string };
+  /** Why a value cannot be read as its type says. */
+  readonly problem?: string;
+}
+
+/** What an image holds. */
+export interface Inspection {
+  /** Layout, or `unknown`. */
+  readonly format: ImageFormat | "unknown";
+  /** Length of the image in bytes. */
+  readonly size: number;
+  /** Bytes that the entries take. */
+  readonly used: number;
+  /** The entries in the order of the image. */
+  readonly entries: readonly EntryReport[];
+  /** What the firmware finds for TLS. */
+  readonly credentials: {
+    readonly deviceCert: boolean;
+    readonly caCert: boolean;
+    readonly keyMode: KeyMode | null;
+    readonly key: string | null;
+    readonly efuseKeyId: number | null;
+    readonly efuseBlock: number | null;
+  };
+  /** Everything that `verify` finds without a CA to judge against. */
+  readonly findings: readonly Finding[];
+}
+
+/**
+ * Shows what an image holds, whatever it is. Never throws for content; takes time linear in the
+ * length of the image.
+ *
+ * @param image Any bytes.
+ * @param options Whether secrets are reported.
+ * @returns A report that serialises to JSON as it is.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { encodePartition, inspect } from "../../mod.ts";
+ *
+ * const report = await inspect(encodePartition([{ type: 51, data: new Uint8Array([65]) }]));
+ * assertEquals(report.entries[0]?.userData, { text: "A" });
+ * ```
+ */
+export async function inspect(
+  image: Uint8Array,
+  options: InspectOptions = {},
+): Promise<Inspection> {
+  const judgement = await judge(image, options);
+  const { format, walk, entries, findings } = judgement;
+  return {
+    format,
+    size: image.length,
+    used: walk.used,
+    entries: await Promise.all(entries.map((entry) => reportEntry(entry, options))),
+    credentials: reportCredentials(judgement),
+    findings,
+  };
+}
+
+/** A certificate as reports show it. */
+export function reportCertificate(certificate: CertificateInfo): CertificateReport {
+  const { subject, issuer, serial, notBefore, notAfter, key, sans } = certificate;
+  return {
+    subject,
+    issuer,
+    serial,
+    notBefore: notBefore.toISOString(),
+    notAfter: notAfter.toISOString(),
+    key,
+    sans,
+  };
+}
+
+async function reportEntry(
+  { raw, content }: ReadEntry,
+  options: InspectOptions,
+): Promise<EntryReport> {
+  const { type, subtype, flags, data } = raw.value;
+  const { stored, computed } = raw.crc;
+  return {
+    offset: raw.offset,
+    type,
+    typeName: tlvTypeName(type),
+    subtype,
+    flags,
+    length: data.length,
+    crc: { stored: hex32(stored), computed: hex32(computed), ok: stored === computed },
+    sha256: formatHex(await digest("SHA-256", data)),
+    kind: content.kind,
+    ...reportContent(content, data, options),
+  };
+}
+
+function reportContent(
+  content: Content,
+  data: Uint8Array,
+  { showSecrets }: InspectOptions,
+): Partial<EntryReport> {
+  switch (content.kind) {
+    case "certificate": {
+      const certificates = content.certificates.map(reportCertificate);
+      return { certificate: certificates[0]!, ...certificates.length > 1 ? { certificates } : {} };
+    }
+    case "privateKey":
+      return {
+        privateKey: {
+          key: keyName(content.key),
+          ...showSecrets ? { secret: secretText(data) } : {},
+        },
+      };
+    case "integrity":
+      return { integrity: { sha256: content.sha256, ok: content.ok } };
+    case "userData":
+      return content.text === undefined ? {} : { userData: { text: content.text } };
+    case "unreadable":
+      return { problem: content.problem };
+    case "opaque":
+      return {};
+    default:
+      return content satisfies never;
+  }
+}
+
+function reportCredentials({ entries, credentials }: Judgement): Inspection["credentials"] {
+  const { deviceCerts, caCerts, privateKey } = credentials;
+  const keyEntry = entries.find(({ raw: { value } }) =>
+    value.type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV && value.subtype === 0
+  );
+  return {
+    deviceCert: deviceCerts.length > 0,
+    caCert: caCerts.length > 0,
+    keyMode: keyEntry === undefined ? null : keyStorageOf(keyEntry.raw.value.flags),
+    key: privateKey === undefined ? deviceCerts[0]?.key ?? null : keyName(privateKey),
+    efuseKeyId: null,
+    efuseBlock: null,
+  };
+}
+
+function secretText(data: Uint8Array): string {
+  const text = decodeUtf8(data.at(-1) === 0 ? data.subarray(0, -1) : data);
+  return text?.includes("-----BEGIN") === true ? text : formatHex(data);
+}
+
+function hex32(value: number): string {
+  return `0x${value.toString(16).padStart(8, "0")}`;
+}

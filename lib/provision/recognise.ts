@@ -1,0 +1,109 @@
+import { isFilledWith, viewOf } from "../bytes/pack.ts";
+import { isPem } from "../bytes/pem.ts";
+import { decodeUtf8 } from "../bytes/text.ts";
+import { TLV_MAGIC } from "../format/tlv.ts";
+import { errorFinding, type Finding } from "./findings.ts";
+
+/** A layout that the firmware reads. */
+export type ImageFormat = "tlv" | "cust_flash" | "cust_flash_legacy" | "nvs" | "nvs_legacy";
+
+/** What some bytes are. */
+export interface Recognised {
+  /** The layout, or `unknown`. */
+  readonly format: ImageFormat | "unknown";
+  /** Why the bytes cannot be read, when they cannot. */
+  readonly finding?: Finding;
+}
+
+const CUST_FLASH_MAGIC = 0x12345678;
+/** Offsets of the magic number in the metadata without and with DS (FORMAT: cust_flash). */
+const CUST_FLASH_MAGIC_OFFSETS = [24, 36] as const;
+const NVS_PAGE = 4096;
+const NVS_STATES: readonly number[] = [0xFFFFFFFE, 0xFFFFFFFC];
+const NVS_VERSIONS: readonly number[] = [0xFE, 0xFF];
+
+/** Where a magic number lies that the chain does not reach, from an offset on; -1 for none. */
+export function findMagic(image: Uint8Array, from: number): number {
+  for (
+    let at = image.indexOf(TLV_MAGIC & 0xFF, from);
+    at >= 0;
+    at = image.indexOf(TLV_MAGIC & 0xFF, at + 1)
+  ) {
+    if (at + 4 <= image.length && viewOf(image).getUint32(at, true) === TLV_MAGIC) return at;
+  }
+  return -1;
+}
+
+/**
+ * What some bytes are, by their structure alone. Takes time linear in their number.
+ *
+ * @param image Any bytes.
+ */
+export function recognise(image: Uint8Array): Recognised {
+  if (startsWith(image, TLV_MAGIC)) return { format: "tlv" };
+  return { format: "unknown", finding: explain(image) };
+}
+
+function explain(image: Uint8Array): Finding {
+  if (image.length === 0) return errorFinding("NOT_AN_IMAGE", "the file is empty");
+  if (isFilledWith(image, 0xFF)) {
+    return errorFinding("LOOKS_ERASED", "nothing but 0xFF: erased flash, nothing was written here");
+  }
+  if (isFilledWith(image, 0)) return errorFinding("NOT_AN_IMAGE", "nothing but zeros");
+  const likeness = likenessOf(image);
+  if (likeness !== undefined) return errorFinding("NOT_AN_IMAGE", likeness);
+  const magic = findMagic(image, 0);
+  if (magic >= 0) {
+    return errorFinding(
+      "BAD_MAGIC",
+      `no entry at the start; the first magic number is at ${magic}`,
+      {
+        offset: 0,
+      },
+    );
+  }
+  if (image.length >= 512 && looksRandom(image)) {
+    return errorFinding("LOOKS_ENCRYPTED", "looks like the content of an encrypted partition");
+  }
+  return errorFinding("NOT_AN_IMAGE", "no format that the firmware reads");
+}
+
+function likenessOf(image: Uint8Array): string | undefined {
+  if (looksLikeCustFlash(image)) return "looks like cust_flash; this version reads TLV";
+  if (looksLikeNvs(image)) return "looks like nvs; this version reads TLV";
+  const text = decodeUtf8(image.subarray(0, 65536));
+  if (text !== undefined && isPem(text)) {
+    return "looks like a PEM file, which build puts into an image";
+  }
+  if (image[0] === 0x30 && image[1]! >= 0x80) {
+    return "looks like a DER file, which build puts into an image";
+  }
+  if (text !== undefined && /^[\t\n\r\x20-\x7E]*$/.test(text)) return "looks like text";
+  if (image[0] === 0xAA && image[1] === 0x50) return "looks like a partition table";
+  if (image[0] === 0xE9) return "looks like an application or bootloader image";
+  if (startsWith(image, 0x11BA5EBA)) return "the magic number is in big-endian order";
+  return undefined;
+}
+
+function looksLikeCustFlash(image: Uint8Array): boolean {
+  return CUST_FLASH_MAGIC_OFFSETS.some((at) => startsWith(image.subarray(at), CUST_FLASH_MAGIC));
+}
+
+function looksLikeNvs(image: Uint8Array): boolean {
+  if (image.length < NVS_PAGE) return false;
+  return NVS_STATES.includes(viewOf(image).getUint32(0, true)) && NVS_VERSIONS.includes(image[8]!);
+}
+
+/** Ciphertext has every byte value about equally often: entropy near the most its length allows. */
+function looksRandom(image: Uint8Array): boolean {
+  const counts = new Uint32Array(256);
+  for (const byte of image) counts[byte]!++;
+  const expected = image.length / 256;
+  const chiSquare = counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
+  // With 255 degrees of freedom a random sample stays below 380 in all but one of a million.
+  return chiSquare < 380;
+}
+
+function startsWith(bytes: Uint8Array, magic: number): boolean {
+  return bytes.length >= 4 && viewOf(bytes).getUint32(0, true) === magic;
+}

@@ -1,0 +1,129 @@
+import { readCertificates } from "../crypto/certificate_info.ts";
+import { currentTime, type Sources } from "../crypto/sources.ts";
+import { type Walk, walkPartition } from "../format/partition.ts";
+import { readContents, type ReadEntry } from "./contents.ts";
+import { type Finding, type FindingCode, isGood } from "./findings.ts";
+import { type ImageFormat, recognise } from "./recognise.ts";
+import {
+  type Credentials,
+  findCredentials,
+  judgeCertificates,
+  judgeChain,
+  judgeContents,
+  judgeKey,
+  judgeMissing,
+  type Trust,
+} from "./verify_credentials.ts";
+import { judgeIntegrity, judgeStructure, judgeText } from "./verify_structure.ts";
+
+/** What {@linkcode verify} judges against. */
+export interface VerifyOptions extends Pick<Sources, "now"> {
+  /** The CA that should have issued the device certificate, PEM (a bundle too) or DER. */
+  readonly ca?: Uint8Array;
+  /** Size of the partition in bytes. @default the length of the image */
+  readonly partitionSize?: number;
+}
+
+/** One question that was asked. */
+export interface Check {
+  /** What was asked, in words. */
+  readonly name: string;
+  /** Whether nothing was found that makes the verdict bad. */
+  readonly ok: boolean;
+}
+
+/** A verdict on an image. */
+export interface Verdict {
+  /** False exactly when a finding is an error. */
+  readonly ok: boolean;
+  /** Layout of the image. */
+  readonly format: ImageFormat | "unknown";
+  /** The questions, in order. */
+  readonly checks: readonly Check[];
+  /** Everything that was found. */
+  readonly findings: readonly Finding[];
+}
+
+/** All that was read and found of an image. */
+export interface Judgement extends Verdict {
+  readonly walk: Walk;
+  readonly entries: readonly ReadEntry[];
+  readonly credentials: Credentials;
+}
+
+const CHECKS: readonly (readonly [string, readonly FindingCode[]])[] = [
+  ["format", ["NOT_AN_IMAGE", "LOOKS_ERASED", "LOOKS_ENCRYPTED", "BAD_MAGIC"]],
+  ["layout", ["BAD_MAGIC", "TRUNCATED", "OVER_64K", "TOO_LARGE", "STRAY_BYTES", "NOT_ALIGNED"]],
+  ["checksums", ["BAD_CHECKSUM"]],
+  ["integrity", ["BAD_INTEGRITY"]],
+  ["entry numbers", ["DUPLICATE_ENTRY", "BAD_SUBTYPE", "UNKNOWN_TYPE", "LAST_SUBTYPE"]],
+  ["device certificate", ["NO_DEVICE_CERT"]],
+  ["CA certificate", ["NO_CA_CERT"]],
+  ["private key", ["NO_KEY", "PLAINTEXT_KEY", "KEY_IN_PERIPHERAL_ENTRY"]],
+  ["PEM endings", ["PEM_NO_NUL"]],
+  ["key matches certificate", ["KEY_MISMATCH"]],
+  ["certificate chain", ["CHAIN_BROKEN"]],
+  ["certificate dates", ["CERT_EXPIRED", "CERT_NOT_YET_VALID"]],
+  ["certificate strength", ["CERT_WEAK"]],
+];
+
+/**
+ * Judges an image: whether the firmware will read from it what it should, and the device be safe.
+ * Never throws for what the image holds; takes time linear in its length.
+ *
+ * @param image The partition's bytes.
+ * @param options The CA, the time and the partition's size.
+ * @returns Every finding; `ok` is false exactly when one of them is an error.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when the CA given cannot be read.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { verify } from "../../mod.ts";
+ *
+ * const verdict = await verify(new Uint8Array(0x2000).fill(0xFF));
+ * assertEquals(verdict.findings.map(({ code }) => code), ["LOOKS_ERASED"]);
+ * ```
+ */
+export async function verify(image: Uint8Array, options: VerifyOptions = {}): Promise<Verdict> {
+  const { ok, format, checks, findings } = await judge(image, options);
+  return { ok, format, checks, findings };
+}
+
+/** As {@linkcode verify}, with all that was read. */
+export async function judge(image: Uint8Array, options: VerifyOptions = {}): Promise<Judgement> {
+  const { format, finding } = recognise(image);
+  const walk = format === "tlv" ? walkPartition(image) : { entries: [], used: 0 };
+  const entries = await readContents(image, walk);
+  const credentials = findCredentials(entries);
+  const trust: Trust = {
+    now: currentTime(options),
+    ...options.ca === undefined ? {} : { issuers: readCertificates(options.ca) },
+  };
+  const findings = finding !== undefined ? [finding] : [
+    ...judgeStructure(image, walk, options.partitionSize),
+    ...judgeIntegrity(entries),
+    ...judgeContents(entries),
+    ...entries.flatMap(judgeText),
+    ...judgeMissing(credentials, entries),
+    ...judgeKey(credentials),
+    ...await judgeChain(credentials, trust),
+    ...judgeCertificates(credentials, trust),
+  ];
+  return {
+    ok: isGood(findings),
+    format,
+    checks: checksOf(findings),
+    findings,
+    walk,
+    entries,
+    credentials,
+  };
+}
+
+function checksOf(findings: readonly Finding[]): Check[] {
+  return CHECKS.map(([name, codes]) => ({
+    name,
+    ok: isGood(findings.filter(({ code }) => codes.includes(code))),
+  }));
+}
