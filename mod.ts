@@ -70,6 +70,7 @@ export {
 } from "./lib/crypto/request.ts";
 export { type Finding, type FindingCode, type FindingPlace } from "./lib/provision/findings.ts";
 export type { ImageFormat } from "./lib/provision/recognise.ts";
+export type { EntryKind } from "./lib/provision/contents.ts";
 export {
   type OpenOptions,
   openSecureCert,

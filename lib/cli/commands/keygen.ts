@@ -1,0 +1,22 @@
+import { keyName } from "../../crypto/key_encoding.ts";
+import { exportPrivateKey, generateKey } from "../../crypto/keys.ts";
+import { formatPem } from "../../bytes/pem.ts";
+import { keyOptions, noteSlowKey } from "../inputs.ts";
+import { outOf, tell, writeOut } from "../outputs.ts";
+import type { Command } from "../run.ts";
+
+/** Makes a private key. */
+export const keygen: Command = async (args, io) => {
+  const options = keyOptions(args);
+  const form = (args.get("form") ?? "pem") as "pem" | "der";
+  const encoding = (args.get("encoding") ?? "pkcs8") as "pkcs8" | "traditional";
+  const out = outOf(args, { secret: true, binary: form === "der" }, io);
+  noteSlowKey(options, io);
+  const key = await generateKey(options);
+  const bytes = await exportPrivateKey(key, { encoding, form });
+  await writeOut(out, { bytes, secret: true }, args, io);
+  const name = keyName(key);
+  const json = { key: name, out, publicKey: formatPem("PUBLIC KEY", key.publicKey) };
+  tell(out, json, `${name} private key: ${out}`, args, io);
+  return 0;
+};

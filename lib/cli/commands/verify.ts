@@ -1,0 +1,27 @@
+import { verify } from "../../provision/verify.ts";
+import { usageError } from "../errors.ts";
+import { readFlag } from "../inputs.ts";
+import { renderVerdict } from "../render.ts";
+import type { Command } from "../run.ts";
+
+/** Judges an image: exit code 1 when a finding is an error. */
+export const verifyCommand: Command = async (args, io) => {
+  const now = timeOf(args.get("now"));
+  const ca = await readFlag("ca", "ca", args, io);
+  const image = await io.read(args.positionals[0]!);
+  const verdict = await verify(image, { ...ca, ...now === undefined ? {} : { now: () => now } });
+  io.print(
+    args.has("json") ? JSON.stringify(verdict, null, 2) : renderVerdict(verdict, io.columns),
+  );
+  return verdict.ok ? 0 : 1;
+};
+
+function timeOf(text: string | undefined): Date | undefined {
+  if (text === undefined) return undefined;
+  const time = new Date(text);
+  if (/^\d{4}-\d\d-\d\d/.test(text) && !Number.isNaN(time.getTime())) return time;
+  throw usageError(
+    `--now is a date such as 2030-01-31 or 2030-01-31T12:00:00Z; not "${text}"`,
+    "now",
+  );
+}

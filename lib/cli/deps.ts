@@ -1,0 +1,14 @@
+// The npm package deno-std carries the Deno standard library without types; std.d.ts gives them.
+
+// @ts-types="./std.d.ts"
+export { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
+// @ts-types="./std.d.ts"
+export {
+  bold,
+  cyan,
+  dim,
+  green,
+  red,
+  setColorEnabled,
+  yellow,
+} from "npm:deno-std@1.4.0/fmt/colors.js";

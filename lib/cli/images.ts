@@ -1,0 +1,50 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import type { BuildOptions, BuildResult } from "../provision/build.ts";
+import type { Verdict } from "../provision/verify.ts";
+import type { Arguments } from "./arguments.ts";
+import type { Io } from "./io.ts";
+import { renderFindings } from "./render.ts";
+
+/** What an image's flags say of its layout. */
+export function buildOptionsOf(args: Arguments): BuildOptions {
+  const size = args.number("size");
+  return {
+    ...size === undefined ? {} : { size },
+    fill: args.has("fill"),
+    integrity: !args.has("no-integrity"),
+    verify: !args.has("no-verify"),
+  };
+}
+
+/**
+ * Builds, and where the image is judged bad shows all that was found before the error.
+ *
+ * @throws {SecureCertError} as the library's `build`, with a message that does not repeat the list.
+ */
+export async function buildJudged<T extends BuildResult>(
+  make: () => Promise<T>,
+  io: Io,
+): Promise<T> {
+  try {
+    const result = await make();
+    noteFindings(result.verdict, io);
+    return result;
+  } catch (error) {
+    if (!(error instanceof SecureCertError) || error.code !== "ERR_VERIFY") throw error;
+    noteFindings(error.cause as Verdict, io);
+    throw error;
+  }
+}
+
+/** What JSON says of a finished image. */
+export function imageReport(
+  { image, verdict }: BuildResult,
+  path: string,
+): Record<string, unknown> {
+  const { ok, findings } = verdict;
+  return { path, size: image.length, ok, findings };
+}
+
+function noteFindings({ findings }: Verdict, io: Io): void {
+  if (findings.length > 0) io.note(renderFindings(findings, io.columns).join("\n"));
+}

@@ -1,0 +1,121 @@
+import { formatPem } from "../bytes/pem.ts";
+import { decodeUtf8, encodeUtf8, parseBase64, parseHex } from "../bytes/text.ts";
+import type { CertificateUsage } from "../crypto/certificate.ts";
+import type { EcCurve } from "../crypto/curves.ts";
+import { type GenerateKeyOptions, importPrivateKey, type PrivateKey } from "../crypto/keys.ts";
+import { parseTlvType } from "../format/names.ts";
+import type { DataEntry } from "../provision/plan.ts";
+import type { Arguments } from "./arguments.ts";
+import { usageError } from "./errors.ts";
+import type { Io } from "./io.ts";
+
+/** The kind of key that --type, --curve and --bits ask for. */
+export function keyOptions(args: Arguments): Pick<GenerateKeyOptions, "type" | "curve" | "bits"> {
+  const type = (args.get("type") ?? "ec") as "ec" | "rsa";
+  const misplaced = type === "ec" ? "bits" : "curve";
+  if (args.has(misplaced)) {
+    throw usageError(`--${misplaced} does not go with --type ${type}`, misplaced);
+  }
+  if (type === "rsa") return { type, bits: (args.number("bits") ?? 2048) as 2048 };
+  return { type, curve: (args.get("curve") ?? "P-256") as EcCurve };
+}
+
+/** Says so when a key takes its time. */
+export function noteSlowKey(
+  { type, bits }: Pick<GenerateKeyOptions, "type" | "bits">,
+  io: Io,
+): void {
+  if (type === "rsa" && bits !== 2048) {
+    io.note(`making an RSA-${bits} key, which takes some seconds …`);
+  }
+}
+
+/** What --days says. */
+export function daysOf(args: Arguments): { days?: number | "forever" } {
+  const text = args.get("days");
+  if (text === undefined) return {};
+  if (text === "forever") return { days: "forever" };
+  const days = args.number("days")!;
+  if (days < 1) throw usageError("--days is a number from 1, or forever", "days");
+  return { days };
+}
+
+/** The names of --san, which may stand in one value with commas between. */
+export function sansOf(args: Arguments): string[] {
+  return args.all("san").flatMap((text) => text.split(",")).map((name) => name.trim());
+}
+
+/** What --usage says. */
+export function usageOf(args: Arguments): { usage?: CertificateUsage[] } {
+  const usage = args.all("usage") as CertificateUsage[];
+  return usage.length === 0 ? {} : { usage };
+}
+
+/** The password of --password-file: its first line. */
+export async function passwordOf(args: Arguments, io: Io): Promise<{ password?: string }> {
+  const path = args.get("password-file");
+  if (path === undefined) return {};
+  const text = decodeUtf8(await io.read(path));
+  if (text === undefined) throw usageError("--password-file is not UTF-8 text", "password-file");
+  return { password: text.split(/\r?\n/)[0]! };
+}
+
+/** The private key in a file. */
+export async function readKey(path: string, args: Arguments, io: Io): Promise<PrivateKey> {
+  const options = await passwordOf(args, io);
+  return await importPrivateKey(await io.read(path), options);
+}
+
+/** A file's bytes under a name, or nothing when the flag is not given. */
+export async function readFlag<Name extends string>(
+  flag: string,
+  name: Name,
+  args: Arguments,
+  io: Io,
+): Promise<{ [key in Name]?: Uint8Array }> {
+  const path = args.get(flag);
+  return (path === undefined ? {} : { [name]: await io.read(path) }) as {
+    [key in Name]?: Uint8Array;
+  };
+}
+
+/** The entries of --data. */
+export async function dataOf(args: Arguments, io: Io): Promise<DataEntry[]> {
+  const entries: DataEntry[] = [];
+  for (const text of args.all("data")) entries.push(await parseData(text, io));
+  return entries;
+}
+
+/** PEM text of DER, as bytes. */
+export function pemBytes(label: string, der: Uint8Array): Uint8Array {
+  return encodeUtf8(formatPem(label, der));
+}
+
+async function parseData(text: string, io: Io): Promise<DataEntry> {
+  const [, name, subtype, form, value] =
+    /^([^=.]+)(?:\.([0-9]{1,3}))?=(string|hex|base64|file):(.*)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined) {
+    throw usageError(
+      `--data is TYPE[.SUBTYPE]=string:…, =hex:…, =base64:… or =file:…; not "${
+        text.split("=")[0]
+      }"`,
+      "data",
+    );
+  }
+  const type = parseTlvType(name);
+  if (type === undefined) throw usageError(`--data: unknown entry type "${name}"`, "data");
+  return { type, subtype: Number(subtype ?? 0), data: await dataBytes(form!, value, io) };
+}
+
+async function dataBytes(form: string, value: string, io: Io): Promise<Uint8Array> {
+  switch (form) {
+    case "hex":
+      return parseHex(value.replace(/\s/g, ""));
+    case "base64":
+      return parseBase64(value.replace(/\s/g, ""));
+    case "file":
+      return await io.read(value);
+    default:
+      return encodeUtf8(value);
+  }
+}

@@ -1,0 +1,211 @@
+import { concat } from "../bytes/pack.ts";
+import { encodeUtf8 } from "../bytes/text.ts";
+import { type CliError, fileError, isCliError } from "./errors.ts";
+
+/** A file to be written. */
+export interface OutputFile {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** Readable by its owner alone (mode 0600). @default false */
+  readonly secret?: boolean;
+}
+
+/** All that a command does to the world. Paths are those of the platform; `-` is stdin or stdout. */
+export interface Io {
+  /** A file's bytes; `-` reads stdin. */
+  read(path: string): Promise<Uint8Array>;
+  /** A file's bytes, or undefined when there is no such file. */
+  readIfExists(path: string): Promise<Uint8Array | undefined>;
+  /** Writes all of the files or none; an existing one only when `force` is set. */
+  write(files: readonly OutputFile[], force: boolean): Promise<void>;
+  /** Makes a folder and those above it. */
+  makeDir(path: string): Promise<void>;
+  /** Bytes to stdout. */
+  put(bytes: Uint8Array): Promise<void>;
+  /** A line to stdout. */
+  print(text: string): void;
+  /** A line to stderr. */
+  note(text: string): void;
+  readonly isStdoutTerminal: boolean;
+  readonly isStderrTerminal: boolean;
+  /** Characters in a line of the terminal. */
+  readonly columns: number;
+  /** Whether the user asks for no colour (NO_COLOR). */
+  readonly noColor: boolean;
+}
+
+const SECRET_MODE = 0o600;
+const DEFAULT_COLUMNS = 100;
+
+/** The real world. */
+export function denoIo(): Io {
+  return {
+    read: (path) => reporting("read", path, () => path === "-" ? readStdin() : Deno.readFile(path)),
+    readIfExists,
+    write: writeAll,
+    makeDir: (path) => reporting("write", path, () => Deno.mkdir(path, { recursive: true })),
+    put: (bytes) => Promise.try(() => writeFully(Deno.stdout, bytes)),
+    print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
+    note: (text) => writeFully(Deno.stderr, encodeUtf8(`${text}\n`)),
+    isStdoutTerminal: Deno.stdout.isTerminal(),
+    isStderrTerminal: Deno.stderr.isTerminal(),
+    columns: terminalColumns(),
+    noColor: Deno.noColor,
+  };
+}
+
+/** A path inside a folder. */
+export function joinPath(folder: string, name: string): string {
+  return /[/\\]$/.test(folder) ? folder + name : `${folder}/${name}`;
+}
+
+async function readIfExists(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw explain("read", path, error);
+  }
+}
+
+async function readStdin(): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of Deno.stdin.readable) parts.push(part);
+  return concat(...parts);
+}
+
+/** Whoever reads may have seen enough and gone, as `head` does. */
+function writeFully(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
+  try {
+    for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+  }
+}
+
+/** Either every file is new and whole at the end, or none is there and what was there still is. */
+async function writeAll(files: readonly OutputFile[], force: boolean): Promise<void> {
+  const created: string[] = [];
+  try {
+    for (const file of files) {
+      if (await createNew(file)) created.push(file.path);
+      else if (force) await replace(file);
+      else {
+        throw fileError(
+          "ERR_FILE_EXISTS",
+          file.path,
+          `${file.path} exists`,
+          "give --force to replace it",
+        );
+      }
+    }
+  } catch (error) {
+    for (const path of created) await Deno.remove(path).catch(() => {});
+    throw isCliError(error) ? error : explain("write", files[created.length]?.path ?? "", error);
+  }
+}
+
+/** Whether the file was made; false when the path is taken. */
+async function createNew({ path, bytes, secret }: OutputFile): Promise<boolean> {
+  let file;
+  try {
+    const mode = secret ? { mode: SECRET_MODE } : {};
+    file = await Deno.open(path, { write: true, createNew: true, ...mode });
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
+  try {
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+  } catch (error) {
+    await Deno.remove(path).catch(() => {});
+    throw error;
+  } finally {
+    file.close();
+  }
+  return true;
+}
+
+/**
+ * Puts a new file in an old one's place. Where the permissions reach beyond the file itself it is
+ * written beside it and renamed, so that a full disk loses nothing.
+ */
+async function replace(file: OutputFile): Promise<void> {
+  const beside = { ...file, path: `${file.path}.${crypto.randomUUID().slice(0, 8)}.tmp` };
+  const may = async (name: "read" | "write", path: string) =>
+    (await Deno.permissions.query({ name, path })).state === "granted";
+  const mayRename = await may("write", beside.path) && await may("read", beside.path) &&
+    await may("read", file.path);
+  const isFile = !mayRename || (await Deno.lstat(file.path)).isFile;
+  if (!mayRename || !isFile) return await overwrite(file);
+  await createNew(beside);
+  try {
+    await Deno.rename(beside.path, file.path);
+  } catch (error) {
+    await Deno.remove(beside.path).catch(() => {});
+    throw error;
+  }
+}
+
+/** In place: the new bytes over the old ones, then the new length. */
+async function overwrite({ path, bytes, secret }: OutputFile): Promise<void> {
+  const file = await Deno.open(path, { write: true });
+  try {
+    if (secret && Deno.build.os !== "windows") await Deno.chmod(path, SECRET_MODE);
+    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+    await file.truncate(bytes.length).catch(() => {});
+  } finally {
+    file.close();
+  }
+}
+
+async function reporting<T>(
+  verb: "read" | "write",
+  path: string,
+  act: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw explain(verb, path, error);
+  }
+}
+
+function explain(verb: "read" | "write", path: string, error: unknown): CliError {
+  if (error instanceof Deno.errors.NotFound) {
+    const what = verb === "read" ? "no such file" : "its folder does not exist";
+    return fileError("ERR_FILE_NOT_FOUND", path, `Cannot ${verb} ${path}: ${what}`);
+  }
+  if (error instanceof Deno.errors.NotCapable) {
+    const hint = `add --allow-${verb}=${path}`;
+    return fileError(
+      "ERR_PERMISSION",
+      path,
+      `Cannot ${verb} ${path}: Deno was not permitted to`,
+      hint,
+    );
+  }
+  if (error instanceof Deno.errors.IsADirectory || isDirectoryError(error)) {
+    return fileError("ERR_IO", path, `Cannot ${verb} ${path}: it is a folder`);
+  }
+  if (error instanceof Deno.errors.PermissionDenied) {
+    return fileError("ERR_PERMISSION", path, `Cannot ${verb} ${path}: the system denies it`);
+  }
+  if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError) {
+    throw error;
+  }
+  const reason = error.message.replace(/ \(os error \d+\).*/, "").toLowerCase();
+  return fileError("ERR_IO", path, `Cannot ${verb} ${path}: ${reason}`);
+}
+
+function isDirectoryError(error: unknown): boolean {
+  return error instanceof Error && /is a directory/i.test(error.message);
+}
+
+function terminalColumns(): number {
+  try {
+    return Deno.consoleSize().columns;
+  } catch {
+    return DEFAULT_COLUMNS;
+  }
+}

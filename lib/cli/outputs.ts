@@ -1,0 +1,59 @@
+import type { Arguments } from "./arguments.ts";
+import { usageError } from "./errors.ts";
+import type { Io } from "./io.ts";
+
+/** What a command makes. */
+export interface Output {
+  readonly bytes: Uint8Array;
+  /** Whether it may hold a private key. @default false */
+  readonly secret?: boolean;
+  /** Whether it is not text. @default false */
+  readonly binary?: boolean;
+}
+
+/** Where --out points; checked before the work begins. */
+export function outOf(
+  args: Arguments,
+  options: { standard?: "-"; secret?: boolean; binary?: boolean },
+  io: Io,
+): string {
+  const out = args.get("out") ?? options.standard ?? args.need("out");
+  if (out !== "-") return out;
+  if (args.has("json")) {
+    throw usageError("--json and the output cannot both go to stdout", "out", "give --out FILE");
+  }
+  if (!io.isStdoutTerminal) return out;
+  if (options.binary) {
+    throw usageError("binary is not written to a terminal", "out", "give --out FILE");
+  }
+  if (options.secret) {
+    throw usageError("a private key is not written to a terminal", "out", "give --out FILE");
+  }
+  return out;
+}
+
+/** Writes what a command made to its file or to stdout. */
+export async function writeOut(
+  out: string,
+  output: Output,
+  args: Arguments,
+  io: Io,
+): Promise<void> {
+  if (out === "-") return await io.put(output.bytes);
+  await io.write(
+    [{ path: out, bytes: output.bytes, secret: output.secret ?? false }],
+    args.has("force"),
+  );
+}
+
+/** The result of a command that wrote a file: JSON or a line for people. */
+export function tell(
+  out: string,
+  json: Record<string, unknown>,
+  text: string,
+  args: Arguments,
+  io: Io,
+): void {
+  if (args.has("json")) io.print(JSON.stringify(json, null, 2));
+  else if (out !== "-") io.note(text);
+}

@@ -1,0 +1,22 @@
+/** Types of the parts of `@std/cli` and `@std/fmt` that deps.ts re-exports. */
+export interface ParseOptions {
+  readonly string: readonly string[];
+  readonly boolean: readonly string[];
+  readonly collect: readonly string[];
+  readonly alias: Readonly<Record<string, string>>;
+  readonly "--": true;
+  readonly unknown: (argument: string, key?: string, value?: unknown) => unknown;
+}
+export interface ParsedArguments {
+  readonly _: readonly string[];
+  readonly "--": readonly string[];
+  readonly [key: string]: unknown;
+}
+export function parseArgs(argv: readonly string[], options: ParseOptions): ParsedArguments;
+export function setColorEnabled(enabled: boolean): void;
+export function bold(text: string): string;
+export function cyan(text: string): string;
+export function dim(text: string): string;
+export function green(text: string): string;
+export function red(text: string): string;
+export function yellow(text: string): string;
