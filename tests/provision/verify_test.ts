@@ -1,0 +1,300 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import fc from "fast-check";
+import { SecureCertError } from "../../lib/bytes/errors.ts";
+import { encodePartition, integrityEntry } from "../../lib/format/partition.ts";
+import type { TlvInput } from "../../lib/format/tlv.ts";
+import {
+  build,
+  type BuildPlan,
+  createCa,
+  createDevelopmentCa,
+  decodePartition,
+  exportPrivateKey,
+  generateKey,
+  inspect,
+  issueCertificate,
+  type IssueCertificateOptions,
+  type Issuer,
+  provision,
+  type Verdict,
+  verify,
+} from "../../mod.ts";
+import { shared, sharedTest } from "../vectors.ts";
+
+const issuer: Issuer = await createDevelopmentCa();
+const good = await provision({ issuer, subject: "CN=device" });
+const { entries } = decodePartition(good.image);
+
+const codes = ({ findings }: Verdict) => findings.map(({ code }) => code).sort();
+const errors = ({ findings }: Verdict) =>
+  findings.filter(({ severity }) => severity === "error").map(({ code }) => code).sort();
+
+/** An image with some entries of the good one replaced, its integrity made anew. */
+function imageOf(list: readonly TlvInput[], options = {}): Uint8Array {
+  return encodePartition(list, { integrity: true, ...options });
+}
+
+const [ca, dev, key] = entries;
+const body = [ca!, dev!, key!];
+
+async function planWith(
+  options: Partial<IssueCertificateOptions> & { other?: boolean } = {},
+): Promise<BuildPlan> {
+  const device = await generateKey();
+  const deviceCert = await issueCertificate({
+    issuer,
+    publicKey: device.publicKey,
+    subject: "CN=d",
+    ...options,
+  });
+  return {
+    deviceCert,
+    caCert: issuer.certificate,
+    privateKey: await exportPrivateKey(options.other ? await generateKey() : device),
+  };
+}
+
+Deno.test("a provisioned image is good, but for its plaintext key", async () => {
+  const verdict = await verify(good.image, { ca: issuer.certificate });
+  assertEquals([verdict.ok, verdict.format], [true, "tlv"]);
+  assertEquals(codes(verdict), ["PLAINTEXT_KEY"]);
+  assertEquals(verdict.checks.every(({ ok }) => ok), true);
+});
+
+Deno.test("every fault of an image is found, and only that one", async () => {
+  const flipped = good.image.slice();
+  flipped[20]! ^= 1;
+  const unending = good.image.slice();
+  unending[10] = unending[11] = 0xFF;
+  const noNul = { ...key!, data: key!.data.subarray(0, -1) };
+  const cases: readonly (readonly [string, Uint8Array, readonly string[]])[] = [
+    ["empty", new Uint8Array(), ["NOT_AN_IMAGE"]],
+    ["erased", new Uint8Array(4096).fill(0xFF), ["LOOKS_ERASED"]],
+    ["zeros", new Uint8Array(4096), ["NOT_AN_IMAGE"]],
+    ["random", crypto.getRandomValues(new Uint8Array(8192)), ["LOOKS_ENCRYPTED"]],
+    ["text", new TextEncoder().encode("hello"), ["NOT_AN_IMAGE"]],
+    ["shifted", new Uint8Array([0, 0, 0, 0, ...good.image]), ["BAD_MAGIC"]],
+    ["flipped", flipped, ["BAD_CHECKSUM", "BAD_INTEGRITY", "NO_CA_CERT"]],
+    ["endless", unending, ["OVER_64K"]],
+    ["cut", good.image.slice(0, 100), ["TRUNCATED"]],
+    ["no integrity match", encodePartition([...body, integrityEntry(new Uint8Array(3))]), [
+      "BAD_INTEGRITY",
+    ]],
+    ["duplicate", imageOf([...body, key!]), ["DUPLICATE_ENTRY"]],
+    ["reserved type", imageOf([...body, { type: 254, data: new Uint8Array(1) }]), ["UNKNOWN_TYPE"]],
+    ["reserved subtype", imageOf([...body, { type: 51, subtype: 255, data: new Uint8Array(1) }]), [
+      "BAD_SUBTYPE",
+    ]],
+    ["stray", new Uint8Array([...good.image, ...new Uint8Array(16)]), ["STRAY_BYTES"]],
+    ["hidden", new Uint8Array([...good.image, ...new Uint8Array(16).fill(0xFF), ...good.image]), [
+      "BAD_MAGIC",
+    ]],
+    ["no NUL", imageOf([ca!, dev!, noNul]), ["PEM_NO_NUL"]],
+    ["no key", imageOf([ca!, dev!, { ...key!, data: new Uint8Array(5) }]), ["NO_KEY"]],
+    ["no certificate", imageOf([ca!, { ...dev!, data: new Uint8Array(5) }, key!]), [
+      "NO_DEVICE_CERT",
+    ]],
+    ["key in peripheral entry", imageOf([ca!, dev!, { ...key!, flags: 8 }]), [
+      "KEY_IN_PERIPHERAL_ENTRY",
+    ]],
+  ];
+  for (const [name, image, expected] of cases) {
+    const verdict = await verify(image);
+    assertEquals(verdict.ok, false, name);
+    assertEquals(errors(verdict), expected, name);
+    assertEquals((await inspect(image)).findings, verdict.findings, name);
+  }
+  const partition = await verify(good.image, { partitionSize: 1024 });
+  assertEquals(errors(partition), ["TOO_LARGE"]);
+});
+
+Deno.test("what is odd and works is a warning", async () => {
+  const marked = new Uint8Array([...good.image, 0xFF, 0xFF, 0, 0]);
+  const full = encodePartition([{ type: 51, data: new Uint8Array(4080) }]);
+  const cases: readonly (readonly [string, Uint8Array, readonly string[]])[] = [
+    ["marked", marked, ["NOT_ALIGNED", "PLAINTEXT_KEY", "STRAY_BYTES"]],
+    ["full", full, ["NO_CA_CERT", "NO_DEVICE_CERT", "NO_KEY", "TOO_LARGE"]],
+    [
+      "after integrity",
+      new Uint8Array([...good.image, ...encodePartition([{ type: 51, data: new Uint8Array(1) }])]),
+      ["BAD_INTEGRITY", "PLAINTEXT_KEY"],
+    ],
+    ["unknown type", imageOf([...body, { type: 99, data: new Uint8Array(1) }]), [
+      "PLAINTEXT_KEY",
+      "UNKNOWN_TYPE",
+    ]],
+    ["last subtype", imageOf([...body, { ...dev!, subtype: 1 }]), [
+      "LAST_SUBTYPE",
+      "PLAINTEXT_KEY",
+    ]],
+    [
+      "other CA",
+      imageOf([
+        { ...ca!, data: await createCa({ subject: "CN=Server", key: issuer.key }) },
+        dev!,
+        key!,
+      ]),
+      ["CHAIN_BROKEN", "PLAINTEXT_KEY"],
+    ],
+  ];
+  for (const [name, image, expected] of cases) {
+    const verdict = await verify(image);
+    assertEquals([verdict.ok, codes(verdict)], [true, [...expected]], name);
+  }
+});
+
+Deno.test("an image with an error is withheld, and no-verify insists", async () => {
+  const other = await createDevelopmentCa();
+  const past = () => new Date("2020-01-01");
+  const weak = await generateKey({ type: "rsa", bits: 1024 });
+  const plans: readonly (readonly [string, BuildPlan])[] = [
+    ["KEY_MISMATCH", await planWith({ other: true })],
+    ["CHAIN_BROKEN", { ...await planWith(), caCert: other.certificate }],
+    ["CERT_EXPIRED", await planWith({ now: past, days: 30 })],
+    ["CERT_NOT_YET_VALID", await planWith({ now: () => new Date("2090-01-01") })],
+    ["CERT_WEAK", {
+      ...await planWith({ publicKey: weak.publicKey }),
+      privateKey: await exportPrivateKey(weak),
+    }],
+  ];
+  for (const [code, plan] of plans) {
+    const error = await assertRejects(() => build(plan), SecureCertError, code);
+    assertEquals(error.code, "ERR_VERIFY");
+    assertEquals(errors(error.cause as Verdict), [code]);
+    const insisted = await build(plan, { verify: false });
+    assertEquals(insisted.verdict.ok, false);
+  }
+  const chained = { ...await planWith(), caCert: other.certificate };
+  assertEquals((await build(chained, { ca: issuer.certificate })).verdict.ok, true);
+});
+
+Deno.test("a plan lists all that is wrong with it", async () => {
+  const plan = {
+    deviceCert: new Uint8Array(3),
+    data: [
+      { type: 300, data: new Uint8Array() },
+      { type: 50, data: new Uint8Array() },
+      { type: 51, subtype: 254, data: new Uint8Array() },
+      { type: 51, data: new Uint8Array(1) },
+      { type: 51, data: new Uint8Array(1) },
+      { type: 52, data: new Uint8Array(70000) },
+    ],
+  };
+  const error = await assertRejects(() => build(plan), SecureCertError);
+  assertEquals(error.code, "ERR_PLAN");
+  for (
+    const part of [
+      "device certificate: ",
+      "type 300",
+      "type 50",
+      "subtype 254",
+      "a second one",
+      "70000 bytes",
+    ]
+  ) {
+    assertEquals(error.message.includes(part), true, part);
+  }
+});
+
+Deno.test("a bundle is kept whole, and a chain over an intermediate holds", async () => {
+  const middleKey = await generateKey();
+  const middle = {
+    key: middleKey,
+    certificate: await createCa({ subject: "CN=Middle", key: middleKey, issuer }),
+  };
+  const plan = await planWith({ issuer: middle });
+  const { formatPem } = await import("../../mod.ts");
+  const bundle = new TextEncoder().encode(
+    "leading text\n" + formatPem("CERTIFICATE", plan.deviceCert!) +
+      formatPem("CERTIFICATE", middle.certificate),
+  );
+  const { image, verdict } = await build({ ...plan, deviceCert: bundle });
+  assertEquals(codes(verdict), ["PLAINTEXT_KEY"]);
+  const report = await inspect(image);
+  assertEquals(report.entries[1]?.certificates?.map(({ subject }) => subject), [
+    "CN=d",
+    "CN=Middle",
+  ]);
+});
+
+Deno.test("every truncation and every flipped bit of an image is noticed", async () => {
+  const image = encodePartition([...body, { type: 51, data: new Uint8Array(20) }], {
+    integrity: true,
+    fill: true,
+    size: 0x800,
+  });
+  const before = JSON.stringify(await verify(image));
+  for (let length = 0; length < decodePartition(image).used; length += 7) {
+    assertEquals((await verify(image.subarray(0, length))).ok, false, `cut to ${length}`);
+  }
+  const bits = fc.integer({ min: 0, max: image.length * 8 - 1 });
+  await fc.assert(
+    fc.asyncProperty(bits, async (bit) => {
+      const changed = image.slice();
+      changed[bit >> 3]! ^= 1 << (bit & 7);
+      assertEquals(JSON.stringify(await verify(changed)) === before, false, `bit ${bit}`);
+    }),
+    { seed: 20261124, numRuns: 600 },
+  );
+  for (let bit = 0; bit < 64 * 8; bit++) {
+    const changed = image.slice();
+    changed[bit >> 3]! ^= 1 << (bit & 7);
+    assertEquals((await verify(changed)).ok, false, `bit ${bit} of the first entry`);
+  }
+});
+
+Deno.test("any bytes get a verdict and a report", async () => {
+  const bytes = fc.oneof(
+    fc.uint8Array({ maxLength: 400 }),
+    fc.uint8Array({ maxLength: 400 }).map((tail) =>
+      new Uint8Array([...good.image.subarray(0, 12), ...tail])
+    ),
+    fc.array(
+      fc.record({
+        type: fc.integer({ min: 0, max: 12 }),
+        flags: fc.constantFrom(0, 8, 0x40, 0x80, 0xFF),
+        data: fc.uint8Array({ maxLength: 64 }),
+      }),
+    ).map((list) => encodePartition(list)),
+  );
+  await fc.assert(
+    fc.asyncProperty(bytes, async (image) => {
+      assertEquals(typeof (await verify(image)).ok, "boolean");
+      JSON.stringify(await inspect(image));
+    }),
+    { seed: 20261124, numRuns: 400 },
+  );
+});
+
+Deno.test("a report shows no private key unless asked", async () => {
+  const quiet = JSON.stringify(await inspect(good.image));
+  assertEquals(quiet.includes("PRIVATE KEY"), false);
+  const loud = await inspect(good.image, { showSecrets: true });
+  assertEquals(loud.entries[2]?.privateKey?.secret?.includes("BEGIN EC PRIVATE KEY"), true);
+});
+
+Deno.test("a verdict takes time linear in the length of the image", async () => {
+  const time = async (count: number) => {
+    const image = new Uint8Array(count * 16);
+    for (let at = 0; at < image.length; at += 16) image.set([0x11, 0xBA, 0x5E, 0xBA], at);
+    const start = performance.now();
+    await verify(image);
+    return performance.now() - start;
+  };
+  await time(4000);
+  const [small, large] = [await time(4000), await time(64000)];
+  assertEquals(large < 16 * 12 * Math.max(small, 1), true, `${small} ms, ${large} ms`);
+});
+
+sharedTest("a published image is read, and its expired certificates are told", async () => {
+  const report = await inspect(shared("espressif/tools/esp_secure_cert.bin"), {
+    now: () => new Date("2026-01-01"),
+  });
+  const kinds = ["certificate", "certificate", "certificate", "privateKey", "userData", "userData"];
+  assertEquals(report.entries.map(({ kind }) => kind), [...kinds, "integrity"]);
+  assertEquals(report.credentials.key, "RSA-2048");
+  const verdict = await verify(shared("espressif/tools/esp_secure_cert.bin"), {
+    now: () => new Date("2027-01-01"),
+  });
+  assertEquals(errors(verdict).includes("CERT_EXPIRED"), true);
+});
