@@ -1,12 +1,7 @@
 import { parseArgs } from "./deps.ts";
 import { usageError } from "./errors.ts";
-import {
-  type CommandName,
-  commandSpec,
-  COMMON_OPTIONS,
-  isCommand,
-  type OptionSpec,
-} from "./options.ts";
+import { COMMON_OPTIONS, type OptionSpec } from "./flags.ts";
+import { type CommandName, commandSpec, isCommand } from "./options.ts";
 
 /** What a command line asks for. */
 export type Parsed =

@@ -1,14 +1,9 @@
-import {
-  type CommandName,
-  COMMANDS,
-  type CommandSpec,
-  commandSpec,
-  COMMON_OPTIONS,
-  type OptionSpec,
-} from "./options.ts";
+import { type CommandSpec, COMMON_OPTIONS, type OptionSpec } from "./flags.ts";
+import { type CommandName, COMMANDS, commandSpec } from "./options.ts";
 import { VERSION } from "./version.ts";
 
 const COLUMN = 28;
+const WIDTH = 96;
 
 /** What `--help` prints. */
 export function formatHelp(): string {
@@ -79,6 +74,9 @@ function exitCodes({ exit1 }: CommandSpec): string[] {
   return ["  0  done", `  1  ${exit1 ?? "it failed"}`, "  2  the command line is wrong"];
 }
 
+/** On one line, or with the permissions on a line of their own. */
 function formatExample({ permissions, line }: CommandSpec["examples"][number]): string {
-  return `  deno run ${permissions === "" ? "" : `${permissions} `}cli.ts ${line}`;
+  const head = `  deno run${permissions === "" ? "" : ` ${permissions}`}`;
+  const tail = `cli.ts ${line}`;
+  return head.length + tail.length < WIDTH ? `${head} ${tail}` : `${head} \\\n    ${tail}`;
 }

@@ -1,11 +1,6 @@
 import { usageError } from "../errors.ts";
-import {
-  type CommandName,
-  COMMANDS,
-  commandSpec,
-  COMMON_OPTIONS,
-  type OptionSpec,
-} from "../options.ts";
+import { COMMON_OPTIONS, type OptionSpec } from "../flags.ts";
+import { type CommandName, COMMANDS, commandSpec } from "../options.ts";
 import type { Command } from "../run.ts";
 
 const PROGRAM = "esp-secure-cert";

@@ -1,0 +1,36 @@
+// deno run --allow-read=factory --allow-write=factory examples/build_from_files.ts
+//
+// Builds an image from a certificate, a CA certificate and a key that exist already, with a serial
+// number as user data. Run provision_device.ts first, or put your own files there.
+
+import { build, SecureCertError, type Verdict } from "../mod.ts";
+
+const CA = "factory/ca/ca.pem";
+const DEVICE = "factory/device-1";
+
+/** The image, or the reasons why there is none. */
+export async function buildImage(): Promise<Uint8Array | string[]> {
+  try {
+    const { image } = await build({
+      caCert: await Deno.readFile(CA),
+      deviceCert: await Deno.readFile(`${DEVICE}/device.pem`),
+      privateKey: await Deno.readFile(`${DEVICE}/device.key.pem`),
+      data: [{ type: "ESP_SECURE_CERT_USER_DATA_1", data: new TextEncoder().encode("SN-0001") }],
+    }, { size: 0x2000, fill: true });
+    return image;
+  } catch (error) {
+    if (!(error instanceof SecureCertError) || error.code !== "ERR_VERIFY") throw error;
+    return (error.cause as Verdict).findings.map(({ code, message }) => `${code}: ${message}`);
+  }
+}
+
+if (import.meta.main) {
+  const image = await buildImage();
+  if (image instanceof Uint8Array) {
+    await Deno.writeFile(`${DEVICE}/with_serial.bin`, image, { mode: 0o600 });
+    console.log(`${DEVICE}/with_serial.bin: ${image.length} bytes`);
+  } else {
+    console.error(image.join("\n"));
+    Deno.exitCode = 1;
+  }
+}

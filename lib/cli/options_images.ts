@@ -1,0 +1,118 @@
+import {
+  CHIP,
+  type CommandSpec,
+  DAYS,
+  FORCE,
+  IMAGE_OPTIONS,
+  JSON_OPTION,
+  KEY_OPTIONS,
+  OUT_DIR,
+  OUT_FILE,
+  PASSWORD_FILE,
+  SAN,
+  SUBJECT,
+  USAGE,
+} from "./flags.ts";
+
+/** The commands that make and read images. */
+export const IMAGE_COMMANDS = {
+  provision: {
+    summary: "one device end to end: key, certificate, image, verified",
+    arguments: [],
+    options: [
+      { name: "id", value: "NAME", help: "the device's name; its subject is CN=NAME" },
+      { ...SUBJECT, default: "CN=NAME" },
+      {
+        name: "ca",
+        value: "DIR",
+        help: "folder with ca.pem and ca.key.pem; a development CA is made there\nwhen it is empty",
+        default: "ca",
+      },
+      CHIP,
+      ...KEY_OPTIONS,
+      DAYS,
+      SAN,
+      USAGE,
+      ...IMAGE_OPTIONS,
+      PASSWORD_FILE,
+      OUT_DIR,
+      FORCE,
+      JSON_OPTION,
+    ],
+    exit1: "it failed, or the image was judged bad and is not written",
+    examples: [
+      {
+        permissions: "--allow-read=ca,device-1 --allow-write=ca,device-1",
+        line: "provision --id device-1 --chip esp32c3 -o device-1",
+      },
+    ],
+  },
+  build: {
+    summary: "build an image from files",
+    arguments: [],
+    options: [
+      { name: "device-cert", value: "FILE", help: "device certificate, PEM (a bundle too) or DER" },
+      { name: "ca-cert", value: "FILE", help: "CA certificate, PEM (a bundle too) or DER" },
+      { name: "private-key", value: "FILE", help: "private key in any encoding" },
+      {
+        name: "ca",
+        value: "FILE",
+        help: "CA that issued the device certificate, when it is not --ca-cert",
+      },
+      CHIP,
+      ...IMAGE_OPTIONS,
+      PASSWORD_FILE,
+      OUT_FILE,
+      FORCE,
+      JSON_OPTION,
+    ],
+    exit1: "it failed, or the image was judged bad and is not written",
+    examples: [
+      {
+        permissions:
+          "--allow-read=device.pem,ca.pem,device.key.pem --allow-write=esp_secure_cert.bin",
+        line:
+          "build --device-cert device.pem --ca-cert ca.pem --private-key device.key.pem -o esp_secure_cert.bin",
+      },
+    ],
+  },
+  inspect: {
+    summary: "show what an image holds, whatever it is",
+    arguments: [{ name: "IMAGE", help: "file to look at; - is stdin" }],
+    options: [
+      {
+        name: "offset",
+        value: "N",
+        help: "where in the file the image starts, decimal or 0x",
+        default: "0",
+      },
+      { name: "show-secrets", help: "print private keys too" },
+      JSON_OPTION,
+    ],
+    exit1: "the file cannot be read, or is no image",
+    examples: [{
+      permissions: "--allow-read=esp_secure_cert.bin",
+      line: "inspect esp_secure_cert.bin",
+    }],
+  },
+  verify: {
+    summary: "judge an image",
+    arguments: [{ name: "IMAGE", help: "file to judge; - is stdin" }],
+    options: [
+      { name: "ca", value: "FILE", help: "CA that should have issued the device certificate" },
+      CHIP,
+      {
+        name: "now",
+        value: "DATE",
+        help: "judge at this time, such as 2030-01-31",
+        default: "the clock",
+      },
+      JSON_OPTION,
+    ],
+    exit1: "the image is bad, or cannot be read",
+    examples: [{
+      permissions: "--allow-read=esp_secure_cert.bin,ca",
+      line: "verify esp_secure_cert.bin --ca ca/ca.pem",
+    }],
+  },
+} as const satisfies Readonly<Record<string, CommandSpec>>;

@@ -1,0 +1,14 @@
+import type { CommandSpec } from "./flags.ts";
+
+/** The commands for the shell itself. */
+export const SHELL_COMMANDS = {
+  completions: {
+    summary: "print a completion script for a shell",
+    arguments: [{ name: "SHELL", help: "bash, zsh or fish" }],
+    options: [],
+    examples: [{
+      permissions: "",
+      line: "completions bash > ~/.local/share/bash-completion/completions/esp-secure-cert",
+    }],
+  },
+} as const satisfies Readonly<Record<string, CommandSpec>>;

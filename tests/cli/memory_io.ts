@@ -1,0 +1,70 @@
+import { fileError } from "../../lib/cli/errors.ts";
+import type { Io, OutputFile } from "../../lib/cli/io.ts";
+import { run } from "../../lib/cli/run.ts";
+
+/** What a command did. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Bytes that went to stdout as they are. */
+  readonly bytes: Uint8Array;
+}
+
+/** A world of files in memory, which stays between commands. */
+export class MemoryWorld {
+  readonly files = new Map<string, OutputFile>();
+  stdin = new Uint8Array();
+  terminal = false;
+  columns = 100;
+
+  /** A file's bytes. */
+  bytes(path: string): Uint8Array {
+    return this.files.get(path)!.bytes;
+  }
+
+  /** Puts a file there. */
+  put(path: string, bytes: Uint8Array | string): void {
+    this.files.set(path, {
+      path,
+      bytes: typeof bytes === "string" ? new TextEncoder().encode(bytes) : bytes,
+    });
+  }
+
+  /** Runs a command line. */
+  async run(...argv: readonly string[]): Promise<Outcome> {
+    const out: string[] = [];
+    const notes: string[] = [];
+    let bytes = new Uint8Array();
+    const io: Io = {
+      read: (path) => {
+        if (path === "-") return Promise.resolve(this.stdin);
+        const file = this.files.get(path);
+        if (file !== undefined) return Promise.resolve(file.bytes);
+        return Promise.reject(fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${path}`));
+      },
+      readIfExists: (path) => Promise.resolve(this.files.get(path)?.bytes),
+      write: (files, force) => {
+        const taken = force ? undefined : files.find(({ path }) => this.files.has(path));
+        if (taken !== undefined) {
+          return Promise.reject(fileError("ERR_FILE_EXISTS", taken.path, `${taken.path} exists`));
+        }
+        for (const file of files) this.files.set(file.path, file);
+        return Promise.resolve();
+      },
+      makeDir: () => Promise.resolve(),
+      put: (more) => {
+        bytes = new Uint8Array([...bytes, ...more]);
+        return Promise.resolve();
+      },
+      print: (text) => void out.push(text),
+      note: (text) => void notes.push(text),
+      isStdoutTerminal: this.terminal,
+      isStderrTerminal: this.terminal,
+      columns: this.columns,
+      noColor: false,
+    };
+    const code = await run(argv, io);
+    return { code, stdout: out.join("\n"), stderr: notes.join("\n"), bytes };
+  }
+}

@@ -1,0 +1,221 @@
+/** The command line as a process: permissions, files, exit codes, and imports from a URL. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { COMMANDS } from "../../lib/cli/options.ts";
+import type { CommandSpec } from "../../lib/cli/flags.ts";
+import { VERSION } from "../../lib/cli/version.ts";
+
+const ROOT = new URL("../../", import.meta.url);
+const CLI = new URL("cli.ts", ROOT).href;
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+async function deno(args: readonly string[], cwd: string): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd,
+    stdin: "null",
+    env: { NO_COLOR: "1" },
+  }).output();
+  return {
+    code,
+    stdout: new TextDecoder().decode(stdout),
+    stderr: new TextDecoder().decode(stderr),
+  };
+}
+
+const cli = (permissions: readonly string[], line: readonly string[], cwd: string) =>
+  deno(["run", "--no-prompt", ...permissions, CLI, ...line], cwd);
+
+async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await act(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Words of a command line as a shell splits them, as far as the documentation uses it. */
+function words(line: string): string[] {
+  return [...line.matchAll(/"((?:[^"\\]|\\.)*)"|(\S+)/g)].map(([, quoted, plain]) =>
+    quoted?.replace(/\\(["\\$`])/g, "$1") ?? plain!
+  );
+}
+
+/** Runs a documented command line, which must succeed. */
+async function runLine(line: string, cwd: string): Promise<void> {
+  const [program, ...rest] = words(line);
+  assertEquals(program, "deno", line);
+  const args = rest.map((word) => word === "cli.ts" ? CLI : word).toSpliced(1, 0, "--no-prompt");
+  const { code, stderr } = await deno(args, cwd);
+  assertEquals(code, 0, `${line}\n${stderr}`);
+}
+
+Deno.test("every command of the README runs with the permissions it names", async () => {
+  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+  const blocks = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) =>
+    block!.trim().split("\n")
+  );
+  const lines = blocks.filter((line) => !line.startsWith("npx "));
+  await inFolder(async (folder) => {
+    for (const line of lines) await runLine(line, folder);
+  });
+  assertEquals(lines.length >= 10, true);
+});
+
+Deno.test("the example of every --help runs with the permissions it names", async () => {
+  await inFolder(async (folder) => {
+    const at = (name: string) => `${folder}/${name}`;
+    await cli(["-A"], ["provision", "--id", "made", "-o", "made", "--ca", "ca"], folder);
+    await Deno.copyFile(at("made/esp_secure_cert.bin"), at("given.bin"));
+    for (const [name, spec] of Object.entries(COMMANDS) as [string, CommandSpec][]) {
+      for (const { permissions, line } of spec.examples) {
+        if (name === "completions") continue;
+        if (name === "ca") await Deno.rename(at("ca"), at("old_ca"));
+        if (name === "build") await Deno.copyFile(at("ca/ca.pem"), at("ca.pem"));
+        await runLine(`deno run ${permissions} cli.ts ${line}`, folder);
+      }
+    }
+  });
+});
+
+Deno.test("--help and --version need no permission, and the version is that of deno.json", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
+  assertEquals(version, VERSION);
+  await inFolder(async (folder) => {
+    assertEquals((await cli([], ["--help"], folder)).code, 0);
+    assertEquals((await cli([], ["build", "--help"], folder)).code, 0);
+    assertEquals((await cli([], ["--version"], folder)).stdout.trim(), VERSION);
+  });
+});
+
+Deno.test("files that cannot be read or written end in one line and a fitting code", async () => {
+  await inFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/dir`);
+    await Deno.writeTextFile(`${folder}/there`, "old");
+    const cases: readonly (readonly [readonly string[], readonly string[], string])[] = [
+      [["-A"], ["inspect", "missing"], "error: Cannot read missing: no such file"],
+      [["-A"], ["inspect", "dir"], "error: Cannot read dir: it is a folder"],
+      [[], ["inspect", "there"], "hint: add --allow-read=there"],
+      [[], ["keygen", "-o", "new"], "hint: add --allow-write=new"],
+      [["-A"], ["keygen", "-o", "there"], "hint: give --force to replace it"],
+      [
+        ["-A"],
+        ["keygen", "-o", "no/where"],
+        "error: Cannot write no/where: its folder does not exist",
+      ],
+      [["-A"], ["keygen", "-o", "there/below"], "error: Cannot write there/below"],
+    ];
+    for (const [permissions, line, text] of cases) {
+      const { code, stdout, stderr } = await cli(permissions, line, folder);
+      assertEquals([code, stdout], [1, ""], line.join(" "));
+      assertStringIncludes(stderr, text);
+      assertEquals(stderr.includes("    at "), false, stderr);
+    }
+    assertEquals(await Deno.readTextFile(`${folder}/there`), "old");
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), ["dir", "there"]);
+  });
+});
+
+Deno.test("secrets are mode 0600, replaced or new, and a forced replacement leaves nothing behind", async () => {
+  await inFolder(async (folder) => {
+    const path = `${folder}/key.pem`;
+    await cli(["-A"], ["keygen", "-o", "key.pem"], folder);
+    const first = await Deno.readTextFile(path);
+    if (Deno.build.os !== "windows") {
+      assertEquals((await Deno.stat(path)).mode! & 0o777, 0o600);
+      await Deno.chmod(path, 0o644);
+    }
+    for (const permissions of [["-A"], ["--allow-write=key.pem"]]) {
+      const { code, stderr } = await cli(
+        permissions,
+        ["keygen", "-o", "key.pem", "--force"],
+        folder,
+      );
+      assertEquals(code, 0, stderr);
+      assertEquals(await Deno.readTextFile(path) === first, false);
+      if (Deno.build.os !== "windows") assertEquals((await Deno.stat(path)).mode! & 0o777, 0o600);
+    }
+    assertEquals([...Deno.readDirSync(folder)].length, 1);
+  });
+});
+
+Deno.test({
+  name: "a full disk ends in one line, and what was there stays",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    await inFolder(async (folder) => {
+      const { code, stderr } = await cli(["-A"], ["keygen", "-o", "/dev/full", "--force"], folder);
+      assertEquals(code, 1);
+      assertStringIncludes(stderr, "error: Cannot write /dev/full: no space left on device");
+    });
+  },
+});
+
+Deno.test("mod.ts and cli.ts run from a URL on another machine, with no import map", async () => {
+  const server = Deno.serve(
+    { hostname: "127.0.0.1", port: 0, onListen: () => {} },
+    async (request) => {
+      const { pathname } = new URL(request.url);
+      try {
+        const text = await Deno.readTextFile(new URL(pathname.slice(1), ROOT));
+        return new Response(text, { headers: { "content-type": "application/typescript" } });
+      } catch {
+        return new Response("not found", { status: 404 });
+      }
+    },
+  );
+  const host = `127.0.0.1:${server.addr.port}`;
+  try {
+    await inFolder(async (folder) => {
+      const script = `import { encodeTlv } from "http://${host}/mod.ts";
+        console.log(encodeTlv({ type: 51, data: new Uint8Array(1) }).length);`;
+      await Deno.writeTextFile(`${folder}/script.ts`, script);
+      const flags = ["run", "--no-prompt", "--check", `--allow-import=${host}`];
+      const imported = await deno([...flags, "script.ts"], folder);
+      assertEquals([imported.code, imported.stdout], [0, "32\n"], imported.stderr);
+      const example = `import { describe } from "http://${host}/examples/inspect_image.ts";
+        console.log(await describe(new Uint8Array()));`;
+      await Deno.writeTextFile(`${folder}/example.ts`, example);
+      const described = await deno([...flags, "example.ts"], folder);
+      assertStringIncludes(described.stdout, "the file is empty", described.stderr);
+      const line = [
+        ...flags,
+        "--allow-write=key.pem",
+        `http://${host}/cli.ts`,
+        "keygen",
+        "-o",
+        "key.pem",
+      ];
+      const ran = await deno(line, folder);
+      assertEquals(ran.code, 0, ran.stderr);
+    });
+  } finally {
+    await server.shutdown();
+  }
+});
+
+Deno.test("the examples run as their first line says", async () => {
+  const order = ["provision_device", "build_from_files", "inspect_image", "issue_from_csr", "demo"];
+  const names = [...Deno.readDirSync(new URL("examples/", ROOT))].map(({ name }) =>
+    name.replace(".ts", "")
+  );
+  assertEquals(names.sort(), order.toSorted());
+  await inFolder(async (folder) => {
+    for (const name of order) {
+      const text = await Deno.readTextFile(new URL(`examples/${name}.ts`, ROOT));
+      const [first] = text.split("\n");
+      const line = first!.replace(/^\/\/ /, "").replace(
+        /examples\/\S+/,
+        new URL(`examples/${name}.ts`, ROOT).href,
+      );
+      await runLine(line, folder);
+      if (name === "demo") await runLine(line, folder);
+    }
+    assertEquals((await Deno.stat(`${folder}/demo-out/device-2/esp_secure_cert.bin`)).isFile, true);
+  });
+});
