@@ -6,7 +6,7 @@
  *
  * @example From nothing to an image
  * ```ts
- * import { createDevelopmentCa, provision } from "./mod.ts";
+ * import { createDevelopmentCa, provision } from "@esp-secure-cert/toolkit";
  *
  * const issuer = await createDevelopmentCa();
  * const { image } = await provision({ issuer, subject: "CN=device-1" });

@@ -31,7 +31,7 @@ function makeTables(): Tables {
  * @example The check value of the ordinary CRC-32
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { crc32 } from "../../lib/bytes/crc32.ts";
+ * import { crc32 } from "./crc32.ts";
  *
  * assertEquals(crc32(new TextEncoder().encode("123456789")), 0xCBF43926);
  * ```

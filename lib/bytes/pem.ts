@@ -28,7 +28,7 @@ const LINE = 64;
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { formatPem, parsePem } from "../../mod.ts";
+ * import { formatPem, parsePem } from "@esp-secure-cert/toolkit";
  *
  * const [block] = parsePem(formatPem("CERTIFICATE", new Uint8Array([1, 2, 3])));
  * assertEquals(block?.label, "CERTIFICATE");

@@ -83,7 +83,7 @@ export interface IssueCertificateOptions extends Validity {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { createCa, generateKey, readCertificate } from "../../mod.ts";
+ * import { createCa, generateKey, readCertificate } from "@esp-secure-cert/toolkit";
  *
  * const key = await generateKey();
  * const ca = await createCa({ subject: "CN=Development CA", key });
@@ -122,7 +122,7 @@ export async function createCa(options: CreateCaOptions): Promise<Bytes> {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { createCa, generateKey, issueCertificate, readCertificate } from "../../mod.ts";
+ * import { createCa, generateKey, issueCertificate, readCertificate } from "@esp-secure-cert/toolkit";
  *
  * const caKey = await generateKey();
  * const certificate = await createCa({ subject: "CN=CA", key: caKey });

@@ -67,7 +67,7 @@ const RSA_PUBLIC_EXPONENT = new Uint8Array([1, 0, 1]);
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { exportPrivateKey, generateKey } from "../../mod.ts";
+ * import { exportPrivateKey, generateKey } from "@esp-secure-cert/toolkit";
  *
  * const key = await generateKey({ curve: "P-384" });
  * const pem = new TextDecoder().decode(await exportPrivateKey(key, { encoding: "traditional" }));

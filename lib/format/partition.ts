@@ -47,7 +47,7 @@ export interface Partition {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { decodePartition, encodePartition } from "../../mod.ts";
+ * import { decodePartition, encodePartition } from "@esp-secure-cert/toolkit";
  *
  * const image = encodePartition([{ type: 51, data: new Uint8Array([7]) }], { integrity: true });
  * assertEquals(decodePartition(image).entries.map((entry) => entry.type), [51, 9]);

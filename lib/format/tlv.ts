@@ -83,7 +83,7 @@ export function tlvSize(dataLength: number): number {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { decodeTlv, encodeTlv } from "../../mod.ts";
+ * import { decodeTlv, encodeTlv } from "@esp-secure-cert/toolkit";
  *
  * const bytes = encodeTlv({ type: "ESP_SECURE_CERT_USER_DATA_1", data: new Uint8Array([1, 2]) });
  * assertEquals(bytes.length, 32);

@@ -47,7 +47,7 @@ export interface BuildResult {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { build, createCa, generateKey } from "../../mod.ts";
+ * import { build, createCa, generateKey } from "@esp-secure-cert/toolkit";
  *
  * const key = await generateKey();
  * const caCert = await createCa({ subject: "CN=CA", key });

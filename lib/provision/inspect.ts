@@ -101,7 +101,7 @@ export interface Inspection {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { encodePartition, inspect } from "../../mod.ts";
+ * import { encodePartition, inspect } from "@esp-secure-cert/toolkit";
  *
  * const report = await inspect(encodePartition([{ type: 51, data: new Uint8Array([65]) }]));
  * assertEquals(report.entries[0]?.userData, { text: "A" });

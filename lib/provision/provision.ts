@@ -63,7 +63,7 @@ export async function createDevelopmentCa(sources: Sources = {}): Promise<Issuer
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { createDevelopmentCa, provision } from "../../mod.ts";
+ * import { createDevelopmentCa, provision } from "@esp-secure-cert/toolkit";
  *
  * const issuer = await createDevelopmentCa();
  * const { verdict } = await provision({ issuer, subject: "CN=device-1" });

@@ -67,7 +67,7 @@ const KEY_TYPES = {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { encodePartition, openSecureCert } from "../../mod.ts";
+ * import { encodePartition, openSecureCert } from "@esp-secure-cert/toolkit";
  *
  * const image = encodePartition([{ type: 51, data: new Uint8Array([1, 2]) }], { integrity: true });
  * const device = await openSecureCert(image);

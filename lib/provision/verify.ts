@@ -79,7 +79,7 @@ const CHECKS: readonly (readonly [string, readonly FindingCode[]])[] = [
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { verify } from "../../mod.ts";
+ * import { verify } from "@esp-secure-cert/toolkit";
  *
  * const verdict = await verify(new Uint8Array(0x2000).fill(0xFF));
  * assertEquals(verdict.findings.map(({ code }) => code), ["LOOKS_ERASED"]);
