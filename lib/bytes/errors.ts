@@ -11,6 +11,7 @@
  * | `ERR_TOO_LARGE` | the content does not fit the partition |
  * | `ERR_INTEGRITY` | the stored SHA-256 differs from the computed one |
  * | `ERR_TEXT` | hex or base64 text is malformed |
+ * | `ERR_CSV` | a row of a CSV text is malformed, or its values cannot be written as one |
  * | `ERR_PEM` | a PEM block is malformed, or there is none |
  * | `ERR_DER` | an ASN.1 structure is malformed |
  * | `ERR_KEY` | a private or public key is malformed, inconsistent or of an unsupported kind |
@@ -31,6 +32,7 @@ export type ErrorCode =
   | "ERR_TOO_LARGE"
   | "ERR_INTEGRITY"
   | "ERR_TEXT"
+  | "ERR_CSV"
   | "ERR_PEM"
   | "ERR_DER"
   | "ERR_KEY"

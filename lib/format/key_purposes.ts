@@ -1,0 +1,94 @@
+/** What a purpose is for, as far as rules ask. */
+export type KeyPurposeFamily =
+  | "user"
+  | "ecdsa"
+  | "xts"
+  | "hmac"
+  | "digest"
+  | "key-manager"
+  | "storage-digest";
+
+/** A purpose that an eFuse key block can be given (FORMAT: eFuse purposes and blocks). */
+export interface KeyPurpose {
+  /** The number burned into the KEY_PURPOSE field. */
+  readonly value: number;
+  /** What it is for. */
+  readonly family: KeyPurposeFamily;
+  /** Whether the 32 bytes of the key are burned as they are or last byte first. */
+  readonly byteOrder: "as-is" | "reversed";
+  /** Whether the block must be hidden from software; a digest must stay readable. */
+  readonly readProtect: boolean;
+}
+
+function purpose(
+  value: number,
+  family: KeyPurposeFamily,
+  byteOrder: KeyPurpose["byteOrder"] = "as-is",
+  readProtect = true,
+): KeyPurpose {
+  return { value, family, byteOrder, readProtect };
+}
+
+/** Purposes by name, as `espefuse` calls them. */
+export type KeyPurposes = Readonly<Record<string, KeyPurpose>>;
+
+/** Every chip with key purposes has this one. */
+export const USER_PURPOSE: KeyPurposes = { USER: purpose(0, "user", "as-is", false) };
+
+/** The ECDSA peripheral's key: P-256, on H2, H21 and C61 P-192 too. */
+export const ECDSA_PURPOSE: KeyPurposes = { ECDSA_KEY: purpose(1, "ecdsa", "reversed") };
+
+/** The ECDSA peripheral's keys of the other curves; a P-384 key takes two blocks. */
+export const ECDSA_WIDE_PURPOSES: KeyPurposes = {
+  ECDSA_KEY_P192: purpose(16, "ecdsa", "reversed"),
+  ECDSA_KEY_P384_L: purpose(17, "ecdsa", "reversed"),
+  ECDSA_KEY_P384_H: purpose(18, "ecdsa", "reversed"),
+};
+
+/** Flash encryption with two blocks. */
+export const XTS_256_PURPOSES: KeyPurposes = {
+  XTS_AES_256_KEY_1: purpose(2, "xts", "reversed"),
+  XTS_AES_256_KEY_2: purpose(3, "xts", "reversed"),
+};
+
+/** Flash encryption with one block. */
+export const XTS_128_PURPOSE: KeyPurposes = { XTS_AES_128_KEY: purpose(4, "xts", "reversed") };
+
+/** The HMAC peripheral's keys: 7 serves the DS peripheral, 8 the firmware. */
+export const HMAC_PURPOSES: KeyPurposes = {
+  HMAC_DOWN_ALL: purpose(5, "hmac"),
+  HMAC_DOWN_JTAG: purpose(6, "hmac"),
+  HMAC_DOWN_DIGITAL_SIGNATURE: purpose(7, "hmac"),
+  HMAC_UP: purpose(8, "hmac"),
+};
+
+/** Digests of secure boot public keys. */
+export const DIGEST_PURPOSES: KeyPurposes = {
+  SECURE_BOOT_DIGEST0: purpose(9, "digest", "as-is", false),
+  SECURE_BOOT_DIGEST1: purpose(10, "digest", "as-is", false),
+  SECURE_BOOT_DIGEST2: purpose(11, "digest", "as-is", false),
+};
+
+/** The Key Manager's first key. */
+export const KEY_MANAGER_PURPOSE: KeyPurposes = { KM_INIT_KEY: purpose(12, "key-manager") };
+
+/** External RAM encryption with two blocks. */
+export const PSRAM_256_PURPOSES: KeyPurposes = {
+  XTS_AES_256_PSRAM_KEY_1: purpose(13, "xts", "reversed"),
+  XTS_AES_256_PSRAM_KEY_2: purpose(14, "xts", "reversed"),
+};
+
+/** External RAM encryption with one block. */
+export const PSRAM_128_PURPOSE: KeyPurposes = {
+  XTS_AES_128_PSRAM_KEY: purpose(15, "xts", "reversed"),
+};
+
+/** The storage digest key of the ESP32-S31. */
+export const SDC_PURPOSE: KeyPurposes = { SDC_KEY_DIGEST: purpose(19, "storage-digest") };
+
+/** The ESP32-C2 has one key block and numbers of its own. */
+export const C2_PURPOSES: KeyPurposes = {
+  XTS_AES_128_KEY: purpose(1, "xts", "reversed"),
+  XTS_AES_128_KEY_DERIVED_FROM_128_EFUSE_BITS: purpose(2, "xts", "reversed"),
+  SECURE_BOOT_DIGEST: purpose(3, "digest", "as-is", false),
+};

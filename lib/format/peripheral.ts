@@ -1,0 +1,238 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { type Bytes, concat, isFilledWith, viewOf } from "../bytes/pack.ts";
+import { inRange } from "../bytes/range.ts";
+import { DS_LAYOUTS, dsLayoutOfCiphertext } from "./ds_layout.ts";
+
+/** Bytes of an initialisation vector of the DS peripheral. */
+export const DS_IV_LENGTH = 16;
+/** Bytes of a DS context; the firmware takes no other length. */
+export const DS_CONTEXT_SIZE = 8;
+/** Bytes of a security configuration. */
+export const SECURITY_CONFIG_SIZE = 40;
+/** KEY0 is eFuse block 4 on every chip that can keep an ECDSA key in eFuse. */
+export const FIRST_KEY_BLOCK = 4;
+
+const LAST_KEY_BLOCK = 9;
+const LENGTH_WORD = 4;
+const CONTEXT = "Cannot encode DS context";
+const CONFIG = "Cannot encode security configuration";
+const NO_TAIL = new Uint8Array(SECURITY_CONFIG_SIZE - 1);
+
+/** What the DS peripheral decrypts to sign with an RSA key. */
+export interface DsData {
+  /** Size of the RSA key in bits, a multiple of 32. */
+  readonly rsaLengthBits: number;
+  /** The initialisation vector, 16 bytes. */
+  readonly iv: Uint8Array;
+  /** The encrypted key: 1584 bytes on chips with operands of 4096 bits, 1200 with 3072 bits. */
+  readonly ciphertext: Uint8Array;
+}
+
+/**
+ * The bytes of a DS data entry, `esp_ds_data_t` of the firmware (FORMAT: TLV types, DS_DATA):
+ * bits / 32 - 1 as u32, little-endian | initialisation vector 16 | ciphertext.
+ *
+ * @param data Key size, initialisation vector and ciphertext.
+ * @returns 1604 or 1220 bytes.
+ * @throws {RangeError} for a ciphertext or initialisation vector of another length, or a key size
+ * that is no multiple of 32 bits or longer than the ciphertext has room for.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { decodeDsData, encodeDsData } from "../../mod.ts";
+ *
+ * const iv = new Uint8Array(16);
+ * const bytes = encodeDsData({ rsaLengthBits: 2048, iv, ciphertext: new Uint8Array(1200) });
+ * assertEquals(bytes.length, 1220);
+ * assertEquals(decodeDsData(bytes).rsaLengthBits, 2048);
+ * ```
+ */
+export function encodeDsData(data: DsData): Bytes {
+  const { rsaLengthBits, iv, ciphertext } = data;
+  const layout = dsLayoutOfCiphertext(ciphertext.length);
+  if (layout === undefined) {
+    throw new RangeError(
+      `Cannot encode DS data: no chip has ${ciphertext.length}-byte ciphertexts`,
+    );
+  }
+  if (iv.length !== DS_IV_LENGTH) {
+    throw new RangeError(`Cannot encode DS data: need an IV of 16 bytes, have ${iv.length}`);
+  }
+  const words = rsaLengthBits / 32;
+  if (!Number.isInteger(words) || words < 1 || rsaLengthBits > layout.maxRsaBits) {
+    throw new RangeError(
+      `Cannot encode DS data: RSA key of ${rsaLengthBits} bits, need a multiple of 32 up to ` +
+        `${layout.maxRsaBits}`,
+    );
+  }
+  const head = new Uint8Array(LENGTH_WORD);
+  viewOf(head).setUint32(0, words - 1, true);
+  return concat(head, iv, ciphertext);
+}
+
+/**
+ * What a DS data entry holds.
+ *
+ * @param bytes The value of the entry, 1604 or 1220 bytes.
+ * @returns Key size in bits, and views of the input for the rest.
+ * @throws {SecureCertError} `ERR_LENGTH` for any other length, or when the key size is more than the
+ * ciphertext has room for.
+ */
+export function decodeDsData(bytes: Uint8Array): DsData {
+  const layout = DS_LAYOUTS.find(({ dataLength }) => dataLength === bytes.length);
+  if (layout === undefined) {
+    throw new SecureCertError(
+      "ERR_LENGTH",
+      `Cannot decode DS data: need 1604 or 1220 bytes, have ${bytes.length}`,
+    );
+  }
+  const rsaLengthBits = (viewOf(bytes).getUint32(0, true) + 1) * 32;
+  if (rsaLengthBits > layout.maxRsaBits) {
+    throw new SecureCertError(
+      "ERR_LENGTH",
+      `Cannot decode DS data: RSA key of ${rsaLengthBits} bits, ` +
+        `the ciphertext has room for ${layout.maxRsaBits}`,
+      { offset: 0, field: "rsaLengthBits" },
+    );
+  }
+  const body = LENGTH_WORD + DS_IV_LENGTH;
+  return {
+    rsaLengthBits,
+    iv: bytes.subarray(LENGTH_WORD, body),
+    ciphertext: bytes.subarray(body),
+  };
+}
+
+/** Which eFuse key the DS peripheral uses, and for what size of RSA key. */
+export interface DsContext {
+  /** The n of the KEYn that holds the HMAC key, 0 to 5 on the chips there are. */
+  readonly efuseKeyId: number;
+  /** Size of the RSA key in bits. */
+  readonly rsaLengthBits: number;
+  /** The word that the firmware replaces by a pointer, present only when it is not zero. */
+  readonly pointer?: number;
+  /** The byte between the two fields, present only when it is not zero. */
+  readonly padding?: number;
+}
+
+/**
+ * The bytes of a DS context entry, integers little-endian (FORMAT: TLV types, DS_CONTEXT):
+ * pointer u32, 0 | eFuse key id u8 | 0 | key size in bits u16.
+ *
+ * @param context The eFuse key and the size of the RSA key.
+ * @returns 8 bytes.
+ * @throws {RangeError} for a number that its field cannot hold.
+ */
+export function encodeDsContext(context: DsContext): Bytes {
+  const { efuseKeyId, rsaLengthBits, pointer = 0, padding = 0 } = context;
+  const bytes = new Uint8Array(DS_CONTEXT_SIZE);
+  const view = viewOf(bytes);
+  view.setUint32(0, inRange(pointer, 0xFFFFFFFF, `${CONTEXT}: pointer`), true);
+  view.setUint8(4, inRange(efuseKeyId, 0xFF, `${CONTEXT}: efuseKeyId`));
+  view.setUint8(5, inRange(padding, 0xFF, `${CONTEXT}: padding`));
+  view.setUint16(
+    6,
+    inRange(rsaLengthBits, 0xFFFF, `${CONTEXT}: rsaLengthBits`),
+    true,
+  );
+  return bytes;
+}
+
+/**
+ * What a DS context entry holds. The numbers are not judged: the firmware takes any.
+ *
+ * @param bytes The value of the entry, exactly 8 bytes.
+ * @returns The eFuse key, the size of the RSA key, and odd filler bytes if there are any.
+ * @throws {SecureCertError} `ERR_LENGTH` for any other length.
+ */
+export function decodeDsContext(bytes: Uint8Array): DsContext {
+  exactly(bytes, DS_CONTEXT_SIZE, "DS context");
+  const view = viewOf(bytes);
+  const pointer = view.getUint32(0, true);
+  const padding = view.getUint8(5);
+  return {
+    efuseKeyId: view.getUint8(4),
+    rsaLengthBits: view.getUint16(6, true),
+    ...pointer === 0 ? {} : { pointer },
+    ...padding === 0 ? {} : { padding },
+  };
+}
+
+/** Which eFuse block holds the key of the ECDSA peripheral. */
+export interface SecurityConfig {
+  /** Number of the eFuse block, 0 to 255; 4 is KEY0. */
+  readonly efuseBlock: number;
+  /** The n of KEYn, absent when the block is not one of KEY0 to KEY5. */
+  readonly efuseKeyId?: number;
+  /** The 39 bytes behind the block number, present only when one is not zero. */
+  readonly tail?: Uint8Array;
+}
+
+/** A security configuration to encode: the block by its number or by its key id. */
+export type SecurityConfigInput =
+  | SecurityConfig
+  | { readonly efuseBlock?: undefined; readonly efuseKeyId: number; readonly tail?: Uint8Array };
+
+/**
+ * The bytes of a security configuration entry (FORMAT: TLV types, SEC_CFG): eFuse block u8 | 0 x 39.
+ *
+ * @param config The block, as `efuseBlock` or as `efuseKeyId`, the block less 4.
+ * @returns 40 bytes.
+ * @throws {RangeError} when the block is not 0 to 255, the key id not 0 to 5, the two contradict each
+ * other, or the tail is not 39 bytes.
+ */
+export function encodeSecurityConfig(config: SecurityConfigInput): Bytes {
+  const { efuseKeyId, tail = NO_TAIL } = config;
+  if (efuseKeyId !== undefined) {
+    inRange(
+      efuseKeyId,
+      LAST_KEY_BLOCK - FIRST_KEY_BLOCK,
+      `${CONFIG}: efuseKeyId`,
+    );
+  }
+  const fromKeyId = efuseKeyId === undefined ? undefined : efuseKeyId + FIRST_KEY_BLOCK;
+  const block = config.efuseBlock ?? fromKeyId;
+  if (block === undefined) {
+    throw new RangeError(`${CONFIG}: need efuseBlock or efuseKeyId`);
+  }
+  if (fromKeyId !== undefined && block !== fromKeyId) {
+    throw new RangeError(
+      `${CONFIG}: block ${block} is not that of KEY${efuseKeyId}`,
+    );
+  }
+  if (tail.length !== NO_TAIL.length) {
+    throw new RangeError(`${CONFIG}: need a tail of 39 bytes`);
+  }
+  const head = new Uint8Array([
+    inRange(block, 0xFF, `${CONFIG}: efuseBlock`),
+  ]);
+  return concat(head, tail);
+}
+
+/**
+ * What a security configuration entry holds.
+ *
+ * @param bytes The value of the entry, exactly 40 bytes.
+ * @returns The eFuse block, the key id that goes with it, and the tail if it is not zeros.
+ * @throws {SecureCertError} `ERR_LENGTH` for any other length.
+ */
+export function decodeSecurityConfig(bytes: Uint8Array): SecurityConfig {
+  exactly(bytes, SECURITY_CONFIG_SIZE, "security configuration");
+  const efuseBlock = viewOf(bytes).getUint8(0);
+  const tail = bytes.subarray(1);
+  const isKey = efuseBlock >= FIRST_KEY_BLOCK && efuseBlock <= LAST_KEY_BLOCK;
+  return {
+    efuseBlock,
+    ...isKey ? { efuseKeyId: efuseBlock - FIRST_KEY_BLOCK } : {},
+    ...isFilledWith(tail, 0) ? {} : { tail },
+  };
+}
+
+function exactly(bytes: Uint8Array, size: number, what: string): void {
+  if (bytes.length === size) return;
+  throw new SecureCertError(
+    "ERR_LENGTH",
+    `Cannot decode ${what}: need ${size} bytes, have ${bytes.length}`,
+  );
+}
