@@ -191,7 +191,7 @@ const ESP32H21: Chip = {
   block9Refuses: [],
   secureBoot: RSA_ONLY,
   notes: [NO_P192],
-  sources: { ...SOURCES, ds: "ROM header" },
+  sources: { ...SOURCES, ds: "ESP32-H21 ROM header" },
 };
 
 const ESP32P4: Chip = {
@@ -226,7 +226,7 @@ const ESP32S31: Chip = {
     ...SDC_PURPOSE,
   },
   secureBoot: RSA_ONLY,
-  sources: { ...SOURCES, ds: "ROM header" },
+  sources: { ...SOURCES, ds: "ESP32-S31 ROM header" },
 };
 
 /** What each chip can do, with the source of each fact (FORMAT: DS, secure boot, eFuse, flash). */
