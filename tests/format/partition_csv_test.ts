@@ -173,7 +173,7 @@ Deno.test("any text ends in entries of 32-bit numbers or a SecureCertError", () 
       try {
         for (const { offset, size } of parsePartitionCsv(rows.join("\n"))) {
           for (const value of [offset, size]) {
-            assertEquals(value >>> 0, value);
+            assertEquals(Object.is(value >>> 0, value), true);
           }
         }
       } catch (error) {
