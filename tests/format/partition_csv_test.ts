@@ -99,6 +99,11 @@ Deno.test("a row that cannot be read is refused with its line and field", () => 
   }
 });
 
+Deno.test("a minus in front of zero leaves zero", () => {
+  const { offset, size } = parsePartitionCsv("x, data, fat, -0, -0K")[0]!;
+  assertEquals([Object.is(offset, 0), Object.is(size, 0)], [true, true]);
+});
+
 Deno.test("a blank offset past 32 bits is refused", () => {
   const text = "a, data, fat, 0xFFFFF000, 4K\nb, data, fat, , 4K\n";
   const error = assertThrows(() => parsePartitionCsv(text), SecureCertError);
