@@ -26,7 +26,7 @@ export function keyIdOfEfuseBlock(chip: ChipName, block: number): number | undef
 
 /**
  * Whether a key may be burned into a block: the chip has the block and the purpose, and the block is
- * not the KEY5 whose XTS or ECDSA keys some chips read wrongly (FORMAT: eFuse, block-9 quirk).
+ * not the BLOCK9 that must not hold XTS or ECDSA keys on some (FORMAT: eFuse, block-9 quirk).
  *
  * @param chip The chip.
  * @param keyId The n of KEYn.

@@ -6,7 +6,7 @@ export type KeyPurposeFamily =
   | "hmac"
   | "digest"
   | "key-manager"
-  | "storage-digest";
+  | "sdc";
 
 /** A purpose that an eFuse key block can be given (FORMAT: eFuse purposes and blocks). */
 export interface KeyPurpose {
@@ -69,7 +69,7 @@ export const DIGEST_PURPOSES: KeyPurposes = {
   SECURE_BOOT_DIGEST2: purpose(11, "digest", "as-is", false),
 };
 
-/** The Key Manager's first key. */
+/** The key from which the Key Manager makes others. */
 export const KEY_MANAGER_PURPOSE: KeyPurposes = { KM_INIT_KEY: purpose(12, "key-manager") };
 
 /** External RAM encryption with two blocks. */
@@ -83,8 +83,8 @@ export const PSRAM_128_PURPOSE: KeyPurposes = {
   XTS_AES_128_PSRAM_KEY: purpose(15, "xts", "reversed"),
 };
 
-/** The storage digest key of the ESP32-S31. */
-export const SDC_PURPOSE: KeyPurposes = { SDC_KEY_DIGEST: purpose(19, "storage-digest") };
+/** The ESP32-S31 alone has this one; it is burned with a digest of a public key. */
+export const SDC_PURPOSE: KeyPurposes = { SDC_KEY_DIGEST: purpose(19, "sdc") };
 
 /** The ESP32-C2 has one key block and numbers of its own. */
 export const C2_PURPOSES: KeyPurposes = {

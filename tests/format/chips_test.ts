@@ -132,7 +132,7 @@ Deno.test("key ids and eFuse blocks map to each other", () => {
   }
 });
 
-Deno.test("KEY5 refuses what its chip reads wrongly from it, and only that", () => {
+Deno.test("KEY5 refuses what it must not hold on its chip, and only that", () => {
   const refusing = (purpose: string) =>
     chipsThat((chip, name) =>
       chip.keyBlocks.length === 6 && purpose in chip.purposes && !keyBlockAccepts(name, 5, purpose)
