@@ -1,6 +1,8 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { alignUp } from "../bytes/pack.ts";
 import {
+  isPrimary,
+  offsetAlignment,
   PARTITION_FLAGS,
   PARTITION_TABLE_OFFSET,
   PARTITION_TABLE_SECTOR,
@@ -39,6 +41,9 @@ const DATA_SUBTYPES: Readonly<Record<string, number>> = {
   tee_ota: 0x90,
 };
 
+const BOOTLOADER_SUBTYPES: Readonly<Record<string, number>> = { primary: 0, ota: 1, recovery: 2 };
+const TABLE_SUBTYPES: Readonly<Record<string, number>> = { primary: 0, ota: 1 };
+
 function numbered(prefix: string, first: number, count: number): Record<string, number> {
   return Object.fromEntries(Array.from({ length: count }, (_, n) => [prefix + n, first + n]));
 }
@@ -54,7 +59,8 @@ export interface PartitionCsvOptions {
  * a row a line, `#` at the start of a comment (FORMAT: partition table). Numbers are decimal or 0x,
  * with K or M behind offsets and sizes; types and subtypes may be names; flags are joined by `:`. A
  * blank offset is the next free aligned one, a negative size reaches up to that address, a blank
- * subtype is `undefined` except for an app. Quotes and variables have no meaning.
+ * subtype is `undefined` except for an app. Quotes and variables have no meaning, and `N/A` is no
+ * offset: rows for the bootloader and the table itself need numbers, and move no other row.
  *
  * @param text The text.
  * @param options Where the table stands.
@@ -86,7 +92,7 @@ export function parsePartitionCsv(
     if (line === "" || line.startsWith("#")) return;
     const entry = parseRow(line, index + 1, end);
     entries.push(entry);
-    end = entry.offset + entry.size;
+    if (!isPrimary(entry)) end = entry.offset + entry.size;
   });
   return entries;
 }
@@ -129,17 +135,6 @@ function parseRow(text: string, line: number, end: number): Required<PartitionTa
   const size = stated < 0 ? -stated - offset : stated;
   if (size < 0 || size > MAX_U32) throw fail("size", "size reaches no address behind the offset");
   return { name, type, subtype, offset, size, flags: parseFlags(flags, fail) };
-}
-
-/**
- * What the offset of a partition must be a multiple of: flash is mapped to instructions in pages of
- * 64 KiB and erased in sectors of 4 KiB.
- *
- * @param type The partition's type.
- * @returns 0x10000 for an app, else 0x1000 bytes.
- */
-export function offsetAlignment(type: number): number {
-  return type === APP ? 0x10000 : 0x1000;
 }
 
 function parseSubtype(type: number, text: string, fail: Fail): number {
@@ -195,8 +190,7 @@ function formatRow(entry: PartitionTableEntry, index: number): string {
 }
 
 function subtypesOf(type: number): Readonly<Record<string, number>> {
-  if (type === APP) return APP_SUBTYPES;
-  return type === PARTITION_TYPES.data ? DATA_SUBTYPES : {};
+  return [APP_SUBTYPES, DATA_SUBTYPES, BOOTLOADER_SUBTYPES, TABLE_SUBTYPES][type] ?? {};
 }
 
 function nameOf(value: number, names: Readonly<Record<string, number>>): string {

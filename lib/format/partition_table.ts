@@ -176,6 +176,28 @@ export function readPartitionTable(bytes: Uint8Array): PartitionTable {
   );
 }
 
+/**
+ * What the offset of a partition must be a multiple of: flash is mapped to instructions in pages of
+ * 64 KiB and erased in sectors of 4 KiB.
+ *
+ * @param type The partition's type.
+ * @returns 0x10000 for an app, else 0x1000 bytes.
+ */
+export function offsetAlignment(type: number): number {
+  return type === PARTITION_TYPES.app ? 0x10000 : 0x1000;
+}
+
+/**
+ * Whether an entry names the bootloader or the table, which stand in front of all other partitions.
+ *
+ * @param entry The partition.
+ * @returns Whether it is of type bootloader or partition_table, subtype primary (0).
+ */
+export function isPrimary({ type, subtype }: PartitionTableEntry): boolean {
+  const { bootloader, partition_table } = PARTITION_TYPES;
+  return subtype === 0 && (type === bootloader || type === partition_table);
+}
+
 function encodeRow(entry: PartitionTableEntry, index: number): Bytes {
   const what = `Cannot encode partition table: entry ${index}`;
   const name = encodeUtf8(entry.name);

@@ -1,8 +1,9 @@
 import { encodeUtf8 } from "../bytes/text.ts";
-import { offsetAlignment } from "./partition_csv.ts";
 import {
+  isPrimary,
   MAX_PARTITION_NAME,
   maxPartitions,
+  offsetAlignment,
   PARTITION_FLAGS,
   PARTITION_TABLE_OFFSET,
   PARTITION_TABLE_SECTOR,
@@ -10,8 +11,10 @@ import {
   type PartitionTableEntry,
 } from "./partition_table.ts";
 
-const OTA_DATA_SUBTYPE = 0;
-const NVS_SUBTYPE = 2;
+/** otadata and its twin of the trusted execution environment. */
+const OTA_DATA_SUBTYPES: readonly number[] = [0, 0x90];
+const ALWAYS_WRITTEN_SUBTYPES: readonly number[] = [0, 3];
+const NVS_SUBTYPES: readonly number[] = [2];
 const OTA_DATA_SIZE = 0x2000;
 const SMALLEST_WRITABLE_NVS = 0x3000;
 const APP_SIZE_UNIT = 0x1000;
@@ -46,14 +49,16 @@ export type PartitionTableFinding =
   | { readonly kind: "empty"; readonly entry: number }
   | { readonly kind: "otadata-size"; readonly entry: number; readonly size: number }
   | { readonly kind: "otadata-twice"; readonly entry: number; readonly of: number }
+  | { readonly kind: "never-readonly"; readonly entry: number }
   | { readonly kind: "nvs-too-small"; readonly entry: number; readonly size: number }
   | { readonly kind: "too-many"; readonly entry: number; readonly limit: number };
 
 /**
- * Everything that ESP-IDF would refuse in a table (FORMAT: partition table): offsets off their
+ * What the rules of ESP-IDF forbid in a table (FORMAT: partition table): offsets off their
  * alignment, overlaps, names that are long or used twice, partitions that reach into the table or
- * past the flash, an otadata partition that is not 0x2000 bytes or not the only one, an NVS partition
- * of less than 0x3000 bytes that is not read-only, more partitions than fit.
+ * past the flash, an otadata partition (of either kind) that is not 0x2000 bytes or not the only one,
+ * otadata or a core dump that is read-only, an NVS partition of less than 0x3000 bytes that is not,
+ * more partitions than fit; and partitions of no bytes.
  *
  * @param entries The partitions in the order of the table.
  * @param options What is known of the project.
@@ -67,11 +72,7 @@ export function checkPartitionTable(
   return [
     ...entries.flatMap((entry, index) => checkEntry(entry, index, options)),
     ...duplicates(entries, (entry) => entry.name, "duplicate-name"),
-    ...duplicates(
-      entries,
-      (entry) => isData(entry, OTA_DATA_SUBTYPE) || undefined,
-      "otadata-twice",
-    ),
+    ...duplicates(entries, otaDataKind, "otadata-twice"),
     ...overlaps(entries),
     ...entries.length > limit ? [{ kind: "too-many", entry: limit, limit } as const] : [],
   ];
@@ -91,17 +92,20 @@ function checkEntry(
   }
   findings.push(...checkAlignment(entry, index, options.secureBootV1 ?? false));
   if (size === 0) findings.push({ kind: "empty", entry: index });
-  if (offset < tableEnd && !mayPrecedeTable(entry)) {
+  if (offset < tableEnd && !isPrimary(entry)) {
     findings.push({ kind: "before-table-end", entry: index, end: tableEnd });
   }
   if (options.flashSize !== undefined && offset + size > options.flashSize) {
     findings.push({ kind: "past-flash-end", entry: index, end: offset + size });
   }
-  if (isData(entry, OTA_DATA_SUBTYPE) && size !== OTA_DATA_SIZE) {
+  if (isData(entry, OTA_DATA_SUBTYPES) && size !== OTA_DATA_SIZE) {
     findings.push({ kind: "otadata-size", entry: index, size });
   }
   const writable = (flags & PARTITION_FLAGS.readonly) === 0;
-  if (isData(entry, NVS_SUBTYPE) && writable && size < SMALLEST_WRITABLE_NVS) {
+  if (isData(entry, ALWAYS_WRITTEN_SUBTYPES) && !writable) {
+    findings.push({ kind: "never-readonly", entry: index });
+  }
+  if (isData(entry, NVS_SUBTYPES) && writable && size < SMALLEST_WRITABLE_NVS) {
     findings.push({ kind: "nvs-too-small", entry: index, size });
   }
   return findings;
@@ -153,11 +157,10 @@ function overlaps(entries: readonly PartitionTableEntry[]): PartitionTableFindin
   return findings;
 }
 
-function isData({ type, subtype }: PartitionTableEntry, wanted: number): boolean {
-  return type === PARTITION_TYPES.data && subtype === wanted;
+function isData({ type, subtype }: PartitionTableEntry, wanted: readonly number[]): boolean {
+  return type === PARTITION_TYPES.data && wanted.includes(subtype);
 }
 
-/** A table may name the bootloader and itself, which stand where they stand. */
-function mayPrecedeTable({ type }: PartitionTableEntry): boolean {
-  return type === PARTITION_TYPES.bootloader || type === PARTITION_TYPES.partition_table;
+function otaDataKind(entry: PartitionTableEntry): number | undefined {
+  return isData(entry, OTA_DATA_SUBTYPES) ? entry.subtype : undefined;
 }

@@ -1,11 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
-import {
-  formatPartitionCsv,
-  offsetAlignment,
-  parsePartitionCsv,
-} from "../../lib/format/partition_csv.ts";
+import { formatPartitionCsv, parsePartitionCsv } from "../../lib/format/partition_csv.ts";
+import { offsetAlignment } from "../../lib/format/partition_table.ts";
 
 const SEED = 20261124;
 
@@ -45,6 +42,19 @@ Deno.test("the first blank offset follows the table, wherever it stands", () => 
   assertThrows(() => offset("a, data, nvs, , 0x3000", 2 ** 32), RangeError);
 });
 
+Deno.test("rows for the bootloader and the table move no other row", () => {
+  const text =
+    "boot, bootloader, primary, 0x0, 32K\ntable, partition_table, primary, 0x8000, 4K\n" +
+    "nvs, data, nvs, , 24K\nsecond, bootloader, ota, , 32K\nlast, data, fat, , 4K\n";
+  assertEquals(parsePartitionCsv(text).map(({ offset }) => offset), [
+    0,
+    0x8000,
+    0x9000,
+    0xF000,
+    0x17000,
+  ]);
+});
+
 Deno.test("subtypes are named as ESP-IDF names them", () => {
   const subtype = (type: string, name: string) =>
     parsePartitionCsv(`x, ${type}, ${name}, 0x10000, 4K`)[0]?.subtype;
@@ -55,7 +65,11 @@ Deno.test("subtypes are named as ESP-IDF names them", () => {
   }
   const app = { factory: 0, ota_0: 0x10, ota_15: 0x1F, test: 0x20, tee_0: 0x30, tee_1: 0x31 };
   for (const [name, number] of Object.entries(app)) assertEquals(subtype("app", name), number);
-  assertEquals([subtype("bootloader", "0"), subtype("partition_table", "")], [0, 6]);
+  assertEquals(
+    ["primary", "ota", "recovery", "0"].map((name) => subtype("bootloader", name)),
+    [0, 1, 2, 0],
+  );
+  assertEquals(["primary", "ota", ""].map((name) => subtype("partition_table", name)), [0, 1, 6]);
 });
 
 Deno.test("a row that cannot be read is refused with its line and field", () => {

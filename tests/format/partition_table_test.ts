@@ -241,6 +241,16 @@ Deno.test("each rule has its finding, and all are listed", () => {
     [[ota, { ...ota, name: "other", offset: 0x11000 }], [
       { kind: "otadata-twice", entry: 1, of: 0 },
     ]],
+    [[ota, { ...ota, name: "tee", subtype: 0x90, offset: 0x11000 }], []],
+    [[{ ...ota, subtype: 0x90, size: 0x3000 }], [
+      { kind: "otadata-size", entry: 0, size: 0x3000 },
+    ]],
+    [[{ ...ota, flags: 2 }], [{ kind: "never-readonly", entry: 0 }]],
+    [[{ ...ota, subtype: 3, flags: 2 }], [{ kind: "never-readonly", entry: 0 }]],
+    [[{ ...ota, subtype: 0x81, flags: 2 }], []],
+    [[{ ...ota, type: 2, subtype: 1, offset: 0x1000 }], [
+      { kind: "before-table-end", entry: 0, end: 0x9000 },
+    ]],
     [[{ ...nvs, size: 0x2000 }], [{ kind: "nvs-too-small", entry: 0, size: 0x2000 }]],
     [[{ ...nvs, size: 0x2000, flags: 2 }], []],
     [table(94), []],
