@@ -1,0 +1,353 @@
+import { crc32 } from "../bytes/crc32.ts";
+import { SecureCertError } from "../bytes/errors.ts";
+import { type Bytes, concat, take, viewOf } from "../bytes/pack.ts";
+import { formatHex, parseHex } from "../bytes/text.ts";
+
+/** Bytes of a secure-boot-v2 signature block (FORMAT: Secure Boot v2 block). */
+export const SIGNATURE_BLOCK_SIZE = 1216;
+
+/**
+ * The schemes a partition can be signed with, and what sets them apart (FORMAT: Secure Boot v2
+ * block; signature entry). `number` stands in the entry's algorithm byte and, for ECDSA, as curve
+ * id; `size` is the length in bytes of the modulus or of one coordinate; `digest` that of the hash;
+ * `slot` that of the block's fields for a point and for a signature.
+ */
+export const SIGNATURE_ALGORITHMS = {
+  rsa3072: { number: 0, size: 384, digest: 32, slot: 384, hash: "SHA-256" },
+  ecdsa192: { number: 1, size: 24, digest: 32, slot: 64, hash: "SHA-256" },
+  ecdsa256: { number: 2, size: 32, digest: 32, slot: 64, hash: "SHA-256" },
+  ecdsa384: { number: 3, size: 48, digest: 48, slot: 96, hash: "SHA-384" },
+} as const;
+
+/** A name of {@linkcode SIGNATURE_ALGORITHMS}. */
+export type SignatureAlgorithm = keyof typeof SIGNATURE_ALGORITHMS;
+
+/** The public key of an RSA-3072 signature, with the two numbers that the chip's multiplier needs. */
+export interface RsaSignatureKey {
+  /** The scheme. */
+  readonly algorithm: "rsa3072";
+  /** Modulus, 384 bytes, big-endian. */
+  readonly n: Uint8Array;
+  /** Public exponent, 32 bits. */
+  readonly e: number;
+  /** 2^6144 mod n, 384 bytes, big-endian; see {@linkcode rsaSignatureKey}. */
+  readonly rinv: Uint8Array;
+  /** -n^-1 mod 2^32. */
+  readonly mPrime: number;
+}
+
+/** The public key of an ECDSA signature. */
+export interface EcdsaSignatureKey {
+  /** The scheme: P-192, P-256 or P-384. */
+  readonly algorithm: "ecdsa192" | "ecdsa256" | "ecdsa384";
+  /** First coordinate, 24, 32 or 48 bytes, big-endian. */
+  readonly x: Uint8Array;
+  /** Second coordinate, as long, big-endian. */
+  readonly y: Uint8Array;
+}
+
+/** A public key that signatures of a partition verify against. */
+export type SignatureKey = RsaSignatureKey | EcdsaSignatureKey;
+
+/** One secure-boot-v2 signature block. */
+export interface SignatureBlock {
+  /** The public key. */
+  readonly key: SignatureKey;
+  /** Hash of what is signed: SHA-256, 32 bytes, or for P-384 SHA-384, 48 bytes. */
+  readonly imageDigest: Uint8Array;
+  /** RSA: the signature, 384 bytes, big-endian. ECDSA: r and s, each as long as a coordinate. */
+  readonly signature: Uint8Array;
+}
+
+/** The value of a signature entry (type 8). */
+export interface SignatureEntry {
+  /** Bytes from the start of the partition that are signed, 32 bits. The firmware ignores it. */
+  readonly signedLength: number;
+  /** The public key. */
+  readonly key: SignatureKey;
+  /** RSA: the signature, 384 bytes, big-endian. ECDSA: r and s, each as long as a coordinate. */
+  readonly signature: Uint8Array;
+  /** SHA-256 of what is signed, 32 bytes; RSA entries hold it and others do not. */
+  readonly imageDigest?: Uint8Array;
+}
+
+const MAGIC = 0xE7;
+const RSA_VERSION = 2;
+const ECDSA_VERSION = 3;
+const KEY_AT = 36;
+const CRC_AT = 1196;
+const ENTRY_VERSION = 1;
+const ENTRY_HEADER_SIZE = 16;
+
+/**
+ * The key as a block holds it, with the numbers that follow from its modulus.
+ *
+ * @param n Modulus, 384 bytes, big-endian.
+ * @param e Public exponent.
+ * @returns The key with R = 2^6144 mod n and M' = -n^-1 mod 2^32 (FORMAT: Secure Boot v2 block).
+ * @throws {SecureCertError} `ERR_KEY` unless the modulus is odd and has 3072 bits.
+ */
+export function rsaSignatureKey(n: Uint8Array, e: number): RsaSignatureKey {
+  if (n.length !== 384 || n[0]! < 0x80 || n[383]! % 2 === 0) {
+    throw new SecureCertError(
+      "ERR_KEY",
+      "Cannot use RSA key: the modulus must be odd and have 3072 bits",
+    );
+  }
+  const modulus = BigInt(`0x${formatHex(n)}`);
+  const rinv = parseHex(((1n << 6144n) % modulus).toString(16).padStart(768, "0"));
+  // An odd number is its own inverse modulo 8; each step doubles the number of right bits.
+  let inverse = BigInt.asUintN(32, modulus);
+  for (let bits = 3; bits < 32; bits *= 2) {
+    inverse = BigInt.asUintN(32, inverse * (2n - modulus * inverse));
+  }
+  return { algorithm: "rsa3072", n, e, rinv, mPrime: Number(BigInt.asUintN(32, -inverse)) };
+}
+
+/**
+ * The bytes whose SHA-256 the chip keeps in SECURE_BOOT_DIGESTn (FORMAT: Secure Boot v2 block).
+ *
+ * @param key The public key.
+ * @returns RSA: n, e, R, M', 776 bytes. P-192 and P-256: curve id and point, 65 bytes. P-384: 97.
+ * Numbers are little-endian.
+ * @throws {RangeError} when a number has the wrong length.
+ */
+export function publicKeyDigestInput(key: SignatureKey): Bytes {
+  if (key.algorithm === "rsa3072") {
+    const n = reversed(sized(key.n, 384, "n"));
+    return concat(
+      n,
+      u32(key.e, "e"),
+      reversed(sized(key.rinv, 384, "rinv")),
+      u32(key.mPrime, "M'"),
+    );
+  }
+  const { number, slot } = SIGNATURE_ALGORITHMS[key.algorithm];
+  return concat(Uint8Array.of(number), padded(point(key), slot));
+}
+
+/**
+ * The 1216 bytes of a secure-boot-v2 signature block (FORMAT: Secure Boot v2 block), numbers
+ * little-endian: magic u8 | version u8 | SHA version u8 | 0 | digest | key | signature | zeros |
+ * CRC-32 u32 at 1196 | 0 x 16.
+ *
+ * @param block Digest, public key and signature.
+ * @returns 1216 bytes.
+ * @throws {RangeError} when a number has the wrong length.
+ */
+export function encodeSignatureBlock(block: SignatureBlock): Bytes {
+  const { key, imageDigest, signature } = block;
+  const { digest, slot, hash } = SIGNATURE_ALGORITHMS[key.algorithm];
+  const version = key.algorithm === "rsa3072" ? RSA_VERSION : ECDSA_VERSION;
+  const body = concat(
+    Uint8Array.of(MAGIC, version, hash === "SHA-384" ? 1 : 0, 0),
+    sized(imageDigest, digest, "digest"),
+    publicKeyDigestInput(key),
+    padded(wireSignature(key.algorithm, signature), slot),
+  );
+  const bytes = padded(body, SIGNATURE_BLOCK_SIZE);
+  viewOf(bytes).setUint32(CRC_AT, crc32(bytes.subarray(0, CRC_AT)), true);
+  return bytes;
+}
+
+/**
+ * A secure-boot-v2 signature block; neither the signature nor R and M' are verified.
+ *
+ * @param bytes 1216 bytes.
+ * @returns Digest, public key and signature.
+ * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_MAGIC`, `ERR_UNSUPPORTED` (version
+ * or curve), `ERR_CHECKSUM` or `ERR_STRAY_BYTES` (a byte that must be zero is not).
+ */
+export function decodeSignatureBlock(bytes: Uint8Array): SignatureBlock {
+  take(bytes, 0, SIGNATURE_BLOCK_SIZE, "signature block");
+  if (bytes.length !== SIGNATURE_BLOCK_SIZE) {
+    throw bad("ERR_LENGTH", `${bytes.length} bytes, a block has ${SIGNATURE_BLOCK_SIZE}`);
+  }
+  if (bytes[0] !== MAGIC) throw bad("ERR_MAGIC", "no magic number", 0);
+  if (viewOf(bytes).getUint32(CRC_AT, true) !== crc32(bytes.subarray(0, CRC_AT))) {
+    throw bad("ERR_CHECKSUM", "checksum does not match", CRC_AT);
+  }
+  const block = readBlock(bytes);
+  const again = encodeSignatureBlock(block);
+  const wrong = bytes.findIndex((byte, at) => byte !== again[at]);
+  if (wrong >= 0) throw bad("ERR_STRAY_BYTES", `byte at ${wrong} must be zero`, wrong);
+  return block;
+}
+
+/**
+ * The value of a signature entry (FORMAT: signature entry), numbers little-endian: version u8 |
+ * 0 x 3 | offset u32 = 0 | signed length u32 | algorithm u8 | 0 x 3 | RSA: the whole block; ECDSA:
+ * curve id u8 | point | r | s.
+ *
+ * @param entry Signed length, public key and signature; RSA needs the digest too.
+ * @returns RSA 1232 bytes, P-192 113, P-256 145, P-384 209.
+ * @throws {RangeError} when a number is out of range or has the wrong length.
+ * @throws {TypeError} when an RSA entry lacks its digest or another has one.
+ */
+export function encodeSignatureEntry(entry: SignatureEntry): Bytes {
+  const { key, signature, imageDigest } = entry;
+  const { number } = SIGNATURE_ALGORITHMS[key.algorithm];
+  const head = new Uint8Array(ENTRY_HEADER_SIZE);
+  head.set([ENTRY_VERSION]);
+  head.set(u32(entry.signedLength, "signed length"), 8);
+  head.set([number], 12);
+  if (key.algorithm === "rsa3072") {
+    if (!imageDigest) throw new TypeError("Cannot encode signature entry: RSA needs a digest");
+    return concat(head, encodeSignatureBlock({ key, imageDigest, signature }));
+  }
+  if (imageDigest) throw new TypeError("Cannot encode signature entry: ECDSA holds no digest");
+  return concat(head, Uint8Array.of(number), point(key), wireSignature(key.algorithm, signature));
+}
+
+/**
+ * The value of a signature entry; nothing is verified.
+ *
+ * @param data The entry's value, 1232, 113, 145 or 209 bytes.
+ * @returns Signed length, public key and signature.
+ * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_UNSUPPORTED` (version, algorithm or
+ * curve), `ERR_STRAY_BYTES` (a byte that must be zero is not), and for RSA whatever
+ * {@linkcode decodeSignatureBlock} throws; offsets count from the start of the value.
+ */
+export function decodeSignatureEntry(data: Uint8Array): SignatureEntry {
+  const head = take(data, 0, ENTRY_HEADER_SIZE, "signature entry");
+  if (head[0] !== ENTRY_VERSION) throw badEntry("ERR_UNSUPPORTED", "unknown version", 0);
+  const algorithm = algorithmOf(head[12]!);
+  if (!algorithm) throw badEntry("ERR_UNSUPPORTED", "unknown algorithm", 12);
+  const stray = head.findIndex((byte, at) =>
+    byte !== 0 && at !== 0 && at !== 12 && (at < 8 || at > 11)
+  );
+  if (stray >= 0) throw badEntry("ERR_STRAY_BYTES", `byte at ${stray} must be zero`, stray);
+  const signedLength = viewOf(head).getUint32(8, true);
+  const rest = data.subarray(ENTRY_HEADER_SIZE);
+  if (algorithm !== "rsa3072") {
+    return { signedLength, ...behindHeader(() => readCompact(rest, algorithm)) };
+  }
+  const block = behindHeader(() => decodeSignatureBlock(rest));
+  if (block.key.algorithm === algorithm) return { signedLength, ...block };
+  throw badEntry("ERR_UNSUPPORTED", "block is not one of RSA", ENTRY_HEADER_SIZE + 1);
+}
+
+function readBlock(bytes: Uint8Array): SignatureBlock {
+  const version = bytes[1]!;
+  if (version === RSA_VERSION) return readRsaBlock(bytes);
+  if (version !== ECDSA_VERSION) throw bad("ERR_UNSUPPORTED", "unknown version", 1);
+  const digest = bytes[2] === 1 ? 48 : 32;
+  const at = 4 + digest;
+  const algorithm = algorithmOf(bytes[at]!);
+  if (!algorithm || algorithm === "rsa3072" || SIGNATURE_ALGORITHMS[algorithm].digest !== digest) {
+    throw bad("ERR_UNSUPPORTED", "unknown curve", at);
+  }
+  const { slot } = SIGNATURE_ALGORITHMS[algorithm];
+  return {
+    key: readPoint(bytes, at + 1, algorithm),
+    imageDigest: bytes.slice(4, at),
+    signature: readScalars(bytes, at + 1 + slot, algorithm),
+  };
+}
+
+function readRsaBlock(bytes: Uint8Array): SignatureBlock {
+  const view = viewOf(bytes);
+  const number = (at: number) => reversed(bytes.subarray(at, at + 384));
+  const key: RsaSignatureKey = {
+    algorithm: "rsa3072",
+    n: number(KEY_AT),
+    e: view.getUint32(420, true),
+    rinv: number(424),
+    mPrime: view.getUint32(808, true),
+  };
+  return { key, imageDigest: bytes.slice(4, KEY_AT), signature: number(812) };
+}
+
+function readCompact(
+  rest: Uint8Array,
+  algorithm: EcdsaSignatureKey["algorithm"],
+): Pick<SignatureBlock, "key" | "signature"> {
+  const { number, size } = SIGNATURE_ALGORITHMS[algorithm];
+  const length = 1 + 4 * size;
+  take(rest, 0, length, "signature entry");
+  if (rest.length !== length) {
+    const have = ENTRY_HEADER_SIZE + rest.length;
+    throw badEntry("ERR_LENGTH", `${have} bytes, ${algorithm} has ${ENTRY_HEADER_SIZE + length}`);
+  }
+  if (rest[0] !== number) throw badEntry("ERR_UNSUPPORTED", "wrong curve");
+  return {
+    key: readPoint(rest, 1, algorithm),
+    signature: readScalars(rest, 1 + 2 * size, algorithm),
+  };
+}
+
+function readPoint(
+  bytes: Uint8Array,
+  at: number,
+  algorithm: EcdsaSignatureKey["algorithm"],
+): EcdsaSignatureKey {
+  const { size } = SIGNATURE_ALGORITHMS[algorithm];
+  const number = (from: number) => reversed(bytes.subarray(from, from + size));
+  return { algorithm, x: number(at), y: number(at + size) };
+}
+
+function readScalars(bytes: Uint8Array, at: number, algorithm: SignatureAlgorithm): Bytes {
+  return wireSignature(
+    algorithm,
+    bytes.subarray(at, at + 2 * SIGNATURE_ALGORITHMS[algorithm].size),
+  );
+}
+
+/** Big-endian to little-endian and back: each of the numbers is reversed on its own. */
+function wireSignature(algorithm: SignatureAlgorithm, signature: Uint8Array): Bytes {
+  const { size } = SIGNATURE_ALGORITHMS[algorithm];
+  if (algorithm === "rsa3072") return reversed(sized(signature, size, "signature"));
+  sized(signature, 2 * size, "signature");
+  return concat(reversed(signature.subarray(0, size)), reversed(signature.subarray(size)));
+}
+
+function point({ algorithm, x, y }: EcdsaSignatureKey): Bytes {
+  const { size } = SIGNATURE_ALGORITHMS[algorithm];
+  return concat(reversed(sized(x, size, "x")), reversed(sized(y, size, "y")));
+}
+
+function algorithmOf(number: number): SignatureAlgorithm | undefined {
+  const names = Object.keys(SIGNATURE_ALGORITHMS) as SignatureAlgorithm[];
+  return names.find((name) => SIGNATURE_ALGORITHMS[name].number === number);
+}
+
+function reversed(bytes: Uint8Array): Bytes {
+  return new Uint8Array(bytes).reverse();
+}
+
+function padded(bytes: Uint8Array, length: number): Bytes {
+  return concat(bytes, new Uint8Array(length - bytes.length));
+}
+
+function sized(bytes: Uint8Array, length: number, what: string): Uint8Array {
+  if (bytes.length === length) return bytes;
+  throw new RangeError(`Cannot encode signature: ${what} must be ${length} bytes`);
+}
+
+function u32(value: number, what: string): Bytes {
+  if (!Number.isInteger(value) || value < 0 || value > 0xFFFFFFFF) {
+    throw new RangeError(`Cannot encode signature: ${what} must be a 32-bit number`);
+  }
+  const bytes = new Uint8Array(4);
+  viewOf(bytes).setUint32(0, value, true);
+  return bytes;
+}
+
+/** Moves an error from its place behind the header to that in the entry. */
+function behindHeader<T>(decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    const offset = ENTRY_HEADER_SIZE + (error.place.offset ?? 0);
+    throw new SecureCertError(error.code, error.message, { offset }, { cause: error });
+  }
+}
+
+function bad(code: SecureCertError["code"], problem: string, offset = 0): SecureCertError {
+  return new SecureCertError(code, `Cannot decode signature block: ${problem}`, { offset });
+}
+
+function badEntry(code: SecureCertError["code"], problem: string, offset = 0): SecureCertError {
+  return new SecureCertError(code, `Cannot decode signature entry: ${problem}`, { offset });
+}
