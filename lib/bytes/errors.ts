@@ -16,6 +16,7 @@
  * | `ERR_DER` | an ASN.1 structure is malformed |
  * | `ERR_KEY` | a private or public key is malformed, inconsistent or of an unsupported kind |
  * | `ERR_PASSWORD` | a password is missing or wrong |
+ * | `ERR_DECRYPT` | an encrypted value does not match its tag: another key, or changed data |
  * | `ERR_CERTIFICATE` | a certificate or signing request is malformed or unfit for its use |
  * | `ERR_NAME` | a subject or a subject alternative name is malformed |
  * | `ERR_NOT_FOUND` | the image holds no such entry |
@@ -37,6 +38,7 @@ export type ErrorCode =
   | "ERR_DER"
   | "ERR_KEY"
   | "ERR_PASSWORD"
+  | "ERR_DECRYPT"
   | "ERR_CERTIFICATE"
   | "ERR_NAME"
   | "ERR_NOT_FOUND"
