@@ -15,11 +15,10 @@ export function decodeBigInteger(bytes: Uint8Array): bigint {
  * @throws {RangeError} for a negative number, and one that needs more bytes.
  */
 export function encodeBigInteger(value: bigint, length: number): Bytes {
-  const text = value.toString(16).padStart(2 * length, "0");
-  if (value < 0n || text.length > 2 * length) {
+  if (value < 0n || bitLength(value) > 8 * length) {
     throw new RangeError(`Cannot encode number: it does not fit ${length} bytes`);
   }
-  return value === 0n ? new Uint8Array(length) : parseHex(text);
+  return length === 0 ? new Uint8Array() : parseHex(value.toString(16).padStart(2 * length, "0"));
 }
 
 /** Bits of a number without its leading zeros; 0 for 0. */
