@@ -274,7 +274,7 @@ Deno.test("IVs are drawn afresh, or from the source that is given", async () => 
   await assertRejects(
     () => encryptDsParameters(KEY, { ...options, random: () => new Uint8Array(15) }),
     RangeError,
-    "asked for 16, got 15",
+    "random gave 15 bytes, not 16",
   );
 });
 
