@@ -1,5 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, equalBytes, isFilledWith, viewOf } from "../bytes/pack.ts";
+import { dsLayout, isChipName } from "../format/chips.ts";
+import type { DsData } from "../format/peripheral.ts";
 import {
   bitLength,
   decodeBigInteger,
@@ -7,24 +9,10 @@ import {
   montgomeryFactor,
   montgomeryInverse,
 } from "./big_integer.ts";
+import { decodeKeyParts } from "./key_encoding.ts";
+import type { PrivateKey } from "./keys.ts";
 import { hmacOfWord } from "./hmac_peripheral.ts";
 import { randomBytes, type Sources } from "./sources.ts";
-
-/**
- * Longest RSA key of each chip with a DS peripheral, in bits; it sets the size of the operands inside
- * the ciphertext (FORMAT: RSA-DS per chip). ESP32-C5 has 3072.
- */
-export const DS_MAX_RSA_BITS = {
-  esp32s2: 4096,
-  esp32s3: 4096,
-  esp32c3: 3072,
-  esp32c5: 3072,
-  esp32c6: 3072,
-  esp32h2: 3072,
-  esp32h21: 3072,
-  esp32p4: 4096,
-  esp32s31: 4096,
-} as const satisfies Readonly<Record<string, DsMaxRsaBits>>;
 
 /** The two sizes a DS peripheral comes in: 3072 bits take 1200 bytes of ciphertext, 4096 take 1584. */
 export type DsMaxRsaBits = 3072 | 4096;
@@ -40,19 +28,9 @@ export interface RsaNumbers {
   readonly privateExponent: Uint8Array;
 }
 
-/** An encrypted RSA key, as the DS data entry of an image holds it. */
-export interface EncryptedDsParameters {
-  /** Size of the RSA key in bits: 1024, 2048, 3072 or 4096. */
-  readonly rsaLengthBits: number;
-  /** IV of AES-256-CBC, 16 bytes. */
-  readonly iv: Uint8Array;
-  /** 1200 or 1584 bytes. */
-  readonly ciphertext: Uint8Array;
-}
-
 /** Which peripheral the ciphertext is for. */
 export interface DsTarget {
-  /** The chip's name, a key of {@linkcode DS_MAX_RSA_BITS}. */
+  /** The chip's name, a key of `CHIPS`. */
   readonly chip?: string;
   /** The chip's longest RSA key in bits, in place of `chip`. */
   readonly maxRsaBits?: DsMaxRsaBits;
@@ -125,7 +103,7 @@ export function dsCiphertextSize(maxRsaBits: DsMaxRsaBits): number {
  * d | n | r-bar | SHA-256 | M prime u32 | length u32 | 08 x 8, all little-endian, operands filled with
  * zeros to the chip's size, under AES-256-CBC with a key that the HMAC peripheral makes.
  *
- * @param key n and d of the RSA key.
+ * @param key The RSA key, or its n and d.
  * @param options The chip, the eFuse key, and where the IV comes from.
  * @returns The key length in bits, the IV (16 bytes) and the ciphertext (1200 or 1584 bytes).
  * @throws {SecureCertError} `ERR_KEY` for numbers that are no RSA key, or one of a length the chip does
@@ -135,16 +113,17 @@ export function dsCiphertextSize(maxRsaBits: DsMaxRsaBits): number {
  * `maxRsaBits` are given.
  */
 export async function encryptDsParameters(
-  key: RsaNumbers,
+  key: RsaNumbers | PrivateKey,
   options: DsEncryptOptions,
-): Promise<EncryptedDsParameters & { readonly iv: Bytes; readonly ciphertext: Bytes }> {
+): Promise<DsData & { readonly iv: Bytes; readonly ciphertext: Bytes }> {
   const maxRsaBits = dsMaxRsaBits(options);
   if (maxRsaBits === undefined) throw new RangeError("Cannot encrypt DS key: no chip given");
   const iv = options.iv === undefined
     ? randomBytes(IV_SIZE, options)
     : checkedIv(options.iv, "encrypt");
-  const modulus = decodeBigInteger(key.modulus);
-  const exponent = decodeBigInteger(key.privateExponent);
+  const numbers = "pkcs8" in key ? rsaNumbers(key) : key;
+  const modulus = decodeBigInteger(numbers.modulus);
+  const exponent = decodeBigInteger(numbers.privateExponent);
   const rsaLengthBits = bitLength(modulus);
   checkKey(modulus, exponent, maxRsaBits);
   const parts: DsParts = {
@@ -174,7 +153,7 @@ export async function encryptDsParameters(
  * @throws {RangeError} for an IV that is not 16 bytes, and when `chip` and `maxRsaBits` are both given.
  */
 export async function decryptDsParameters(
-  dsData: EncryptedDsParameters,
+  dsData: DsData,
   options: DsDecryptOptions,
 ): Promise<DecryptedDsParameters> {
   const iv = checkedIv(dsData.iv, "decrypt");
@@ -197,6 +176,12 @@ export async function decryptDsParameters(
     rsaLengthBits: dsData.rsaLengthBits,
     checks: { digest, padding, ...judge(parts, dsData.rsaLengthBits) },
   };
+}
+
+function rsaNumbers({ pkcs8 }: PrivateKey): RsaNumbers {
+  const parts = decodeKeyParts(pkcs8);
+  if (parts.type === "rsa") return parts;
+  throw badKey("it is not an RSA key");
 }
 
 /** What the digest covers besides the IV, little-endian. */
@@ -265,15 +250,14 @@ function dsMaxRsaBits({ chip, maxRsaBits }: DsTarget): DsMaxRsaBits | undefined 
     throw new RangeError(`No DS peripheral takes at most ${maxRsaBits} bits: 3072 or 4096`);
   }
   if (maxRsaBits !== undefined) throw new RangeError("Give either chip or maxRsaBits, not both");
-  if (Object.hasOwn(DS_MAX_RSA_BITS, chip)) {
-    return DS_MAX_RSA_BITS[chip as keyof typeof DS_MAX_RSA_BITS];
-  }
+  const layout = isChipName(chip) ? dsLayout(chip) : undefined;
+  if (layout !== undefined) return layout.maxRsaBits;
   throw new SecureCertError("ERR_UNSUPPORTED", `Chip ${chip} has no DS peripheral`, {
     field: "chip",
   });
 }
 
-function layoutOf(dsData: EncryptedDsParameters, options: DsTarget): DsMaxRsaBits {
+function layoutOf(dsData: DsData, options: DsTarget): DsMaxRsaBits {
   const { ciphertext, rsaLengthBits } = dsData;
   const wanted = dsMaxRsaBits(options);
   const found = ([3072, 4096] as const).find((bits) =>

@@ -72,7 +72,7 @@ const SPKI_POINT = parseHex("3059301306072a8648ce3d020106082a8648ce3d03010703420
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { decryptEntry, encryptEntry } from "../../mod.ts";
+ * import { decryptEntry, encryptEntry } from "@esp-secure-cert/toolkit";
  *
  * const hmacKey = crypto.getRandomValues(new Uint8Array(32));
  * const stored = await encryptEntry(new Uint8Array([1, 2, 3]), { hmacKey });

@@ -82,7 +82,7 @@ const TOOL_NAMES: ReadonlyMap<string, number> = new Map([
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { formatConfigCsv, parseConfigCsv } from "../../mod.ts";
+ * import { formatConfigCsv, parseConfigCsv } from "@esp-secure-cert/toolkit";
  *
  * const text = formatConfigCsv([{ type: 51, subtype: 0, dataValue: "hello", dataType: "string" }]);
  * assertEquals(parseConfigCsv(text)[0]?.dataValue, "hello");

@@ -105,7 +105,7 @@ export interface CustFlash {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { decodeCustFlash, encodeCustFlash } from "../../mod.ts";
+ * import { decodeCustFlash, encodeCustFlash } from "@esp-secure-cert/toolkit";
  *
  * const image = encodeCustFlash({ deviceCert: new Uint8Array([0x30, 0x00]) });
  * assertEquals(image.length, 0x6000);

@@ -1,7 +1,7 @@
 /** How big the values of the DS peripheral are; they follow from the longest RSA key. */
 export interface DsLayout {
   /** The longest RSA key in bits. */
-  readonly maxRsaBits: number;
+  readonly maxRsaBits: 3072 | 4096;
   /** Bytes of the ciphertext: three operands of `maxRsaBits` and 48 bytes of check values. */
   readonly ciphertextLength: number;
   /** Bytes of the DS data: length word 4, initialisation vector 16, ciphertext. */

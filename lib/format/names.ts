@@ -47,6 +47,9 @@ export type KeyMode =
   | "hmac-encrypted"
   | "hmac-derived";
 
+/** Where a private key is, by the flags of its entry. */
+export type KeyStorage = Exclude<KeyMode, "rsa-ds">;
+
 /**
  * Where the flags of a private key entry say that the key is, as the firmware compares them: in
  * groups of bits, so that the 0xFF of old images and other odd values mean a plaintext key (FORMAT:
@@ -54,7 +57,7 @@ export type KeyMode =
  *
  * @param flags The flags byte.
  */
-export function keyStorageOf(flags: number): Exclude<KeyMode, "rsa-ds"> {
+export function keyStorageOf(flags: number): KeyStorage {
   const hmac = flags & 0xC0;
   if (hmac === TLV_FLAGS.hmacEncrypted) return "hmac-encrypted";
   if (hmac === TLV_FLAGS.hmacDerived) return "hmac-derived";

@@ -98,7 +98,7 @@ const LEAST_WRITABLE = 0x3000;
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { decodeNvs, encodeNvs } from "../../mod.ts";
+ * import { decodeNvs, encodeNvs } from "@esp-secure-cert/toolkit";
  *
  * const image = encodeNvs([{ namespace: "box", key: "lid", type: "u8", value: 7 }]);
  * assertEquals(decodeNvs(image).items[0]?.value, 7);

@@ -85,7 +85,7 @@ type Owner = Pick<NvsRecordInput, "namespace" | "key">;
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { encodeNvs } from "../../mod.ts";
+ * import { encodeNvs } from "@esp-secure-cert/toolkit";
  *
  * const image = encodeNvs([
  *   { namespace: "box", key: "label", type: "string", value: "fragile" },

@@ -71,7 +71,7 @@ export interface PartitionCsvOptions {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { parsePartitionCsv } from "../../mod.ts";
+ * import { parsePartitionCsv } from "@esp-secure-cert/toolkit";
  *
  * const [entry] = parsePartitionCsv("factory, app, factory, 0x20000, 1M,\n");
  * assertEquals(entry?.size, 0x100000);

@@ -86,7 +86,7 @@ export interface PartitionTableMd5 {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { decodePartitionTable, encodePartitionTable, parsePartitionCsv } from "../../mod.ts";
+ * import { decodePartitionTable, encodePartitionTable, parsePartitionCsv } from "@esp-secure-cert/toolkit";
  *
  * const table = encodePartitionTable(parsePartitionCsv("esp_secure_cert, 0x3F, , 0xD000, 0x2000\n"));
  * assertEquals(decodePartitionTable(table).entries[0]?.offset, 0xD000);

@@ -40,7 +40,7 @@ export interface DsData {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { decodeDsData, encodeDsData } from "../../mod.ts";
+ * import { decodeDsData, encodeDsData } from "@esp-secure-cert/toolkit";
  *
  * const iv = new Uint8Array(16);
  * const bytes = encodeDsData({ rsaLengthBits: 2048, iv, ciphertext: new Uint8Array(1200) });

@@ -2,76 +2,187 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import { decodeUtf8, formatHex } from "../bytes/text.ts";
 import { type CertificateInfo, readCertificates } from "../crypto/certificate_info.ts";
+import { decryptDsParameters, type DecryptedDsParameters } from "../crypto/ds_key.ts";
+import { decryptEntry, deriveEcdsaKey } from "../crypto/hmac_key.ts";
 import { importPrivateKey, type PrivateKey } from "../crypto/keys.ts";
 import { digest } from "../crypto/signing.ts";
-import { keyStorageOf, TLV_TYPES } from "../format/names.ts";
-import type { Walk, WalkedTlv } from "../format/partition.ts";
+import { type KeyStorage, keyStorageOf, TLV_TYPES } from "../format/names.ts";
+import {
+  decodeDsContext,
+  decodeDsData,
+  decodeSecurityConfig,
+  type DsContext,
+  type DsData,
+  type SecurityConfig,
+} from "../format/peripheral.ts";
+import type { ImageEntry } from "./image.ts";
 
 /** What the value of an entry is, in a word; `opaque` when nothing is known of it. */
-export type EntryKind =
-  | "certificate"
-  | "privateKey"
-  | "integrity"
-  | "userData"
-  | "opaque"
-  | "unreadable";
+export type EntryKind = Content["kind"];
 
 /** What the value of an entry is, read as its type says. */
 export type Content =
   | { readonly kind: "certificate"; readonly certificates: readonly CertificateInfo[] }
-  | { readonly kind: "privateKey"; readonly key: PrivateKey }
+  | {
+    readonly kind: "privateKey";
+    readonly storage: KeyStorage;
+    /** The key, where it lies in the image or was opened with the HMAC key. */
+    readonly key?: PrivateKey;
+    /** SubjectPublicKeyInfo of the key, where it is known. */
+    readonly publicKey?: Uint8Array;
+  }
+  | { readonly kind: "dsData"; readonly data: DsData; readonly opened?: DecryptedDsParameters }
+  | { readonly kind: "dsContext"; readonly context: DsContext }
+  | { readonly kind: "securityConfig"; readonly config: SecurityConfig }
+  | { readonly kind: "salt" }
   | { readonly kind: "integrity"; readonly sha256: string; readonly ok: boolean }
   | { readonly kind: "userData"; readonly text?: string }
+  | { readonly kind: "encrypted" }
   | { readonly kind: "opaque" }
   | { readonly kind: "unreadable"; readonly problem: string };
 
 /** An entry with what its value is. */
 export interface ReadEntry {
-  readonly raw: WalkedTlv;
+  readonly raw: ImageEntry;
   readonly content: Content;
 }
 
-const { ESP_SECURE_CERT_USER_DATA_1: FIRST_USER, ESP_SECURE_CERT_USER_DATA_5: LAST_USER } =
-  TLV_TYPES;
+/** Subtype with which the firmware asks for the last entry of a type. */
+export const LAST_SUBTYPE = 254;
 
-/** Reads the value of each entry of a walked chain. */
-export async function readContents(image: Uint8Array, walk: Walk): Promise<ReadEntry[]> {
-  return await Promise.all(
-    walk.entries.map(async (raw) => ({ raw, content: await readContent(image, raw) })),
+/** What opens the values that the HMAC peripheral protects. */
+export interface Secrets {
+  /** The 32 bytes of the eFuse key. */
+  readonly hmacKey?: Uint8Array;
+}
+
+/** Reads the value of each entry. */
+export async function readContents(
+  image: Uint8Array,
+  entries: readonly ImageEntry[],
+  secrets: Secrets,
+): Promise<ReadEntry[]> {
+  return await Promise.all(entries.map(async (raw) => {
+    try {
+      return { raw, content: await readContent(image, raw, entries, secrets) };
+    } catch (error) {
+      if (!(error instanceof SecureCertError)) throw error;
+      return { raw, content: { kind: "unreadable", problem: error.message } };
+    }
+  }));
+}
+
+async function readContent(
+  image: Uint8Array,
+  raw: ImageEntry,
+  entries: readonly ImageEntry[],
+  secrets: Secrets,
+): Promise<Content> {
+  const { type, data, flags } = raw.value;
+  if (type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV) return await readKey(raw, entries, secrets);
+  const storage = keyStorageOf(flags);
+  if (storage !== "hmac-encrypted") return await readValue(image, raw, data, secrets);
+  if (secrets.hmacKey === undefined) return { kind: "encrypted" };
+  return await readValue(
+    image,
+    raw,
+    await decryptEntry(data, { hmacKey: secrets.hmacKey }),
+    secrets,
   );
 }
 
-async function readContent(image: Uint8Array, raw: WalkedTlv): Promise<Content> {
-  const { type, data, flags } = raw.value;
-  try {
-    if (
-      type === TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV ||
-      type === TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV
-    ) {
+async function readValue(
+  image: Uint8Array,
+  raw: ImageEntry,
+  data: Uint8Array,
+  { hmacKey }: Secrets,
+): Promise<Content> {
+  switch (raw.value.type) {
+    case TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV:
+    case TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV:
       return { kind: "certificate", certificates: readCertificates(data) };
-    }
-    if (type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV && keyStorageOf(flags) === "plaintext") {
-      return { kind: "privateKey", key: await importPrivateKey(data) };
-    }
-  } catch (error) {
-    if (!(error instanceof SecureCertError)) throw error;
-    return { kind: "unreadable", problem: error.message };
+    case TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV:
+      return await readDsData(decodeDsData(data), hmacKey);
+    case TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV:
+      return { kind: "dsContext", context: decodeDsContext(data) };
+    case TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG:
+      return { kind: "securityConfig", config: decodeSecurityConfig(data) };
+    case TLV_TYPES.ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT:
+      return { kind: "salt" };
+    case TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV:
+      return await readIntegrity(image, raw);
+    default:
+      return readUserData(raw.value.type, data);
   }
-  if (type === TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV) return await readIntegrity(image, raw);
-  if (type >= FIRST_USER && type <= LAST_USER) return { kind: "userData", ...printable(data) };
-  return { kind: "opaque" };
 }
 
-async function readIntegrity(image: Uint8Array, raw: WalkedTlv): Promise<Content> {
-  const computed = await digest("SHA-256", image.subarray(0, raw.offset));
-  const { data } = raw.value;
+async function readKey(
+  { value: { data, flags, subtype } }: ImageEntry,
+  entries: readonly ImageEntry[],
+  { hmacKey }: Secrets,
+): Promise<Content> {
+  const storage = keyStorageOf(flags);
+  const opened = (key: PrivateKey): Content => ({
+    kind: "privateKey",
+    storage,
+    key,
+    publicKey: key.publicKey,
+  });
+  switch (storage) {
+    case "plaintext":
+      return opened(await importPrivateKey(data));
+    case "hmac-encrypted":
+      if (hmacKey === undefined) return { kind: "privateKey", storage };
+      return opened(await importPrivateKey(await decryptEntry(data, { hmacKey })));
+    case "hmac-derived": {
+      const salt = findSalt(entries, subtype);
+      if (hmacKey === undefined) return { kind: "privateKey", storage };
+      const { publicKey } = await deriveEcdsaKey(hmacKey, salt);
+      return { kind: "privateKey", storage, publicKey };
+    }
+    case "ecdsa-peripheral":
+      return { kind: "privateKey", storage };
+    default:
+      return storage satisfies never;
+  }
+}
+
+/**
+ * The salt that belongs to a derived key: of the subtype by which the key was asked for, 254 being the
+ * last one, with a right checksum.
+ */
+export function findSalt(entries: readonly ImageEntry[], subtype: number): Uint8Array {
+  const type = TLV_TYPES.ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT;
+  const salts = entries.filter(({ value }) => value.type === type);
+  const salt = subtype === LAST_SUBTYPE
+    ? salts.at(-1)
+    : salts.find(({ value }) => value.subtype === subtype);
+  if (salt !== undefined && salt.crc.stored === salt.crc.computed) return salt.value.data;
+  const message = salt === undefined
+    ? `no salt with subtype ${subtype} for the derived key; the chip resets when it is asked for`
+    : `the salt of the derived key has a wrong checksum; the chip resets when the key is asked for`;
+  throw new SecureCertError(salt === undefined ? "ERR_NOT_FOUND" : "ERR_CHECKSUM", message);
+}
+
+async function readDsData(data: DsData, hmacKey: Uint8Array | undefined): Promise<Content> {
+  if (hmacKey === undefined) return { kind: "dsData", data };
+  return { kind: "dsData", data, opened: await decryptDsParameters(data, { hmacKey }) };
+}
+
+async function readIntegrity(
+  image: Uint8Array,
+  { value: { data }, offset }: ImageEntry,
+): Promise<Content> {
+  const computed = await digest("SHA-256", image.subarray(0, offset));
   return { kind: "integrity", sha256: formatHex(data), ok: equalBytes(data, computed) };
 }
 
-function printable(data: Uint8Array): { text?: string } {
+function readUserData(type: number, data: Uint8Array): Content {
+  const { ESP_SECURE_CERT_USER_DATA_1: first, ESP_SECURE_CERT_USER_DATA_5: last } = TLV_TYPES;
+  if (type < first || type > last) return { kind: "opaque" };
   const text = decodeUtf8(data);
   // deno-lint-ignore no-control-regex
-  return text === undefined || /[\x00-\x08\x0E-\x1F\x7F-\x9F]/.test(text) || text === ""
-    ? {}
-    : { text };
+  const isPrintable = text !== undefined && text !== "" &&
+    !/[\x00-\x08\x0E-\x1F\x7F-\x9F]/.test(text);
+  return isPrintable ? { kind: "userData", text } : { kind: "userData" };
 }

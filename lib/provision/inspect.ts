@@ -1,16 +1,19 @@
 import { decodeUtf8, formatHex } from "../bytes/text.ts";
+import type { DsChecks } from "../crypto/ds_key.ts";
 import type { CertificateInfo } from "../crypto/certificate_info.ts";
 import { keyName } from "../crypto/key_encoding.ts";
 import { digest } from "../crypto/signing.ts";
 import type { Sources } from "../crypto/sources.ts";
-import { type KeyMode, keyStorageOf, TLV_TYPES, tlvTypeName } from "../format/names.ts";
-import type { Content, EntryKind, ReadEntry } from "./contents.ts";
+import { type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
+import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
+import type { Content, EntryKind, ReadEntry, Secrets } from "./contents.ts";
+import { keyModeOf } from "./credentials.ts";
 import type { Finding } from "./findings.ts";
 import type { ImageFormat } from "./recognise.ts";
 import { judge, type Judgement } from "./verify.ts";
 
 /** How {@linkcode inspect} reports. */
-export interface InspectOptions extends Pick<Sources, "now"> {
+export interface InspectOptions extends Pick<Sources, "now">, Secrets {
   /** Report private keys too. @default false */
   readonly showSecrets?: boolean;
 }
@@ -57,8 +60,23 @@ export interface EntryReport {
   readonly certificate?: CertificateReport;
   /** All certificates of an entry that holds several. */
   readonly certificates?: readonly CertificateReport[];
-  /** Kind of a plaintext private key; its text only when secrets are shown. */
-  readonly privateKey?: { readonly key: string; readonly secret?: string };
+  /** Where a private key is, and its kind where it is known; its text only when secrets are shown. */
+  readonly privateKey?: {
+    readonly storage: KeyStorage;
+    readonly key?: string;
+    readonly secret?: string;
+  };
+  /** A DS context. */
+  readonly dsContext?: { readonly efuseKeyId: number; readonly rsaLengthBits: number };
+  /** DS data; `checks` only when the HMAC key was given. */
+  readonly dsData?: {
+    readonly rsaLengthBits: number;
+    readonly iv: string;
+    readonly ciphertextLength: number;
+    readonly checks?: DsChecks;
+  };
+  /** A security configuration. */
+  readonly securityConfig?: { readonly efuseBlock: number; readonly efuseKeyId: number | null };
   /** An integrity entry's hash, and whether it is right. */
   readonly integrity?: { readonly sha256: string; readonly ok: boolean };
   /** User data that is text. */
@@ -112,11 +130,11 @@ export async function inspect(
   options: InspectOptions = {},
 ): Promise<Inspection> {
   const judgement = await judge(image, options);
-  const { format, walk, entries, findings } = judgement;
+  const { format, used, entries, findings } = judgement;
   return {
     format,
     size: image.length,
-    used: walk.used,
+    used,
     entries: await Promise.all(entries.map((entry) => reportEntry(entry, options))),
     credentials: reportCredentials(judgement),
     findings,
@@ -168,18 +186,25 @@ function reportContent(
       return { certificate: certificates[0]!, ...certificates.length > 1 ? { certificates } : {} };
     }
     case "privateKey":
-      return {
-        privateKey: {
-          key: keyName(content.key),
-          ...showSecrets ? { secret: secretText(data) } : {},
-        },
-      };
+      return { privateKey: reportKey(content, data, showSecrets) };
+    case "dsData":
+      return { dsData: reportDsData(content) };
+    case "dsContext": {
+      const { efuseKeyId, rsaLengthBits } = content.context;
+      return { dsContext: { efuseKeyId, rsaLengthBits } };
+    }
+    case "securityConfig": {
+      const { efuseBlock, efuseKeyId = null } = content.config;
+      return { securityConfig: { efuseBlock, efuseKeyId } };
+    }
     case "integrity":
       return { integrity: { sha256: content.sha256, ok: content.ok } };
     case "userData":
       return content.text === undefined ? {} : { userData: { text: content.text } };
     case "unreadable":
       return { problem: content.problem };
+    case "salt":
+    case "encrypted":
     case "opaque":
       return {};
     default:
@@ -187,18 +212,45 @@ function reportContent(
   }
 }
 
-function reportCredentials({ entries, credentials }: Judgement): Inspection["credentials"] {
-  const { deviceCerts, caCerts, privateKey } = credentials;
-  const keyEntry = entries.find(({ raw: { value } }) =>
-    value.type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV && value.subtype === 0
-  );
+function reportKey(
+  { storage, key }: Extract<Content, { kind: "privateKey" }>,
+  data: Uint8Array,
+  showSecrets: boolean | undefined,
+): NonNullable<EntryReport["privateKey"]> {
+  return {
+    storage,
+    ...key === undefined ? {} : { key: keyName(key) },
+    ...showSecrets && storage === "plaintext" ? { secret: secretText(data) } : {},
+  };
+}
+
+function reportDsData(
+  { data, opened }: Extract<Content, { kind: "dsData" }>,
+): NonNullable<EntryReport["dsData"]> {
+  const { rsaLengthBits, iv, ciphertext } = data;
+  return {
+    rsaLengthBits,
+    iv: formatHex(iv),
+    ciphertextLength: ciphertext.length,
+    ...opened === undefined ? {} : { checks: opened.checks },
+  };
+}
+
+function reportCredentials({ credentials }: Judgement): Inspection["credentials"] {
+  const { deviceCerts, caCerts, keyEntry, dsContext, dsData, securityConfig } = credentials;
+  const efuseKeyId = dsContext?.context.efuseKeyId ?? securityConfig?.config.efuseKeyId;
+  const efuseBlock = dsContext
+    ? dsContext.context.efuseKeyId + FIRST_KEY_BLOCK
+    : securityConfig?.config.efuseBlock;
+  const key = keyEntry?.key && keyName(keyEntry.key) ||
+    dsData && `RSA-${dsData.data.rsaLengthBits}`;
   return {
     deviceCert: deviceCerts.length > 0,
     caCert: caCerts.length > 0,
-    keyMode: keyEntry === undefined ? null : keyStorageOf(keyEntry.raw.value.flags),
-    key: privateKey === undefined ? deviceCerts[0]?.key ?? null : keyName(privateKey),
-    efuseKeyId: null,
-    efuseBlock: null,
+    keyMode: keyModeOf(credentials) ?? null,
+    key: key ?? deviceCerts[0]?.key ?? null,
+    efuseKeyId: efuseKeyId ?? null,
+    efuseBlock: efuseBlock ?? null,
   };
 }
 

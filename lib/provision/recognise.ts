@@ -1,6 +1,9 @@
+import { SecureCertError } from "../bytes/errors.ts";
 import { isFilledWith, viewOf } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8 } from "../bytes/text.ts";
+import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash.ts";
+import { decodeNvs } from "../format/nvs.ts";
 import { TLV_MAGIC } from "../format/tlv.ts";
 import { errorFinding, type Finding } from "./findings.ts";
 
@@ -15,9 +18,6 @@ export interface Recognised {
   readonly finding?: Finding;
 }
 
-const CUST_FLASH_MAGIC = 0x12345678;
-/** Offsets of the magic number in the metadata without and with DS (FORMAT: cust_flash). */
-const CUST_FLASH_MAGIC_OFFSETS = [24, 36] as const;
 const NVS_PAGE = 4096;
 const NVS_STATES: readonly number[] = [0xFFFFFFFE, 0xFFFFFFFC];
 const NVS_VERSIONS: readonly number[] = [0xFE, 0xFF];
@@ -41,7 +41,22 @@ export function findMagic(image: Uint8Array, from: number): number {
  */
 export function recognise(image: Uint8Array): Recognised {
   if (startsWith(image, TLV_MAGIC)) return { format: "tlv" };
+  if (looksLikeCustFlash(image)) {
+    return { format: readCustFlash(image).legacy ? "cust_flash_legacy" : "cust_flash" };
+  }
+  if (looksLikeNvs(image)) return { format: isLegacyNvs(image) ? "nvs_legacy" : "nvs" };
   return { format: "unknown", finding: explain(image) };
+}
+
+/** The older namespace, and no other that holds credentials. */
+function isLegacyNvs(image: Uint8Array): boolean {
+  try {
+    const { namespaces } = decodeNvs(image);
+    return namespaces.includes("pre_prov") && !namespaces.includes("esp_secure_cert");
+  } catch (error) {
+    if (error instanceof SecureCertError) return false;
+    throw error;
+  }
 }
 
 function explain(image: Uint8Array): Finding {
@@ -69,8 +84,6 @@ function explain(image: Uint8Array): Finding {
 }
 
 function likenessOf(image: Uint8Array): string | undefined {
-  if (looksLikeCustFlash(image)) return "looks like cust_flash; this version reads TLV";
-  if (looksLikeNvs(image)) return "looks like nvs; this version reads TLV";
   const text = decodeUtf8(image.subarray(0, 65536));
   if (text !== undefined && isPem(text)) {
     return "looks like a PEM file, which build puts into an image";
@@ -83,10 +96,6 @@ function likenessOf(image: Uint8Array): string | undefined {
   if (image[0] === 0xE9) return "looks like an application or bootloader image";
   if (startsWith(image, 0x11BA5EBA)) return "the magic number is in big-endian order";
   return undefined;
-}
-
-function looksLikeCustFlash(image: Uint8Array): boolean {
-  return CUST_FLASH_MAGIC_OFFSETS.some((at) => startsWith(image.subarray(at), CUST_FLASH_MAGIC));
 }
 
 function looksLikeNvs(image: Uint8Array): boolean {

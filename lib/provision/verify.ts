@@ -1,12 +1,12 @@
 import { readCertificates } from "../crypto/certificate_info.ts";
 import { currentTime, type Sources } from "../crypto/sources.ts";
-import { type Walk, walkPartition } from "../format/partition.ts";
-import { readContents, type ReadEntry } from "./contents.ts";
+import type { ChipName } from "../format/chips.ts";
+import { readContents, type ReadEntry, type Secrets } from "./contents.ts";
+import { type Credentials, findCredentials } from "./credentials.ts";
 import { type Finding, type FindingCode, isGood } from "./findings.ts";
-import { type ImageFormat, recognise } from "./recognise.ts";
+import { readImage } from "./image.ts";
+import type { ImageFormat } from "./recognise.ts";
 import {
-  type Credentials,
-  findCredentials,
   judgeCertificates,
   judgeChain,
   judgeContents,
@@ -14,12 +14,15 @@ import {
   judgeMissing,
   type Trust,
 } from "./verify_credentials.ts";
-import { judgeIntegrity, judgeStructure, judgeText } from "./verify_structure.ts";
+import { judgeChecksum, judgeIntegrity, judgeText } from "./verify_entries.ts";
+import { judgeKeyMode } from "./verify_key_modes.ts";
 
 /** What {@linkcode verify} judges against. */
-export interface VerifyOptions extends Pick<Sources, "now"> {
+export interface VerifyOptions extends Pick<Sources, "now">, Secrets {
   /** The CA that should have issued the device certificate, PEM (a bundle too) or DER. */
   readonly ca?: Uint8Array;
+  /** The chip that is to read the image; its rules are left out without. */
+  readonly chip?: ChipName;
   /** Size of the partition in bytes. @default the length of the image */
   readonly partitionSize?: number;
 }
@@ -46,7 +49,8 @@ export interface Verdict {
 
 /** All that was read and found of an image. */
 export interface Judgement extends Verdict {
-  readonly walk: Walk;
+  /** Bytes that the entries take. */
+  readonly used: number;
   readonly entries: readonly ReadEntry[];
   readonly credentials: Credentials;
 }
@@ -65,6 +69,9 @@ const CHECKS: readonly (readonly [string, readonly FindingCode[]])[] = [
   ["certificate chain", ["CHAIN_BROKEN"]],
   ["certificate dates", ["CERT_EXPIRED", "CERT_NOT_YET_VALID"]],
   ["certificate strength", ["CERT_WEAK"]],
+  ["chip", ["CHIP_UNSUPPORTED"]],
+  ["DS peripheral", ["DS_SIZE", "DS_BLOB", "DS_CONTEXT"]],
+  ["HMAC encryption", ["GCM_NONCE_REUSE", "GCM_READER_VERSION"]],
 ];
 
 /**
@@ -92,37 +99,32 @@ export async function verify(image: Uint8Array, options: VerifyOptions = {}): Pr
 
 /** As {@linkcode verify}, with all that was read. */
 export async function judge(image: Uint8Array, options: VerifyOptions = {}): Promise<Judgement> {
-  const { format, finding } = recognise(image);
-  const walk = format === "tlv" ? walkPartition(image) : { entries: [], used: 0 };
-  const entries = await readContents(image, walk);
+  const { format, entries: raw, used, findings: layout } = readImage(image, options.partitionSize);
+  const entries = await readContents(image, raw, options);
   const credentials = findCredentials(entries);
   const trust: Trust = {
     now: currentTime(options),
     ...options.ca === undefined ? {} : { issuers: readCertificates(options.ca) },
   };
-  const findings = finding !== undefined ? [finding] : [
-    ...judgeStructure(image, walk, options.partitionSize),
+  const isUnknown = format === "unknown";
+  const findings = isUnknown ? layout : [
+    ...layout,
+    ...entries.flatMap(judgeChecksum),
     ...judgeIntegrity(entries),
     ...judgeContents(entries),
     ...entries.flatMap(judgeText),
-    ...judgeMissing(credentials, entries),
+    ...judgeMissing(credentials),
+    ...judgeKeyMode(credentials, entries, options.chip),
     ...judgeKey(credentials),
     ...await judgeChain(credentials, trust),
     ...judgeCertificates(credentials, trust),
   ];
-  return {
-    ok: isGood(findings),
-    format,
-    checks: checksOf(findings),
-    findings,
-    walk,
-    entries,
-    credentials,
-  };
+  const checks = checksOf(findings, isUnknown ? CHECKS.slice(0, 1) : CHECKS);
+  return { ok: isGood(findings), format, checks, findings, used, entries, credentials };
 }
 
-function checksOf(findings: readonly Finding[]): Check[] {
-  return CHECKS.map(([name, codes]) => ({
+function checksOf(findings: readonly Finding[], asked: typeof CHECKS): Check[] {
+  return asked.map(([name, codes]) => ({
     name,
     ok: isGood(findings.filter(({ code }) => codes.includes(code))),
   }));

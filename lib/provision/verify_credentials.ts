@@ -1,29 +1,18 @@
 import { equalBytes } from "../bytes/pack.ts";
 import { type CertificateInfo, publicKeyOf } from "../crypto/certificate_info.ts";
 import { followChain } from "../crypto/chain.ts";
-import type { PrivateKey } from "../crypto/keys.ts";
 import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { ReadEntry } from "./contents.ts";
+import type { Credentials } from "./credentials.ts";
 import { errorFinding, type Finding, type FindingCode, warningFinding } from "./findings.ts";
 
 const {
   ESP_SECURE_CERT_CA_CERT_TLV: CA,
   ESP_SECURE_CERT_DEV_CERT_TLV: DEV,
   ESP_SECURE_CERT_PRIV_KEY_TLV: KEY,
+  ESP_SECURE_CERT_DS_DATA_TLV: DS_DATA,
 } = TLV_TYPES;
 const WEAK_RSA_BITS = 2048;
-
-/** What an image holds for TLS: the entries that the firmware's getters read. */
-export interface Credentials {
-  /** Device certificate, and what follows it in a bundle. */
-  readonly deviceCerts: readonly CertificateInfo[];
-  /** CA certificates. */
-  readonly caCerts: readonly CertificateInfo[];
-  /** The private key, when the image holds it in plaintext. */
-  readonly privateKey?: PrivateKey;
-  /** Whether there is a private key entry at all. */
-  readonly hasKeyEntry: boolean;
-}
 
 /** What the credentials are judged against. */
 export interface Trust {
@@ -33,30 +22,13 @@ export interface Trust {
   readonly now: Date;
 }
 
-/** The credentials of an image: the first entry of each type with subtype 0. */
-export function findCredentials(entries: readonly ReadEntry[]): Credentials {
-  const content = (type: number) =>
-    entries.find(({ raw: { value } }) => value.type === type && value.subtype === 0)?.content;
-  const certificates = (type: number) => {
-    const found = content(type);
-    return found?.kind === "certificate" ? found.certificates : [];
-  };
-  const key = content(KEY);
-  return {
-    deviceCerts: certificates(DEV),
-    caCerts: certificates(CA),
-    ...key?.kind === "privateKey" ? { privateKey: key.key } : {},
-    hasKeyEntry: key !== undefined,
-  };
-}
-
 /** What is wrong with single entries: not readable, or key bytes where none belong. */
 export function judgeContents(entries: readonly ReadEntry[]): Finding[] {
   return entries.flatMap(({ raw: { value, offset }, content }, entry) => {
     const place = { entry, offset };
     if (content.kind === "unreadable") {
       const message = `the ${tlvTypeTitle(value.type)} cannot be read: ${content.problem}`;
-      return [errorFinding(MISSING[value.type] ?? "NO_KEY", message, place)];
+      return [errorFinding(UNREADABLE[value.type] ?? "NO_KEY", message, place)];
     }
     if (value.type !== KEY) return [];
     const storage = keyStorageOf(value.flags);
@@ -71,25 +43,22 @@ export function judgeContents(entries: readonly ReadEntry[]): Finding[] {
 }
 
 /** What is missing. Legal, for the firmware reads what is there. */
-export function judgeMissing(credentials: Credentials, entries: readonly ReadEntry[]): Finding[] {
-  const has = (type: number) =>
-    entries.some(({ raw: { value } }) => value.type === type && value.subtype === 0);
-  const hasDs = entries.some(({ raw: { value } }) =>
-    value.type === TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV
-  );
+export function judgeMissing({ types }: Credentials): Finding[] {
   const findings: Finding[] = [];
-  if (!has(DEV)) findings.push(warningFinding("NO_DEVICE_CERT", "there is no device certificate"));
-  if (!has(CA)) findings.push(warningFinding("NO_CA_CERT", "there is no CA certificate"));
-  if (!credentials.hasKeyEntry && !hasDs) {
+  if (!types.has(DEV)) {
+    findings.push(warningFinding("NO_DEVICE_CERT", "there is no device certificate"));
+  }
+  if (!types.has(CA)) findings.push(warningFinding("NO_CA_CERT", "there is no CA certificate"));
+  if (!types.has(KEY) && !types.has(DS_DATA)) {
     findings.push(warningFinding("NO_KEY", "there is no private key"));
   }
   return findings;
 }
 
-/** Whether the private key is that of the device certificate. */
-export function judgeKey({ deviceCerts: [certificate], privateKey }: Credentials): Finding[] {
-  if (certificate === undefined || privateKey === undefined) return [];
-  if (equalBytes(certificate.publicKey, privateKey.publicKey)) return [];
+/** Whether the private key, as far as it is known, is that of the device certificate. */
+export function judgeKey({ deviceCerts: [certificate], keyEntry }: Credentials): Finding[] {
+  if (certificate === undefined || keyEntry?.publicKey === undefined) return [];
+  if (equalBytes(certificate.publicKey, keyEntry.publicKey)) return [];
   const message =
     "the private key is not that of the device certificate; no TLS handshake will succeed";
   return [errorFinding("KEY_MISMATCH", message)];
@@ -131,10 +100,13 @@ export function judgeCertificates(
   ];
 }
 
-const MISSING: Readonly<Record<number, FindingCode>> = {
+const UNREADABLE: Readonly<Record<number, FindingCode>> = {
   [CA]: "NO_CA_CERT",
   [DEV]: "NO_DEVICE_CERT",
   [KEY]: "NO_KEY",
+  [DS_DATA]: "DS_BLOB",
+  [TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV]: "DS_CONTEXT",
+  [TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG]: "NO_KEY",
 };
 
 function judgeDates(

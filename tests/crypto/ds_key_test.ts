@@ -1,14 +1,14 @@
+import { dsLayout } from "../../lib/format/chips.ts";
+import type { DsData } from "../../lib/format/peripheral.ts";
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { concat } from "../../lib/bytes/pack.ts";
 import {
   decryptDsParameters,
-  DS_MAX_RSA_BITS,
   dsCiphertextSize,
   type DsMaxRsaBits,
   encryptDsParameters,
-  type EncryptedDsParameters,
   type RsaNumbers,
 } from "../../lib/crypto/ds_key.ts";
 import { decodePartition } from "../../lib/format/partition.ts";
@@ -59,7 +59,7 @@ async function generateRsa(modulusLength: number): Promise<RsaNumbers> {
 }
 
 /** The DS entry of an image, taken apart here so that no codec of the library is trusted. */
-function dsEntry(image: Uint8Array, subtype = 0): EncryptedDsParameters {
+function dsEntry(image: Uint8Array, subtype = 0): DsData {
   const { data } = decodePartition(image).entries
     .find((entry) => entry.type === 3 && entry.subtype === subtype)!;
   const rsaLengthBits = (new DataView(data.buffer, data.byteOffset).getUint32(0, true) + 1) * 32;
@@ -90,11 +90,11 @@ async function plaintextOf(key: RsaNumbers, maxRsaBits: number, iv: Uint8Array):
 
 Deno.test("encryptDsParameters makes the bytes of the golden images", async () => {
   for (const chip of ["esp32c5", "esp32s3"] as const) {
-    const name = `ds_${DS_MAX_RSA_BITS[chip]}_rsa2048.bin`;
+    const name = `ds_${dsLayout(chip)!.maxRsaBits}_rsa2048.bin`;
     const golden = dsEntry(vector(`hardware_keys/${name}`));
     const made = await encryptDsParameters(KEY, { chip, hmacKey: HMAC_KEY, iv: IV });
     assertEquals(made, golden as typeof made, chip);
-    const maxRsaBits = DS_MAX_RSA_BITS[chip];
+    const maxRsaBits = dsLayout(chip)!.maxRsaBits;
     assertEquals(
       await encryptDsParameters(KEY, { maxRsaBits, hmacKey: HMAC_KEY, iv: IV }),
       made,
@@ -104,7 +104,7 @@ Deno.test("encryptDsParameters makes the bytes of the golden images", async () =
 
 Deno.test("decryptDsParameters gives back the key of the golden images", async () => {
   for (const chip of ["esp32c5", "esp32s3", undefined] as const) {
-    const name = `ds_${DS_MAX_RSA_BITS[chip ?? "esp32s3"]}_rsa2048.bin`;
+    const name = `ds_${dsLayout(chip ?? "esp32s3")!.maxRsaBits}_rsa2048.bin`;
     const options = { hmacKey: HMAC_KEY, ...chip === undefined ? {} : { chip } };
     const read = await decryptDsParameters(dsEntry(vector(`hardware_keys/${name}`)), options);
     assertEquals(read.checks, ALL_GOOD);
@@ -392,6 +392,6 @@ sharedTest("every golden DS image is made again byte for byte", async () => {
     const [listed] = JSON.parse(sharedText(`generated/${name}/ds.json`));
     assertEquals(read.rsaLengthBits, (listed.rsa_length_word + 1) * 32, name);
     assertEquals(golden.ciphertext.length, listed.ciphertext_len, name);
-    assertEquals(listed.operand_bytes, DS_MAX_RSA_BITS[chip as "esp32c3"] / 8, name);
+    assertEquals(listed.operand_bytes, dsLayout(chip as "esp32c3")!.maxRsaBits / 8, name);
   }
 });

@@ -9,6 +9,7 @@ import {
   createCa,
   createDevelopmentCa,
   decodePartition,
+  encodeSecurityConfig,
   exportPrivateKey,
   generateKey,
   inspect,
@@ -94,9 +95,16 @@ Deno.test("every fault of an image is found, and only that one", async () => {
     ["no certificate", imageOf([ca!, { ...dev!, data: new Uint8Array(5) }, key!]), [
       "NO_DEVICE_CERT",
     ]],
-    ["key in peripheral entry", imageOf([ca!, dev!, { ...key!, flags: 8 }]), [
-      "KEY_IN_PERIPHERAL_ENTRY",
-    ]],
+    [
+      "key in peripheral entry",
+      imageOf([ca!, dev!, { ...key!, flags: 8 }, {
+        type: 6,
+        data: encodeSecurityConfig({ efuseKeyId: 2 }),
+      }]),
+      [
+        "KEY_IN_PERIPHERAL_ENTRY",
+      ],
+    ],
   ];
   for (const [name, image, expected] of cases) {
     const verdict = await verify(image);

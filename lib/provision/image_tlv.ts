@@ -1,11 +1,10 @@
 import { alignUp, isFilledWith } from "../bytes/pack.ts";
-import { decodeUtf8, formatHex } from "../bytes/text.ts";
-import { isPem } from "../bytes/pem.ts";
-import { TLV_TYPES, tlvTypeName, tlvTypeTitle } from "../format/names.ts";
-import { type Walk, WALK_LIMIT, type WalkedTlv } from "../format/partition.ts";
+import { formatHex } from "../bytes/text.ts";
+import { tlvTypeName, tlvTypeTitle } from "../format/names.ts";
+import { type Walk, WALK_LIMIT, type WalkedTlv, walkPartition } from "../format/partition.ts";
 import { TLV_ALIGNMENT } from "../format/tlv.ts";
-import type { ReadEntry } from "./contents.ts";
 import { errorFinding, type Finding, warningFinding } from "./findings.ts";
+import type { ImageContents } from "./image.ts";
 import { findMagic } from "./recognise.ts";
 
 const RESERVED_TYPES: ReadonlySet<number> = new Set([50, 254, 255]);
@@ -14,46 +13,17 @@ const FLASH_SECTOR = 4096;
 /** What Espressif's tool leaves behind a chain that it appends to (FORMAT: signature defects). */
 const MARKER = new Uint8Array([0xFF, 0xFF, 0, 0]);
 
-/** What is wrong with the chain of entries, whatever the entries hold. */
-export function judgeStructure(
-  image: Uint8Array,
-  walk: Walk,
-  partitionSize: number | undefined,
-): Finding[] {
-  return [
+/** Takes a TLV image apart. */
+export function readTlvImage(image: Uint8Array, partitionSize?: number): ImageContents {
+  const walk = walkPartition(image);
+  const findings = [
     ...judgeEnd(image, walk),
     ...judgeSize(image, walk, partitionSize),
     ...walk.entries.flatMap(judgeNumbers),
     ...judgeDuplicates(walk),
     ...judgeLastSubtypes(walk),
   ];
-}
-
-/** What is wrong with how values are stored: a certificate or key as PEM without its NUL. */
-export function judgeText({ raw, content }: ReadEntry, entry: number): Finding[] {
-  const isText = content.kind === "certificate" || content.kind === "privateKey" ||
-    content.kind === "unreadable";
-  const { data, type } = raw.value;
-  if (!isText || data.at(-1) === 0 || !isPem(decodeUtf8(data) ?? "")) return [];
-  const message = `the ${tlvTypeTitle(type)} is PEM without a NUL at its end; mbedTLS refuses it`;
-  return [errorFinding("PEM_NO_NUL", message, { entry, offset: raw.offset })];
-}
-
-/** What is wrong with the integrity entries. */
-export function judgeIntegrity(entries: readonly ReadEntry[]): Finding[] {
-  const last = entries.findLastIndex(({ content }) => content.kind === "integrity");
-  const found = entries[last];
-  if (found?.content.kind !== "integrity") return [];
-  const place = { entry: last, offset: found.raw.offset };
-  if (!found.content.ok) {
-    return [errorFinding("BAD_INTEGRITY", "the integrity entry does not match the image", place)];
-  }
-  const after = entries.slice(last + 1).filter(({ raw }) =>
-    raw.value.type !== TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV
-  );
-  if (after.length === 0) return [];
-  const message = `${after.length} entries follow the integrity entry and are not covered by it`;
-  return [warningFinding("BAD_INTEGRITY", message, place)];
+  return { format: "tlv", entries: walk.entries, used: walk.used, findings };
 }
 
 function judgeEnd(image: Uint8Array, { used, broken, entries }: Walk): Finding[] {
@@ -118,14 +88,11 @@ function judgeSize(
   return findings;
 }
 
-function judgeNumbers({ value, crc, offset }: WalkedTlv, entry: number): Finding[] {
+function judgeNumbers({ value, offset }: WalkedTlv, entry: number): Finding[] {
   const { type, subtype } = value;
   const place = { entry, offset };
   const title = tlvTypeTitle(type);
   const findings: Finding[] = [];
-  if (crc.stored !== crc.computed) {
-    findings.push(errorFinding("BAD_CHECKSUM", `the ${title} entry has a wrong checksum`, place));
-  }
   if (RESERVED_TYPES.has(type)) {
     findings.push(
       errorFinding("UNKNOWN_TYPE", `type ${type} is a query value of the firmware`, place),

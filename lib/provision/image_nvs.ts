@@ -1,0 +1,87 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { TLV_TYPES } from "../format/names.ts";
+import { decodeNvs } from "../format/nvs.ts";
+import { type DecodedNvsCredentials, decodeNvsCredentials } from "../format/nvs_credentials.ts";
+import type { NvsCrc } from "../format/nvs_entry.ts";
+import type { NvsProblem, NvsProblemKind } from "../format/nvs_page.ts";
+import { errorFinding, type Finding, type FindingCode, warningFinding } from "./findings.ts";
+import type { ImageContents, ImageEntry } from "./image.ts";
+import { equivalentDsContext, equivalentDsData } from "./equivalent.ts";
+
+const CODES: Readonly<Record<NvsProblemKind, FindingCode>> = {
+  "page-checksum": "BAD_CHECKSUM",
+  "page-state": "BAD_MAGIC",
+  "page-version": "BAD_MAGIC",
+  "page-dirty": "STRAY_BYTES",
+  "reserve": "TOO_LARGE",
+  "bitmap": "BAD_MAGIC",
+  "entry-checksum": "BAD_CHECKSUM",
+  "entry": "TRUNCATED",
+  "data-checksum": "BAD_CHECKSUM",
+  "namespace": "BAD_SUBTYPE",
+  "blob": "TRUNCATED",
+  "duplicate": "DUPLICATE_ENTRY",
+  "string": "PEM_NO_NUL",
+  "credential": "DS_CONTEXT",
+};
+
+/** Problems that leave every credential readable. */
+const HARMLESS: ReadonlySet<NvsProblemKind> = new Set(["reserve", "page-dirty", "duplicate"]);
+
+/** Takes an NVS image apart. */
+export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageContents {
+  try {
+    const decoded = decodeNvsCredentials(image);
+    const crcs = new Map(decodeNvs(image).items.map(({ offset, crc }) => [offset, crc]));
+    const entries = entriesOf(decoded, crcs).toSorted((a, b) => a.offset - b.offset);
+    const used = Math.max(0, ...entries.map(({ offset, value }) => offset + value.data.length));
+    return { format, entries, used, findings: decoded.problems.map(findingOf) };
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    return {
+      format,
+      entries: [],
+      used: 0,
+      findings: [...damage(image), errorFinding("NOT_AN_IMAGE", error.message)],
+    };
+  }
+}
+
+function entriesOf(
+  { credentials, offsets }: DecodedNvsCredentials,
+  crcs: ReadonlyMap<number, NvsCrc>,
+): ImageEntry[] {
+  const { caCert, deviceCert, privateKey, ds } = credentials;
+  const { ESP_SECURE_CERT_CA_CERT_TLV: ca, ESP_SECURE_CERT_DEV_CERT_TLV: dev } = TLV_TYPES;
+  const { ESP_SECURE_CERT_PRIV_KEY_TLV: key, ESP_SECURE_CERT_DS_DATA_TLV: dsData } = TLV_TYPES;
+  const values: (readonly [number, Uint8Array | undefined, number | undefined])[] = [
+    [ca, caCert, offsets.caCert],
+    [dev, deviceCert, offsets.deviceCert],
+    [key, privateKey, offsets.privateKey],
+    [dsData, ds && equivalentDsData(ds), offsets.ciphertext],
+    [
+      TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV,
+      ds && equivalentDsContext(ds),
+      offsets.rsaLengthBits,
+    ],
+  ];
+  return values.flatMap(([type, data, offset = 0]) => {
+    if (data === undefined) return [];
+    const crc = crcs.get(offset) ?? { stored: 0, computed: 0 };
+    return [{ offset, crc, value: { type, subtype: 0, flags: 0, data } }];
+  });
+}
+
+function findingOf({ kind, message, offset }: NvsProblem): Finding {
+  return (HARMLESS.has(kind) ? warningFinding : errorFinding)(CODES[kind], message, { offset });
+}
+
+/** What is wrong with an image that has no credentials left to read. */
+function damage(image: Uint8Array): Finding[] {
+  try {
+    return decodeNvs(image).problems.map(findingOf);
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    return [];
+  }
+}
