@@ -53,8 +53,11 @@ export { type Finding, type FindingCode, type FindingPlace } from "./lib/provisi
 export type { ImageFormat } from "./lib/provision/recognise.ts";
 export type { Content, EntryKind, Secrets } from "./lib/provision/contents.ts";
 export { type FirmwareDsContext, type OpenOptions, openSecureCert, type PrivateKeyType, type SecureCert } from "./lib/provision/read.ts";
+export type { EfuseOutput, KeyPlan } from "./lib/provision/plan_key.ts";
 export type { BuildPlan, DataEntry } from "./lib/provision/plan.ts";
+export type { LayoutOptions } from "./lib/provision/encode_image.ts";
 export { build, type BuildOptions, type BuildResult } from "./lib/provision/build.ts";
 export { type CertificateReport, type EntryReport, inspect, type Inspection, type InspectOptions } from "./lib/provision/inspect.ts";
 export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/provision/verify.ts";
+export { convert, type ConvertOptions, type ConvertResult } from "./lib/provision/convert.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/provision/provision.ts";

@@ -1,20 +1,15 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import type { Sources } from "../crypto/sources.ts";
-import { DEFAULT_PARTITION_SIZE, encodePartition } from "../format/partition.ts";
 import type { Tlv } from "../format/tlv.ts";
+import { encodeImage, type LayoutOptions, partitionSizeOf } from "./encode_image.ts";
 import type { Finding } from "./findings.ts";
 import { type BuildPlan, planEntries } from "./plan.ts";
+import type { EfuseOutput } from "./plan_key.ts";
 import { type Verdict, verify } from "./verify.ts";
 
 /** How {@linkcode build} makes an image. */
-export interface BuildOptions extends Pick<Sources, "now"> {
-  /** Size of the partition in bytes, which the content must fit. @default 0x2000 */
-  readonly size?: number;
-  /** Fill the image with 0xFF up to its size. @default false */
-  readonly fill?: boolean;
-  /** Close the chain with an integrity entry. @default true */
-  readonly integrity?: boolean;
+export interface BuildOptions extends Sources, LayoutOptions {
   /**
    * The CA that should have issued the device certificate, when it is not the one that the image
    * carries. @default the plan's CA certificate
@@ -32,12 +27,16 @@ export interface BuildResult {
   readonly entries: readonly Tlv[];
   /** What `verify` says of the image. */
   readonly verdict: Verdict;
+  /** SubjectPublicKeyInfo of the private key, where it is known. */
+  readonly publicKey?: Bytes;
+  /** What must be burned into an eFuse for the image to work. */
+  readonly efuse?: EfuseOutput;
 }
 
 /**
  * Builds an image from credentials, and judges it as the device would read it.
  *
- * @param plan Certificates, key and further entries.
+ * @param plan Certificates, key, key mode and further entries.
  * @param options Layout, and what the result is judged against.
  * @returns The image and the verdict on it.
  * @throws {SecureCertError} `ERR_PLAN` with everything that is wrong with the plan; `ERR_PASSWORD`;
@@ -56,20 +55,24 @@ export interface BuildResult {
  * ```
  */
 export async function build(plan: BuildPlan, options: BuildOptions = {}): Promise<BuildResult> {
-  const { size = DEFAULT_PARTITION_SIZE, integrity = true, fill = false } = options;
-  const { entries, problems } = await planEntries(plan);
+  const { random, now } = options;
+  const { problems, entries, ...made } = await planEntries(plan, { ...random && { random } });
   if (problems.length > 0) {
     throw new SecureCertError("ERR_PLAN", `Cannot build image: ${problems.join("; ")}`);
   }
-  const image = encodePartition(entries, { size, integrity, fill });
+  const image = await encodeImage(entries, options);
   const ca = options.ca ?? (plan.deviceCert === undefined ? undefined : plan.caCert);
   const verdict = await verify(image, {
-    partitionSize: size,
-    ...ca === undefined ? {} : { ca },
-    ...options.now === undefined ? {} : { now: options.now },
+    partitionSize: partitionSizeOf(options),
+    allowWeak: plan.allowWeak ?? false,
+    ...ca && { ca },
+    ...now && { now },
+    ...plan.chip && { chip: plan.chip },
+    ...made.efuse?.hmacKey && { hmacKey: made.efuse.hmacKey },
+    ...made.publicKey && { publicKey: made.publicKey },
   });
   if (!verdict.ok && options.verify !== false) throw withheld(verdict);
-  return { image, entries, verdict };
+  return { image, entries, verdict, ...made };
 }
 
 function withheld(verdict: Verdict): SecureCertError {

@@ -181,8 +181,7 @@ function readUserData(type: number, data: Uint8Array): Content {
   const { ESP_SECURE_CERT_USER_DATA_1: first, ESP_SECURE_CERT_USER_DATA_5: last } = TLV_TYPES;
   if (type < first || type > last) return { kind: "opaque" };
   const text = decodeUtf8(data);
-  // deno-lint-ignore no-control-regex
   const isPrintable = text !== undefined && text !== "" &&
-    !/[\x00-\x08\x0E-\x1F\x7F-\x9F]/.test(text);
+    !/\p{Cc}/u.test(text.replace(/[\t\r\n]/g, ""));
   return isPrintable ? { kind: "userData", text } : { kind: "userData" };
 }

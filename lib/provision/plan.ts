@@ -1,11 +1,10 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, concat } from "../bytes/pack.ts";
-import { formatPem, isPem } from "../bytes/pem.ts";
-import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
-import { readCertificates } from "../crypto/certificate_info.ts";
-import { exportPrivateKey, importPrivateKey } from "../crypto/keys.ts";
+import type { Bytes } from "../bytes/pack.ts";
+import type { Sources } from "../crypto/sources.ts";
 import { TLV_TYPES, type TlvTypeName, tlvTypeTitle } from "../format/names.ts";
 import { MAX_TLV_LENGTH, type Tlv } from "../format/tlv.ts";
+import { type EfuseOutput, type KeyPlan, planKey, type PlannedKey } from "./plan_key.ts";
+import { storedCertificates, storedPrivateKey } from "./stored.ts";
 
 /** An entry beside the credentials. */
 export interface DataEntry {
@@ -17,26 +16,22 @@ export interface DataEntry {
   readonly data: Uint8Array;
 }
 
-/** What an image is to hold. */
-export interface BuildPlan {
-  /** Device certificate, PEM (a bundle too) or DER. */
-  readonly deviceCert?: Uint8Array;
-  /** CA certificate, PEM (a bundle too) or DER. */
+/** What an image is to hold. Certificates are PEM (a bundle too) or DER. */
+export interface BuildPlan extends KeyPlan {
+  /** CA certificate. */
   readonly caCert?: Uint8Array;
-  /** Private key in any encoding that {@linkcode importPrivateKey} reads. */
-  readonly privateKey?: Uint8Array;
-  /** Password of a protected private key. */
-  readonly password?: string;
-  /** How the private key reaches the device. @default "plaintext" */
-  readonly keyMode?: "plaintext";
   /** Further entries, which follow the credentials in this order. @default [] */
   readonly data?: readonly DataEntry[];
 }
 
 /** The entries of a plan, or everything that is wrong with it. */
 export interface PlannedEntries {
-  /** The entries in order: CA certificate, device certificate, private key, further entries. */
+  /** DS data or security configuration, CA certificate, device certificate, key, further entries. */
   readonly entries: readonly Tlv[];
+  /** SubjectPublicKeyInfo of the private key, where it is known. */
+  readonly publicKey?: Bytes;
+  /** What goes into an eFuse. */
+  readonly efuse?: EfuseOutput;
   /** One line for each problem; empty when the plan can be built. */
   readonly problems: readonly string[];
 }
@@ -46,7 +41,6 @@ const {
   ESP_SECURE_CERT_DEV_CERT_TLV: DEV,
   ESP_SECURE_CERT_PRIV_KEY_TLV: KEY,
 } = TLV_TYPES;
-const NUL = new Uint8Array(1);
 /** The firmware asks with 254 for the last entry, and 255 is invalid. */
 const MAX_SUBTYPE = 253;
 const RESERVED_TYPES: readonly number[] = [
@@ -59,86 +53,77 @@ const RESERVED_TYPES: readonly number[] = [
  * Turns a plan into entries, and lists all that is wrong with it rather than the first.
  *
  * @param plan What the image is to hold.
+ * @param sources Where eFuse keys, salts and initialisation vectors come from.
  * @returns Entries and problems; nothing secret stands in a problem.
+ * @throws {SecureCertError} `ERR_PASSWORD` when a password is missing or wrong.
  */
-export async function planEntries(plan: BuildPlan): Promise<PlannedEntries> {
-  const { keyMode = "plaintext", password } = plan;
-  const wanted: DataEntry[] = [];
-  if (plan.caCert !== undefined) wanted.push({ type: CA, data: plan.caCert });
-  if (plan.deviceCert !== undefined) wanted.push({ type: DEV, data: plan.deviceCert });
-  if (plan.privateKey !== undefined) wanted.push({ type: KEY, data: plan.privateKey });
-  wanted.push(...plan.data ?? []);
+export async function planEntries(plan: BuildPlan, sources: Sources = {}): Promise<PlannedEntries> {
   const problems: string[] = [];
-  if (keyMode !== "plaintext") problems.push(`key mode ${keyMode} is not known`);
-  const entries: Tlv[] = [];
-  for (const each of wanted) {
-    const entry = await planEntry(each, password, problems);
-    if (entry === undefined) continue;
-    if (entries.some(({ type, subtype }) => type === entry.type && subtype === entry.subtype)) {
-      problems.push(`${nameOf(entry)}: a second one; the firmware would never read it`);
-    }
-    entries.push(entry);
-  }
-  return { entries, problems };
+  const key = await collect(
+    problems,
+    plan.privateKey ? "private key" : "key",
+    () => planKey(plan, sources),
+  );
+  const certificates: DataEntry[] = [];
+  if (plan.caCert !== undefined) certificates.push({ type: CA, data: plan.caCert });
+  if (plan.deviceCert !== undefined) certificates.push({ type: DEV, data: plan.deviceCert });
+  const entries: Tlv[] = [...key?.before ?? []];
+  for (const each of certificates) await addEntry(each, entries, problems, plan.password);
+  entries.push(...key?.after ?? []);
+  for (const each of plan.data ?? []) await addEntry(each, entries, problems, plan.password);
+  return { entries, ...madeBy(key), problems };
 }
 
-/**
- * Certificates as the device stores them: PEM in its canonical form, one block behind the other, and
- * a NUL; DER as it is.
- *
- * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when they cannot be read.
- */
-export function storedCertificates(bytes: Uint8Array): Bytes {
-  const certificates = readCertificates(bytes);
-  if (!isPem(decodeUtf8(bytes) ?? "")) return new Uint8Array(bytes);
-  const text = certificates.map(({ der }) => formatPem("CERTIFICATE", der)).join("");
-  return concat(encodeUtf8(text), NUL);
+function madeBy(key: PlannedKey | undefined): Pick<PlannedEntries, "publicKey" | "efuse"> {
+  return {
+    ...key?.publicKey === undefined ? {} : { publicKey: key.publicKey },
+    ...key?.efuse === undefined ? {} : { efuse: key.efuse },
+  };
 }
 
-/**
- * A private key as the device stores it in plaintext: PKCS#1 or SEC1, PEM and NUL when it came as
- * PEM, else DER.
- *
- * @throws {SecureCertError} as {@linkcode importPrivateKey}.
- */
-export async function storedPrivateKey(bytes: Uint8Array, password?: string): Promise<Bytes> {
-  const key = await importPrivateKey(bytes, password === undefined ? {} : { password });
-  if (!isPem(decodeUtf8(bytes) ?? "")) {
-    return await exportPrivateKey(key, { encoding: "traditional", form: "der" });
-  }
-  return concat(await exportPrivateKey(key, { encoding: "traditional" }), NUL);
-}
-
-async function planEntry(
+async function addEntry(
   { type: named, subtype = 0, data }: DataEntry,
-  password: string | undefined,
+  entries: Tlv[],
   problems: string[],
-): Promise<Tlv | undefined> {
+  password: string | undefined,
+): Promise<void> {
   const type = typeof named === "number" ? named : TLV_TYPES[named];
   const problem = numberProblem(type, subtype);
-  if (problem !== undefined) {
-    problems.push(problem);
-    return undefined;
+  if (problem !== undefined) return void problems.push(problem);
+  const name = nameOf({ type, subtype });
+  const stored = await collect(problems, name, () => storedValue(type, data, password));
+  if (stored === undefined) return;
+  if (stored.length > MAX_TLV_LENGTH) {
+    return void problems.push(`${name}: ${stored.length} bytes, an entry holds ${MAX_TLV_LENGTH}`);
   }
-  try {
-    const entry = { type, subtype, flags: 0, data: await storedValue(type, data, password) };
-    if (entry.data.length <= MAX_TLV_LENGTH) return entry;
-    problems.push(`${nameOf(entry)}: ${entry.data.length} bytes, an entry holds ${MAX_TLV_LENGTH}`);
-  } catch (error) {
-    if (!(error instanceof SecureCertError)) throw error;
-    if (error.code === "ERR_PASSWORD") throw error;
-    problems.push(`${nameOf({ type, subtype })}: ${error.message}`);
+  if (entries.some((each) => each.type === type && each.subtype === subtype)) {
+    problems.push(`${name}: a second one; the firmware would never read it`);
   }
-  return undefined;
+  entries.push({ type, subtype, flags: 0, data: stored });
 }
 
-async function storedValue(
+/** What a step makes, or nothing and one more problem. */
+async function collect<T>(
+  problems: string[],
+  name: string,
+  make: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await make();
+  } catch (error) {
+    if (!(error instanceof SecureCertError) || error.code === "ERR_PASSWORD") throw error;
+    problems.push(`${name}: ${error.message}`);
+    return undefined;
+  }
+}
+
+function storedValue(
   type: number,
   data: Uint8Array,
   password: string | undefined,
 ): Promise<Uint8Array> {
-  if (type === CA || type === DEV) return storedCertificates(data);
-  return type === KEY ? await storedPrivateKey(data, password) : data;
+  if (type === CA || type === DEV) return Promise.try(() => storedCertificates(data));
+  return type === KEY ? storedPrivateKey(data, password) : Promise.resolve(data);
 }
 
 function numberProblem(type: number, subtype: number): string | undefined {

@@ -7,18 +7,23 @@ import {
   issueCertificate,
   type Issuer,
 } from "../crypto/certificate.ts";
+import { createDerivedKey } from "../crypto/hmac_key.ts";
+import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
 import {
   exportPrivateKey,
   generateKey,
   type GenerateKeyOptions,
+  importPrivateKey,
   type PrivateKey,
 } from "../crypto/keys.ts";
-import type { Sources } from "../crypto/sources.ts";
+import { randomBytes, type Sources } from "../crypto/sources.ts";
 import { build, type BuildOptions, type BuildResult } from "./build.ts";
 import type { DataEntry } from "./plan.ts";
+import type { KeyPlan } from "./plan_key.ts";
 
 /** What {@linkcode provision} makes for one device. */
-export interface ProvisionOptions extends BuildOptions, Sources {
+export interface ProvisionOptions
+  extends BuildOptions, Omit<KeyPlan, "privateKey" | "deviceCert" | "salt"> {
   /** The CA that issues the device certificate and is stored in the image. */
   readonly issuer: Issuer;
   /** Subject of the device certificate, such as `CN=device-1`. */
@@ -29,7 +34,7 @@ export interface ProvisionOptions extends BuildOptions, Sources {
   readonly usage?: readonly CertificateUsage[];
   /** Validity of the certificate in days. @default 3650 */
   readonly days?: number | "forever";
-  /** Kind of private key to make. @default a P-256 key */
+  /** Kind of private key to make. @default an RSA-2048 key for `rsa-ds`, else a P-256 key */
   readonly key?: Omit<GenerateKeyOptions, keyof Sources>;
   /** Further entries. @default [] */
   readonly data?: readonly DataEntry[];
@@ -71,13 +76,29 @@ export async function createDevelopmentCa(sources: Sources = {}): Promise<Issuer
  * ```
  */
 export async function provision(options: ProvisionOptions): Promise<ProvisionResult> {
-  const { issuer, random, now, data = [] } = options;
-  const sources: Sources = { ...random ? { random } : {}, ...now ? { now } : {} };
-  const key = await generateKey({ ...options.key, ...sources });
+  const { issuer, data = [] } = options;
+  const { key, ...made } = await makeKey(options);
   const certificate = await issueCertificate({ ...options, publicKey: key.publicKey });
   const deviceCert = encodeUtf8(formatPem("CERTIFICATE", certificate));
   const caCert = issuer.certificate;
-  const privateKey = await exportPrivateKey(key);
-  const built = await build({ deviceCert, caCert, privateKey, data }, options);
+  const built = await build({ ...options, ...made, deviceCert, caCert, data }, options);
   return { ...built, key, deviceCert };
+}
+
+interface MadeKey extends Pick<KeyPlan, "privateKey" | "hmacKey" | "salt"> {
+  readonly key: PrivateKey;
+}
+
+/** The device's key, and what of it goes into the plan: itself, or what it is derived from. */
+async function makeKey(options: ProvisionOptions): Promise<MadeKey> {
+  const { keyMode, random } = options;
+  const sources: Sources = random ? { random } : {};
+  if (keyMode === "hmac-derived") {
+    const hmacKey = options.hmacKey ?? randomBytes(HMAC_KEY_SIZE, sources);
+    const { salt, sec1 } = await createDerivedKey({ hmacKey, ...sources });
+    return { key: await importPrivateKey(sec1), hmacKey, salt };
+  }
+  const standard = keyMode === "rsa-ds" ? { type: "rsa" } as const : {};
+  const key = await generateKey({ ...standard, ...options.key, ...sources });
+  return { key, privateKey: await exportPrivateKey(key) };
 }

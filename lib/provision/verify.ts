@@ -23,6 +23,10 @@ export interface VerifyOptions extends Pick<Sources, "now">, Secrets {
   readonly ca?: Uint8Array;
   /** The chip that is to read the image; its rules are left out without. */
   readonly chip?: ChipName;
+  /** Do not judge RSA keys under 2048 bits an error. @default false */
+  readonly allowWeak?: boolean;
+  /** SubjectPublicKeyInfo of the key in the eFuse, DER, to compare with the device certificate. */
+  readonly publicKey?: Uint8Array;
   /** Size of the partition in bytes. @default the length of the image */
   readonly partitionSize?: number;
 }
@@ -104,6 +108,7 @@ export async function judge(image: Uint8Array, options: VerifyOptions = {}): Pro
   const credentials = findCredentials(entries);
   const trust: Trust = {
     now: currentTime(options),
+    allowWeak: options.allowWeak ?? false,
     ...options.ca === undefined ? {} : { issuers: readCertificates(options.ca) },
   };
   const isUnknown = format === "unknown";
@@ -115,7 +120,7 @@ export async function judge(image: Uint8Array, options: VerifyOptions = {}): Pro
     ...entries.flatMap(judgeText),
     ...judgeMissing(credentials),
     ...judgeKeyMode(credentials, entries, options.chip),
-    ...judgeKey(credentials),
+    ...judgeKey(credentials, options.publicKey),
     ...await judgeChain(credentials, trust),
     ...judgeCertificates(credentials, trust),
   ];

@@ -18,6 +18,8 @@ const WEAK_RSA_BITS = 2048;
 export interface Trust {
   /** The CA that should have issued the device certificate. */
   readonly issuers?: readonly CertificateInfo[];
+  /** Whether weak RSA keys are let pass with a warning. */
+  readonly allowWeak: boolean;
   /** The time at which certificates should be valid. */
   readonly now: Date;
 }
@@ -56,9 +58,13 @@ export function judgeMissing({ types }: Credentials): Finding[] {
 }
 
 /** Whether the private key, as far as it is known, is that of the device certificate. */
-export function judgeKey({ deviceCerts: [certificate], keyEntry }: Credentials): Finding[] {
-  if (certificate === undefined || keyEntry?.publicKey === undefined) return [];
-  if (equalBytes(certificate.publicKey, keyEntry.publicKey)) return [];
+export function judgeKey(
+  { deviceCerts: [certificate], keyEntry }: Credentials,
+  known: Uint8Array | undefined,
+): Finding[] {
+  const publicKey = keyEntry?.publicKey ?? known;
+  if (certificate === undefined || publicKey === undefined) return [];
+  if (equalBytes(certificate.publicKey, publicKey)) return [];
   const message =
     "the private key is not that of the device certificate; no TLS handshake will succeed";
   return [errorFinding("KEY_MISMATCH", message)];
@@ -82,7 +88,7 @@ export async function judgeChain(credentials: Credentials, { issuers }: Trust): 
 /** Dates and strength of the certificates. */
 export function judgeCertificates(
   { deviceCerts, caCerts }: Credentials,
-  { now }: Trust,
+  { now, allowWeak }: Trust,
 ): Finding[] {
   return [
     ...deviceCerts.flatMap((certificate, index) => [
@@ -91,11 +97,11 @@ export function judgeCertificates(
         now,
         index === 0 ? "device certificate" : "certificate in the device's bundle",
       ),
-      ...judgeStrength(certificate),
+      ...judgeStrength(certificate, allowWeak),
     ]),
     ...caCerts.flatMap((certificate) => [
       ...judgeDates(certificate, now, "CA certificate"),
-      ...judgeKeySize(certificate),
+      ...judgeKeySize(certificate, allowWeak),
     ]),
   ];
 }
@@ -123,8 +129,8 @@ function judgeDates(
   return [errorFinding("CERT_NOT_YET_VALID", message)];
 }
 
-function judgeStrength(certificate: CertificateInfo): Finding[] {
-  const findings = judgeKeySize(certificate);
+function judgeStrength(certificate: CertificateInfo, allowWeak: boolean): Finding[] {
+  const findings = judgeKeySize(certificate, allowWeak);
   const { signedWith, subject } = certificate;
   if (signedWith?.hash === "SHA-1") {
     findings.push(
@@ -137,7 +143,7 @@ function judgeStrength(certificate: CertificateInfo): Finding[] {
   return findings;
 }
 
-function judgeKeySize(certificate: CertificateInfo): Finding[] {
+function judgeKeySize(certificate: CertificateInfo, allowWeak: boolean): Finding[] {
   const key = publicKeyOf(certificate);
   const { subject } = certificate;
   if (key === undefined) {
@@ -146,12 +152,8 @@ function judgeKeySize(certificate: CertificateInfo): Finding[] {
     ];
   }
   if (key.type === "rsa" && key.bits < WEAK_RSA_BITS) {
-    return [
-      errorFinding(
-        "CERT_WEAK",
-        `"${subject}" has an RSA key of ${key.bits} bits, which can be broken`,
-      ),
-    ];
+    const message = `"${subject}" has an RSA key of ${key.bits} bits, which can be broken`;
+    return [(allowWeak ? warningFinding : errorFinding)("CERT_WEAK", message)];
   }
   if (key.type === "ec" && key.bits < 224) {
     return [

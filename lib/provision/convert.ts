@@ -1,0 +1,113 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import type { Bytes } from "../bytes/pack.ts";
+import { decryptEntry } from "../crypto/hmac_key.ts";
+import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import type { TlvInput } from "../format/tlv.ts";
+import { encodeImage, type LayoutOptions, partitionSizeOf } from "./encode_image.ts";
+import { type ImageEntry, readImage } from "./image.ts";
+import type { ImageFormat } from "./recognise.ts";
+import { type Verdict, verify, type VerifyOptions } from "./verify.ts";
+
+/** How {@linkcode convert} writes an image anew. */
+export interface ConvertOptions
+  extends Omit<LayoutOptions, "format">, Pick<VerifyOptions, "hmacKey" | "now"> {
+  /** The layout wanted. */
+  readonly to: ImageFormat;
+}
+
+/** A converted image. */
+export interface ConvertResult {
+  /** Layout of the image given. */
+  readonly from: ImageFormat;
+  /** The new partition's bytes. */
+  readonly image: Bytes;
+  /** What `verify` says of it. */
+  readonly verdict: Verdict;
+}
+
+/**
+ * Writes the credentials of an image in another layout. What the layout cannot carry is refused with
+ * the list, never dropped; an integrity entry is made anew. With the HMAC key, an HMAC-encrypted
+ * private key is opened for the layouts that hold plaintext alone.
+ *
+ * @param image The partition's bytes in any layout.
+ * @param options The layout wanted.
+ * @returns The image and the verdict on it.
+ * @throws {SecureCertError} `ERR_MAGIC` when the image is none, `ERR_CHECKSUM` for damaged entries,
+ * `ERR_PLAN` with the list of what cannot be carried, `ERR_TOO_LARGE` when it does not fit.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { convert, createCa, encodeCustFlash, generateKey } from "@esp-secure-cert/toolkit";
+ *
+ * const caCert = await createCa({ subject: "CN=CA", key: await generateKey() });
+ * const { from, image } = await convert(encodeCustFlash({ caCert }), { to: "tlv" });
+ * assertEquals([from, image[0]], ["cust_flash", 0x11]);
+ * ```
+ */
+export async function convert(image: Uint8Array, options: ConvertOptions): Promise<ConvertResult> {
+  const { to: format, now, hmacKey, ...layout } = options;
+  const { format: from, entries, findings } = readImage(image);
+  if (from === "unknown") {
+    throw new SecureCertError(
+      "ERR_MAGIC",
+      `Cannot convert image: ${findings[0]?.message ?? "unknown"}`,
+    );
+  }
+  const damaged = findings.find(({ severity }) => severity === "error");
+  if (damaged !== undefined) {
+    throw new SecureCertError(
+      "ERR_CHECKSUM",
+      `Cannot convert image: ${damaged.message}`,
+      damaged.place,
+    );
+  }
+  const kept = await Promise.all(
+    carriedEntries(entries, format).map((entry) => openFor(format, entry, hmacKey)),
+  );
+  const converted = await encodeImage(kept, { format, ...layout });
+  const partitionSize = partitionSizeOf({ format, ...layout });
+  const verdict = await verify(converted, {
+    partitionSize,
+    ...now && { now },
+    ...hmacKey && { hmacKey },
+  });
+  return { from, image: converted, verdict };
+}
+
+/** Integrity is made anew; a signature would cover other bytes. */
+function carriedEntries(entries: readonly ImageEntry[], format: ImageFormat): TlvInput[] {
+  const {
+    ESP_SECURE_CERT_INTEGRITY_TLV: integrity,
+    ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: signature,
+  } = TLV_TYPES;
+  for (const { value, crc, offset } of entries) {
+    const name = tlvTypeTitle(value.type);
+    if (crc.stored !== crc.computed) {
+      throw new SecureCertError(
+        "ERR_CHECKSUM",
+        `Cannot convert image: checksum of the ${name} does not match`,
+        { offset },
+      );
+    }
+    if (value.type === signature) {
+      throw new SecureCertError(
+        "ERR_PLAN",
+        `Cannot write ${format}: a signature does not hold for another image`,
+        { offset },
+      );
+    }
+  }
+  return entries.map(({ value }) => value).filter(({ type }) => type !== integrity);
+}
+
+async function openFor(
+  format: ImageFormat,
+  entry: TlvInput,
+  hmacKey: Uint8Array | undefined,
+): Promise<TlvInput> {
+  const isEncrypted = keyStorageOf(entry.flags ?? 0) === "hmac-encrypted";
+  if (format === "tlv" || !isEncrypted || hmacKey === undefined) return entry;
+  return { ...entry, flags: 0, data: await decryptEntry(entry.data, { hmacKey }) };
+}
