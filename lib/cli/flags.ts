@@ -1,3 +1,5 @@
+import { CHIPS } from "../format/chips.ts";
+
 /** A flag of a command. */
 export interface OptionSpec {
   /** Name without dashes. */
@@ -118,6 +120,49 @@ export const USAGE: OptionSpec = {
   default: "client",
 };
 
+/** Every layout that the firmware reads. */
+export const FORMATS: readonly string[] = [
+  "tlv",
+  "cust_flash",
+  "cust_flash_legacy",
+  "nvs",
+  "nvs_legacy",
+];
+
+/** `--size`. */
+export const SIZE: OptionSpec = {
+  name: "size",
+  value: "N",
+  help:
+    "size of the partition in bytes, decimal or 0x; without it\n0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash",
+};
+
+/** `--hmac-key`. */
+export const HMAC_KEY: OptionSpec = {
+  name: "hmac-key",
+  value: "FILE",
+  help: "the 32 bytes of the eFuse key, raw or as hex",
+};
+
+/** How the private key reaches the device. */
+export const KEY_MODE_OPTIONS: readonly OptionSpec[] = [
+  {
+    name: "key-mode",
+    value: "MODE",
+    choices: ["plaintext", "rsa-ds", "ecdsa-peripheral", "hmac-encrypted", "hmac-derived"],
+    help: "how the private key reaches the device; all but plaintext need --chip",
+    default: "plaintext",
+  },
+  {
+    name: "efuse-key-id",
+    value: "N",
+    help: "the n of the KEYn that holds the eFuse key",
+    default: "1",
+  },
+  { ...HMAC_KEY, default: "made, and written beside the image" },
+  { name: "allow-weak", help: "accept RSA keys of 1024 bits" },
+];
+
 /** What an image holds beside the credentials, and its layout. */
 export const IMAGE_OPTIONS: readonly OptionSpec[] = [
   {
@@ -127,39 +172,24 @@ export const IMAGE_OPTIONS: readonly OptionSpec[] = [
     help:
       "a further entry: =string:…, =hex:…, =base64:… or =file:…;\nTYPE is user1 to user5, ca, dev, a firmware name or a number",
   },
-  {
-    name: "key-mode",
-    value: "MODE",
-    choices: ["plaintext"],
-    help: "how the private key reaches the device",
-    default: "plaintext",
-  },
+  ...KEY_MODE_OPTIONS,
   {
     name: "format",
     value: "FORMAT",
-    choices: ["tlv"],
+    choices: FORMATS,
     help: "layout of the image",
     default: "tlv",
   },
-  {
-    name: "size",
-    value: "N",
-    help: "size of the partition in bytes, decimal or 0x",
-    default: "0x2000",
-  },
-  { name: "fill", help: "fill the image with 0xFF to the partition's size" },
+  SIZE,
+  { name: "fill", help: "fill a tlv image with 0xFF to the partition's size" },
   { name: "no-integrity", help: "leave out the integrity entry (SHA-256) at the end" },
   { name: "no-verify", help: "write the image even if verify finds an error in it" },
 ];
-
-const CHIPS =
-  "esp32 esp32s2 esp32s3 esp32c2 esp32c3 esp32c5 esp32c6 esp32c61 esp32h2 esp32h21 esp32p4 esp32s31"
-    .split(" ");
 
 /** `--chip`. */
 export const CHIP: OptionSpec = {
   name: "chip",
   value: "NAME",
-  choices: CHIPS,
+  choices: Object.keys(CHIPS),
   help: "the chip that the image is for",
 };

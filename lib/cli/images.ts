@@ -1,5 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { BuildOptions, BuildResult } from "../provision/build.ts";
+import type { ImageFormat } from "../provision/recognise.ts";
 import type { Verdict } from "../provision/verify.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Io } from "./io.ts";
@@ -8,8 +9,10 @@ import { renderFindings } from "./render.ts";
 /** What an image's flags say of its layout. */
 export function buildOptionsOf(args: Arguments): BuildOptions {
   const size = args.number("size");
+  const format = args.get("format");
   return {
     ...size === undefined ? {} : { size },
+    ...format === undefined ? {} : { format: format as ImageFormat },
     fill: args.has("fill"),
     integrity: !args.has("no-integrity"),
     verify: !args.has("no-verify"),
@@ -38,13 +41,14 @@ export async function buildJudged<T extends BuildResult>(
 
 /** What JSON says of a finished image. */
 export function imageReport(
-  { image, verdict }: BuildResult,
+  { image, verdict }: Pick<BuildResult, "image" | "verdict">,
   path: string,
 ): Record<string, unknown> {
   const { ok, findings } = verdict;
   return { path, size: image.length, ok, findings };
 }
 
-function noteFindings({ findings }: Verdict, io: Io): void {
+/** What was found, for people. */
+export function noteFindings({ findings }: Verdict, io: Io): void {
   if (findings.length > 0) io.note(renderFindings(findings, io.columns).join("\n"));
 }

@@ -3,15 +3,21 @@ import { decodeUtf8, encodeUtf8, parseBase64, parseHex } from "../bytes/text.ts"
 import type { CertificateUsage } from "../crypto/certificate.ts";
 import type { EcCurve } from "../crypto/curves.ts";
 import { type GenerateKeyOptions, importPrivateKey, type PrivateKey } from "../crypto/keys.ts";
-import { parseTlvType } from "../format/names.ts";
+import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
+import type { ChipName } from "../format/chips.ts";
+import { type KeyMode, parseTlvType } from "../format/names.ts";
 import type { DataEntry } from "../provision/plan.ts";
+import type { KeyPlan } from "../provision/plan_key.ts";
 import type { Arguments } from "./arguments.ts";
 import { usageError } from "./errors.ts";
 import type { Io } from "./io.ts";
 
 /** The kind of key that --type, --curve and --bits ask for. */
-export function keyOptions(args: Arguments): Pick<GenerateKeyOptions, "type" | "curve" | "bits"> {
-  const type = (args.get("type") ?? "ec") as "ec" | "rsa";
+export function keyOptions(
+  args: Arguments,
+  standard: "ec" | "rsa" = "ec",
+): Pick<GenerateKeyOptions, "type" | "curve" | "bits"> {
+  const type = (args.get("type") ?? standard) as "ec" | "rsa";
   const misplaced = type === "ec" ? "bits" : "curve";
   if (args.has(misplaced)) {
     throw usageError(`--${misplaced} does not go with --type ${type}`, misplaced);
@@ -25,7 +31,7 @@ export function noteSlowKey(
   { type, bits }: Pick<GenerateKeyOptions, "type" | "bits">,
   io: Io,
 ): void {
-  if (type === "rsa" && bits !== 2048) {
+  if (type === "rsa" && bits !== undefined && bits !== 2048) {
     io.note(`making an RSA-${bits} key, which takes some seconds …`);
   }
 }
@@ -76,6 +82,42 @@ export async function readFlag<Name extends string>(
   const path = args.get(flag);
   return (path === undefined ? {} : { [name]: await io.read(path) }) as {
     [key in Name]?: Uint8Array;
+  };
+}
+
+/** Key bytes in a file, raw or as hex text. */
+export async function readKeyBytes<Name extends string>(
+  flag: string,
+  name: Name,
+  args: Arguments,
+  io: Io,
+): Promise<{ [key in Name]?: Uint8Array }> {
+  const path = args.get(flag);
+  if (path === undefined) return {};
+  const bytes = await io.read(path);
+  const text = decodeUtf8(bytes)?.replace(/\s/g, "") ?? "";
+  const isHex = bytes.length !== HMAC_KEY_SIZE && text !== "" && /^[0-9a-f]*$/i.test(text);
+  return { [name]: isHex ? parseHex(text) : bytes } as { [key in Name]?: Uint8Array };
+}
+
+/** What --chip, --key-mode and their companions say. */
+export async function keyPlanOf(args: Arguments, io: Io): Promise<KeyPlan> {
+  const [chip, keyMode] = [args.get("chip"), args.get("key-mode")];
+  const efuseKeyId = args.number("efuse-key-id");
+  if (keyMode !== undefined && keyMode !== "plaintext" && chip === undefined) {
+    throw usageError(
+      `--key-mode ${keyMode} needs --chip`,
+      "chip",
+      "run chips for what each can do",
+    );
+  }
+  return {
+    ...keyMode === undefined ? {} : { keyMode: keyMode as KeyMode },
+    ...chip === undefined ? {} : { chip: chip as ChipName },
+    ...efuseKeyId === undefined ? {} : { efuseKeyId },
+    ...await readKeyBytes("hmac-key", "hmacKey", args, io),
+    ...await passwordOf(args, io),
+    allowWeak: args.has("allow-weak"),
   };
 }
 

@@ -8,6 +8,8 @@ export interface OutputFile {
   readonly bytes: Uint8Array;
   /** Readable by its owner alone (mode 0600). @default false */
   readonly secret?: boolean;
+  /** Never put in an existing file's place, with force or without. @default false */
+  readonly keep?: boolean;
 }
 
 /** All that a command does to the world. Paths are those of the platform; `-` is stdin or stdout. */
@@ -59,6 +61,12 @@ export function joinPath(folder: string, name: string): string {
   return /[/\\]$/.test(folder) ? folder + name : `${folder}/${name}`;
 }
 
+/** A path in the folder of another file; in the working folder when that is stdout. */
+export function besidePath(file: string, name: string): string {
+  const folder = /^(.*[/\\])[^/\\]*$/.exec(file)?.[1] ?? "";
+  return folder + name;
+}
+
 async function readIfExists(path: string): Promise<Uint8Array | undefined> {
   try {
     return await Deno.readFile(path);
@@ -89,6 +97,7 @@ async function writeAll(files: readonly OutputFile[], force: boolean): Promise<v
   try {
     for (const file of files) {
       if (await createNew(file)) created.push(file.path);
+      else if (file.keep === true) throw keptFile(file.path);
       else if (force) await replace(file);
       else {
         throw fileError(
@@ -103,6 +112,16 @@ async function writeAll(files: readonly OutputFile[], force: boolean): Promise<v
     for (const path of created) await Deno.remove(path).catch(() => {});
     throw isCliError(error) ? error : explain("write", files[created.length]?.path ?? "", error);
   }
+}
+
+function keptFile(path: string): CliError {
+  const message = `${path} exists, and a key file is never overwritten`;
+  return fileError(
+    "ERR_FILE_EXISTS",
+    path,
+    message,
+    `use it with --hmac-key ${path}, or write elsewhere`,
+  );
 }
 
 /** Whether the file was made; false when the path is taken. */

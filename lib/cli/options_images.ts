@@ -3,6 +3,8 @@ import {
   type CommandSpec,
   DAYS,
   FORCE,
+  FORMATS,
+  HMAC_KEY,
   IMAGE_OPTIONS,
   JSON_OPTION,
   KEY_OPTIONS,
@@ -10,6 +12,7 @@ import {
   OUT_FILE,
   PASSWORD_FILE,
   SAN,
+  SIZE,
   SUBJECT,
   USAGE,
 } from "./flags.ts";
@@ -55,6 +58,11 @@ export const IMAGE_COMMANDS = {
       { name: "ca-cert", value: "FILE", help: "CA certificate, PEM (a bundle too) or DER" },
       { name: "private-key", value: "FILE", help: "private key in any encoding" },
       {
+        name: "salt",
+        value: "FILE",
+        help: "hmac-derived: salt with which the certificate's key was derived,\nraw or as hex",
+      },
+      {
         name: "ca",
         value: "FILE",
         help: "CA that issued the device certificate, when it is not --ca-cert",
@@ -76,6 +84,25 @@ export const IMAGE_COMMANDS = {
       },
     ],
   },
+  convert: {
+    summary: "write an image in another layout",
+    arguments: [{ name: "IMAGE", help: "file to convert; - is stdin" }],
+    options: [
+      { name: "to", value: "FORMAT", choices: FORMATS, help: "layout wanted" },
+      { ...HMAC_KEY, help: "opens an HMAC-encrypted private key" },
+      SIZE,
+      { name: "fill", help: "fill a tlv image with 0xFF to the partition's size" },
+      { name: "no-integrity", help: "leave out the integrity entry (SHA-256) at the end" },
+      OUT_FILE,
+      FORCE,
+      JSON_OPTION,
+    ],
+    exit1: "it failed, or the layout cannot carry all that the image holds",
+    examples: [{
+      permissions: "--allow-read=esp_secure_cert.bin --allow-write=nvs.bin",
+      line: "convert esp_secure_cert.bin --to nvs -o nvs.bin",
+    }],
+  },
   inspect: {
     summary: "show what an image holds, whatever it is",
     arguments: [{ name: "IMAGE", help: "file to look at; - is stdin" }],
@@ -86,6 +113,7 @@ export const IMAGE_COMMANDS = {
         help: "where in the file the image starts, decimal or 0x",
         default: "0",
       },
+      HMAC_KEY,
       { name: "show-secrets", help: "print private keys too" },
       JSON_OPTION,
     ],
@@ -101,6 +129,8 @@ export const IMAGE_COMMANDS = {
     options: [
       { name: "ca", value: "FILE", help: "CA that should have issued the device certificate" },
       CHIP,
+      { ...HMAC_KEY, help: "eFuse key that opens DS data and HMAC-encrypted entries" },
+      { name: "allow-weak", help: "do not judge RSA keys of 1024 bits an error" },
       {
         name: "now",
         value: "DATE",

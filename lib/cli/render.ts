@@ -1,5 +1,5 @@
 import type { Place } from "../bytes/errors.ts";
-import { tlvTypeTitle } from "../format/names.ts";
+import { type KeyStorage, tlvTypeTitle } from "../format/names.ts";
 import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
 import type { Finding } from "../provision/findings.ts";
 import type { CertificateReport, EntryReport, Inspection } from "../provision/inspect.ts";
@@ -128,27 +128,64 @@ function paintMark(line: string, ok: boolean): string {
 }
 
 function renderDetails(entry: EntryReport): string[] {
-  const { certificate, certificates, privateKey, integrity, userData, problem, crc, flags } = entry;
+  const { certificate, certificates, crc, flags, problem } = entry;
   const lines: string[] = [];
   if (!crc.ok) lines.push(red(`checksum is ${crc.stored}, should be ${crc.computed}`));
   if (flags !== 0) lines.push(`flags    0x${flags.toString(16).padStart(2, "0")}`);
   for (const each of certificates ?? (certificate === undefined ? [] : [certificate])) {
     lines.push(...renderCertificate(each));
   }
-  if (privateKey !== undefined) lines.push(`key      ${privateKey.key}, plaintext`);
-  if (privateKey?.secret !== undefined) lines.push(...privateKey.secret.trimEnd().split("\n"));
-  if (integrity !== undefined) {
-    lines.push(
-      `sha256   ${integrity.sha256.slice(0, 16)}… ${
-        integrity.ok ? green("matches") : red("does not match")
-      }`,
-    );
-  }
-  if (userData !== undefined) lines.push(`text     ${clip(userData.text)}`);
+  lines.push(...renderKey(entry), ...renderValue(entry));
   if (problem !== undefined) lines.push(red(problem));
   return lines.map((line) =>
     line.startsWith("-") ? line : line.replace(/^(\w+) {2,}/, (label) => dim(label))
   );
+}
+
+const STORAGE: Readonly<Record<KeyStorage, string>> = {
+  "plaintext": "plaintext",
+  "hmac-encrypted": "encrypted with an eFuse key",
+  "hmac-derived": "derived from an eFuse key and the salt",
+  "ecdsa-peripheral": "in an eFuse, used by the ECDSA peripheral",
+};
+
+function renderKey({ privateKey, dsData, dsContext, securityConfig }: EntryReport): string[] {
+  const lines: string[] = [];
+  if (privateKey !== undefined) {
+    const { storage, key, secret } = privateKey;
+    lines.push(`key      ${key === undefined ? "" : `${key}, `}${STORAGE[storage]}`);
+    if (secret !== undefined) lines.push(...secret.trimEnd().split("\n"));
+  }
+  if (dsData !== undefined) {
+    const { rsaLengthBits, ciphertextLength, checks } = dsData;
+    lines.push(`key      RSA-${rsaLengthBits}, ${ciphertextLength} bytes for the DS peripheral`);
+    if (checks !== undefined) lines.push(`opened   ${renderChecks(checks)}`);
+  }
+  if (dsContext !== undefined) {
+    lines.push(`efuse    KEY${dsContext.efuseKeyId}, RSA-${dsContext.rsaLengthBits}`);
+  }
+  if (securityConfig !== undefined) {
+    const { efuseBlock, efuseKeyId } = securityConfig;
+    lines.push(`efuse    block ${efuseBlock}${efuseKeyId === null ? "" : `, KEY${efuseKeyId}`}`);
+  }
+  return lines;
+}
+
+function renderChecks(checks: object): string {
+  const wrong = Object.entries(checks).filter(([, holds]) => holds !== true).map(([name]) => name);
+  return wrong.length === 0
+    ? green("with the HMAC key, and whole")
+    : red(`wrong: ${wrong.join(", ")}`);
+}
+
+function renderValue({ integrity, userData }: EntryReport): string[] {
+  const lines: string[] = [];
+  if (integrity !== undefined) {
+    const { sha256, ok } = integrity;
+    lines.push(`sha256   ${sha256.slice(0, 16)}… ${ok ? green("matches") : red("does not match")}`);
+  }
+  if (userData !== undefined) lines.push(`text     ${clip(userData.text)}`);
+  return lines;
 }
 
 function clip(text: string): string {

@@ -60,6 +60,10 @@ async function load(name: CommandName): Promise<Command> {
       return (await import("./commands/provision.ts")).provisionCommand;
     case "build":
       return (await import("./commands/build.ts")).buildCommand;
+    case "convert":
+      return (await import("./commands/convert.ts")).convertCommand;
+    case "chips":
+      return (await import("./commands/chips.ts")).chips;
     case "inspect":
       return (await import("./commands/inspect.ts")).inspectCommand;
     case "verify":

@@ -63,8 +63,10 @@ export async function convert(image: Uint8Array, options: ConvertOptions): Promi
       damaged.place,
     );
   }
+  const carried = carriedEntries(entries, format);
+  const ordered = from === "tlv" ? carried : carried.toSorted((a, b) => rankOf(a) - rankOf(b));
   const kept = await Promise.all(
-    carriedEntries(entries, format).map((entry) => openFor(format, entry, hmacKey)),
+    ordered.map((entry) => openFor(format, entry, hmacKey)),
   );
   const converted = await encodeImage(kept, { format, ...layout });
   const partitionSize = partitionSizeOf({ format, ...layout });
@@ -74,6 +76,19 @@ export async function convert(image: Uint8Array, options: ConvertOptions): Promi
     ...hmacKey && { hmacKey },
   });
   return { from, image: converted, verdict };
+}
+
+/** The other layouts have an order of their own; here it is that of `build`. */
+const ORDER: readonly TlvInput["type"][] = [
+  TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV,
+];
+
+function rankOf({ type }: TlvInput): number {
+  return ORDER.indexOf(type);
 }
 
 /** Integrity is made anew; a signature would cover other bytes. */

@@ -20,11 +20,12 @@ import { randomBytes, type Sources } from "../crypto/sources.ts";
 import { build, type BuildOptions, type BuildResult } from "./build.ts";
 import type { DataEntry } from "./plan.ts";
 import type { KeyPlan } from "./plan_key.ts";
+import { certificatesAsPem } from "./stored.ts";
 
 /** What {@linkcode provision} makes for one device. */
 export interface ProvisionOptions
   extends BuildOptions, Omit<KeyPlan, "privateKey" | "deviceCert" | "salt"> {
-  /** The CA that issues the device certificate and is stored in the image. */
+  /** The CA that issues the device certificate and is stored in the image, as PEM. */
   readonly issuer: Issuer;
   /** Subject of the device certificate, such as `CN=device-1`. */
   readonly subject: string;
@@ -80,7 +81,7 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionRes
   const { key, ...made } = await makeKey(options);
   const certificate = await issueCertificate({ ...options, publicKey: key.publicKey });
   const deviceCert = encodeUtf8(formatPem("CERTIFICATE", certificate));
-  const caCert = issuer.certificate;
+  const caCert = certificatesAsPem(issuer.certificate);
   const built = await build({ ...options, ...made, deviceCert, caCert, data }, options);
   return { ...built, key, deviceCert };
 }

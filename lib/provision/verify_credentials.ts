@@ -34,10 +34,6 @@ export function judgeContents(entries: readonly ReadEntry[]): Finding[] {
     }
     if (value.type !== KEY) return [];
     const storage = keyStorageOf(value.flags);
-    if (storage === "plaintext") {
-      const message = "the private key lies in flash in plaintext; whoever reads the flash has it";
-      return [warningFinding("PLAINTEXT_KEY", message, place)];
-    }
     if (storage !== "ecdsa-peripheral" || value.data.length === 0) return [];
     const message = "the entry says that the key is in an eFuse, and holds key bytes all the same";
     return [errorFinding("KEY_IN_PERIPHERAL_ENTRY", message, place)];
@@ -59,11 +55,12 @@ export function judgeMissing({ types }: Credentials): Finding[] {
 
 /** Whether the private key, as far as it is known, is that of the device certificate. */
 export function judgeKey(
-  { deviceCerts: [certificate], keyEntry }: Credentials,
+  { deviceCerts: [certificate], keyEntry, dsData }: Credentials,
   known: Uint8Array | undefined,
 ): Finding[] {
   const publicKey = keyEntry?.publicKey ?? known;
-  if (certificate === undefined || publicKey === undefined) return [];
+  // DS data that was opened has been compared by itself.
+  if (certificate === undefined || publicKey === undefined || dsData?.opened) return [];
   if (equalBytes(certificate.publicKey, publicKey)) return [];
   const message =
     "the private key is not that of the device certificate; no TLS handshake will succeed";

@@ -20,6 +20,7 @@ export function judgeKeyMode(
 ): Finding[] {
   return [
     ...judgeChip(credentials, chip),
+    ...judgePlaintext(credentials, chip),
     ...judgeDs(credentials, chip),
     ...judgePeripheralKey(credentials, chip),
     ...judgeEncrypted(entries),
@@ -31,6 +32,16 @@ function judgeChip(credentials: Credentials, chip: ChipName | undefined): Findin
   if (chip === undefined || mode === undefined || keyModesOf(chip).includes(mode)) return [];
   const modes = keyModesOf(chip).join(", ");
   return [errorFinding("CHIP_UNSUPPORTED", `${chip} has no ${mode} keys; it has ${modes}`)];
+}
+
+/** Legal, so a warning, which names what the chip could do instead. */
+function judgePlaintext({ keyEntry }: Credentials, chip: ChipName | undefined): Finding[] {
+  if (keyEntry?.storage !== "plaintext") return [];
+  const better = chip === undefined ? [] : keyModesOf(chip).filter((mode) => mode !== "plaintext");
+  const instead = better.length === 0 ? "" : `; ${chip} also has ${better.join(", ")}`;
+  const message =
+    `the private key lies in flash in plaintext; whoever reads the flash has it${instead}`;
+  return [warningFinding("PLAINTEXT_KEY", message, keyEntry.place)];
 }
 
 function judgeDs(credentials: Credentials, chip: ChipName | undefined): Finding[] {

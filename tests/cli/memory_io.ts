@@ -45,7 +45,7 @@ export class MemoryWorld {
       },
       readIfExists: (path) => Promise.resolve(this.files.get(path)?.bytes),
       write: (files, force) => {
-        const taken = force ? undefined : files.find(({ path }) => this.files.has(path));
+        const taken = files.find(({ path, keep }) => this.files.has(path) && (!force || keep));
         if (taken !== undefined) {
           return Promise.reject(fileError("ERR_FILE_EXISTS", taken.path, `${taken.path} exists`));
         }

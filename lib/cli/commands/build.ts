@@ -1,7 +1,10 @@
-import { build } from "../../provision/build.ts";
+import { build, type BuildResult } from "../../provision/build.ts";
+import type { Arguments } from "../arguments.ts";
+import { burnNotes, newKeyFile, planFile, publicKeyFile } from "../efuse_files.ts";
 import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
-import { dataOf, passwordOf, readFlag } from "../inputs.ts";
-import { outOf, tell, writeOut } from "../outputs.ts";
+import { dataOf, keyPlanOf, readFlag, readKeyBytes } from "../inputs.ts";
+import { besidePath, type Io, type OutputFile } from "../io.ts";
+import { outOf, tell } from "../outputs.ts";
 import { formatSize } from "../render.ts";
 import type { Command } from "../run.ts";
 
@@ -13,12 +16,55 @@ export const buildCommand: Command = async (args, io) => {
     ...await readFlag("device-cert", "deviceCert", args, io),
     ...await readFlag("ca-cert", "caCert", args, io),
     ...await readFlag("private-key", "privateKey", args, io),
-    ...await passwordOf(args, io),
+    ...await readKeyBytes("salt", "salt", args, io),
+    ...await keyPlanOf(args, io),
     data: await dataOf(args, io),
+    efuseKeyFile: keyFileOf(args, out),
   };
   const result = await buildJudged(() => build(plan, options), io);
-  await writeOut(out, { bytes: result.image, secret: true }, args, io);
-  const text = `image of ${formatSize(result.image.length)}: ${out}`;
-  tell(out, { image: imageReport(result, out) }, text, args, io);
+  const files = efuseFiles(result, args, out);
+  if (out === "-") {
+    await io.write(files, args.has("force"));
+    await io.put(result.image);
+  } else {
+    await io.write([...files, { path: out, bytes: result.image, secret: true }], args.has("force"));
+  }
+  report(result, files, out, args, io);
   return 0;
 };
+
+function report(
+  result: BuildResult,
+  files: readonly OutputFile[],
+  out: string,
+  args: Arguments,
+  io: Io,
+): void {
+  const { efuse } = result;
+  const paths = files.map(({ path }) => path);
+  const wrote = paths.map((path) => `\nwrote ${path}`).join("");
+  const text = `image of ${formatSize(result.image.length)}: ${out}${wrote}`;
+  const json = { image: imageReport(result, out), ...paths.length === 0 ? {} : { files: paths } };
+  tell(out, efuse === undefined ? json : { ...json, efuse: efuse.plan }, text, args, io);
+  if (efuse !== undefined) io.note(burnNotes(efuse, besidePath(out, "efuse_plan.json")));
+}
+
+/** What stands beside the image: the eFuse plan, a new HMAC key, the public half of a derived key. */
+function efuseFiles(result: BuildResult, args: Arguments, out: string): OutputFile[] {
+  const { efuse } = result;
+  if (efuse === undefined) return [];
+  const isNewKey = args.get("key-mode") === "hmac-derived" && !args.has("device-cert");
+  return [
+    ...newKeyFile(efuse, args.has("hmac-key"), besidePath(out, "hmac_key.bin")),
+    planFile(efuse, besidePath(out, "efuse_plan.json")),
+    ...isNewKey ? publicKeyFile(result, besidePath(out, "device.pub.pem")) : [],
+  ];
+}
+
+/** The file that the plan's command burns. */
+function keyFileOf(args: Arguments, out: string): string {
+  if (args.get("key-mode") === "ecdsa-peripheral") {
+    return args.get("private-key") ?? "device.key.pem";
+  }
+  return args.get("hmac-key") ?? besidePath(out, "hmac_key.bin");
+}

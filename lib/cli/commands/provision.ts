@@ -2,14 +2,21 @@ import type { Issuer } from "../../crypto/certificate.ts";
 import { readCertificate } from "../../crypto/certificate_info.ts";
 import { exportPrivateKey, importPrivateKey } from "../../crypto/keys.ts";
 import { reportCertificate } from "../../provision/inspect.ts";
-import { createDevelopmentCa, provision } from "../../provision/provision.ts";
+import {
+  createDevelopmentCa,
+  provision,
+  type ProvisionOptions,
+  type ProvisionResult,
+} from "../../provision/provision.ts";
 import type { Arguments } from "../arguments.ts";
+import { burnNotes, newKeyFile, planFile } from "../efuse_files.ts";
 import { fileError } from "../errors.ts";
 import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
 import {
   dataOf,
   daysOf,
   keyOptions,
+  keyPlanOf,
   noteSlowKey,
   passwordOf,
   pemBytes,
@@ -25,46 +32,81 @@ import type { Command } from "../run.ts";
 export const provisionCommand: Command = async (args, io) => {
   const id = args.need("id");
   const out = args.need("out");
-  const key = keyOptions(args);
-  const subject = args.get("subject") ?? `CN=${escapeName(id)}`;
-  const data = await dataOf(args, io);
-  const ca = await openCa(args.get("ca") ?? "ca", args, io);
-  noteSlowKey(key, io);
-  const options = {
-    ...buildOptionsOf(args),
-    ...daysOf(args),
-    ...usageOf(args),
-    sans: sansOf(args),
-  };
-  const made = await buildJudged(
-    () => provision({ ...options, issuer: ca.issuer, subject, key, data }),
-    io,
-  );
   const paths = outputPaths(out);
+  const options = { ...await deviceOptions(id, paths, args, io), ...buildOptionsOf(args) };
+  const ca = await openCa(args.get("ca") ?? "ca", args, io);
+  noteSlowKey(options.key ?? {}, io);
+  const made = await buildJudged(() => provision({ ...options, issuer: ca.issuer }), io);
+  const { efuse } = made;
   await io.makeDir(out);
+  const force = args.has("force");
   await io.write([
     ...ca.files,
+    ...efuse === undefined ? [] : newKeyFile(efuse, args.has("hmac-key"), paths.hmacKey),
+    ...efuse === undefined ? [] : [planFile(efuse, paths.efusePlan)],
     { path: paths.key, bytes: await exportPrivateKey(made.key), secret: true },
     { path: paths.certificate, bytes: made.deviceCert },
     { path: paths.image, bytes: made.image, secret: true },
-  ], args.has("force"));
-  const certificate = reportCertificate(readCertificate(made.deviceCert));
-  if (args.has("json")) {
-    const image = imageReport(made, paths.image);
-    const caReport = { path: ca.path, created: ca.files.length > 0 };
-    io.print(JSON.stringify({ id, files: paths, image, certificate, ca: caReport }, null, 2));
-    return 0;
-  }
-  io.print(
-    [
-      `provisioned ${id}`,
-      ...renderCertificate(certificate).map((line) => `  ${line}`),
-      ...Object.values(paths).map((path) => `  wrote    ${path}`),
-    ].join("\n"),
-  );
-  io.note(nextSteps(paths.image, options.size, args.get("chip")));
+  ], force);
+  report(id, made, paths, ca, args, io);
   return 0;
 };
+
+async function deviceOptions(
+  id: string,
+  paths: OutputPaths,
+  args: Arguments,
+  io: Io,
+): Promise<Omit<ProvisionOptions, "issuer">> {
+  const keyPlan = await keyPlanOf(args, io);
+  const isDs = keyPlan.keyMode === "rsa-ds";
+  const wantsKey = ["type", "curve", "bits"].some((flag) => args.has(flag));
+  const isEcdsa = keyPlan.keyMode === "ecdsa-peripheral";
+  return {
+    ...keyPlan,
+    subject: args.get("subject") ?? `CN=${escapeName(id)}`,
+    sans: sansOf(args),
+    ...daysOf(args),
+    ...usageOf(args),
+    data: await dataOf(args, io),
+    key: wantsKey ? keyOptions(args, isDs ? "rsa" : "ec") : isDs ? { type: "rsa" } : {},
+    efuseKeyFile: isEcdsa ? paths.key : args.get("hmac-key") ?? paths.hmacKey,
+  };
+}
+
+function report(
+  id: string,
+  made: ProvisionResult,
+  paths: OutputPaths,
+  ca: OpenCa,
+  args: Arguments,
+  io: Io,
+): void {
+  const { efuse } = made;
+  const certificate = reportCertificate(readCertificate(made.deviceCert));
+  const { image, certificate: pem, key, efusePlan, hmacKey } = paths;
+  const isNewKey = efuse?.hmacKey !== undefined && !args.has("hmac-key");
+  const files = {
+    image,
+    certificate: pem,
+    key,
+    ...efuse && { efusePlan },
+    ...isNewKey && { hmacKey },
+  };
+  if (args.has("json")) {
+    const caReport = { path: ca.path, created: ca.files.length > 0 };
+    const json = { id, files, image: imageReport(made, image), certificate, ca: caReport };
+    io.print(JSON.stringify(efuse === undefined ? json : { ...json, efuse: efuse.plan }, null, 2));
+  } else {
+    const wrote = Object.values(files).map((path) => `  wrote    ${path}`);
+    io.print(
+      [`provisioned ${id}`, ...renderCertificate(certificate).map((line) => `  ${line}`), ...wrote]
+        .join("\n"),
+    );
+  }
+  if (efuse !== undefined) io.note(burnNotes(efuse, efusePlan));
+  if (!args.has("json")) io.note(nextSteps(image, buildOptionsOf(args), args.get("chip")));
+}
 
 interface OpenCa {
   readonly path: string;
@@ -105,11 +147,21 @@ async function openCa(path: string, args: Arguments, io: Io): Promise<OpenCa> {
   };
 }
 
-function outputPaths(out: string): { image: string; certificate: string; key: string } {
+interface OutputPaths {
+  readonly image: string;
+  readonly certificate: string;
+  readonly key: string;
+  readonly efusePlan: string;
+  readonly hmacKey: string;
+}
+
+function outputPaths(out: string): OutputPaths {
   return {
     image: joinPath(out, "esp_secure_cert.bin"),
     certificate: joinPath(out, "device.pem"),
     key: joinPath(out, "device.key.pem"),
+    efusePlan: joinPath(out, "efuse_plan.json"),
+    hmacKey: joinPath(out, "hmac_key.bin"),
   };
 }
 

@@ -1,6 +1,7 @@
+import type { ChipName } from "../../format/chips.ts";
 import { verify } from "../../provision/verify.ts";
 import { usageError } from "../errors.ts";
-import { readFlag } from "../inputs.ts";
+import { readFlag, readKeyBytes } from "../inputs.ts";
 import { renderVerdict } from "../render.ts";
 import type { Command } from "../run.ts";
 
@@ -9,7 +10,14 @@ export const verifyCommand: Command = async (args, io) => {
   const now = timeOf(args.get("now"));
   const ca = await readFlag("ca", "ca", args, io);
   const image = await io.read(args.positionals[0]!);
-  const verdict = await verify(image, { ...ca, ...now === undefined ? {} : { now: () => now } });
+  const chip = args.get("chip") as ChipName | undefined;
+  const verdict = await verify(image, {
+    ...ca,
+    ...chip && { chip },
+    ...now && { now: () => now },
+    ...await readKeyBytes("hmac-key", "hmacKey", args, io),
+    allowWeak: args.has("allow-weak"),
+  });
   io.print(
     args.has("json") ? JSON.stringify(verdict, null, 2) : renderVerdict(verdict, io.columns),
   );

@@ -1,0 +1,162 @@
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  build,
+  convert,
+  createDevelopmentCa,
+  encodePartition,
+  exportPrivateKey,
+  generateKey,
+  type ImageFormat,
+  inspect,
+  openSecureCert,
+  provision,
+  SecureCertError,
+  verify,
+} from "../../mod.ts";
+import { shared, sharedTest } from "../vectors.ts";
+
+const FORMATS: readonly ImageFormat[] = [
+  "tlv",
+  "cust_flash",
+  "cust_flash_legacy",
+  "nvs",
+  "nvs_legacy",
+];
+const issuer = await createDevelopmentCa();
+
+/** What the firmware's getters return, as text. */
+async function credentialsOf(image: Uint8Array): Promise<string> {
+  const device = await openSecureCert(image);
+  const all = await Promise.all([device.deviceCert(), device.caCert(), device.privateKey()]);
+  return all.map((bytes) => new TextDecoder().decode(bytes)).join("|");
+}
+
+Deno.test("every layout converts to every other with the same credentials", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d" });
+  const wanted = await credentialsOf(image);
+  for (const first of FORMATS) {
+    const one = await convert(image, { to: first });
+    assertEquals([(await inspect(one.image)).format, one.verdict.ok], [first, true]);
+    assertEquals(await credentialsOf(one.image), wanted);
+    for (const to of FORMATS) {
+      const { from, image: two } = await convert(one.image, { to });
+      assertEquals(from, first);
+      assertEquals(await credentialsOf(two), wanted, `${first} to ${to}`);
+    }
+    assertEquals((await convert(one.image, { to: "tlv" })).image, image);
+  }
+});
+
+Deno.test("DS credentials go through every layout", async () => {
+  for (const chip of ["esp32s3", "esp32c3"] as const) {
+    const { image, efuse } = await provision({ issuer, subject: "CN=d", chip, keyMode: "rsa-ds" });
+    const wanted = await (await openSecureCert(image)).dsContext();
+    for (const to of FORMATS) {
+      const { image: converted } = await convert(image, { to });
+      assertEquals(await (await openSecureCert(converted)).dsContext(), wanted, to);
+      assertEquals((await verify(converted, { chip, hmacKey: efuse!.hmacKey! })).ok, true, to);
+      assertEquals((await convert(converted, { to: "tlv" })).image, image);
+    }
+  }
+});
+
+Deno.test("DER credentials become PEM where the layout holds text alone", async () => {
+  const key = await generateKey();
+  const { issueCertificate } = await import("../../mod.ts");
+  const deviceCert = await issueCertificate({ issuer, publicKey: key.publicKey, subject: "CN=d" });
+  const privateKey = await exportPrivateKey(key, { form: "der" });
+  const { image } = await build({ deviceCert, caCert: issuer.certificate, privateKey });
+  const { image: nvs, verdict } = await convert(image, { to: "nvs" });
+  assertEquals(verdict.ok, true);
+  assertStringIncludes(await credentialsOf(nvs), "BEGIN EC PRIVATE KEY");
+});
+
+Deno.test("what a layout cannot carry is refused with the list, and nothing is dropped", async () => {
+  const data = [{ type: 51, data: new Uint8Array(1) }, {
+    type: 201,
+    subtype: 3,
+    data: new Uint8Array(4),
+  }];
+  const { image } = await provision({ issuer, subject: "CN=d", data });
+  for (const to of FORMATS.slice(1)) {
+    const error = await assertRejects(() => convert(image, { to }), SecureCertError);
+    assertEquals(error.code, "ERR_PLAN");
+    assertStringIncludes(error.message, "user data 1, Matter 1 3");
+  }
+  const peripheral = await provision({
+    issuer,
+    subject: "CN=d",
+    chip: "esp32h2",
+    keyMode: "ecdsa-peripheral",
+  });
+  const error = await assertRejects(
+    () => convert(peripheral.image, { to: "nvs" }),
+    SecureCertError,
+  );
+  assertStringIncludes(
+    error.message,
+    "private key with flags 0x8, security configuration".split(",")[1]!.trim(),
+  );
+});
+
+Deno.test("an HMAC-encrypted key is opened for a plaintext layout with its key alone", async () => {
+  const { image, efuse, key } = await provision({
+    issuer,
+    subject: "CN=d",
+    chip: "esp32c3",
+    keyMode: "hmac-encrypted",
+  });
+  await assertRejects(() => convert(image, { to: "cust_flash" }), SecureCertError, "flags 0x80");
+  const { image: opened } = await convert(image, { to: "cust_flash", hmacKey: efuse!.hmacKey! });
+  const pem = new TextDecoder().decode(await exportPrivateKey(key, { encoding: "traditional" }));
+  assertStringIncludes(await credentialsOf(opened), pem);
+});
+
+Deno.test("damaged, signed and foreign images are not converted", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d" });
+  const damaged = image.slice();
+  damaged[20]! ^= 1;
+  const cases: readonly (readonly [Uint8Array, string])[] = [
+    [damaged, "ERR_CHECKSUM"],
+    [new Uint8Array(100), "ERR_MAGIC"],
+    [encodePartition([{ type: 8, data: new Uint8Array(145) }]), "ERR_PLAN"],
+    [image.slice(0, 100), "ERR_CHECKSUM"],
+  ];
+  for (const [bytes, code] of cases) {
+    assertEquals(
+      (await assertRejects(() => convert(bytes, { to: "nvs" }), SecureCertError)).code,
+      code,
+    );
+  }
+});
+
+Deno.test("values too long for cust_flash, and images that do not fit, are refused", async () => {
+  const san = Array.from({ length: 120 }, (_, at) => `dns:host-${at}.example`);
+  const { image } = await provision({ issuer, subject: "CN=d", sans: san, size: 0x4000 });
+  assertEquals(
+    (await assertRejects(() => convert(image, { to: "cust_flash" }), SecureCertError)).code,
+    "ERR_LENGTH",
+  );
+  const small = await provision({ issuer, subject: "CN=d" });
+  const error = await assertRejects(
+    () => convert(small.image, { to: "tlv", size: 0x200 }),
+    SecureCertError,
+  );
+  assertEquals(error.code, "ERR_TOO_LARGE");
+});
+
+sharedTest(
+  "the published images of the older layouts become TLV with the same credentials",
+  async () => {
+    const now = () => new Date("2023-01-01");
+    for (const name of ["cust_flash", "cust_flash_legacy", "nvs", "nvs_legacy"]) {
+      const image = shared(`espressif/qemu_test/${name}/${name}.bin`);
+      const { from, image: tlv } = await convert(image, { to: "tlv", now });
+      assertEquals(from, name);
+      assertEquals(await credentialsOf(tlv), await credentialsOf(image), name);
+      const input = (file: string) =>
+        new TextDecoder().decode(shared(`espressif/qemu_test/${name}/input_data/${file}`));
+      assertStringIncludes(await credentialsOf(tlv), input("device_cert.pem").trim());
+    }
+  },
+);
