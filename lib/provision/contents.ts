@@ -13,6 +13,7 @@ import {
   decodeSecurityConfig,
   type DsContext,
   type DsData,
+  SECURITY_CONFIG_SIZE,
   type SecurityConfig,
 } from "../format/peripheral.ts";
 import type { ImageEntry } from "./image.ts";
@@ -106,7 +107,7 @@ async function readValue(
     case TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV:
       return { kind: "dsContext", context: decodeDsContext(data) };
     case TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG:
-      return { kind: "securityConfig", config: decodeSecurityConfig(data) };
+      return { kind: "securityConfig", config: readSecurityConfig(data) };
     case TLV_TYPES.ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT:
       return { kind: "salt" };
     case TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV:
@@ -162,6 +163,14 @@ export function findSalt(entries: readonly ImageEntry[], subtype: number): Uint8
     ? `no salt with subtype ${subtype} for the derived key; the chip resets when it is asked for`
     : `the salt of the derived key has a wrong checksum; the chip resets when the key is asked for`;
   throw new SecureCertError(salt === undefined ? "ERR_NOT_FOUND" : "ERR_CHECKSUM", message);
+}
+
+/** The firmware reads the first byte, and does not look at the length. */
+function readSecurityConfig(data: Uint8Array): SecurityConfig {
+  if (data.length === 0 || data.length >= SECURITY_CONFIG_SIZE) return decodeSecurityConfig(data);
+  const whole = new Uint8Array(SECURITY_CONFIG_SIZE);
+  whole.set(data);
+  return decodeSecurityConfig(whole);
 }
 
 async function readDsData(data: DsData, hmacKey: Uint8Array | undefined): Promise<Content> {

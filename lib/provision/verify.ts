@@ -14,7 +14,7 @@ import {
   judgeMissing,
   type Trust,
 } from "./verify_credentials.ts";
-import { judgeChecksum, judgeIntegrity, judgeText } from "./verify_entries.ts";
+import { judgeChecksum, judgeIntegrity, judgeLength, judgeText } from "./verify_entries.ts";
 import { judgeKeyMode } from "./verify_key_modes.ts";
 
 /** What {@linkcode verify} judges against. */
@@ -118,6 +118,7 @@ export async function judge(image: Uint8Array, options: VerifyOptions = {}): Pro
     ...judgeIntegrity(entries),
     ...judgeContents(entries),
     ...entries.flatMap(judgeText),
+    ...entries.flatMap(judgeLength),
     ...judgeMissing(credentials),
     ...judgeKeyMode(credentials, entries, options.chip),
     ...judgeKey(credentials, options.publicKey),

@@ -1,6 +1,7 @@
 import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8 } from "../bytes/text.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import { SECURITY_CONFIG_SIZE } from "../format/peripheral.ts";
 import type { ReadEntry } from "./contents.ts";
 import { errorFinding, type Finding, warningFinding } from "./findings.ts";
 
@@ -39,4 +40,16 @@ export function judgeIntegrity(entries: readonly ReadEntry[]): Finding[] {
   if (after.length === 0) return [];
   const message = `${after.length} entries follow the integrity entry and are not covered by it`;
   return [warningFinding("BAD_INTEGRITY", message, place)];
+}
+
+/** A security configuration of another length than the firmware's writer makes. */
+export function judgeLength(
+  { raw: { value, offset }, content }: ReadEntry,
+  entry: number,
+): Finding[] {
+  const { length } = value.data;
+  if (content.kind !== "securityConfig" || length === SECURITY_CONFIG_SIZE) return [];
+  const message =
+    `the security configuration has ${length} bytes instead of ${SECURITY_CONFIG_SIZE}`;
+  return [warningFinding("TRUNCATED", message, { entry, offset })];
 }

@@ -3,7 +3,7 @@ import { type CertificateInfo, publicKeyOf } from "../crypto/certificate_info.ts
 import type { DecryptedDsParameters } from "../crypto/ds_key.ts";
 import { type ChipName, CHIPS, dsLayout, keyModesOf } from "../format/chips.ts";
 import { keyBlockAccepts, keyIdOfEfuseBlock } from "../format/key_blocks.ts";
-import { keyStorageOf, TLV_TYPES } from "../format/names.ts";
+import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { ReadEntry } from "./contents.ts";
 import { type Credentials, keyModeOf } from "./credentials.ts";
 import { errorFinding, type Finding, type FindingPlace, warningFinding } from "./findings.ts";
@@ -22,6 +22,7 @@ export function judgeKeyMode(
     ...judgeChip(credentials, chip),
     ...judgePlaintext(credentials, chip),
     ...judgeDs(credentials, chip),
+    ...judgeDsSubtypes(entries, credentials),
     ...judgePeripheralKey(credentials, chip),
     ...judgeEncrypted(entries),
   ];
@@ -44,25 +45,31 @@ function judgePlaintext({ keyEntry }: Credentials, chip: ChipName | undefined): 
   return [warningFinding("PLAINTEXT_KEY", message, keyEntry.place)];
 }
 
+const { ESP_SECURE_CERT_DS_DATA_TLV: DS_DATA, ESP_SECURE_CERT_DS_CONTEXT_TLV: DS_CONTEXT } =
+  TLV_TYPES;
+
+/** What cannot be read at all has its finding already. */
 function judgeDs(credentials: Credentials, chip: ChipName | undefined): Finding[] {
-  const { dsData, dsContext } = credentials;
-  if (dsData === undefined && dsContext === undefined) return [];
-  if (dsContext === undefined) {
-    return [
-      errorFinding(
-        "DS_CONTEXT",
-        "there is DS data and no usable DS context; the firmware has no key",
-      ),
-    ];
+  const { dsData, dsContext, types } = credentials;
+  const findings: Finding[] = [];
+  if (types.has(DS_DATA) && !types.has(DS_CONTEXT)) {
+    findings.push(
+      errorFinding("DS_CONTEXT", "there is DS data and no DS context; the firmware has no key"),
+    );
   }
-  const { efuseKeyId, rsaLengthBits } = dsContext.context;
-  const findings = judgeKeyId(efuseKeyId, chip, dsContext.place);
-  if (dsData === undefined) {
-    return [...findings, errorFinding("DS_BLOB", "there is a DS context and no usable DS data")];
+  if (types.has(DS_CONTEXT) && !types.has(DS_DATA)) {
+    findings.push(
+      errorFinding("DS_BLOB", "there is a DS context and no DS data; the firmware has no key"),
+    );
   }
+  if (dsContext !== undefined) {
+    findings.push(...judgeKeyId(dsContext.context.efuseKeyId, chip, dsContext.place));
+  }
+  if (dsData === undefined) return findings;
   const { data, opened, place } = dsData;
-  if (rsaLengthBits !== data.rsaLengthBits) {
-    const message = `the DS context says ${rsaLengthBits} bits, the DS data ${data.rsaLengthBits}`;
+  if (dsContext !== undefined && dsContext.context.rsaLengthBits !== data.rsaLengthBits) {
+    const message =
+      `the DS context says ${dsContext.context.rsaLengthBits} bits, the DS data ${data.rsaLengthBits}`;
     findings.push(errorFinding("DS_CONTEXT", message, dsContext.place));
   }
   return [
@@ -71,6 +78,18 @@ function judgeDs(credentials: Credentials, chip: ChipName | undefined): Finding[
     ...judgeDsCertificate(credentials.deviceCerts[0], data.rsaLengthBits, opened),
     ...opened === undefined ? [] : judgeOpened(opened, place),
   ];
+}
+
+/** The firmware asks for subtype 0 of these and of no other. */
+function judgeDsSubtypes(entries: readonly ReadEntry[], { types }: Credentials): Finding[] {
+  return entries.flatMap(({ raw: { value, offset } }, entry) => {
+    const isDs = value.type === DS_DATA || value.type === DS_CONTEXT;
+    if (!isDs || value.subtype === 0 || types.has(value.type)) return [];
+    const message = `${
+      tlvTypeTitle(value.type)
+    } with subtype ${value.subtype}; the firmware reads subtype 0 alone`;
+    return [errorFinding("DS_CONTEXT", message, { entry, offset })];
+  });
 }
 
 function judgeKeyId(keyId: number, chip: ChipName | undefined, place: FindingPlace): Finding[] {
@@ -138,13 +157,13 @@ function judgeOpened({ checks }: DecryptedDsParameters, place: FindingPlace): Fi
 }
 
 function judgePeripheralKey(credentials: Credentials, chip: ChipName | undefined): Finding[] {
-  const { keyEntry, securityConfig, deviceCerts: [certificate] } = credentials;
+  const { keyEntry, securityConfig, types, deviceCerts: [certificate] } = credentials;
   if (keyEntry?.storage !== "ecdsa-peripheral") return [];
   const findings: Finding[] = [];
-  if (securityConfig === undefined) {
+  if (!types.has(TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG)) {
     const message = "the key is in an eFuse, and no security configuration says in which";
     findings.push(errorFinding("NO_KEY", message, keyEntry.place));
-  } else {
+  } else if (securityConfig !== undefined) {
     findings.push(...judgeEfuseBlock(securityConfig.config.efuseBlock, chip, securityConfig.place));
   }
   if (certificate !== undefined) findings.push(...judgeCurve(certificate, chip));
