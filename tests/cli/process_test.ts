@@ -200,7 +200,17 @@ Deno.test("mod.ts and cli.ts run from a URL on another machine, with no import m
 });
 
 Deno.test("the examples run as their first line says", async () => {
-  const order = ["provision_device", "build_from_files", "inspect_image", "issue_from_csr", "demo"];
+  const order = [
+    "provision_device",
+    "build_from_files",
+    "inspect_image",
+    "issue_from_csr",
+    "rsa_ds_device",
+    "ecdsa_peripheral_device",
+    "hmac_encrypted_device",
+    "hmac_derived_device",
+    "demo",
+  ];
   const names = [...Deno.readDirSync(new URL("examples/", ROOT))].map(({ name }) =>
     name.replace(".ts", "")
   );

@@ -1,0 +1,116 @@
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { CHIPS } from "../../mod.ts";
+import { MemoryWorld } from "./memory_io.ts";
+
+const provisionLine = (mode: string, chip: string, out = "d") =>
+  ["provision", "--id", "dev", "--key-mode", mode, "--chip", chip, "-o", out] as const;
+
+Deno.test("provision writes the eFuse plan and a key file of mode 0600, and verify opens the image", async () => {
+  for (const mode of ["rsa-ds", "hmac-encrypted", "hmac-derived"]) {
+    const world = new MemoryWorld();
+    const { code, stderr } = await world.run(
+      ...provisionLine(mode, "esp32s3"),
+      "--efuse-key-id",
+      "3",
+    );
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stderr, "burning cannot be undone; KEEP THE HMAC KEY");
+    const plan = JSON.parse(new TextDecoder().decode(world.bytes("d/efuse_plan.json")));
+    assertEquals([plan.chip, plan.keyMode, plan.blocks[0].keyId], ["esp32s3", mode, 3]);
+    assertStringIncludes(plan.command, "burn-key BLOCK_KEY3 d/hmac_key.bin");
+    assertEquals(
+      [world.bytes("d/hmac_key.bin").length, world.files.get("d/hmac_key.bin")!.secret],
+      [32, true],
+    );
+    const verify = ["verify", "d/esp_secure_cert.bin", "--chip", "esp32s3", "--hmac-key"];
+    assertEquals((await world.run(...verify, "d/hmac_key.bin")).code, 0);
+    world.put("wrong.hex", "00".repeat(32) + "\n");
+    assertEquals((await world.run(...verify, "wrong.hex")).code, 1, mode);
+    const report = JSON.parse(
+      (await world.run("inspect", "d/esp_secure_cert.bin", "--json")).stdout,
+    );
+    assertEquals(report.credentials.keyMode, mode);
+  }
+});
+
+Deno.test("a key file is never overwritten, with force or without, and a given one is used", async () => {
+  const world = new MemoryWorld();
+  await world.run(...provisionLine("rsa-ds", "esp32c3"));
+  const key = world.bytes("d/hmac_key.bin");
+  const forced = await world.run(...provisionLine("rsa-ds", "esp32c3"), "--force");
+  assertEquals([forced.code, world.bytes("d/hmac_key.bin")], [1, key]);
+  const used = await world.run(
+    ...provisionLine("rsa-ds", "esp32c3"),
+    "--force",
+    "--hmac-key",
+    "d/hmac_key.bin",
+  );
+  assertEquals([used.code, world.bytes("d/hmac_key.bin")], [0, key]);
+  const verify = ["verify", "d/esp_secure_cert.bin", "--hmac-key", "d/hmac_key.bin"];
+  assertEquals((await world.run(...verify)).code, 0);
+  const missing = await world.run(
+    ...provisionLine("rsa-ds", "esp32c3", "e"),
+    "--hmac-key",
+    "mistyped.bin",
+  );
+  assertEquals([missing.code, world.files.has("e/esp_secure_cert.bin")], [1, false]);
+});
+
+Deno.test("what the chip cannot do is refused, and a mode without a chip is a wrong command line", async () => {
+  const world = new MemoryWorld();
+  const refused = await world.run(...provisionLine("rsa-ds", "esp32c2"));
+  assertEquals([refused.code, world.files.size], [1, 0]);
+  assertStringIncludes(refused.stderr, "esp32c2 has no rsa-ds keys; it has plaintext");
+  const chipless = await world.run("provision", "--id", "d", "--key-mode", "rsa-ds", "-o", "d");
+  assertEquals(chipless.code, 2);
+});
+
+Deno.test("build makes a derived key first and the image with its certificate second", async () => {
+  const world = new MemoryWorld();
+  await world.run("ca", "--subject", "CN=CA", "-o", "ca");
+  const derive = ["build", "--key-mode", "hmac-derived", "--chip", "esp32c6"];
+  assertEquals((await world.run(...derive, "-o", "first/a.bin")).code, 0);
+  const names = [
+    "first/hmac_key.bin",
+    "first/efuse_plan.json",
+    "first/device.pub.pem",
+    "first/a.bin",
+  ];
+  assertEquals([...world.files.keys()].filter((name) => name.startsWith("first")), names);
+  const report = JSON.parse((await world.run("inspect", "first/a.bin", "--json")).stdout);
+  assertEquals(report.entries.map((entry: { type: number }) => entry.type), [5, 2, 9]);
+});
+
+Deno.test("convert goes through the layouts, and refuses by name what they cannot carry", async () => {
+  const world = new MemoryWorld();
+  await world.run("provision", "--id", "d", "-o", "d");
+  for (const format of ["cust_flash", "cust_flash_legacy", "nvs", "nvs_legacy"]) {
+    const { code, stderr } = await world.run(
+      "convert",
+      "d/esp_secure_cert.bin",
+      "--to",
+      format,
+      "-o",
+      format,
+    );
+    assertEquals(code, 0, stderr);
+    assertEquals(JSON.parse((await world.run("inspect", format, "--json")).stdout).format, format);
+    assertEquals((await world.run("verify", format)).code, 0);
+    await world.run("convert", format, "--to", "tlv", "-o", `${format}.tlv`);
+    assertEquals(world.bytes(`${format}.tlv`), world.bytes("d/esp_secure_cert.bin"));
+  }
+  await world.run("provision", "--id", "e", "-o", "e", "--data", "user1=string:x");
+  const refused = await world.run("convert", "e/esp_secure_cert.bin", "--to", "nvs", "-o", "e.nvs");
+  assertEquals([refused.code, world.files.has("e.nvs")], [1, false]);
+  assertStringIncludes(refused.stderr, "it cannot carry user data 1");
+});
+
+Deno.test("chips prints the table, and JSON with sources", async () => {
+  const world = new MemoryWorld();
+  const { stdout } = await world.run("chips");
+  for (const name of Object.keys(CHIPS)) assertStringIncludes(stdout, name);
+  const json = JSON.parse((await world.run("chips", "--json")).stdout);
+  assertEquals(Object.keys(json), Object.keys(CHIPS));
+  assertEquals(json.esp32c5.ds.maxRsaBits, 3072);
+  assertEquals(typeof json.esp32c5.sources.ds, "string");
+});
