@@ -27,7 +27,5 @@ export {
   PBKDF2Params,
 } from "npm:pkijs@4.0.0";
 export { md5 } from "npm:@noble/hashes@2.4.0/legacy.js";
-// @ts-types="./des.d.ts"
-export { default as des } from "npm:des.js@1.1.0";
 export { ecdsa, weierstrass } from "npm:@noble/curves@2.4.0/abstract/weierstrass.js";
 export { sha256 } from "npm:@noble/hashes@2.4.0/sha2.js";

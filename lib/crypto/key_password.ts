@@ -4,7 +4,7 @@ import type { PemBlock } from "../bytes/pem.ts";
 import { encodeUtf8, parseHex } from "../bytes/text.ts";
 import type { HashName } from "./curves.ts";
 import { badDer, type DerNode, readDer, TAG } from "./der.ts";
-import { des, fromBER, md5, PBES2Params, PBKDF2Params } from "./deps.ts";
+import { fromBER, md5, PBES2Params, PBKDF2Params } from "./deps.ts";
 
 /**
  * The most PBKDF2 iterations that are worked through, so that a hostile file cannot keep the machine
@@ -146,7 +146,7 @@ async function pbkdf2(
 
 async function decryptCbc(cipher: CipherName, key: Bytes, iv: Bytes, data: Bytes): Promise<Bytes> {
   try {
-    if (cipher === "DES-EDE3-CBC") return decryptTripleDes(key, iv, data);
+    if (cipher === "DES-EDE3-CBC") return await decryptTripleDes(key, iv, data);
     const aes = await crypto.subtle.importKey("raw", key, "AES-CBC", false, ["decrypt"]);
     return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-CBC", iv }, aes, data));
   } catch (cause) {
@@ -154,7 +154,8 @@ async function decryptCbc(cipher: CipherName, key: Bytes, iv: Bytes, data: Bytes
   }
 }
 
-function decryptTripleDes(key: Bytes, iv: Bytes, data: Bytes): Bytes {
+async function decryptTripleDes(key: Bytes, iv: Bytes, data: Bytes): Promise<Bytes> {
+  const { des } = await import("./des/deps.ts");
   const decipher = des.CBC.instantiate(des.EDE).create({ type: "decrypt", key, iv });
   return new Uint8Array([...decipher.update(data), ...decipher.final()]);
 }
