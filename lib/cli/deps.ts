@@ -2,13 +2,3 @@
 
 // @ts-types="./std.d.ts"
 export { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
-// @ts-types="./std.d.ts"
-export {
-  bold,
-  cyan,
-  dim,
-  green,
-  red,
-  setColorEnabled,
-  yellow,
-} from "npm:deno-std@1.4.0/fmt/colors.js";

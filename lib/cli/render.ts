@@ -4,7 +4,7 @@ import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
 import type { Finding } from "../provision/findings.ts";
 import type { CertificateReport, EntryReport, Inspection } from "../provision/inspect.ts";
 import type { Verdict } from "../provision/verify.ts";
-import { bold, cyan, dim, green, red, yellow } from "./deps.ts";
+import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
 
 const MIN_COLUMNS = 40;
 const NARROW = 72;

@@ -1,4 +1,4 @@
-/** Types of the parts of `@std/cli` and `@std/fmt` that deps.ts re-exports. */
+/** Types of the parts of `@std/cli` that deps.ts re-exports. */
 export interface ParseOptions {
   readonly string: readonly string[];
   readonly boolean: readonly string[];
@@ -13,10 +13,3 @@ export interface ParsedArguments {
   readonly [key: string]: unknown;
 }
 export function parseArgs(argv: readonly string[], options: ParseOptions): ParsedArguments;
-export function setColorEnabled(enabled: boolean): void;
-export function bold(text: string): string;
-export function cyan(text: string): string;
-export function dim(text: string): string;
-export function green(text: string): string;
-export function red(text: string): string;
-export function yellow(text: string): string;
