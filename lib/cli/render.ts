@@ -1,5 +1,5 @@
 import type { Place } from "../bytes/errors.ts";
-import { type KeyStorage, tlvTypeTitle } from "../format/names.ts";
+import { type KeyStorage, tlvEntryTitle } from "../format/names.ts";
 import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
 import type { Finding } from "../provision/findings.ts";
 import type { CertificateReport, EntryReport, Inspection } from "../provision/inspect.ts";
@@ -88,7 +88,7 @@ function renderTable(entries: readonly EntryReport[]): string[] {
   const head = ["offset", "entry", "sub", "bytes", "crc"];
   const rows = entries.map((entry) => [
     `0x${entry.offset.toString(16).padStart(4, "0")}`,
-    tlvTypeTitle(entry.type),
+    tlvEntryTitle(entry.type, entry.subtype),
     String(entry.subtype),
     String(entry.length),
     entry.crc.ok ? "✓" : "✗",
@@ -111,7 +111,7 @@ function renderTable(entries: readonly EntryReport[]): string[] {
 function renderNarrow(entry: EntryReport): string[] {
   const mark = entry.crc.ok ? green("✓") : red("✗");
   return [
-    `${mark} ${tlvTypeTitle(entry.type)}`,
+    `${mark} ${tlvEntryTitle(entry.type, entry.subtype)}`,
     dim(`  at 0x${entry.offset.toString(16)}, ${entry.length} bytes, subtype ${entry.subtype}`),
     ...renderDetails(entry).map((line) => `  ${line}`),
   ];

@@ -89,6 +89,17 @@ const TITLES: ReadonlyMap<number, string> = new Map([
   [202, "Matter 2"],
 ]);
 
+/** Subtypes of Matter's entries (FORMAT: types, MATTER; esp-matter-tools mfg_tool). */
+const MATTER_TITLES: ReadonlyMap<number, string> = new Map([
+  [0, "discriminator"],
+  [1, "SPAKE2+ verifier"],
+  [2, "SPAKE2+ salt"],
+  [3, "iteration count"],
+  [4, "rotating device id"],
+  [128, "random 1"],
+  [129, "random 2"],
+]);
+
 const SHORT_NAMES: ReadonlyMap<string, number> = new Map([
   ["ca", 0],
   ["dev", 1],
@@ -112,6 +123,19 @@ export function tlvTypeName(type: number): string {
 /** An entry type in words, such as "device certificate", or "type n". */
 export function tlvTypeTitle(type: number): string {
   return TITLES.get(type) ?? `type ${type}`;
+}
+
+/**
+ * An entry in words: its type, and its subtype where that has a meaning of its own.
+ *
+ * @param type The type number, 0 to 255.
+ * @param subtype The subtype number, 0 to 255.
+ */
+export function tlvEntryTitle(type: number, subtype: number): string {
+  const matter = type === TLV_TYPES.ESP_SECURE_CERT_MATTER_TLV_1
+    ? MATTER_TITLES.get(subtype)
+    : undefined;
+  return matter === undefined ? tlvTypeTitle(type) : `Matter ${matter}`;
 }
 
 /**

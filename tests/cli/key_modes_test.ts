@@ -114,3 +114,24 @@ Deno.test("chips prints the table, and JSON with sources", async () => {
   assertEquals(json.esp32c5.ds.maxRsaBits, 3072);
   assertEquals(typeof json.esp32c5.sources.ds, "string");
 });
+
+Deno.test("Matter's entries are named and survive", async () => {
+  const world = new MemoryWorld();
+  const data = ["201.0=hex:000f", "201.1=hex:00", "201.128=hex:01", "202.7=hex:02", "99.1=hex:03"];
+  const flags = data.flatMap((each) => ["--data", each]);
+  assertEquals((await world.run("build", ...flags, "-o", "m.bin")).code, 0);
+  const { stdout } = await world.run("inspect", "m.bin");
+  for (
+    const text of [
+      "Matter discriminator",
+      "Matter SPAKE2+ verifier",
+      "Matter random 1",
+      "Matter 2",
+      "type 99",
+    ]
+  ) {
+    assertStringIncludes(stdout, text);
+  }
+  await world.run("convert", "m.bin", "--to", "tlv", "-o", "again.bin");
+  assertEquals(world.bytes("again.bin"), world.bytes("m.bin"));
+});
