@@ -97,7 +97,7 @@ function renderTable(entries: readonly EntryReport[]): string[] {
     Math.max(...[head, ...rows].map((row) => widthOf(row[column]!)))
   );
   const format = (row: readonly string[]) =>
-    row.map((cell, column) => pad(cell, widths[column]!, column)).join("  ");
+    row.map((cell, column) => pad(cell, widths[column]!, column)).join("  ").trimEnd();
   const indent = " ".repeat(widths[0]! + 2);
   return [
     dim(format(head)),
