@@ -56,6 +56,9 @@ export { type FirmwareDsContext, type OpenOptions, openSecureCert, type PrivateK
 export type { EfuseOutput, KeyPlan } from "./lib/provision/plan_key.ts";
 export type { BuildPlan, DataEntry } from "./lib/provision/plan.ts";
 export type { LayoutOptions } from "./lib/provision/encode_image.ts";
+export { findSecureCert, type FindOptions, MAX_CHAINS, type Found, type FoundChain, type FoundPartition, type FoundTable } from "./lib/provision/find.ts";
+export type { ImageLocation, PartitionPlace } from "./lib/provision/locate.ts";
+export type { PartitionTableProblem, PartitionTableReport } from "./lib/provision/inspect_table.ts";
 export { build, type BuildOptions, type BuildResult } from "./lib/provision/build.ts";
 export { type CertificateReport, type EntryReport, inspect, type Inspection, type InspectOptions } from "./lib/provision/inspect.ts";
 export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/provision/verify.ts";

@@ -1,17 +1,27 @@
 /**
- * Measures this machine and prints one table; takes half a minute and no network. Names of rooms
+ * Measures this machine and prints one table; takes a minute and no network. Names of rooms
  * behind it measure these alone: `deno task bench start-up codecs`. A missed goal is told, and is no
  * failure.
  */
 import { codecs } from "./codecs.ts";
+import { flashDump } from "./flash_dump.ts";
 import { keys } from "./keys.ts";
+import { layouts } from "./layouts.ts";
+import { peripherals } from "./peripherals.ts";
 import { startUp } from "./start_up.ts";
 import { formatTable, type Row } from "./table.ts";
 
 /** Measures one part of the project, with a folder to write to. */
 type Room = (folder: string) => Row[] | Promise<Row[]>;
 
-const ROOMS: Readonly<Record<string, Room>> = { "start-up": startUp, codecs, keys };
+const ROOMS: Readonly<Record<string, Room>> = {
+  "start-up": startUp,
+  "flash-dump": flashDump,
+  codecs,
+  layouts,
+  peripherals,
+  keys,
+};
 
 async function measure(names: readonly string[]): Promise<Row[]> {
   const folder = await Deno.makeTempDir({ prefix: "bench-" });

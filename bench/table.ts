@@ -8,6 +8,8 @@ export interface Row {
   readonly ratio?: number;
   /** The largest ratio that is wanted. */
   readonly goal?: number;
+  /** What is wanted of a measure without a baseline, and whether it is so. */
+  readonly limit?: { readonly text: string; readonly met: boolean };
 }
 
 const HEAD = ["what", "result", "ratio", "goal", ""] as const;
@@ -31,7 +33,8 @@ export function formatNumber(value: number): string {
   return value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 }
 
-function cellsOf({ name, result, ratio, goal }: Row): string[] {
+function cellsOf({ name, result, ratio, goal, limit }: Row): string[] {
+  if (limit !== undefined) return [name, result, "", limit.text, limit.met ? "met" : "missed"];
   if (ratio === undefined) return [name, result, "", "", ""];
   const times = `${ratio.toFixed(2)}x`;
   if (goal === undefined) return [name, result, times, "", ""];

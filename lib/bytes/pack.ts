@@ -34,12 +34,19 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
 
 /** Whether every byte has this value; true for no bytes. */
 export function isFilledWith(bytes: Uint8Array, value: number): boolean {
-  return bytes.every((byte) => byte === value);
+  // A flash dump has millions of bytes, for which a callback each takes ten times as long.
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== value) return false;
+  return true;
 }
 
 /** A view of exactly the bytes of the array, wherever in its buffer they lie. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Whether a 32-bit word, little-endian, stands at an offset. */
+export function hasWord(bytes: Uint8Array, offset: number, word: number): boolean {
+  return offset + 4 <= bytes.length && viewOf(bytes).getUint32(offset, true) === word;
 }
 
 /**

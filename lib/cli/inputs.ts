@@ -6,6 +6,7 @@ import { type GenerateKeyOptions, importPrivateKey, type PrivateKey } from "../c
 import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
 import type { ChipName } from "../format/chips.ts";
 import { type KeyMode, parseTlvType } from "../format/names.ts";
+import { PARTITION_TABLE_OFFSET } from "../format/partition_table.ts";
 import type { DataEntry } from "../provision/plan.ts";
 import type { KeyPlan } from "../provision/plan_key.ts";
 import type { Arguments } from "./arguments.ts";
@@ -126,6 +127,20 @@ export async function dataOf(args: Arguments, io: Io): Promise<DataEntry[]> {
   const entries: DataEntry[] = [];
   for (const text of args.all("data")) entries.push(await parseData(text, io));
   return entries;
+}
+
+/** What --table-offset says. */
+export function tableOffsetOf(args: Arguments): { tableOffset?: number } {
+  const tableOffset = args.number("table-offset");
+  if (tableOffset === undefined) return {};
+  if (tableOffset <= 0xFFFFFFFF) return { tableOffset };
+  throw usageError("--table-offset is a 32-bit number", "table-offset");
+}
+
+/** Says how to find an image where a look without the place of the table found none. */
+export function noteTableOffset(file: Uint8Array, args: Arguments, io: Io): void {
+  if (args.has("table-offset") || file.length <= PARTITION_TABLE_OFFSET) return;
+  io.note("hint: if this is a dump of flash with its table elsewhere, give --table-offset");
 }
 
 /** PEM text of DER, as bytes. */

@@ -8,6 +8,7 @@ import {
   IMAGE_OPTIONS,
   JSON_OPTION,
   KEY_OPTIONS,
+  type OptionSpec,
   OUT_DIR,
   OUT_FILE,
   PASSWORD_FILE,
@@ -16,6 +17,14 @@ import {
   SUBJECT,
   USAGE,
 } from "./flags.ts";
+
+/** `--table-offset`. */
+const TABLE_OFFSET: OptionSpec = {
+  name: "table-offset",
+  value: "N",
+  help: "where the partition table of a flash dump stands, decimal or 0x",
+  default: "0x8000",
+};
 
 /** The commands that make and read images. */
 export const IMAGE_COMMANDS = {
@@ -105,7 +114,10 @@ export const IMAGE_COMMANDS = {
   },
   inspect: {
     summary: "show what an image holds, whatever it is",
-    arguments: [{ name: "IMAGE", help: "file to look at; - is stdin" }],
+    arguments: [{
+      name: "IMAGE",
+      help: "image, dump of flash or partition table; - is stdin",
+    }],
     options: [
       {
         name: "offset",
@@ -114,6 +126,7 @@ export const IMAGE_COMMANDS = {
         default: "0",
       },
       HMAC_KEY,
+      TABLE_OFFSET,
       { name: "show-secrets", help: "print private keys too" },
       JSON_OPTION,
     ],
@@ -125,7 +138,7 @@ export const IMAGE_COMMANDS = {
   },
   verify: {
     summary: "judge an image",
-    arguments: [{ name: "IMAGE", help: "file to judge; - is stdin" }],
+    arguments: [{ name: "IMAGE", help: "image or dump of flash; - is stdin" }],
     options: [
       { name: "ca", value: "FILE", help: "CA that should have issued the device certificate" },
       CHIP,
@@ -137,6 +150,7 @@ export const IMAGE_COMMANDS = {
         help: "judge at this time, such as 2030-01-31",
         default: "the clock",
       },
+      TABLE_OFFSET,
       JSON_OPTION,
     ],
     exit1: "the image is bad, or cannot be read",

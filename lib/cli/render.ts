@@ -5,6 +5,7 @@ import type { Finding } from "../provision/findings.ts";
 import type { CertificateReport, EntryReport, Inspection } from "../provision/inspect.ts";
 import type { Verdict } from "../provision/verify.ts";
 import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
+import { renderLocation, renderPartitionTable } from "./render_table.ts";
 
 const MIN_COLUMNS = 40;
 const NARROW = 72;
@@ -14,7 +15,7 @@ const NO_EXPIRY_YEAR = "9999";
 /** An inspection as people read it. */
 export function renderInspection(report: Inspection, columns: number): string {
   const width = Math.max(MIN_COLUMNS, columns);
-  const lines = [renderTitle(report), ""];
+  const lines = [renderTitle(report), ...renderWhere(report), ""];
   if (report.entries.length > 0) {
     lines.push(...renderSpace(report), "");
     lines.push(
@@ -22,18 +23,25 @@ export function renderInspection(report: Inspection, columns: number): string {
     );
     lines.push("");
   }
-  lines.push(...renderFindings(report.findings, width));
-  return lines.join("\n");
+  if (report.format !== "partition_table" || report.findings.length > 0) {
+    lines.push(...renderFindings(report.findings, width));
+  }
+  return lines.join("\n").trimEnd();
 }
 
 /** A verdict as people read it. */
-export function renderVerdict({ ok, checks, findings }: Verdict, columns: number): string {
+export function renderVerdict(
+  { ok, checks, findings, location }: Verdict,
+  columns: number,
+): string {
   const width = Math.max(MIN_COLUMNS, columns);
   const marks = checks.map((check) => {
     return `  ${check.ok ? green("✓") : red("✗")} ${check.name}`;
   });
   const verdict = ok ? bold(green("good")) : bold(red("BAD"));
-  return [...marks, "", ...renderFindings(findings, width), "", `verdict: ${verdict}`].join("\n");
+  const where = location === undefined ? [] : [...renderLocation(location), ""];
+  return [...where, ...marks, "", ...renderFindings(findings, width), "", `verdict: ${verdict}`]
+    .join("\n");
 }
 
 /** Findings, errors first. */
@@ -68,7 +76,16 @@ export function formatSize(bytes: number): string {
   return `${bytes} bytes (0x${bytes.toString(16)})`;
 }
 
-function renderTitle({ format, size, credentials }: Inspection): string {
+/** Where the image was found; without one the partition table, which is all there is to show. */
+function renderWhere({ location, partitionTable }: Inspection): string[] {
+  if (location !== undefined) return renderLocation(location);
+  return partitionTable === undefined ? [] : ["", ...renderPartitionTable(partitionTable)];
+}
+
+function renderTitle({ format, size, credentials, partitionTable }: Inspection): string {
+  if (format === "partition_table") {
+    return `${bold("partition table")}: ${partitionTable?.entries.length} partitions`;
+  }
   const name = format === "unknown"
     ? bold("not an esp_secure_cert image")
     : bold(`esp_secure_cert image, ${format}`);

@@ -1,6 +1,6 @@
 import { crc32 } from "../bytes/crc32.ts";
 import { SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, viewOf } from "../bytes/pack.ts";
+import { type Bytes, hasWord, viewOf } from "../bytes/pack.ts";
 import { inRange } from "../bytes/range.ts";
 import {
   CUST_FLASH_LAYOUTS,
@@ -325,8 +325,4 @@ function badLength(
     `Cannot ${verb} cust_flash: ${slot.name} of ${length} bytes ${wanted}`,
     { offset: slot.offset, field: slot.name },
   );
-}
-
-function hasWord(image: Uint8Array, offset: number, word: number): boolean {
-  return offset + 4 <= image.length && viewOf(image).getUint32(offset, true) === word;
 }

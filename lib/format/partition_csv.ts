@@ -111,6 +111,16 @@ export function formatPartitionCsv(entries: readonly PartitionTableEntry[]): str
   return ["# Name, Type, SubType, Offset, Size, Flags", ...rows].join("\n") + "\n";
 }
 
+/** The name of a partition type as texts have it, such as `data`; its number in hexadecimal without. */
+export function partitionTypeName(type: number): string {
+  return nameOf(type, PARTITION_TYPES);
+}
+
+/** The name of a partition subtype as texts have it, such as `nvs`; as {@linkcode partitionTypeName}. */
+export function partitionSubtypeName(type: number, subtype: number): string {
+  return nameOf(subtype, subtypesOf(type));
+}
+
 type Field = typeof FIELDS[number];
 type Fail = (field: Field | undefined, problem: string) => SecureCertError;
 
@@ -181,8 +191,8 @@ function formatRow(entry: PartitionTableEntry, index: number): string {
   if (named.reduce((sum, [, bit]) => sum + bit, 0) !== flags) throw unwritable(index, "flags");
   return [
     name,
-    nameOf(type, PARTITION_TYPES),
-    nameOf(subtype, subtypesOf(type)),
+    partitionTypeName(type),
+    partitionSubtypeName(type, subtype),
     hex(offset),
     hex(size),
     named.map(([flag]) => flag).join(":"),

@@ -5,17 +5,23 @@ import { keyName } from "../crypto/key_encoding.ts";
 import { digest } from "../crypto/signing.ts";
 import type { Sources } from "../crypto/sources.ts";
 import { type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
+import type { PartitionTable } from "../format/partition_table.ts";
 import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
 import type { Content, EntryKind, ReadEntry, Secrets } from "./contents.ts";
-import { keyModeOf } from "./credentials.ts";
+import { type Credentials, findCredentials, keyModeOf } from "./credentials.ts";
 import type { Finding } from "./findings.ts";
+import { type PartitionTableReport, reportTable } from "./inspect_table.ts";
+import { type ImageLocation, judgeDigest } from "./locate.ts";
 import type { ImageFormat } from "./recognise.ts";
-import { judge, type Judgement } from "./verify.ts";
+import { startsTable, tableOfFile } from "./table_file.ts";
+import { judge } from "./verify.ts";
 
 /** How {@linkcode inspect} reports. */
 export interface InspectOptions extends Pick<Sources, "now">, Secrets {
   /** Report private keys too. @default false */
   readonly showSecrets?: boolean;
+  /** Where the partition table of a flash dump stands in flash, in bytes. @default 0x8000 */
+  readonly tableOffset?: number;
 }
 
 /** A certificate in a report. */
@@ -87,9 +93,9 @@ export interface EntryReport {
 
 /** What an image holds. */
 export interface Inspection {
-  /** Layout, or `unknown`. */
-  readonly format: ImageFormat | "unknown";
-  /** Length of the image in bytes. */
+  /** Layout, `partition_table` for a file that is one, or `unknown`. */
+  readonly format: ImageFormat | "partition_table" | "unknown";
+  /** Length of the image in bytes; of all that was given when none was found in it. */
   readonly size: number;
   /** Bytes that the entries take. */
   readonly used: number;
@@ -106,15 +112,22 @@ export interface Inspection {
   };
   /** Everything that `verify` finds without a CA to judge against. */
   readonly findings: readonly Finding[];
+  /** Where the image was found, present when it lies inside something larger. */
+  readonly location?: ImageLocation;
+  /** The partition table that the bytes are or hold, when there is one. */
+  readonly partitionTable?: PartitionTableReport;
 }
 
 /**
  * Shows what an image holds, whatever it is. Never throws for content; takes time linear in the
  * length of the image.
  *
- * @param image Any bytes.
+ * @param image Any bytes: an image, a dump of flash with the partition in it, which is found as
+ * `findSecureCert` does, or a partition table, binary or as text.
  * @param options Whether secrets are reported.
- * @returns A report that serialises to JSON as it is.
+ * @returns A report that serialises to JSON as it is. Offsets of entries and findings count from the
+ * start of the image.
+ * @throws {RangeError} for a table offset that is not a 32-bit number.
  *
  * @example
  * ```ts
@@ -129,15 +142,39 @@ export async function inspect(
   image: Uint8Array,
   options: InspectOptions = {},
 ): Promise<Inspection> {
+  const table = tableOfFile(image, options.tableOffset);
+  if (table !== undefined) return inspectTable(image, table, options);
   const judgement = await judge(image, options);
-  const { format, used, entries, findings } = judgement;
+  const { format, size, used, entries, findings, location } = judgement;
   return {
     format,
-    size: image.length,
+    size,
     used,
     entries: await Promise.all(entries.map((entry) => reportEntry(entry, options))),
-    credentials: reportCredentials(judgement),
+    credentials: reportCredentials(judgement.credentials),
     findings,
+    ...location && { location },
+    ...judgement.table && { partitionTable: reportTable(judgement.table, options) },
+  };
+}
+
+function inspectTable(
+  file: Uint8Array,
+  table: PartitionTable,
+  { tableOffset }: InspectOptions,
+): Inspection {
+  const isText = !startsTable(file);
+  return {
+    format: "partition_table",
+    size: file.length,
+    used: table.used,
+    entries: [],
+    credentials: reportCredentials(findCredentials([])),
+    findings: judgeDigest(table),
+    partitionTable: reportTable(table, {
+      ...tableOffset === undefined ? {} : { tableOffset },
+      isText,
+    }),
   };
 }
 
@@ -236,7 +273,7 @@ function reportDsData(
   };
 }
 
-function reportCredentials({ credentials }: Judgement): Inspection["credentials"] {
+function reportCredentials(credentials: Credentials): Inspection["credentials"] {
   const { deviceCerts, caCerts, keyEntry, dsContext, dsData, securityConfig } = credentials;
   const efuseKeyId = dsContext?.context.efuseKeyId ?? securityConfig?.config.efuseKeyId;
   const efuseBlock = dsContext

@@ -1,11 +1,12 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { isFilledWith, viewOf } from "../bytes/pack.ts";
+import { hasWord, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
-import { decodeUtf8 } from "../bytes/text.ts";
+import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
 import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash.ts";
 import { decodeNvs } from "../format/nvs.ts";
 import { TLV_MAGIC } from "../format/tlv.ts";
 import { errorFinding, type Finding } from "./findings.ts";
+import { readTable, startsTable } from "./table_file.ts";
 
 /** A layout that the firmware reads. */
 export type ImageFormat = "tlv" | "cust_flash" | "cust_flash_legacy" | "nvs" | "nvs_legacy";
@@ -19,17 +20,21 @@ export interface Recognised {
 }
 
 const NVS_PAGE = 4096;
+const FLASH_SECTOR = 4096;
+const ERASED = 0xFF;
+const LEAST_RANDOM = 512;
 const NVS_STATES: readonly number[] = [0xFFFFFFFE, 0xFFFFFFFC];
 const NVS_VERSIONS: readonly number[] = [0xFE, 0xFF];
 
 /** Where a magic number lies that the chain does not reach, from an offset on; -1 for none. */
 export function findMagic(image: Uint8Array, from: number): number {
+  const view = viewOf(image);
   for (
     let at = image.indexOf(TLV_MAGIC & 0xFF, from);
     at >= 0;
     at = image.indexOf(TLV_MAGIC & 0xFF, at + 1)
   ) {
-    if (at + 4 <= image.length && viewOf(image).getUint32(at, true) === TLV_MAGIC) return at;
+    if (at + 4 <= image.length && view.getUint32(at, true) === TLV_MAGIC) return at;
   }
   return -1;
 }
@@ -40,7 +45,7 @@ export function findMagic(image: Uint8Array, from: number): number {
  * @param image Any bytes.
  */
 export function recognise(image: Uint8Array): Recognised {
-  if (startsWith(image, TLV_MAGIC)) return { format: "tlv" };
+  if (hasWord(image, 0, TLV_MAGIC)) return { format: "tlv" };
   if (looksLikeCustFlash(image)) {
     return { format: readCustFlash(image).legacy ? "cust_flash_legacy" : "cust_flash" };
   }
@@ -61,7 +66,7 @@ function isLegacyNvs(image: Uint8Array): boolean {
 
 function explain(image: Uint8Array): Finding {
   if (image.length === 0) return errorFinding("NOT_AN_IMAGE", "the file is empty");
-  if (isFilledWith(image, 0xFF)) {
+  if (isFilledWith(image, ERASED)) {
     return errorFinding("LOOKS_ERASED", "nothing but 0xFF: erased flash, nothing was written here");
   }
   if (isFilledWith(image, 0)) return errorFinding("NOT_AN_IMAGE", "nothing but zeros");
@@ -77,7 +82,7 @@ function explain(image: Uint8Array): Finding {
       },
     );
   }
-  if (image.length >= 512 && looksRandom(image)) {
+  if (looksEncrypted(image)) {
     return errorFinding("LOOKS_ENCRYPTED", "looks like the content of an encrypted partition");
   }
   return errorFinding("NOT_AN_IMAGE", "no format that the firmware reads");
@@ -91,28 +96,49 @@ function likenessOf(image: Uint8Array): string | undefined {
   if (image[0] === 0x30 && image[1]! >= 0x80) {
     return "looks like a DER file, which build puts into an image";
   }
-  if (text !== undefined && /^[\t\n\r\x20-\x7E]*$/.test(text)) return "looks like text";
-  if (image[0] === 0xAA && image[1] === 0x50) return "looks like a partition table";
+  if (text !== undefined && /^[\t\n\r\x20-\x7E]*$/.test(text)) return likenessOfText(text);
+  if (startsTable(image)) return `looks like a partition table${problemOf(image)}`;
   if (image[0] === 0xE9) return "looks like an application or bootloader image";
-  if (startsWith(image, 0x11BA5EBA)) return "the magic number is in big-endian order";
+  if (hasWord(image, 0, 0x11BA5EBA)) return "the magic number is in big-endian order";
   return undefined;
 }
 
-function looksLikeNvs(image: Uint8Array): boolean {
+function likenessOfText(text: string): string {
+  if (!/^\s*#\s*Name\s*,\s*Type\s*,\s*SubType/i.test(text)) return "looks like text";
+  return `looks like the text of a partition table${problemOf(encodeUtf8(text))}`;
+}
+
+/** Why a partition table, binary or as text, cannot be read. */
+function problemOf(table: Uint8Array): string {
+  try {
+    readTable(table);
+    return "";
+  } catch (error) {
+    if (error instanceof SecureCertError) return `: ${error.message}`;
+    throw error;
+  }
+}
+
+/** Whether a page of an NVS partition stands at the start. */
+export function looksLikeNvs(image: Uint8Array): boolean {
   if (image.length < NVS_PAGE) return false;
   return NVS_STATES.includes(viewOf(image).getUint32(0, true)) && NVS_VERSIONS.includes(image[8]!);
 }
 
-/** Ciphertext has every byte value about equally often: entropy near the most its length allows. */
-function looksRandom(image: Uint8Array): boolean {
+/**
+ * Whether the first sector that is not erased is like one of an encrypted partition: ciphertext has
+ * every byte value about equally often.
+ */
+function looksEncrypted(image: Uint8Array): boolean {
+  let from = 0;
+  while (image[from] === ERASED) from++;
+  const sector = image.subarray(from, from + FLASH_SECTOR);
+  const written = sector.subarray(0, sector.findLastIndex((byte) => byte !== ERASED) + 1);
+  if (written.length < LEAST_RANDOM) return false;
   const counts = new Uint32Array(256);
-  for (const byte of image) counts[byte]!++;
-  const expected = image.length / 256;
+  for (const byte of written) counts[byte]!++;
+  const expected = written.length / 256;
   const chiSquare = counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
   // With 255 degrees of freedom a random sample stays below 380 in all but one of a million.
   return chiSquare < 380;
-}
-
-function startsWith(bytes: Uint8Array, magic: number): boolean {
-  return bytes.length >= 4 && viewOf(bytes).getUint32(0, true) === magic;
 }

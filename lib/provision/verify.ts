@@ -1,10 +1,12 @@
 import { readCertificates } from "../crypto/certificate_info.ts";
 import { currentTime, type Sources } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips.ts";
+import type { PartitionTable } from "../format/partition_table.ts";
 import { readContents, type ReadEntry, type Secrets } from "./contents.ts";
 import { type Credentials, findCredentials } from "./credentials.ts";
 import { type Finding, type FindingCode, isGood } from "./findings.ts";
-import { readImage } from "./image.ts";
+import { type ImageContents, readImage } from "./image.ts";
+import { type ImageLocation, locate, type Located } from "./locate.ts";
 import type { ImageFormat } from "./recognise.ts";
 import {
   judgeCertificates,
@@ -27,8 +29,10 @@ export interface VerifyOptions extends Pick<Sources, "now">, Secrets {
   readonly allowWeak?: boolean;
   /** SubjectPublicKeyInfo of the key in the eFuse, DER, to compare with the device certificate. */
   readonly publicKey?: Uint8Array;
-  /** Size of the partition in bytes. @default the length of the image */
+  /** Size of the partition in bytes. @default what a table says, else the length of the image */
   readonly partitionSize?: number;
+  /** Where the partition table of a flash dump stands in flash, in bytes. @default 0x8000 */
+  readonly tableOffset?: number;
 }
 
 /** One question that was asked. */
@@ -47,12 +51,18 @@ export interface Verdict {
   readonly format: ImageFormat | "unknown";
   /** The questions, in order. */
   readonly checks: readonly Check[];
-  /** Everything that was found. */
+  /** Everything that was found; offsets count from the start of the image. */
   readonly findings: readonly Finding[];
+  /** Where the image was found, present when it lies inside something larger. */
+  readonly location?: ImageLocation;
 }
 
 /** All that was read and found of an image. */
 export interface Judgement extends Verdict {
+  /** Length of the image in bytes; of all that was given when none was found in it. */
+  readonly size: number;
+  /** The partition table that was found. */
+  readonly table?: PartitionTable;
   /** Bytes that the entries take. */
   readonly used: number;
   readonly entries: readonly ReadEntry[];
@@ -82,10 +92,12 @@ const CHECKS: readonly (readonly [string, readonly FindingCode[]])[] = [
  * Judges an image: whether the firmware will read from it what it should, and the device be safe.
  * Never throws for what the image holds; takes time linear in its length.
  *
- * @param image The partition's bytes.
+ * @param image The partition's bytes, or a dump of flash with the partition in it, which is found as
+ * `findSecureCert` does.
  * @param options The CA, the time and the partition's size.
  * @returns Every finding; `ok` is false exactly when one of them is an error.
  * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when the CA given cannot be read.
+ * @throws {RangeError} for a table offset that is not a 32-bit number.
  *
  * @example
  * ```ts
@@ -97,14 +109,16 @@ const CHECKS: readonly (readonly [string, readonly FindingCode[]])[] = [
  * ```
  */
 export async function verify(image: Uint8Array, options: VerifyOptions = {}): Promise<Verdict> {
-  const { ok, format, checks, findings } = await judge(image, options);
-  return { ok, format, checks, findings };
+  const { ok, format, checks, findings, location } = await judge(image, options);
+  return { ok, format, checks, findings, ...location && { location } };
 }
 
 /** As {@linkcode verify}, with all that was read. */
-export async function judge(image: Uint8Array, options: VerifyOptions = {}): Promise<Judgement> {
-  const { format, entries: raw, used, findings: layout } = readImage(image, options.partitionSize);
-  const entries = await readContents(image, raw, options);
+export async function judge(dump: Uint8Array, options: VerifyOptions = {}): Promise<Judgement> {
+  const located = locate(dump, options.tableOffset);
+  const { image, location, table } = located;
+  const { format, entries: raw, used, findings: layout } = readLocated(located, options);
+  const entries = await readContents(image ?? dump, raw, options);
   const credentials = findCredentials(entries);
   const trust: Trust = {
     now: currentTime(options),
@@ -125,12 +139,32 @@ export async function judge(image: Uint8Array, options: VerifyOptions = {}): Pro
     ...await judgeChain(credentials, trust),
     ...judgeCertificates(credentials, trust),
   ];
-  const checks = checksOf(findings, isUnknown ? CHECKS.slice(0, 1) : CHECKS);
-  return { ok: isGood(findings), format, checks, findings, used, entries, credentials };
+  return {
+    ok: isGood(findings),
+    format,
+    checks: isUnknown ? [{ name: "format", ok: false }] : checksOf(findings),
+    findings,
+    ...location && { location },
+    ...table && { table },
+    size: (image ?? dump).length,
+    used,
+    entries,
+    credentials,
+  };
 }
 
-function checksOf(findings: readonly Finding[], asked: typeof CHECKS): Check[] {
-  return asked.map(([name, codes]) => ({
+/** The image taken apart, with what is wrong with where it lies. */
+function readLocated(
+  { image, partitionSize, findings }: Located,
+  options: VerifyOptions,
+): ImageContents {
+  if (image === undefined) return { format: "unknown", entries: [], used: 0, findings };
+  const contents = readImage(image, options.partitionSize ?? partitionSize);
+  return { ...contents, findings: [...findings, ...contents.findings] };
+}
+
+function checksOf(findings: readonly Finding[]): Check[] {
+  return CHECKS.map(([name, codes]) => ({
     name,
     ok: isGood(findings.filter(({ code }) => codes.includes(code))),
   }));

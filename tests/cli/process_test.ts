@@ -204,6 +204,7 @@ Deno.test("the examples run as their first line says", async () => {
     "provision_device",
     "build_from_files",
     "inspect_image",
+    "read_flash_dump",
     "issue_from_csr",
     "rsa_ds_device",
     "ecdsa_peripheral_device",

@@ -1,23 +1,24 @@
 import type { ChipName } from "../../format/chips.ts";
 import { verify } from "../../provision/verify.ts";
 import { usageError } from "../errors.ts";
-import { readFlag, readKeyBytes } from "../inputs.ts";
+import { readFlag, readKeyBytes, tableOffsetOf } from "../inputs.ts";
 import { renderVerdict } from "../render.ts";
 import type { Command } from "../run.ts";
 
 /** Judges an image: exit code 1 when a finding is an error. */
 export const verifyCommand: Command = async (args, io) => {
   const now = timeOf(args.get("now"));
-  const ca = await readFlag("ca", "ca", args, io);
-  const image = await io.read(args.positionals[0]!);
   const chip = args.get("chip") as ChipName | undefined;
-  const verdict = await verify(image, {
-    ...ca,
+  const options = {
+    ...tableOffsetOf(args),
+    ...now === undefined ? {} : { now: () => now },
+    ...await readFlag("ca", "ca", args, io),
     ...chip && { chip },
-    ...now && { now: () => now },
     ...await readKeyBytes("hmac-key", "hmacKey", args, io),
     allowWeak: args.has("allow-weak"),
-  });
+  };
+  const image = await io.read(args.positionals[0]!);
+  const verdict = await verify(image, options);
   io.print(
     args.has("json") ? JSON.stringify(verdict, null, 2) : renderVerdict(verdict, io.columns),
   );

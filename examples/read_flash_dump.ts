@@ -1,0 +1,47 @@
+// deno run --allow-read=factory --allow-write=factory examples/read_flash_dump.ts
+//
+// Says what is on a board from a dump of its flash, as esptool's read_flash makes one. Give the file
+// as an argument; without one a dump is made of the image that provision_device.ts leaves.
+
+import { encodePartitionTable, findSecureCert, inspect, parsePartitionCsv } from "../mod.ts";
+
+const FACTORY = "factory/device-1";
+const TABLE_OFFSET = 0x8000;
+const PARTITIONS = `# Name, Type, SubType, Offset, Size, Flags
+nvs,             data, nvs,     0x9000,  0x4000,
+esp_secure_cert, 0x3F, ,        0xD000,  0x2000, encrypted
+factory,         app,  factory, 0x20000, 1M,
+`;
+
+/** A flash of 4 MiB with a partition table and an image, all else erased. */
+export function makeDump(image: Uint8Array): Uint8Array {
+  const partitions = parsePartitionCsv(PARTITIONS);
+  const flash = new Uint8Array(0x400000).fill(0xFF);
+  flash.set(encodePartitionTable(partitions), TABLE_OFFSET);
+  flash.set(image, partitions.find(({ name }) => name === "esp_secure_cert")!.offset);
+  return flash;
+}
+
+/** Where the credentials lie, and whose they are. */
+export async function describeDump(dump: Uint8Array): Promise<string[]> {
+  const found = findSecureCert(dump, { tableOffset: TABLE_OFFSET });
+  const where = found.kind === "table"
+    ? `${found.partition.entry.name} at 0x${found.partition.offset.toString(16)}`
+    : `no partition by table, ${found.kind === "scan" ? found.chains.length : 0} by a scan`;
+  const { entries, credentials, findings } = await inspect(dump, { tableOffset: TABLE_OFFSET });
+  return [
+    where,
+    ...entries.flatMap(({ certificate }) => certificate === undefined ? [] : [certificate.subject]),
+    `key: ${credentials.key ?? "none"}`,
+    ...findings.map(({ severity, code, message }) => `${severity} ${code}: ${message}`),
+  ];
+}
+
+if (import.meta.main) {
+  const path = Deno.args[0] ?? `${FACTORY}/flash.bin`;
+  if (Deno.args[0] === undefined) {
+    const image = await Deno.readFile(`${FACTORY}/esp_secure_cert.bin`);
+    await Deno.writeFile(path, makeDump(image), { mode: 0o600 });
+  }
+  for (const line of await describeDump(await Deno.readFile(path))) console.log(line);
+}
