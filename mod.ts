@@ -44,6 +44,7 @@ export type { Sources } from "./lib/crypto/sources.ts";
 export type { EcCurve, HashName } from "./lib/crypto/curves.ts";
 export type { SignatureScheme } from "./lib/crypto/signing.ts";
 export { type ExportKeyOptions, exportPrivateKey, generateKey, type GenerateKeyOptions, importPrivateKey, type PrivateKey } from "./lib/crypto/keys.ts";
+export { createSigner, type Signer } from "./lib/crypto/signature.ts";
 export { type CertificateUsage, createCa, type CreateCaOptions, issueCertificate, type IssueCertificateOptions, type Issuer, type Validity } from "./lib/crypto/certificate.ts";
 export { type CertificateInfo, readCertificate, readCertificates } from "./lib/crypto/certificate_info.ts";
 export { createRequest, type CreateRequestOptions, readRequest, type RequestInfo } from "./lib/crypto/request.ts";
@@ -63,4 +64,6 @@ export { build, type BuildOptions, type BuildResult } from "./lib/provision/buil
 export { type CertificateReport, type EntryReport, inspect, type Inspection, type InspectOptions } from "./lib/provision/inspect.ts";
 export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/provision/verify.ts";
 export { convert, type ConvertOptions, type ConvertResult } from "./lib/provision/convert.ts";
+export { attachSignatures, type ExternalSignature, type SigningDigest, signingDigest, type SignOptions, signPartition } from "./lib/provision/sign.ts";
+export { type SignatureJudgement, verifySignatures, type VerifySignaturesOptions } from "./lib/provision/verify_signatures.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/provision/provision.ts";

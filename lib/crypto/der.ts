@@ -1,5 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import type { Bytes } from "../bytes/pack.ts";
+import { type Bytes, concat } from "../bytes/pack.ts";
 import {
   Asn1Set,
   BitString,
@@ -96,6 +96,14 @@ export function derContext(tag: number, ...parts: readonly Uint8Array[]): Bytes 
 /** INTEGER of a small number. */
 export function derInteger(value: number): Bytes {
   return berOf(new Integer({ value }));
+}
+
+/** INTEGER of an unsigned big-endian number, with the sign byte it needs and no zeros more. */
+export function derUnsigned(number: Uint8Array): Bytes {
+  let first = 0;
+  while (first < number.length - 1 && number[first] === 0) first++;
+  const sign = new Uint8Array(number[first]! >= 0x80 ? 1 : 0);
+  return berOf(new Integer({ valueHex: concat(sign, number.subarray(first)).buffer }));
 }
 
 /** OCTET STRING. */

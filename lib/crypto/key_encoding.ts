@@ -11,6 +11,7 @@ import {
   derOctets,
   derOid,
   derSequence,
+  derUnsigned,
   readDer,
   TAG,
   unsignedContent,
@@ -104,9 +105,10 @@ export function traditionalLabel(key: KeyParts): string {
 }
 
 /** SubjectPublicKeyInfo (RFC 5280) of an RSA key. */
-export function encodeRsaSpki({ pkcs1 }: RsaParts): Bytes {
-  const [, n, e] = readDer(pkcs1, "RSA private key").children;
-  const key = derSequence(n!.raw, e!.raw);
+export function encodeRsaSpki(
+  { modulus, publicExponent }: Pick<RsaParts, "modulus" | "publicExponent">,
+): Bytes {
+  const key = derSequence(derUnsigned(modulus), derUnsigned(publicExponent));
   return derSequence(derSequence(derOid(RSA_OID), derNull()), derBits(key));
 }
 

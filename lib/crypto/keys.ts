@@ -109,6 +109,19 @@ export async function importPrivateKey(
 }
 
 /**
+ * Whether a file's private key cannot be read without a password.
+ *
+ * @param bytes The file, as {@linkcode importPrivateKey} takes it.
+ * @returns False too for what is no private key.
+ */
+export function isProtectedKey(bytes: Uint8Array): boolean {
+  const text = decodeUtf8(bytes);
+  if (text === undefined || !isPem(text)) return isEncryptedPkcs8(bytes);
+  return text.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----") ||
+    /^Proc-Type: *4, *ENCRYPTED/m.test(text);
+}
+
+/**
  * The bytes of a private key, unencrypted. Store them where nobody else reads.
  *
  * @param key The key.

@@ -30,7 +30,7 @@ export interface CurveOperations {
   publicPoint(scalar: Uint8Array): Bytes;
   /** An ECDSA signature r, s of a digest, each as long as a scalar; deterministic (RFC 6979). */
   signDigest(digest: Uint8Array, scalar: Uint8Array): Bytes;
-  /** Whether an ECDSA signature r, s of a digest is good. */
+  /** Whether an ECDSA signature r, s of a digest is good; false too for a point off the curve. */
   verifyDigest(signature: Uint8Array, digest: Uint8Array, point: Uint8Array): boolean;
 }
 
@@ -48,7 +48,14 @@ export function otherCurve(curve: EcCurve): CurveOperations {
   return {
     publicPoint: (scalar) => new Uint8Array(operations.getPublicKey(scalar, false)),
     signDigest: (digest, scalar) => new Uint8Array(operations.sign(digest, scalar, options)),
-    verifyDigest: (signature, digest, point) =>
-      operations.verify(signature, digest, point, options),
+    verifyDigest: (signature, digest, point) => {
+      // What is thrown here says that the point or a number is none of this curve, which is no less
+      // a wrong signature.
+      try {
+        return operations.verify(signature, digest, point, options);
+      } catch {
+        return false;
+      }
+    },
   };
 }

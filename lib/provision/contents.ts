@@ -5,6 +5,7 @@ import { type CertificateInfo, readCertificates } from "../crypto/certificate_in
 import { decryptDsParameters, type DecryptedDsParameters } from "../crypto/ds_key.ts";
 import { decryptEntry, deriveEcdsaKey } from "../crypto/hmac_key.ts";
 import { importPrivateKey, type PrivateKey } from "../crypto/keys.ts";
+import { publicKeyDigest } from "../crypto/signature.ts";
 import { digest } from "../crypto/signing.ts";
 import { type KeyStorage, keyStorageOf, TLV_TYPES } from "../format/names.ts";
 import {
@@ -17,6 +18,7 @@ import {
   type SecurityConfig,
 } from "../format/peripheral.ts";
 import type { ImageEntry } from "./image.ts";
+import { type ReadSignature, readSignature } from "./signatures.ts";
 
 /** What the value of an entry is, in a word; `opaque` when nothing is known of it. */
 export type EntryKind = Content["kind"];
@@ -37,6 +39,7 @@ export type Content =
   | { readonly kind: "securityConfig"; readonly config: SecurityConfig }
   | { readonly kind: "salt" }
   | { readonly kind: "integrity"; readonly sha256: string; readonly ok: boolean }
+  | { readonly kind: "signature"; readonly signature: ReadSignature; readonly keyDigest: string }
   | { readonly kind: "userData"; readonly text?: string }
   | { readonly kind: "encrypted" }
   | { readonly kind: "opaque" }
@@ -112,6 +115,11 @@ async function readValue(
       return { kind: "salt" };
     case TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV:
       return await readIntegrity(image, raw);
+    case TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: {
+      const signature = readSignature(data);
+      const keyDigest = formatHex(await publicKeyDigest(signature.key));
+      return { kind: "signature", signature, keyDigest };
+    }
     default:
       return readUserData(raw.value.type, data);
   }

@@ -1,4 +1,4 @@
-import { alignUp, isFilledWith } from "../bytes/pack.ts";
+import { alignUp, equalBytes, isFilledWith } from "../bytes/pack.ts";
 import { formatHex } from "../bytes/text.ts";
 import { tlvTypeName, tlvTypeTitle } from "../format/names.ts";
 import { type Walk, WALK_LIMIT, type WalkedTlv, walkPartition } from "../format/partition.ts";
@@ -12,6 +12,13 @@ const RESERVED_SUBTYPES: ReadonlySet<number> = new Set([254, 255]);
 const FLASH_SECTOR = 4096;
 /** What Espressif's tool leaves behind a chain that it appends to (FORMAT: signature defects). */
 const MARKER = new Uint8Array([0xFF, 0xFF, 0, 0]);
+
+/** An image without the marker that Espressif's tool leaves at its end, where there is one. */
+export function withoutMarker(image: Uint8Array): Uint8Array {
+  const end = image.length - MARKER.length;
+  const isMarked = end > 0 && end % TLV_ALIGNMENT === 0 && equalBytes(image.subarray(end), MARKER);
+  return isMarked ? image.subarray(0, end) : image;
+}
 
 /** Takes a TLV image apart. */
 export function readTlvImage(image: Uint8Array, partitionSize?: number): ImageContents {

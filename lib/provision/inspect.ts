@@ -7,6 +7,7 @@ import type { Sources } from "../crypto/sources.ts";
 import { type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
 import type { PartitionTable } from "../format/partition_table.ts";
 import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
+import type { SignatureAlgorithm } from "../format/signature_block.ts";
 import type { Content, EntryKind, ReadEntry, Secrets } from "./contents.ts";
 import { type Credentials, findCredentials, keyModeOf } from "./credentials.ts";
 import type { Finding } from "./findings.ts";
@@ -83,6 +84,13 @@ export interface EntryReport {
   };
   /** A security configuration. */
   readonly securityConfig?: { readonly efuseBlock: number; readonly efuseKeyId: number | null };
+  /** A signature: header version, scheme, what the length field says, and what eFuses hold of the key. */
+  readonly signature?: {
+    readonly version: number;
+    readonly algorithm: SignatureAlgorithm;
+    readonly signedLength: number;
+    readonly keyDigest: string;
+  };
   /** An integrity entry's hash, and whether it is right. */
   readonly integrity?: { readonly sha256: string; readonly ok: boolean };
   /** User data that is text. */
@@ -233,6 +241,10 @@ function reportContent(
     case "securityConfig": {
       const { efuseBlock, efuseKeyId = null } = content.config;
       return { securityConfig: { efuseBlock, efuseKeyId } };
+    }
+    case "signature": {
+      const { version, key: { algorithm }, signedLength } = content.signature;
+      return { signature: { version, algorithm, signedLength, keyDigest: content.keyDigest } };
     }
     case "integrity":
       return { integrity: { sha256: content.sha256, ok: content.ok } };

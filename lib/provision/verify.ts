@@ -18,9 +18,10 @@ import {
 } from "./verify_credentials.ts";
 import { judgeChecksum, judgeIntegrity, judgeLength, judgeText } from "./verify_entries.ts";
 import { judgeKeyMode } from "./verify_key_modes.ts";
+import { judgeSignatures, type VerifySignaturesOptions } from "./verify_signatures.ts";
 
 /** What {@linkcode verify} judges against. */
-export interface VerifyOptions extends Pick<Sources, "now">, Secrets {
+export interface VerifyOptions extends Pick<Sources, "now">, Secrets, VerifySignaturesOptions {
   /** The CA that should have issued the device certificate, PEM (a bundle too) or DER. */
   readonly ca?: Uint8Array;
   /** The chip that is to read the image; its rules are left out without. */
@@ -74,6 +75,7 @@ const CHECKS: readonly (readonly [string, readonly FindingCode[]])[] = [
   ["layout", ["BAD_MAGIC", "TRUNCATED", "OVER_64K", "TOO_LARGE", "STRAY_BYTES", "NOT_ALIGNED"]],
   ["checksums", ["BAD_CHECKSUM"]],
   ["integrity", ["BAD_INTEGRITY"]],
+  ["signatures", ["BAD_SIGNATURE"]],
   ["entry numbers", ["DUPLICATE_ENTRY", "BAD_SUBTYPE", "UNKNOWN_TYPE", "LAST_SUBTYPE"]],
   ["device certificate", ["NO_DEVICE_CERT"]],
   ["CA certificate", ["NO_CA_CERT"]],
@@ -96,7 +98,8 @@ const CHECKS: readonly (readonly [string, readonly FindingCode[]])[] = [
  * `findSecureCert` does.
  * @param options The CA, the time and the partition's size.
  * @returns Every finding; `ok` is false exactly when one of them is an error.
- * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when the CA given cannot be read.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when the CA given cannot be read; `ERR_PEM`,
+ * `ERR_DER`, `ERR_UNSUPPORTED` or `ERR_KEY` when a signing key cannot.
  * @throws {RangeError} for a table offset that is not a 32-bit number.
  *
  * @example
@@ -130,6 +133,7 @@ export async function judge(dump: Uint8Array, options: VerifyOptions = {}): Prom
     ...layout,
     ...entries.flatMap(judgeChecksum),
     ...judgeIntegrity(entries),
+    ...await judgeSignatures(image ?? dump, options),
     ...judgeContents(entries),
     ...entries.flatMap(judgeText),
     ...entries.flatMap(judgeLength),
