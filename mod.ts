@@ -66,4 +66,6 @@ export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/prov
 export { convert, type ConvertOptions, type ConvertResult } from "./lib/provision/convert.ts";
 export { attachSignatures, type ExternalSignature, type SigningDigest, signingDigest, type SignOptions, signPartition } from "./lib/provision/sign.ts";
 export { type SignatureJudgement, verifySignatures, type VerifySignaturesOptions } from "./lib/provision/verify_signatures.ts";
+export { append, type AppendOptions, type AppendResult } from "./lib/provision/append.ts";
+export { diff, type Diff, type DiffOptions, type EntryDifference, type EntryPlace, type FieldDifference, type FieldValue } from "./lib/provision/diff.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/provision/provision.ts";

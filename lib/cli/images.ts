@@ -24,7 +24,7 @@ export function buildOptionsOf(args: Arguments): BuildOptions {
  *
  * @throws {SecureCertError} as the library's `build`, with a message that does not repeat the list.
  */
-export async function buildJudged<T extends BuildResult>(
+export async function buildJudged<T extends Pick<BuildResult, "verdict">>(
   make: () => Promise<T>,
   io: Io,
 ): Promise<T> {

@@ -2,7 +2,12 @@ import { formatPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8, parseBase64, parseHex } from "../bytes/text.ts";
 import type { CertificateUsage } from "../crypto/certificate.ts";
 import type { EcCurve } from "../crypto/curves.ts";
-import { type GenerateKeyOptions, importPrivateKey, type PrivateKey } from "../crypto/keys.ts";
+import {
+  type GenerateKeyOptions,
+  importPrivateKey,
+  isProtectedKey,
+  type PrivateKey,
+} from "../crypto/keys.ts";
 import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
 import type { ChipName } from "../format/chips.ts";
 import { type KeyMode, parseTlvType } from "../format/names.ts";
@@ -58,10 +63,25 @@ export function usageOf(args: Arguments): { usage?: CertificateUsage[] } {
   return usage.length === 0 ? {} : { usage };
 }
 
-/** The password of --password-file: its first line. */
-export async function passwordOf(args: Arguments, io: Io): Promise<{ password?: string }> {
+/**
+ * The password of a private key: the first line of --password-file, or else what somebody at the
+ * terminal answers, who is asked only when the key needs it.
+ *
+ * @param key The key's file; nobody is asked without.
+ * @param name What the question calls the key.
+ */
+export async function passwordOf(
+  args: Arguments,
+  io: Io,
+  key?: Uint8Array,
+  name = "the private key",
+): Promise<{ password?: string }> {
   const path = args.get("password-file");
-  if (path === undefined) return {};
+  if (path === undefined) {
+    if (key === undefined || !isProtectedKey(key)) return {};
+    const password = io.promptSecret?.(`password of ${name}:`);
+    return password ? { password } : {};
+  }
   const text = decodeUtf8(await io.read(path));
   if (text === undefined) throw usageError("--password-file is not UTF-8 text", "password-file");
   return { password: text.split(/\r?\n/)[0]! };
@@ -69,8 +89,8 @@ export async function passwordOf(args: Arguments, io: Io): Promise<{ password?: 
 
 /** The private key in a file. */
 export async function readKey(path: string, args: Arguments, io: Io): Promise<PrivateKey> {
-  const options = await passwordOf(args, io);
-  return await importPrivateKey(await io.read(path), options);
+  const bytes = await io.read(path);
+  return await importPrivateKey(bytes, await passwordOf(args, io, bytes, path));
 }
 
 /** A file's bytes under a name, or nothing when the flag is not given. */
@@ -101,8 +121,13 @@ export async function readKeyBytes<Name extends string>(
   return { [name]: isHex ? parseHex(text) : bytes } as { [key in Name]?: Uint8Array };
 }
 
-/** What --chip, --key-mode and their companions say. */
-export async function keyPlanOf(args: Arguments, io: Io): Promise<KeyPlan> {
+/** What --chip, --key-mode and their companions say, and the password of the key. */
+export async function keyPlanOf(
+  args: Arguments,
+  io: Io,
+  key?: Uint8Array,
+  name?: string,
+): Promise<KeyPlan> {
   const [chip, keyMode] = [args.get("chip"), args.get("key-mode")];
   const efuseKeyId = args.number("efuse-key-id");
   if (keyMode !== undefined && keyMode !== "plaintext" && chip === undefined) {
@@ -117,15 +142,15 @@ export async function keyPlanOf(args: Arguments, io: Io): Promise<KeyPlan> {
     ...chip === undefined ? {} : { chip: chip as ChipName },
     ...efuseKeyId === undefined ? {} : { efuseKeyId },
     ...await readKeyBytes("hmac-key", "hmacKey", args, io),
-    ...await passwordOf(args, io),
+    ...await passwordOf(args, io, key, name),
     allowWeak: args.has("allow-weak"),
   };
 }
 
-/** The entries of --data. */
-export async function dataOf(args: Arguments, io: Io): Promise<DataEntry[]> {
+/** The entries of --data, or of another flag that takes them. */
+export async function dataOf(args: Arguments, io: Io, flag = "data"): Promise<DataEntry[]> {
   const entries: DataEntry[] = [];
-  for (const text of args.all("data")) entries.push(await parseData(text, io));
+  for (const text of args.all(flag)) entries.push(await parseData(flag, text, io));
   return entries;
 }
 
@@ -143,24 +168,31 @@ export function noteTableOffset(file: Uint8Array, args: Arguments, io: Io): void
   io.note("hint: if this is a dump of flash with its table elsewhere, give --table-offset");
 }
 
+/** The files of a flag that repeats. */
+export async function readAll(flag: string, args: Arguments, io: Io): Promise<Uint8Array[]> {
+  const files: Uint8Array[] = [];
+  for (const path of args.all(flag)) files.push(await io.read(path));
+  return files;
+}
+
 /** PEM text of DER, as bytes. */
 export function pemBytes(label: string, der: Uint8Array): Uint8Array {
   return encodeUtf8(formatPem(label, der));
 }
 
-async function parseData(text: string, io: Io): Promise<DataEntry> {
+async function parseData(flag: string, text: string, io: Io): Promise<DataEntry> {
   const [, name, subtype, form, value] =
     /^([^=.]+)(?:\.([0-9]{1,3}))?=(string|hex|base64|file):(.*)$/s.exec(text) ?? [];
   if (name === undefined || value === undefined) {
     throw usageError(
-      `--data is TYPE[.SUBTYPE]=string:…, =hex:…, =base64:… or =file:…; not "${
+      `--${flag} is TYPE[.SUBTYPE]=string:…, =hex:…, =base64:… or =file:…; not "${
         text.split("=")[0]
       }"`,
-      "data",
+      flag,
     );
   }
   const type = parseTlvType(name);
-  if (type === undefined) throw usageError(`--data: unknown entry type "${name}"`, "data");
+  if (type === undefined) throw usageError(`--${flag}: unknown entry type "${name}"`, flag);
   return { type, subtype: Number(subtype ?? 0), data: await dataBytes(form!, value, io) };
 }
 

@@ -1,5 +1,6 @@
 import { concat } from "../bytes/pack.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
+import { promptSecret } from "./deps.ts";
 import { type CliError, fileError, isCliError } from "./errors.ts";
 
 /** A file to be written. */
@@ -28,6 +29,8 @@ export interface Io {
   print(text: string): void;
   /** A line to stderr. */
   note(text: string): void;
+  /** Asks somebody at the terminal, without showing the answer; absent where nobody can answer. */
+  promptSecret?(question: string): string | null;
   readonly isStdoutTerminal: boolean;
   readonly isStderrTerminal: boolean;
   /** Characters in a line of the terminal. */
@@ -49,11 +52,17 @@ export function denoIo(): Io {
     put: (bytes) => Promise.try(() => writeFully(Deno.stdout, bytes)),
     print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
     note: (text) => writeFully(Deno.stderr, encodeUtf8(`${text}\n`)),
+    ...canAsk() ? { promptSecret: (question) => promptSecret(question, { mask: "" }) } : {},
     isStdoutTerminal: Deno.stdout.isTerminal(),
     isStderrTerminal: Deno.stderr.isTerminal(),
     columns: terminalColumns(),
     noColor: Deno.noColor,
   };
+}
+
+/** The question goes to stdout, which must not be where the result goes. */
+function canAsk(): boolean {
+  return Deno.stdin.isTerminal() && Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
 }
 
 /** A path inside a folder. */

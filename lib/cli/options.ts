@@ -1,5 +1,6 @@
 import type { CommandSpec } from "./flags.ts";
 import { CREDENTIAL_COMMANDS } from "./options_credentials.ts";
+import { EDIT_COMMANDS } from "./options_edit.ts";
 import { IMAGE_COMMANDS } from "./options_images.ts";
 import { SHELL_COMMANDS } from "./options_shell.ts";
 
@@ -7,6 +8,7 @@ import { SHELL_COMMANDS } from "./options_shell.ts";
 export const COMMANDS = {
   ...CREDENTIAL_COMMANDS,
   ...IMAGE_COMMANDS,
+  ...EDIT_COMMANDS,
   ...SHELL_COMMANDS,
 } as const satisfies Readonly<Record<string, CommandSpec>>;
 

@@ -33,6 +33,7 @@ export const CREDENTIAL_COMMANDS = {
         help: "PEM text or DER",
         default: "pem",
       },
+      { name: "public", value: "FILE", help: "write the public key there too, as PEM" },
       OUT_FILE,
       FORCE,
       JSON_OPTION,

@@ -26,6 +26,14 @@ const TABLE_OFFSET: OptionSpec = {
   default: "0x8000",
 };
 
+/** `--signing-key`. */
+const SIGNING_KEY: OptionSpec = {
+  name: "signing-key",
+  value: "FILE",
+  repeats: true,
+  help: "public key that should have signed the image; one of several is enough",
+};
+
 /** The commands that make and read images. */
 export const IMAGE_COMMANDS = {
   provision: {
@@ -141,6 +149,7 @@ export const IMAGE_COMMANDS = {
     arguments: [{ name: "IMAGE", help: "image or dump of flash; - is stdin" }],
     options: [
       { name: "ca", value: "FILE", help: "CA that should have issued the device certificate" },
+      SIGNING_KEY,
       CHIP,
       { ...HMAC_KEY, help: "eFuse key that opens DS data and HMAC-encrypted entries" },
       { name: "allow-weak", help: "do not judge RSA keys of 1024 bits an error" },

@@ -1,6 +1,6 @@
 import type { Arguments } from "./arguments.ts";
 import { usageError } from "./errors.ts";
-import type { Io } from "./io.ts";
+import type { Io, OutputFile } from "./io.ts";
 
 /** What a command makes. */
 export interface Output {
@@ -32,18 +32,18 @@ export function outOf(
   return out;
 }
 
-/** Writes what a command made to its file or to stdout. */
+/** Writes what a command made to its file or to stdout, and other files with it. */
 export async function writeOut(
   out: string,
   output: Output,
   args: Arguments,
   io: Io,
+  others: readonly OutputFile[] = [],
 ): Promise<void> {
-  if (out === "-") return await io.put(output.bytes);
-  await io.write(
-    [{ path: out, bytes: output.bytes, secret: output.secret ?? false }],
-    args.has("force"),
-  );
+  const { bytes, secret = false } = output;
+  const files = [...out === "-" ? [] : [{ path: out, bytes, secret }], ...others];
+  if (files.length > 0) await io.write(files, args.has("force"));
+  if (out === "-") await io.put(bytes);
 }
 
 /** The result of a command that wrote a file: JSON or a line for people. */

@@ -195,8 +195,12 @@ function renderChecks(checks: object): string {
     : red(`wrong: ${wrong.join(", ")}`);
 }
 
-function renderValue({ integrity, userData }: EntryReport): string[] {
+function renderValue({ signature, integrity, userData }: EntryReport): string[] {
   const lines: string[] = [];
+  if (signature !== undefined) {
+    const { algorithm, signedLength, keyDigest } = signature;
+    lines.push(`signed   ${algorithm}, ${signedLength} bytes`, `digest   ${keyDigest}`);
+  }
   if (integrity !== undefined) {
     const { sha256, ok } = integrity;
     lines.push(`sha256   ${sha256.slice(0, 16)}… ${ok ? green("matches") : red("does not match")}`);

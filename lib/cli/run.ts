@@ -68,6 +68,12 @@ async function load(name: CommandName): Promise<Command> {
       return (await import("./commands/inspect.ts")).inspectCommand;
     case "verify":
       return (await import("./commands/verify.ts")).verifyCommand;
+    case "sign":
+      return (await import("./commands/sign.ts")).sign;
+    case "append":
+      return (await import("./commands/append.ts")).appendCommand;
+    case "diff":
+      return (await import("./commands/diff.ts")).diffCommand;
     case "completions":
       return (await import("./commands/completions.ts")).completions;
     default:

@@ -13,3 +13,4 @@ export interface ParsedArguments {
   readonly [key: string]: unknown;
 }
 export function parseArgs(argv: readonly string[], options: ParseOptions): ParsedArguments;
+export function promptSecret(message: string, options: { readonly mask: string }): string | null;

@@ -12,12 +12,13 @@ import type { Command } from "../run.ts";
 export const buildCommand: Command = async (args, io) => {
   const out = outOf(args, { secret: true, binary: true }, io);
   const options = { ...buildOptionsOf(args), ...await readFlag("ca", "ca", args, io) };
+  const privateKey = await readFlag("private-key", "privateKey", args, io);
   const plan = {
     ...await readFlag("device-cert", "deviceCert", args, io),
     ...await readFlag("ca-cert", "caCert", args, io),
-    ...await readFlag("private-key", "privateKey", args, io),
+    ...privateKey,
     ...await readKeyBytes("salt", "salt", args, io),
-    ...await keyPlanOf(args, io),
+    ...await keyPlanOf(args, io, privateKey.privateKey, args.get("private-key")),
     data: await dataOf(args, io),
     efuseKeyFile: keyFileOf(args, out),
   };

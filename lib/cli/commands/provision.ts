@@ -121,7 +121,7 @@ async function openCa(path: string, args: Arguments, io: Io): Promise<OpenCa> {
   const certificate = await io.readIfExists(certificatePath);
   const key = await io.readIfExists(keyPath);
   if (certificate !== undefined && key !== undefined) {
-    const options = await passwordOf(args, io);
+    const options = await passwordOf(args, io, key, keyPath);
     return { path, issuer: { certificate, key: await importPrivateKey(key, options) }, files: [] };
   }
   if (certificate !== undefined || key !== undefined) {

@@ -1,7 +1,7 @@
 import type { ChipName } from "../../format/chips.ts";
 import { verify } from "../../provision/verify.ts";
 import { usageError } from "../errors.ts";
-import { readFlag, readKeyBytes, tableOffsetOf } from "../inputs.ts";
+import { readAll, readFlag, readKeyBytes, tableOffsetOf } from "../inputs.ts";
 import { renderVerdict } from "../render.ts";
 import type { Command } from "../run.ts";
 
@@ -9,12 +9,14 @@ import type { Command } from "../run.ts";
 export const verifyCommand: Command = async (args, io) => {
   const now = timeOf(args.get("now"));
   const chip = args.get("chip") as ChipName | undefined;
+  const signingKeys = await readAll("signing-key", args, io);
   const options = {
     ...tableOffsetOf(args),
     ...now === undefined ? {} : { now: () => now },
     ...await readFlag("ca", "ca", args, io),
     ...chip && { chip },
     ...await readKeyBytes("hmac-key", "hmacKey", args, io),
+    ...signingKeys.length === 0 ? {} : { signingKeys },
     allowWeak: args.has("allow-weak"),
   };
   const image = await io.read(args.positionals[0]!);
