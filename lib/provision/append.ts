@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { type Place, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import type { Sources } from "../crypto/sources.ts";
 import { tlvTypeTitle } from "../format/names.ts";
@@ -98,7 +98,7 @@ function refuseSigned(entries: readonly Tlv[]): void {
   if (entry < 0) return;
   throw badPlan(
     `the image is signed (entry ${entry}), and the signature would not cover what is added`,
-    entry,
+    { entry, field: "dropSignatures" },
   );
 }
 
@@ -123,7 +123,7 @@ function insert(entries: readonly Tlv[], added: readonly Tlv[]): Tlv[] {
     const message = `there is a ${
       nameOf(entry)
     } already (entry ${index}); the firmware would never read a second`;
-    throw badPlan(message, index);
+    throw badPlan(message, { entry: index, field: "replace" });
   }
   const end = entries.findLastIndex(({ type }) => type !== INTEGRITY_TYPE) + 1;
   return [...entries.slice(0, end), ...added, ...entries.slice(end)];
@@ -172,7 +172,6 @@ function nameOf({ type, subtype }: Tlv): string {
   return `${tlvTypeTitle(type)}${subtype === 0 ? "" : ` with subtype ${subtype}`}`;
 }
 
-function badPlan(problem: string, entry?: number): SecureCertError {
-  const place = entry === undefined ? {} : { entry };
+function badPlan(problem: string, place: Place = {}): SecureCertError {
   return new SecureCertError("ERR_PLAN", `Cannot append: ${problem}`, place);
 }

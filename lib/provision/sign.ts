@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { type Place, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import {
   isSignatureRight,
@@ -148,7 +148,9 @@ function openUnsigned(image: Uint8Array): OpenedImage {
   const opened = openForChange(image);
   if (opened.used === 0) throw badPlan("it holds no entries");
   const entry = opened.entries.findIndex(({ type }) => type === SIGNATURE_TYPE);
-  if (entry >= 0) throw badPlan(`it is signed already (entry ${entry})`, entry);
+  if (entry >= 0) {
+    throw badPlan(`it is signed already (entry ${entry})`, { entry, field: "dropSignatures" });
+  }
   return opened;
 }
 
@@ -187,7 +189,6 @@ async function attach(
   return layOut(opened, [...opened.entries, ...entries], size);
 }
 
-function badPlan(problem: string, entry?: number): SecureCertError {
-  const place = entry === undefined ? {} : { entry };
+function badPlan(problem: string, place: Place = {}): SecureCertError {
   return new SecureCertError("ERR_PLAN", `Cannot sign image: ${problem}`, place);
 }

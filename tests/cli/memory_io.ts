@@ -17,6 +17,10 @@ export class MemoryWorld {
   stdin = new Uint8Array();
   terminal = false;
   columns = 100;
+  /** What somebody at the terminal answers; nobody is there without. */
+  answer?: string;
+  /** What they were asked. */
+  readonly questions: string[] = [];
 
   /** A file's bytes. */
   bytes(path: string): Uint8Array {
@@ -59,6 +63,12 @@ export class MemoryWorld {
       },
       print: (text) => void out.push(text),
       note: (text) => void notes.push(text),
+      ...this.answer === undefined ? {} : {
+        promptSecret: (question: string) => {
+          this.questions.push(question);
+          return this.answer!;
+        },
+      },
       isStdoutTerminal: this.terminal,
       isStderrTerminal: this.terminal,
       columns: this.columns,

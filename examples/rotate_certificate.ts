@@ -1,0 +1,39 @@
+// deno run --allow-read=factory --allow-write=factory examples/rotate_certificate.ts
+//
+// Puts a new certificate in an image, for the key that is there already, and keeps the rest. Run
+// provision_device.ts first.
+
+import {
+  append,
+  formatPem,
+  importPrivateKey,
+  issueCertificate,
+  type Issuer,
+  openSecureCert,
+} from "../mod.ts";
+import { openCa } from "./provision_device.ts";
+
+/** The image with a certificate that is valid from now on. */
+export async function renew(
+  image: Uint8Array,
+  options: { issuer: Issuer; subject: string; days: number },
+): Promise<Uint8Array> {
+  const device = await openSecureCert(image);
+  // In an image with the key in an eFuse, take the public key of the old certificate instead.
+  const { publicKey } = await importPrivateKey(await device.privateKey());
+  const certificate = await issueCertificate({ ...options, publicKey });
+  const data = new TextEncoder().encode(formatPem("CERTIFICATE", certificate));
+  const result = await append(image, {
+    replace: [{ type: "ESP_SECURE_CERT_DEV_CERT_TLV", data }],
+  });
+  return result.image;
+}
+
+if (import.meta.main) {
+  const folder = "factory/device-1";
+  const image = await Deno.readFile(`${folder}/esp_secure_cert.bin`);
+  const issuer = await openCa("factory/ca");
+  const renewed = await renew(image, { issuer, subject: "CN=device-1", days: 365 });
+  await Deno.writeFile(`${folder}/renewed.bin`, renewed, { mode: 0o600 });
+  console.log(`${folder}/renewed.bin: ${renewed.length} bytes`);
+}

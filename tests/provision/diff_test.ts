@@ -1,0 +1,157 @@
+import { assertEquals, assertRejects } from "@std/assert";
+import fc from "fast-check";
+import { concat } from "../../lib/bytes/pack.ts";
+import {
+  append,
+  createDevelopmentCa,
+  type Diff,
+  diff,
+  encodePartition,
+  encodeTlv,
+  formatPem,
+  issueCertificate,
+  provision,
+  SecureCertError,
+} from "../../mod.ts";
+import { shared, sharedTest, vector } from "../vectors.ts";
+
+const issuer = await createDevelopmentCa();
+const device = await provision({ issuer, subject: "CN=device", sans: ["dns:a.example"] });
+const [A, B, C] = [51, 52, 53].map((type) => ({ type, data: new Uint8Array([type]) }));
+
+const changes = ({ entries }: Diff) =>
+  entries.map(({ change, type, subtype }) => `${change} ${type}.${subtype}`);
+const fields = ({ entries }: Diff) => entries[0]!.fields.map(({ field }) => field);
+
+Deno.test("an image is the same as itself, with an erased tail or without", async () => {
+  const same = { same: true, layout: [], entries: [] };
+  assertEquals(await diff(device.image, device.image), same);
+  const flash = concat(device.image, new Uint8Array(500).fill(0xFF));
+  assertEquals(await diff(device.image, flash), same);
+  assertEquals(await diff(vector("nvs_full.bin"), vector("nvs_full.bin")), same);
+  const erased = new Uint8Array(4096).fill(0xFF);
+  assertEquals(await diff(erased, erased.subarray(0, 16)), same);
+});
+
+Deno.test("entries that are added, removed, changed and moved are told apart", async () => {
+  const cases: readonly (readonly [Parameters<typeof encodePartition>[0], readonly string[]])[] = [
+    [[A!, B!, C!], []],
+    [[A!, C!], ["removed 52.0"]],
+    [[A!, B!, C!, { ...A!, subtype: 1 }], ["added 51.1"]],
+    [[A!, { ...B!, data: new Uint8Array(9) }, C!], ["changed 52.0"]],
+    [[A!, { ...B!, flags: 1 }, C!], ["changed 52.0"]],
+    [[B!, C!, A!], ["moved 51.0"]],
+    [[C!, A!, B!], ["moved 53.0"]],
+    [[C!, { ...B!, data: new Uint8Array(9) }, { ...A!, subtype: 1 }], [
+      "removed 51.0",
+      "changed 52.0",
+      "added 51.1",
+    ]],
+  ];
+  const first = encodePartition([A!, B!, C!]);
+  for (const [entries, expected] of cases) {
+    const result = await diff(first, encodePartition(entries));
+    assertEquals(changes(result), [...expected]);
+    assertEquals(result.same, expected.length === 0);
+  }
+  const moved = await diff(first, encodePartition([B!, C!, A!]));
+  assertEquals(moved.entries[0]?.fields, [{ field: "position", a: 0, b: 2 }]);
+});
+
+Deno.test("a renewed certificate differs in what was renewed", async () => {
+  const certificate = await issueCertificate({
+    issuer,
+    publicKey: device.key.publicKey,
+    subject: "CN=device",
+    sans: ["dns:b.example"],
+    days: 30,
+  });
+  const data = new TextEncoder().encode(formatPem("CERTIFICATE", certificate));
+  const { image } = await append(device.image, { replace: [{ type: 1, data }] });
+  const result = await diff(device.image, image);
+  assertEquals(changes(result), ["changed 1.0", "changed 9.0"]);
+  const names = fields(result);
+  for (const name of ["serial", "notAfter", "sans"]) {
+    assertEquals(names.includes(`certificate.${name}`), true, name);
+  }
+  for (const name of ["subject", "issuer", "key"]) {
+    assertEquals(names.includes(`certificate.${name}`), false, name);
+  }
+  const sans = result.entries[0]!.fields.find(({ field }) => field === "certificate.sans");
+  assertEquals(sans, { field: "certificate.sans", a: "dns:a.example", b: "dns:b.example" });
+});
+
+Deno.test("no private key is in a difference", async () => {
+  const other = await provision({ issuer, subject: "CN=other" });
+  const result = await diff(device.image, other.image);
+  assertEquals(changes(result).includes("changed 2.0"), true);
+  assertEquals(JSON.stringify(result).includes("PRIVATE KEY"), false);
+});
+
+Deno.test("bytes that belong to no value differ too", async () => {
+  const image = encodePartition([A!]);
+  const padded = encodeTlv({ ...A!, padding: new Uint8Array(15).fill(1) });
+  assertEquals((await diff(image, padded)).layout.map(({ field }) => field), [
+    "bytes outside the values",
+  ]);
+  const stray = concat(image, Uint8Array.of(0xFF, 0xFF, 0, 0));
+  assertEquals((await diff(image, stray)).layout, [
+    { field: "bytes behind the entries", a: 0, b: 4 },
+  ]);
+  const wrong = image.with(-1, image.at(-1)! ^ 1);
+  assertEquals(fields(await diff(image, wrong)), ["checksum"]);
+});
+
+Deno.test("erased flash lacks every entry, and what is no image is refused", async () => {
+  const erased = new Uint8Array(0x2000).fill(0xFF);
+  assertEquals(changes(await diff(erased, encodePartition([A!, B!]))), [
+    "added 51.0",
+    "added 52.0",
+  ]);
+  const random = crypto.getRandomValues(new Uint8Array(0x1000));
+  for (const bytes of [random, new Uint8Array(), new TextEncoder().encode("text")]) {
+    const error = await assertRejects(() => diff(device.image, bytes), SecureCertError, "second");
+    assertEquals(error.code, "ERR_MAGIC");
+    await assertRejects(() => diff(bytes, device.image), SecureCertError, "first");
+  }
+});
+
+Deno.test("two ways of comparing agree, and equal lists never differ", async () => {
+  const entry = fc.record({
+    type: fc.integer({ min: 51, max: 54 }),
+    subtype: fc.integer({ min: 0, max: 1 }),
+    data: fc.uint8Array({ maxLength: 2 }),
+  });
+  const list = fc.array(entry, { maxLength: 8 }).map((all) => encodePartition([A!, ...all]));
+  const count = ({ entries }: Diff, change: string) =>
+    entries.filter((each) => each.change === change).length;
+  const property = fc.asyncProperty(list, list, async (a, b) => {
+    const [one, other] = [await diff(a, b), await diff(b, a)];
+    assertEquals(count(one, "added"), count(other, "removed"));
+    assertEquals(count(one, "removed"), count(other, "added"));
+    assertEquals(one.same, a.length === b.length && a.every((byte, at) => byte === b[at]));
+  });
+  await fc.assert(property, { seed: 20261124, numRuns: 200 });
+});
+
+Deno.test("a long list is compared in a moment", async () => {
+  const entries = Array.from({ length: 1800 }, (_, at) => ({
+    type: 51 + at % 5,
+    subtype: Math.floor(at / 5) % 254,
+    data: new Uint8Array([at & 0xFF]),
+  }));
+  const size = 0xFF00;
+  const start = performance.now();
+  const a = encodePartition(entries, { size });
+  await diff(a, encodePartition(entries.toReversed(), { size }));
+  assertEquals(performance.now() - start < 5000, true);
+});
+
+sharedTest("the same credentials in other layouts differ in their layout alone", async () => {
+  const result = await diff(
+    shared("generated/cf_ec/expected.bin"),
+    shared("generated/nvs_full/expected.bin"),
+  );
+  assertEquals(result.layout, [{ field: "format", a: "cust_flash", b: "nvs" }]);
+  assertEquals(result.entries.some(({ change }) => change === "moved"), false);
+});
