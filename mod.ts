@@ -64,6 +64,7 @@ export { build, type BuildOptions, type BuildResult } from "./lib/provision/buil
 export { type CertificateReport, type EntryReport, inspect, type Inspection, type InspectOptions } from "./lib/provision/inspect.ts";
 export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/provision/verify.ts";
 export { convert, type ConvertOptions, type ConvertResult } from "./lib/provision/convert.ts";
+export type { ReadSignature } from "./lib/provision/signatures.ts";
 export { attachSignatures, type ExternalSignature, type SigningDigest, signingDigest, type SignOptions, signPartition } from "./lib/provision/sign.ts";
 export { type SignatureJudgement, verifySignatures, type VerifySignaturesOptions } from "./lib/provision/verify_signatures.ts";
 export { append, type AppendOptions, type AppendResult } from "./lib/provision/append.ts";

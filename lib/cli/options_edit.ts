@@ -5,8 +5,8 @@ const IMAGE = { name: "IMAGE", help: "TLV image; - is stdin" };
 const SIZE = {
   name: "size",
   value: "N",
-  help: "size of the partition in bytes, decimal or 0x; at least that of\nthe image",
-  default: "0x2000",
+  help: "size of the partition in bytes, decimal or 0x",
+  default: "0x2000, or the image's",
 };
 
 /** The commands that change images and compare them. */

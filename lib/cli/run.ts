@@ -85,7 +85,7 @@ function report(error: SecureCertError | CliError, asJson: boolean, io: Io): num
   const { code, message, place = {} } = error;
   if (asJson) io.print(JSON.stringify({ error: { code, message, place } }));
   io.note(`error: ${message}`);
-  const hint = isCliError(error) ? error.hint : HINTS[error.place.field ?? error.code];
+  const hint = isCliError(error) ? error.hint : HINTS[error.place.field ?? ""] ?? HINTS[error.code];
   if (hint !== undefined) io.note(`hint: ${hint}`);
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;
 }
@@ -95,6 +95,7 @@ const HINTS: Readonly<Partial<Record<string, string>>> = {
   ERR_PASSWORD: "give the password with --password-file",
   ERR_TOO_LARGE: "give a larger --size, and the same size in the partition table",
   dropSignatures: "append --drop-signatures leaves the signatures out; sign the image again then",
+  signature: "sign what --digest prints, with the private half of --public-key",
   replace: "--replace puts it in the place of the one that is there",
   ERR_VERIFY: "mend what is wrong, or insist with --no-verify",
 };

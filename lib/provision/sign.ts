@@ -137,7 +137,7 @@ export async function attachSignatures(
     const raw = rawSignature(key.algorithm, signatures[at]!.signature);
     if (raw === undefined || !await isSignatureRight(key, message, raw)) {
       const message = `Cannot sign image: signature ${at} is not one of this image by its key`;
-      throw new SecureCertError("ERR_VERIFY", message);
+      throw new SecureCertError("ERR_VERIFY", message, { field: "signature" });
     }
     right.push(raw);
   }

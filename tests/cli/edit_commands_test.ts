@@ -92,6 +92,7 @@ Deno.test("an external signer is told what to sign, and its answer goes in", asy
   const { code, stderr } = await world.run(...bad);
   assertEquals([code, world.files.has("x.bin")], [1, false]);
   assertStringIncludes(stderr, "signature 0 is not one of this image by its key");
+  assertStringIncludes(stderr, "hint: sign what --digest prints");
 });
 
 opensslTest("what openssl signs of the digest goes in, for every scheme", async () => {
