@@ -1,4 +1,12 @@
-import { type CommandSpec, FORCE, JSON_OPTION, OUT_FILE, PASSWORD_FILE } from "./flags.ts";
+import {
+  type CommandSpec,
+  FORCE,
+  HMAC_KEY,
+  JSON_OPTION,
+  OUT_FILE,
+  PASSWORD_FILE,
+} from "./flags.ts";
+import { TABLE_OFFSET } from "./options_images.ts";
 
 const IMAGE = { name: "IMAGE", help: "TLV image; - is stdin" };
 
@@ -94,10 +102,14 @@ export const EDIT_COMMANDS = {
   diff: {
     summary: "compare two images entry by entry",
     arguments: [
-      { name: "A", help: "image, or erased flash; - is stdin" },
+      { name: "A", help: "image, dump of flash, or erased flash; - is stdin" },
       { name: "B", help: "the other one" },
     ],
-    options: [JSON_OPTION],
+    options: [
+      { ...HMAC_KEY, help: "eFuse key that opens DS data and HMAC-encrypted entries" },
+      TABLE_OFFSET,
+      JSON_OPTION,
+    ],
     exit1: "they differ, or one of them is no image",
     examples: [{
       permissions: "--allow-read=esp_secure_cert.bin,dump.bin",

@@ -19,7 +19,7 @@ import {
 } from "./flags.ts";
 
 /** `--table-offset`. */
-const TABLE_OFFSET: OptionSpec = {
+export const TABLE_OFFSET: OptionSpec = {
   name: "table-offset",
   value: "N",
   help: "where the partition table of a flash dump stands, decimal or 0x",

@@ -1,6 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import { type EntryReport, inspect, type Inspection, type InspectOptions } from "./inspect.ts";
+import { locate } from "./locate.ts";
 
 /** How {@linkcode diff} compares; secrets are compared and never reported. */
 export type DiffOptions = Omit<InspectOptions, "showSecrets">;
@@ -62,8 +63,8 @@ export interface Diff {
  * What differs between two images, entry by entry, whatever their layouts: entries are the same when
  * type and subtype are.
  *
- * @param a The first image, or erased flash.
- * @param b The second image.
+ * @param a The first image, a dump of flash with one in it, or erased flash.
+ * @param b The second.
  * @param options What opens the values that the HMAC peripheral protects.
  * @returns The differences; no private key is in them.
  * @throws {SecureCertError} `ERR_MAGIC` when one of them is neither an image nor erased flash.
@@ -85,22 +86,26 @@ export async function diff(
   options: DiffOptions = {},
 ): Promise<Diff> {
   const [first, second] = [await open(a, "first", options), await open(b, "second", options)];
-  const pairs = pairUp(first.entries, second.entries);
+  const pairs = pairUp(first.report.entries, second.report.entries);
   // Every layout has an order of its own.
-  const moved = first.format === second.format ? movedPairs(pairs) : new Set<Pair>();
+  const isOneLayout = first.report.format === second.report.format;
+  const moved = isOneLayout ? movedPairs(pairs) : new Set<Pair>();
   const entries = pairs.flatMap((pair) => compare(pair, moved.has(pair)));
-  const layout = compareLayout(a, first, b, second, entries.length > 0);
+  const layout = compareLayout(first, second, entries.length > 0);
   return { same: entries.length === 0 && layout.length === 0, layout, entries };
 }
 
-async function open(
-  image: Uint8Array,
-  which: string,
-  options: DiffOptions,
-): Promise<Inspection> {
+interface Opened {
+  /** The image's bytes, without the dump around them. */
+  readonly image: Uint8Array;
+  readonly report: Inspection;
+}
+
+async function open(dump: Uint8Array, which: string, options: DiffOptions): Promise<Opened> {
+  const { image = dump } = locate(dump, options.tableOffset);
   const report = await inspect(image, { ...options, showSecrets: false });
   const [finding] = report.findings;
-  if (report.format !== "unknown" || finding?.code === "LOOKS_ERASED") return report;
+  if (report.format !== "unknown" || finding?.code === "LOOKS_ERASED") return { image, report };
   const message = `Cannot compare: the ${which} file is no image: ${finding?.message}`;
   throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
 }
@@ -221,23 +226,19 @@ function flatten(name: string, value: unknown, fields: Map<string, FieldValue>):
   } else if (value !== null && value !== undefined) fields.set(name, value as FieldValue);
 }
 
-function compareLayout(
-  a: Uint8Array,
-  first: Inspection,
-  b: Uint8Array,
-  second: Inspection,
-  hasDifferences: boolean,
-): FieldDifference[] {
+function compareLayout(a: Opened, b: Opened, hasDifferences: boolean): FieldDifference[] {
+  const [first, second] = [a.report, b.report];
   if (first.format !== second.format) {
     // Erased flash has none; that it lacks every entry says enough.
     if (first.format === "unknown" || second.format === "unknown") return [];
     return [{ field: "format", a: first.format, b: second.format }];
   }
+  const behind = ({ image, report }: Opened) => image.subarray(report.used);
   const tails = first.format === "tlv"
-    ? compareBytes("bytes behind the entries", a.subarray(first.used), b.subarray(second.used))
+    ? compareBytes("bytes behind the entries", behind(a), behind(b))
     : [];
   if (hasDifferences || tails.length > 0) return tails;
-  return compareBytes("bytes outside the values", a, b);
+  return compareBytes("bytes outside the values", a.image, b.image);
 }
 
 function compareBytes(field: string, a: Uint8Array, b: Uint8Array): FieldDifference[] {

@@ -7,6 +7,7 @@ import {
   type Diff,
   diff,
   encodePartition,
+  encodePartitionTable,
   encodeTlv,
   formatPem,
   issueCertificate,
@@ -114,6 +115,18 @@ Deno.test("erased flash lacks every entry, and what is no image is refused", asy
     assertEquals(error.code, "ERR_MAGIC");
     await assertRejects(() => diff(bytes, device.image), SecureCertError, "first");
   }
+});
+
+Deno.test("an image is found in a dump of flash", async () => {
+  const entry = { name: "esp_secure_cert", type: 0x3F, subtype: 6, offset: 0xD000, size: 0x2000 };
+  const dump = new Uint8Array(0x20000).fill(0xFF);
+  dump.set(encodePartitionTable([entry]), 0x8000);
+  dump.set(device.image, 0xD000);
+  dump.fill(0xA5, 0x10000);
+  assertEquals(await diff(device.image, dump), { same: true, layout: [], entries: [] });
+  dump.fill(0xFF, 0xD000, 0xF000);
+  const { entries } = await diff(device.image, dump);
+  assertEquals(entries.map(({ change }) => change), Array(4).fill("removed"));
 });
 
 Deno.test("two ways of comparing agree, and equal lists never differ", async () => {
