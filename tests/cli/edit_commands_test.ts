@@ -54,6 +54,20 @@ Deno.test("sign signs with one to three keys, and verify takes their public halv
   ]);
 });
 
+Deno.test("sign takes a key in any encoding", async () => {
+  const world = await provisioned();
+  for (const kind of [["--type", "rsa", "--bits", "3072"], ["--curve", "P-384"]]) {
+    for (const encoding of ["pkcs8", "traditional"]) {
+      for (const form of ["pem", "der"]) {
+        const how = ["--encoding", encoding, "--form", form, "--force"];
+        await good(world, "keygen", ...kind, ...how, "-o", "k", "--public", "k.pub");
+        await good(world, "sign", IMAGE, "--key", "k", "-o", "x.bin", "--force");
+        await good(world, "verify", "x.bin", "--signing-key", "k.pub");
+      }
+    }
+  }
+});
+
 Deno.test("sign --json names every signature and its key's digest", async () => {
   const world = await provisioned();
   const { stdout } = await good(world, "sign", IMAGE, "--key", "s.pem", "-o", "x.bin", "--json");
