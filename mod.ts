@@ -38,7 +38,9 @@ export { formatPartitionCsv, parsePartitionCsv, type PartitionCsvOptions } from 
 export { checkPartitionTable, type PartitionCheckOptions, type PartitionTableFinding } from "./lib/format/partition_table_check.ts";
 export { type EcdsaCurve, type EcdsaEfuseBlock, ecdsaEfuseKey, EFUSE_PURPOSES, type EfusePurpose, type EfuseBlockPlan, type EfuseFacts, type EfusePlan, type EfusePurposeName, type EfuseRequest, planEfuse } from "./lib/format/efuse.ts";
 export { decodeSignatureBlock, decodeSignatureEntry, type EcdsaSignatureKey, encodeSignatureBlock, encodeSignatureEntry, publicKeyDigestInput, SIGNATURE_ALGORITHMS, type RsaSignatureKey, rsaSignatureKey, type SignatureAlgorithm, type SignatureBlock, type SignatureEntry, type SignatureKey } from "./lib/format/signature_block.ts";
-export { type ConfigRow, formatConfigCsv, parseConfigCsv } from "./lib/format/config_csv.ts";
+export { CONFIG_FORMATS, type ImageForm, type StoredForm } from "./lib/format/config_form.ts";
+export { CONFIG_COLUMNS, type ConfigColumn, type ConfigPlaces, type ConfigRow } from "./lib/format/config_row.ts";
+export { type ConfigCsvOptions, formatConfigCsv, parseConfigCsv } from "./lib/format/config_csv.ts";
 export { CONFIG_DATA_TYPES, type ConfigDataType, type ConfigValue, configValueBytes } from "./lib/format/config_value.ts";
 export type { Sources } from "./lib/crypto/sources.ts";
 export type { EcCurve, HashName } from "./lib/crypto/curves.ts";
@@ -70,3 +72,8 @@ export { type SignatureJudgement, verifySignatures, type VerifySignaturesOptions
 export { append, type AppendOptions, type AppendResult } from "./lib/provision/append.ts";
 export { diff, type Diff, type DiffOptions, type EntryDifference, type EntryPlace, type FieldDifference, type FieldValue } from "./lib/provision/diff.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/provision/provision.ts";
+export { type EfuseKey, type EntrySource, type PlannedSources, type SourceOptions, type SourceProblem } from "./lib/provision/entry_source.ts";
+export { planSources } from "./lib/provision/plan_sources.ts";
+export { type CsvPlan, type Load, planFromCsv } from "./lib/provision/csv.ts";
+export { buildFromCsv, type CsvBuildOptions, type CsvBuildResult } from "./lib/provision/build_csv.ts";
+export { extract, type ExtractedFile, type ExtractOptions } from "./lib/provision/extract.ts";

@@ -41,10 +41,17 @@ export function parseCommandLine(argv: readonly string[]): Parsed {
     throw usageError(`unknown command "${word}"`, undefined, "run --help for the list of commands");
   }
   if (first === "help") return { kind: "help", command: word };
+  if (commandSpec(word).raw === true) return rawCommand(word, rest);
   const options = [...commandSpec(word).options, ...COMMON_OPTIONS];
   const joined = joinValues(word, rest, options);
   if (joined.includes("--help")) return { kind: "help", command: word };
   return { kind: "run", command: word, args: checked(word, joined, options) };
+}
+
+/** A command that parses its own words, which are its positionals. */
+function rawCommand(command: CommandName, words: readonly string[]): Parsed {
+  if (words.includes("--help") || words.includes("-h")) return { kind: "help", command };
+  return { kind: "run", command, args: argumentsOf(command, words, {}) };
 }
 
 /**

@@ -25,6 +25,8 @@ export interface CommandSpec {
   /** What stands behind the command's name, in order. */
   readonly arguments: readonly { readonly name: string; readonly help: string }[];
   readonly options: readonly OptionSpec[];
+  /** The command parses its own words; the table is for help and completions. */
+  readonly raw?: true;
   /** What each exit code means, when it is not the usual. */
   readonly exit1?: string;
   /** Command lines that work, with the permissions they need before the script's name. */

@@ -1,6 +1,7 @@
 import { concat } from "../bytes/pack.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import { promptSecret } from "./deps.ts";
+import { type ProgramOutcome, runProgram } from "./programs.ts";
 import { type CliError, fileError, isCliError } from "./errors.ts";
 
 /** A file to be written. */
@@ -31,6 +32,10 @@ export interface Io {
   note(text: string): void;
   /** Asks somebody at the terminal, without showing the answer; absent where nobody can answer. */
   promptSecret?(question: string): string | null;
+  /** Runs the first of some programs that is installed; undefined when none is. */
+  run?(names: readonly string[], args: readonly string[]): Promise<ProgramOutcome | undefined>;
+  /** Bytes in place of random ones. @default those of WebCrypto */
+  readonly random?: (length: number) => Uint8Array;
   readonly isStdoutTerminal: boolean;
   readonly isStderrTerminal: boolean;
   /** Characters in a line of the terminal. */
@@ -53,6 +58,7 @@ export function denoIo(): Io {
     print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
     note: (text) => writeFully(Deno.stderr, encodeUtf8(`${text}\n`)),
     ...canAsk() ? { promptSecret: (question) => promptSecret(question, { mask: "" }) } : {},
+    run: runProgram,
     isStdoutTerminal: Deno.stdout.isTerminal(),
     isStderrTerminal: Deno.stderr.isTerminal(),
     columns: terminalColumns(),

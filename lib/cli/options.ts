@@ -2,6 +2,7 @@ import type { CommandSpec } from "./flags.ts";
 import { CREDENTIAL_COMMANDS } from "./options_credentials.ts";
 import { EDIT_COMMANDS } from "./options_edit.ts";
 import { IMAGE_COMMANDS } from "./options_images.ts";
+import { PORT_COMMANDS } from "./options_port.ts";
 import { SHELL_COMMANDS } from "./options_shell.ts";
 
 /** Every command with its flags: what is parsed, what --help prints and what completions offer. */
@@ -9,6 +10,7 @@ export const COMMANDS = {
   ...CREDENTIAL_COMMANDS,
   ...IMAGE_COMMANDS,
   ...EDIT_COMMANDS,
+  ...PORT_COMMANDS,
   ...SHELL_COMMANDS,
 } as const satisfies Readonly<Record<string, CommandSpec>>;
 

@@ -17,6 +17,7 @@ import {
   SUBJECT,
   USAGE,
 } from "./flags.ts";
+import { CSV } from "./options_port.ts";
 
 /** `--table-offset`. */
 export const TABLE_OFFSET: OptionSpec = {
@@ -68,9 +69,10 @@ export const IMAGE_COMMANDS = {
     ],
   },
   build: {
-    summary: "build an image from files",
+    summary: "build an image from files, or from a CSV",
     arguments: [],
     options: [
+      CSV,
       { name: "device-cert", value: "FILE", help: "device certificate, PEM (a bundle too) or DER" },
       { name: "ca-cert", value: "FILE", help: "CA certificate, PEM (a bundle too) or DER" },
       { name: "private-key", value: "FILE", help: "private key in any encoding" },

@@ -74,6 +74,10 @@ async function load(name: CommandName): Promise<Command> {
       return (await import("./commands/append.ts")).appendCommand;
     case "diff":
       return (await import("./commands/diff.ts")).diffCommand;
+    case "extract":
+      return (await import("./commands/extract.ts")).extractCommand;
+    case "configure":
+      return (await import("./commands/configure.ts")).configureCommand;
     case "completions":
       return (await import("./commands/completions.ts")).completions;
     default:

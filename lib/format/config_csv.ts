@@ -1,47 +1,22 @@
 import { SecureCertError } from "../bytes/errors.ts";
+import { type ConfigHeader, readConfigCells } from "./config_cells.ts";
 import {
-  CONFIG_DATA_TYPES,
-  type ConfigValue,
-  configValueBytes,
-  isPemValue,
-} from "./config_value.ts";
+  formatImageForm,
+  formatStoredForm,
+  type ImageForm,
+  readConfigForms,
+} from "./config_form.ts";
+import {
+  CONFIG_COLUMNS,
+  type ConfigPlaces,
+  type ConfigRow,
+  formatConfigKeyMode,
+  formatConfigType,
+} from "./config_row.ts";
+import { isPemValue } from "./config_value.ts";
 import { type CsvField, type CsvProblem, formatCsvRecord, readCsv } from "./csv_records.ts";
-import { type KeyMode, parseTlvType, tlvTypeName } from "./names.ts";
 
-/** The columns of a configuration CSV as Espressif's host tool documents them. */
-export const CONFIG_COLUMNS = [
-  "tlv_type",
-  "tlv_subtype",
-  "data_value",
-  "data_type",
-  "priv_key_type",
-  "algorithm",
-  "key_size",
-  "efuse_id",
-  "efuse_key",
-] as const;
-
-const KEY_MODES = ["plaintext", "rsa-ds", "ecdsa-peripheral", "hmac-encrypted", "hmac-derived"];
-const ALGORITHMS = ["RSA", "ECDSA"] as const;
-const KEY_SIZES = { RSA: [1024, 2048, 3072, 4096], ECDSA: [192, 256, 384, 521] } as const;
-
-/** One row of a configuration CSV: an entry to be made. */
-export interface ConfigRow extends ConfigValue {
-  /** Number among the entries of this type, 0 to 253; the types 50, 254 and 255 are reserved. */
-  readonly subtype: number;
-  /** How a private key reaches the device; present in private key rows alone. */
-  readonly keyMode?: KeyMode;
-  /** Kind of the private key, where the row tells. */
-  readonly algorithm?: "RSA" | "ECDSA";
-  /** Size of the private key in bits, where the row tells. */
-  readonly keySize?: number;
-  /** eFuse key block KEY0 to KEY5, where the row tells. */
-  readonly efuseId?: number;
-  /** Name of the file with the eFuse key, where the row tells. */
-  readonly efuseKey?: string;
-  /** Line of the text where the row begins, from 1. */
-  readonly line?: number;
-}
+export { CONFIG_COLUMNS, type ConfigRow } from "./config_row.ts";
 
 /** Something that is wrong with a configuration CSV. */
 export type ConfigProblem = CsvProblem;
@@ -50,30 +25,26 @@ export type ConfigProblem = CsvProblem;
 export interface ConfigCsv {
   /** The rows that nothing is wrong with, in order. */
   readonly rows: readonly ConfigRow[];
+  /** Where the cells of each of these rows begin. */
+  readonly places: readonly ConfigPlaces[];
+  /** What a comment line says of the image, where one does. */
+  readonly image?: ImageForm;
   /** Everything that is wrong, by line and column. */
   readonly problems: readonly ConfigProblem[];
 }
 
-type Column = typeof CONFIG_COLUMNS[number];
-/** Reports what is wrong with a cell. */
-type Fail = (column: Column, message: string) => undefined;
-type Cell = (column: Column) => string;
-
-const PRIVATE_KEY = 2;
-/** Numbers that only the firmware's queries use (FORMAT: types). */
-const RESERVED_TYPES: readonly number[] = [50, 254, 255];
-const LAST_SUBTYPE = 253;
-/** Names of Espressif's host tool that differ from those of the firmware. */
-const TOOL_NAMES: ReadonlyMap<string, number> = new Map([
-  ["ESP_SECURE_CERT_ECDSA_KEY_SALT_TLV", 5],
-  ["ESP_SECURE_CERT_SEC_CFG_TLV", 6],
-  ["ESP_SECURE_CERT_TLV_TYPE_INTEGRITY", 9],
-]);
+/** How {@linkcode formatConfigCsv} writes. */
+export interface ConfigCsvOptions {
+  /** What is said of the image in a comment line behind the header. @default {} */
+  readonly image?: ImageForm;
+  /** What ends a line. @default "\n" */
+  readonly lineBreak?: "\n" | "\r\n";
+}
 
 /**
  * The rows of a configuration CSV. Byte order mark, any line breaks,
- * blank lines and lines that begin with `#` are taken; spaces around a value are not part of it, also
- * within quotes; the last column may be left out. No file is read.
+ * blank lines and lines that begin with `#` are taken; spaces around a value are not part of it, but
+ * those within the quotes of a string are; the last column may be left out. No file is read.
  *
  * @param text The text.
  * @returns The rows.
@@ -104,47 +75,69 @@ export function parseConfigCsv(text: string): readonly ConfigRow[] {
  * a key.
  */
 export function readConfigCsv(text: string): ConfigCsv {
-  const { records, problems: quoting } = readCsv(text);
-  const problems = [...quoting];
+  const csv = readCsv(text);
+  const problems = [...csv.problems];
+  const forms = readConfigForms(csv, problems);
   const rows: ConfigRow[] = [];
-  const columns = readHeader(records[0], problems);
+  const places: ConfigPlaces[] = [];
+  const header = readHeader(csv.records[0], problems);
   const lines = new Map<string, number>();
-  for (const record of columns ? records.slice(1) : []) {
+  for (const record of header ? csv.records.slice(1) : []) {
     if (record.every(({ text }) => text.trim() === "")) continue;
     const before = problems.length;
-    const row = readRow(record, columns!, problems);
-    const { type, subtype } = row;
-    if (type !== undefined && subtype !== undefined) {
-      const first = lines.get(`${type}.${subtype}`);
-      const { line, column } = record[0]!;
-      const message = `tlv_type: same type and subtype as in line ${first}`;
-      if (first === undefined) lines.set(`${type}.${subtype}`, line);
-      else problems.push({ line, column, message });
-    }
-    if (problems.length === before) rows.push(row as ConfigRow);
+    const stored = forms.entries.get(record[0]!.line);
+    const cells = readConfigCells(record, header!, stored, problems);
+    checkDouble(cells.row, record[0]!, lines, problems);
+    if (problems.length > before) continue;
+    rows.push(cells.row as ConfigRow);
+    places.push(cells.places);
   }
-  return { rows, problems: problems.sort((a, b) => a.line - b.line || a.column - b.column) };
+  problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  return { rows, places, ...forms.image && { image: forms.image }, problems };
+}
+
+/** Of two entries with the same numbers the firmware reads the first alone. */
+function checkDouble(
+  { type, subtype, stored }: Partial<ConfigRow>,
+  { line, column }: CsvField,
+  lines: Map<string, number>,
+  problems: ConfigProblem[],
+): void {
+  if (type === undefined || subtype === undefined || stored?.raw === true) return;
+  const first = lines.get(`${type}.${subtype}`);
+  const message = `tlv_type: same type and subtype as in line ${first}`;
+  if (first === undefined) lines.set(`${type}.${subtype}`, line);
+  else problems.push({ line, column, message });
 }
 
 /**
  * A configuration CSV that {@linkcode parseConfigCsv} and Espressif's host tool read.
  *
  * @param rows The rows.
- * @returns The text, with the header, LF at the ends of lines.
+ * @param options What is said of the image, and line breaks.
+ * @returns The text, with the header. Comment lines say what the columns cannot.
  * @throws {RangeError} for rows that would not read back as they are: reserved or doubled types, a
- * value with spaces around it (hex or base64 keeps them), numbers out of range.
+ * file name with spaces around it, numbers out of range.
  */
-export function formatConfigCsv(rows: readonly ConfigRow[]): string {
-  const text = formatCsvRecord(CONFIG_COLUMNS) + rows.map(formatRow).join("");
+export function formatConfigCsv(
+  rows: readonly ConfigRow[],
+  options: ConfigCsvOptions = {},
+): string {
+  const image = formatImageForm(options.image ?? {});
+  const text = formatCsvRecord(CONFIG_COLUMNS) + image + rows.map(formatRow).join("");
   const { problems } = readConfigCsv(text);
-  if (problems.length === 0) return text;
-  throw new RangeError(`Cannot format configuration CSV: ${problems[0]!.message}`);
+  if (problems.length > 0) {
+    throw new RangeError(`Cannot format configuration CSV: ${problems[0]!.message}`);
+  }
+  // Values keep their line breaks: those that end a line are the ones outside quotes.
+  if (options.lineBreak !== "\r\n") return text;
+  return text.replace(/"(?:[^"]|"")*"|\n/g, (match) => match === "\n" ? "\r\n" : match);
 }
 
 function readHeader(
   header: readonly CsvField[] | undefined,
   problems: ConfigProblem[],
-): ReadonlyMap<Column, number> | undefined {
+): ConfigHeader | undefined {
   const names = (header ?? []).map(({ text }) => text.trim());
   const missing = CONFIG_COLUMNS.filter((name) => !names.includes(name));
   const extra = names.some((name, at) =>
@@ -160,143 +153,23 @@ function readHeader(
   }
 }
 
-function readRow(
-  record: readonly CsvField[],
-  columns: ReadonlyMap<Column, number>,
-  problems: ConfigProblem[],
-): Partial<ConfigRow> {
-  const { line, column } = record[0]!;
-  const extra = record[columns.size];
-  if (record.length < columns.size - 1) {
-    const message = `${record.length} columns, need ${columns.size}`;
-    problems.push({ line, column, message });
-    return {};
-  }
-  if (extra) {
-    const message = "more columns than the header has; a value with a comma needs quotes";
-    problems.push({ line: extra.line, column: extra.column, message });
-    return {};
-  }
-  const cell: Cell = (name) => record[columns.get(name)!]?.text.trim() ?? "";
-  const fail: Fail = (name, message) => {
-    const place = record[columns.get(name)!] ?? record[0]!;
-    problems.push({ line: place.line, column: place.column, message: `${name}: ${message}` });
-  };
-  const type = readType(cell("tlv_type"), fail);
-  const subtype = readNumber("tlv_subtype", LAST_SUBTYPE, cell, fail);
-  if (cell("tlv_subtype") === "") fail("tlv_subtype", "missing");
-  return defined({
-    type,
-    subtype,
-    ...readValue(type, cell, fail),
-    ...readKey(type, cell, fail),
-    line,
-  });
-}
-
-function readType(text: string, fail: Fail): number | undefined {
-  if (text === "") return fail("tlv_type", "missing");
-  const hexadecimal = /^0x/i.test(text);
-  const type = TOOL_NAMES.get(text.toUpperCase()) ?? (hexadecimal ? undefined : parseTlvType(text));
-  if (type === undefined) return fail("tlv_type", "not a name of a type, nor a number up to 253");
-  return RESERVED_TYPES.includes(type) ? fail("tlv_type", `${type} is reserved`) : type;
-}
-
-function readValue(
-  type: number | undefined,
-  cell: Cell,
-  fail: Fail,
-): Pick<Partial<ConfigRow>, "dataValue" | "dataType"> {
-  const dataValue = cell("data_value");
-  const dataType = CONFIG_DATA_TYPES.find((name) => name === cell("data_type").toLowerCase());
-  if (!dataType) {
-    fail("data_type", `must be one of ${CONFIG_DATA_TYPES.join(", ")}`);
-  } else if (dataValue === "" && dataType !== "hex") {
-    fail("data_value", "missing; an entry without a value is written as empty hex");
-  } else if (dataType !== "file") {
-    try {
-      configValueBytes({ type: type ?? -1, dataValue, dataType });
-    } catch (error) {
-      if (!(error instanceof SecureCertError)) throw error;
-      fail("data_value", error.message);
-    }
-  }
-  return { dataValue, dataType };
-}
-
-function readKey(type: number | undefined, cell: Cell, fail: Fail): Partial<ConfigRow> {
-  const columns = CONFIG_COLUMNS.slice(4);
-  if (type !== PRIVATE_KEY) {
-    const filled = type === undefined ? undefined : columns.find((name) => cell(name) !== "");
-    if (filled) fail(filled, "only a private key has one");
-    return {};
-  }
-  const mode = cell("priv_key_type").toLowerCase().replaceAll("_", "-");
-  const keyMode = KEY_MODES.find((name) => name === mode) as KeyMode | undefined;
-  const modes = KEY_MODES.map(columnText).join(", ");
-  if (!keyMode) fail("priv_key_type", `a private key needs one of ${modes}`);
-  const algorithm = ALGORITHMS.find((name) => name === cell("algorithm").toUpperCase());
-  if (!algorithm && cell("algorithm") !== "") fail("algorithm", "must be RSA or ECDSA");
-  const fixed = keyMode === undefined ? undefined : algorithmOf(keyMode);
-  if (algorithm && fixed && algorithm !== fixed) {
-    fail("algorithm", `${columnText(keyMode!)} is for ${fixed}`);
-  }
-  const keySize = readNumber("key_size", 4096, cell, fail);
-  const sizes: readonly number[] = algorithm
-    ? KEY_SIZES[algorithm]
-    : [...KEY_SIZES.ECDSA, ...KEY_SIZES.RSA];
-  if (keySize !== undefined && !sizes.includes(keySize)) {
-    fail("key_size", `must be one of ${sizes.join(", ")}`);
-  }
-  const efuseId = readNumber("efuse_id", 5, cell, fail);
-  return { keyMode, algorithm, keySize, efuseId, efuseKey: cell("efuse_key") || undefined };
-}
-
-function readNumber(
-  name: Column,
-  max: number,
-  cell: Cell,
-  fail: Fail,
-): number | undefined {
-  const text = cell(name);
-  if (text === "") return undefined;
-  const number = /^[0-9]{1,9}$/.test(text) ? Number(text) : max + 1;
-  return number <= max ? number : fail(name, `must be a number from 0 to ${max}`);
-}
-
-function algorithmOf(mode: KeyMode): "RSA" | "ECDSA" | undefined {
-  if (mode === "rsa-ds") return "RSA";
-  return mode === "ecdsa-peripheral" || mode === "hmac-derived" ? "ECDSA" : undefined;
-}
-
 function formatRow(row: ConfigRow): string {
   const { type, keyMode, dataType } = row;
-  const named = TOOL_NAMES.values().some((number) => number === type) ||
-    tlvTypeName(type).startsWith("UNKNOWN");
   const fields = [
-    named ? type : tlvTypeName(type),
+    formatConfigType(type),
     row.subtype,
     isPemValue(row) ? row.dataValue.trim() : row.dataValue,
     dataType,
-    keyMode === undefined ? "" : columnText(keyMode),
+    keyMode === undefined ? "" : formatConfigKeyMode(keyMode),
     row.algorithm ?? "",
     row.keySize ?? "",
     row.efuseId ?? "",
     row.efuseKey ?? "",
   ].map(String);
-  const at = fields.findIndex((field) => field !== field.trim());
-  if (at < 0) return formatCsvRecord(fields);
+  const at = fields.findIndex((field, at) =>
+    field !== field.trim() && !(CONFIG_COLUMNS[at] === "data_value" && dataType === "string")
+  );
+  if (at < 0) return formatStoredForm(row.stored ?? {}) + formatCsvRecord(fields);
   const hint = "has spaces around it, which would be lost";
   throw new RangeError(`Cannot format configuration CSV: ${CONFIG_COLUMNS[at]} ${hint}`);
-}
-
-/** A key mode as it stands in the column. */
-function columnText(mode: string): string {
-  return mode.replaceAll("-", "_");
-}
-
-function defined<T extends object>(fields: T): T {
-  return Object.fromEntries(
-    Object.entries(fields).filter(([, value]) => value !== undefined),
-  ) as T;
 }

@@ -5,6 +5,8 @@
 export interface CsvField {
   /** The text, without its quotes. */
   readonly text: string;
+  /** Whether it stood in quotes, so that the spaces at its ends belong to it. */
+  readonly quoted: boolean;
   /** Line where the field begins, from 1. */
   readonly line: number;
   /** Character of that line where it begins, from 1. */
@@ -25,13 +27,15 @@ export interface CsvProblem {
 export interface CsvRecords {
   /** The records in order, each with at least one field. */
   readonly records: readonly (readonly CsvField[])[];
+  /** The lines that begin with `#`, without the spaces around them. */
+  readonly comments: readonly { readonly line: number; readonly text: string }[];
   /** Every place where the quoting is wrong. */
   readonly problems: readonly CsvProblem[];
 }
 
 /**
  * The records of a CSV text (RFC 4180): commas, double quotes, line breaks of any kind, also within
- * quotes. A byte order mark, blank lines and lines that begin with `#` are passed over.
+ * quotes. A byte order mark and blank lines are passed over; lines that begin with `#` are comments.
  *
  * @param text The text.
  * @returns The records and all problems; time and memory are linear in the length of the text.
@@ -39,17 +43,22 @@ export interface CsvRecords {
 export function readCsv(text: string): CsvRecords {
   const records: CsvField[][] = [];
   const problems: CsvProblem[] = [];
+  const comments: { line: number; text: string }[] = [];
   const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
   const breaks = text.match(/\r\n|\n|\r/g) ?? [];
   for (let line = 0; line < lines.length; line++) {
-    if (/^\s*(#|$)/.test(lines[line]!)) continue;
+    if (/^\s*(#|$)/.test(lines[line]!)) {
+      const text = lines[line]!.trim();
+      if (text !== "") comments.push({ line: line + 1, text });
+      continue;
+    }
     const record: CsvField[] = [];
     let at = 0;
     for (;;) {
       const start = { line: line + 1, column: at + 1 };
       if (lines[line]![at] === '"') {
         const quoted = readQuoted(lines, breaks, line, at + 1);
-        record.push({ ...start, text: quoted.text });
+        record.push({ ...start, text: quoted.text, quoted: true });
         ({ line, at } = quoted);
         if (!quoted.closed) problems.push({ ...start, message: "quote is not closed" });
       } else {
@@ -60,7 +69,7 @@ export function readCsv(text: string): CsvRecords {
           const column = start.column + quote;
           problems.push({ ...start, column, message: "quote within a field without quotes" });
         }
-        record.push({ ...start, text: plain });
+        record.push({ ...start, text: plain, quoted: false });
         at = end;
       }
       const end = fieldEnd(lines[line]!, at);
@@ -72,7 +81,7 @@ export function readCsv(text: string): CsvRecords {
     }
     records.push(record);
   }
-  return { records, problems };
+  return { records, comments, problems };
 }
 
 /**

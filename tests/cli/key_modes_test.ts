@@ -71,10 +71,10 @@ Deno.test("build makes a derived key first and the image with its certificate se
   const derive = ["build", "--key-mode", "hmac-derived", "--chip", "esp32c6"];
   assertEquals((await world.run(...derive, "-o", "first/a.bin")).code, 0);
   const names = [
+    "first/a.bin",
     "first/hmac_key.bin",
     "first/efuse_plan.json",
     "first/device.pub.pem",
-    "first/a.bin",
   ];
   assertEquals([...world.files.keys()].filter((name) => name.startsWith("first")), names);
   const report = JSON.parse((await world.run("inspect", "first/a.bin", "--json")).stdout);
@@ -134,4 +134,54 @@ Deno.test("Matter's entries are named and survive", async () => {
   }
   await world.run("convert", "m.bin", "--to", "tlv", "-o", "again.bin");
   assertEquals(world.bytes("again.bin"), world.bytes("m.bin"));
+});
+
+Deno.test("build --csv makes DS entries, writes the plan, and refuses a key file that is not there", async () => {
+  const world = new MemoryWorld();
+  await world.run("ca", "--subject", "CN=CA", "-o", "ca");
+  await world.run("keygen", "--type", "rsa", "-o", "k.pem");
+  const subject = ["--key", "k.pem", "--subject", "CN=d"];
+  await world.run(
+    "issue",
+    ...subject,
+    "--ca",
+    "ca/ca.pem",
+    "--ca-key",
+    "ca/ca.key.pem",
+    "-o",
+    "d.pem",
+  );
+  const head =
+    "tlv_type,tlv_subtype,data_value,data_type,priv_key_type,algorithm,key_size,efuse_id,efuse_key";
+  const rows = [
+    "0,0,ca/ca.pem,file,,,,,",
+    "1,0,d.pem,file,,,,,",
+    "2,0,k.pem,file,rsa_ds,RSA,2048,4,hmac.bin",
+  ];
+  world.put("in.csv", [head, ...rows].join("\n"));
+  const line = ["build", "--csv", "in.csv", "--chip", "esp32c3", "-o", "out/i.bin"];
+  const missing = await world.run(...line);
+  assertEquals([missing.code, world.files.has("out/i.bin")], [1, false]);
+  assertStringIncludes(missing.stderr, "hmac.bin");
+  world.put("hmac.bin", new Uint8Array(32).fill(7));
+  const built = await world.run(...line);
+  assertEquals(built.code, 0, built.stderr);
+  const plan = JSON.parse(new TextDecoder().decode(world.bytes("out/efuse_plan.json")));
+  assertStringIncludes(plan.command, "burn-key BLOCK_KEY4 hmac.bin HMAC_DOWN_DIGITAL_SIGNATURE");
+  const verify = [
+    "verify",
+    "out/i.bin",
+    "--chip",
+    "esp32c3",
+    "--hmac-key",
+    "hmac.bin",
+    "--ca",
+    "ca/ca.pem",
+  ];
+  assertEquals((await world.run(...verify)).code, 0);
+  assertEquals((await world.run(...line, "--format", "nvs", "--force")).code, 0);
+  assertEquals(
+    JSON.parse((await world.run("inspect", "out/i.bin", "--json")).stdout).format,
+    "nvs",
+  );
 });

@@ -16,6 +16,12 @@ export class MemoryWorld {
   readonly files = new Map<string, OutputFile>();
   stdin = new Uint8Array();
   terminal = false;
+  /** Bytes in place of random ones. */
+  random?: (length: number) => Uint8Array;
+  /** Programs that are installed, and how they end. */
+  readonly programs = new Map<string, number>();
+  /** The programs that were run, with their arguments. */
+  readonly ran: string[][] = [];
   columns = 100;
   /** What somebody at the terminal answers; nobody is there without. */
   answer?: string;
@@ -61,6 +67,13 @@ export class MemoryWorld {
         bytes = new Uint8Array([...bytes, ...more]);
         return Promise.resolve();
       },
+      run: (names, args) => {
+        const name = names.find((name) => this.programs.has(name));
+        if (name === undefined) return Promise.resolve(undefined);
+        this.ran.push([name, ...args]);
+        return Promise.resolve({ name, code: this.programs.get(name)! });
+      },
+      ...this.random && { random: this.random },
       print: (text) => void out.push(text),
       note: (text) => void notes.push(text),
       ...this.answer === undefined ? {} : {

@@ -215,6 +215,7 @@ Deno.test("the examples run as their first line says", async () => {
     "rotate_certificate",
     "compare_dumps",
     "sign_with_external_process",
+    "migrate_from_python_tool",
     "demo",
   ];
   const names = [...Deno.readDirSync(new URL("examples/", ROOT))].map(({ name }) =>

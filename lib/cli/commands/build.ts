@@ -4,12 +4,14 @@ import { burnNotes, newKeyFile, planFile, publicKeyFile } from "../efuse_files.t
 import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
 import { dataOf, keyPlanOf, readFlag, readKeyBytes } from "../inputs.ts";
 import { besidePath, type Io, type OutputFile } from "../io.ts";
-import { outOf, tell } from "../outputs.ts";
+import { outOf, tell, writeOut } from "../outputs.ts";
 import { formatSize } from "../render.ts";
 import type { Command } from "../run.ts";
+import { buildCsvCommand } from "./build_csv.ts";
 
 /** Builds an image from files, and writes it when it is judged good. */
 export const buildCommand: Command = async (args, io) => {
+  if (args.has("csv")) return await buildCsvCommand(args, io);
   const out = outOf(args, { secret: true, binary: true }, io);
   const options = { ...buildOptionsOf(args), ...await readFlag("ca", "ca", args, io) };
   const privateKey = await readFlag("private-key", "privateKey", args, io);
@@ -24,12 +26,7 @@ export const buildCommand: Command = async (args, io) => {
   };
   const result = await buildJudged(() => build(plan, options), io);
   const files = efuseFiles(result, args, out);
-  if (out === "-") {
-    await io.write(files, args.has("force"));
-    await io.put(result.image);
-  } else {
-    await io.write([...files, { path: out, bytes: result.image, secret: true }], args.has("force"));
-  }
+  await writeOut(out, { bytes: result.image, secret: true }, args, io, files);
   report(result, files, out, args, io);
   return 0;
 };

@@ -1,0 +1,127 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import type { Bytes } from "../../bytes/pack.ts";
+import { isPem } from "../../bytes/pem.ts";
+import { decodeUtf8 } from "../../bytes/text.ts";
+import { importPrivateKey } from "../../crypto/keys.ts";
+import { TLV_TYPES } from "../../format/names.ts";
+import { encodeCsvImage } from "../../provision/build_csv.ts";
+import { type CsvPlan, formatProblems, planFromCsv } from "../../provision/csv.ts";
+import type { EntrySource, PlannedSources } from "../../provision/entry_source.ts";
+import { planSources } from "../../provision/plan_sources.ts";
+import type { ImageFormat } from "../../provision/recognise.ts";
+import { verify } from "../../provision/verify.ts";
+import type { ConfigureArguments } from "../configure_arguments.ts";
+import { csvLoad, readCsvFile } from "../csv_files.ts";
+import type { Io } from "../io.ts";
+import { renderFindings } from "../render.ts";
+import { tellEfuseKeys } from "./efuse_keys.ts";
+import { printEntries } from "./lines.ts";
+import { DATA_FOLDER, IMAGE_PATH } from "./paths.ts";
+import { signImage } from "./sign.ts";
+
+const FORMATS: Readonly<Record<ConfigureArguments["type"], ImageFormat>> = {
+  cust_flash_tlv: "tlv",
+  cust_flash: "cust_flash",
+  nvs: "nvs",
+};
+/** KEYn that the tool's help names as the default. */
+const DEFAULT_KEY_ID = 1;
+
+/** Builds an image from flags and a CSV; gives the path of the file to flash. */
+export async function buildConfigured(given: ConfigureArguments, io: Io): Promise<string> {
+  const csv = await readPlan(given, io);
+  const sources = [...await flagSources(given, io), ...csv.sources];
+  const planned = await planSources(sources, {
+    chip: given.chip,
+    makeHmacKeys: true,
+    ...given.password === undefined ? {} : { password: given.password },
+    ...io.random && { random: io.random },
+  });
+  refuse(csv, planned, given, io);
+  const format = FORMATS[given.type];
+  const { image } = await encodeCsvImage(planned.entries, csv, { format });
+  await noteFindings(image, io);
+  const signed = given.secureSign ? await signImage(image, given, io) : undefined;
+  await io.makeDir(DATA_FOLDER);
+  const burning = await tellEfuseKeys(planned.efuseKeys, given, io);
+  await io.write([{ path: IMAGE_PATH, bytes: image, secret: true }], true);
+  printEntries(image, sources.length, format, io);
+  io.print(`Partition generated: ${IMAGE_PATH}`);
+  burning.forEach((line) => io.print(line));
+  return signed === undefined ? IMAGE_PATH : await signed.write();
+}
+
+async function readPlan({ csv }: ConfigureArguments, io: Io): Promise<CsvPlan> {
+  if (csv === undefined) return { sources: [], image: {}, problems: [] };
+  return await planFromCsv(await readCsvFile(csv, io), csvLoad(csv, io));
+}
+
+/** CA, device certificate, private key: the order of that tool. */
+async function flagSources(given: ConfigureArguments, io: Io): Promise<EntrySource[]> {
+  const { ESP_SECURE_CERT_CA_CERT_TLV: ca, ESP_SECURE_CERT_DEV_CERT_TLV: dev } = TLV_TYPES;
+  const sources: EntrySource[] = [];
+  const add = async (type: number, path: string | undefined) => {
+    if (path !== undefined) sources.push({ type, subtype: 0, data: await io.read(path) });
+  };
+  await add(ca, given.caCert);
+  await add(dev, given.deviceCert);
+  if (given.privateKey !== undefined) sources.push(await keySource(given.privateKey, given, io));
+  return sources;
+}
+
+async function keySource(path: string, given: ConfigureArguments, io: Io): Promise<EntrySource> {
+  const type = TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
+  const data = await io.read(path);
+  const { password, algorithm } = given;
+  if (!given.configureDs) return await plainKey({ type, subtype: 0, data }, given);
+  const key = await importPrivateKey(data, password === undefined ? {} : { password });
+  const kind = algorithm?.name ?? (key.type === "rsa" ? "RSA" : "ECDSA");
+  if (given.efuseKeyId === undefined) {
+    io.note(`note: --efuse_key_id is not given: KEY${DEFAULT_KEY_ID} is taken`);
+  }
+  // A path that leads nowhere is an error, whatever the key would need it for.
+  const hmacKey = given.efuseKeyFile === undefined ? undefined : await io.read(given.efuseKeyFile);
+  return {
+    type,
+    subtype: 0,
+    data,
+    keyMode: kind === "RSA" ? "rsa-ds" : "ecdsa-peripheral",
+    efuseId: given.efuseKeyId ?? DEFAULT_KEY_ID,
+    ...algorithm && { algorithm: algorithm.name, keySize: algorithm.bits },
+    ...kind === "RSA" && hmacKey ? { hmacKey, efuseKeyFile: given.efuseKeyFile! } : {},
+  };
+}
+
+/** The nvs layout stores PEM as it came, when it came unprotected. */
+async function plainKey(source: EntrySource, given: ConfigureArguments): Promise<EntrySource> {
+  const { password, type } = given;
+  const text = decodeUtf8(source.data) ?? "";
+  if (type !== "nvs" || !isPem(text) || /ENCRYPTED/.test(text)) return source;
+  await importPrivateKey(source.data, password === undefined ? {} : { password });
+  return { ...source, stored: { raw: true, nul: true } };
+}
+
+function refuse(
+  csv: CsvPlan,
+  planned: PlannedSources,
+  given: ConfigureArguments,
+  io: Io,
+): void {
+  const problems = [...csv.problems, ...planned.problems];
+  if (problems.length > 0) {
+    const message = `Cannot build image:\n  ${formatProblems(problems)}`;
+    const line = problems.find(({ line }) => line !== undefined)?.line;
+    throw new SecureCertError("ERR_PLAN", message, line === undefined ? {} : { line });
+  }
+  if (planned.mismatches.length === 0) return;
+  const list = formatProblems(planned.mismatches);
+  if (given.verify) throw new SecureCertError("ERR_VERIFY", `Cannot build image: ${list}`);
+  io.note(`warning: ${list}`);
+}
+
+/** What that tool never looked at: told, and left to the user. */
+async function noteFindings(image: Bytes, io: Io): Promise<void> {
+  const { findings } = await verify(image);
+  const warnings = findings.map((finding) => ({ ...finding, severity: "warning" as const }));
+  if (warnings.length > 0) io.note(renderFindings(warnings, io.columns).join("\n"));
+}

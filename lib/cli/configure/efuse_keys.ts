@@ -1,0 +1,73 @@
+import { equalBytes } from "../../bytes/pack.ts";
+import { decodeKeyParts } from "../../crypto/key_encoding.ts";
+import { exportPrivateKey } from "../../crypto/keys.ts";
+import { planEfuse } from "../../format/efuse.ts";
+import type { EfuseKey } from "../../provision/entry_source.ts";
+import { efuseFacts } from "../../provision/plan_key.ts";
+import type { ConfigureArguments } from "../configure_arguments.ts";
+import { isCliError } from "../errors.ts";
+import { type Io, joinPath } from "../io.ts";
+import { formatWords } from "./flash.ts";
+import { DATA_FOLDER } from "./paths.ts";
+
+/**
+ * Keeps the keys that are to be burned, in files of their own, and says how to burn them.
+ *
+ * @returns Lines for people and scripts, to be printed when the image is written.
+ */
+export async function tellEfuseKeys(
+  keys: readonly EfuseKey[],
+  given: ConfigureArguments,
+  io: Io,
+): Promise<string[]> {
+  const lines: string[] = [];
+  for (const key of keys) {
+    const file = await keepKey(key, io);
+    lines.push(`Burn KEY${key.efuseId} before the device needs its key:`);
+    lines.push(`  ${burnLine(key, file, given)}`);
+  }
+  if (keys.length > 0) {
+    io.note("note: nothing is burned by this command, and no eFuse is read");
+    if (given.keepDsData) io.note("note: new eFuse keys are kept with or without that flag");
+  }
+  return lines;
+}
+
+async function keepKey(key: EfuseKey, io: Io): Promise<string> {
+  if (key.privateKey !== undefined) {
+    const parts = decodeKeyParts(key.privateKey.pkcs8);
+    if (parts.type === "ec") await keep("ecdsa_key", "bin", parts.scalar, io);
+    return await keep("ecdsa_key", "pem", await exportPrivateKey(key.privateKey), io);
+  }
+  if (key.isNew) {
+    const path = await keep("hmac_key", "bin", key.hmacKey!, io);
+    io.note(`note: a new HMAC key for KEY${key.efuseId} is in ${path}: keep it until it is burned`);
+    return path;
+  }
+  return key.file ?? "<KEY FILE>";
+}
+
+/** Writes a key under a name that is free; one that holds this very key already will do. */
+async function keep(stem: string, ending: string, bytes: Uint8Array, io: Io): Promise<string> {
+  for (let count = 1;; count++) {
+    const path = joinPath(DATA_FOLDER, `${stem}${count === 1 ? "" : `_${count}`}.${ending}`);
+    const there = await io.readIfExists(path);
+    if (there !== undefined && equalBytes(there, bytes)) return path;
+    if (there !== undefined) continue;
+    try {
+      await io.write([{ path, bytes, secret: true }], false);
+      return path;
+    } catch (error) {
+      if (!isCliError(error) || error.code !== "ERR_FILE_EXISTS") throw error;
+    }
+  }
+}
+
+function burnLine(key: EfuseKey, keyFile: string, { chip, port }: ConfigureArguments): string {
+  const curve = key.privateKey?.curve as "P-192" | "P-256" | "P-384" | undefined;
+  const request = { keyMode: key.keyMode, keyId: key.efuseId, keyFile, ...curve && { curve } };
+  const words = planEfuse(request, efuseFacts(chip)).command;
+  const [block, file, purpose] = words.slice(-3) as [string, string, string];
+  const line = ["--chip", chip, "-p", port ?? "<PORT>", "burn_key", block, file, purpose];
+  return `espefuse.py ${formatWords(line)}`;
+}

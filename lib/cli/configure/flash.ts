@@ -1,0 +1,43 @@
+import { formatCommand } from "../../format/efuse.ts";
+import type { ConfigureArguments } from "../configure_arguments.ts";
+import type { Io } from "../io.ts";
+
+/** Flashes an image when a port is given; otherwise says how. */
+export async function flash(
+  path: string,
+  { chip, port, offset, skipFlash }: ConfigureArguments,
+  io: Io,
+): Promise<number> {
+  const words = ["--chip", chip, "-p", port ?? "<PORT>", "write_flash", offset, path];
+  if (port !== undefined && !skipFlash) {
+    return await runOrTell(["esptool.py", "esptool"], words, "esptool", io);
+  }
+  if (!skipFlash) io.note("warning: no --port is given: the image is built and not flashed");
+  io.print(`To flash manually: esptool.py ${formatWords(words)}`);
+  return 0;
+}
+
+/** Runs a tool of Espressif's, without a shell; where it is not installed, says what to run. */
+export async function runOrTell(
+  names: readonly string[],
+  words: readonly string[],
+  what: string,
+  io: Io,
+): Promise<number> {
+  const outcome = await io.run?.(names, words);
+  if (outcome !== undefined) {
+    if (outcome.code !== 0) io.note(`error: ${outcome.name} ended with code ${outcome.code}`);
+    return outcome.code === 0 ? 0 : 1;
+  }
+  io.print(
+    `To ${what === "esptool" ? "flash" : "do it"} manually: ${names[0]} ${formatWords(words)}`,
+  );
+  io.note(`error: ${what} is not installed`);
+  io.note(`hint: install ${what} and run the line above, or give --skip_flash`);
+  return 1;
+}
+
+/** Words as a shell takes them; the placeholder for the port stays as it is. */
+export function formatWords(words: readonly string[]): string {
+  return words.map((word) => word === "<PORT>" ? word : formatCommand([word])).join(" ");
+}

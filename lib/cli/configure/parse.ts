@@ -1,0 +1,42 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
+import { parseConfigCsv } from "../../format/config_csv.ts";
+import { CONTENTS, extract } from "../../provision/extract.ts";
+import { recognise } from "../../provision/recognise.ts";
+import { type Io, joinPath, type OutputFile } from "../io.ts";
+import { formatListing } from "./listing.ts";
+import { PARSED_FOLDER } from "./paths.ts";
+
+const CSV_NAME = "esp_secure_cert_parsed.csv";
+const LISTING_NAME = "tlv_entries_raw.txt";
+
+/** Takes an image apart into the folder of Espressif's tool; what else lies there stays. */
+export async function parseBinary(path: string, io: Io): Promise<number> {
+  const image = await io.read(path);
+  const { format } = recognise(image);
+  if (format !== "tlv" && format !== "unknown") {
+    const message = `Cannot parse ${path}: it is a ${format} image; extract takes that`;
+    throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
+  }
+  const files = await extract(image, { csv: CSV_NAME, lineBreak: "\r\n", receipt: false });
+  const listing = encodeUtf8(formatListing(path, image));
+  const all: OutputFile[] = [...files, { name: LISTING_NAME, bytes: listing, secret: true }]
+    .map(({ name, bytes, secret }) => ({ path: joinPath(PARSED_FOLDER, name), bytes, secret }));
+  await io.makeDir(joinPath(PARSED_FOLDER, CONTENTS));
+  await io.write(all, true);
+  io.print(
+    [
+      "Successfully parsed binary file!",
+      "Generated files:",
+      `  - CSV file: ${PARSED_FOLDER}/${CSV_NAME}`,
+      `      - ${countRows(files[0]!.bytes)} valid entries parsed`,
+      `  - ${LISTING_NAME}: ${PARSED_FOLDER}/${LISTING_NAME}`,
+      `  - All files in: ${PARSED_FOLDER}`,
+    ].join("\n"),
+  );
+  return 0;
+}
+
+function countRows(csv: Uint8Array): number {
+  return parseConfigCsv(new TextDecoder().decode(csv)).length;
+}

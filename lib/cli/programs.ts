@@ -1,0 +1,37 @@
+import { fileError } from "./errors.ts";
+
+/** How a program ended. */
+export interface ProgramOutcome {
+  /** The name under which it was found. */
+  readonly name: string;
+  readonly code: number;
+}
+
+/**
+ * Runs the first of some programs that is installed, without a shell; what it prints goes where
+ * this process prints.
+ *
+ * @param names The names that it may have.
+ * @param args Its arguments.
+ * @returns How it ended, or undefined when none is installed.
+ * @throws {CliError} `ERR_PERMISSION` when Deno was not permitted to.
+ */
+export async function runProgram(
+  names: readonly string[],
+  args: readonly string[],
+): Promise<ProgramOutcome | undefined> {
+  for (const name of names) {
+    try {
+      const options = { args: [...args], stdin: "inherit", stdout: "inherit", stderr: "inherit" };
+      const { code } = await new Deno.Command(name, options as Deno.CommandOptions).spawn().status;
+      return { name, code };
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) continue;
+      if (!(error instanceof Deno.errors.NotCapable)) throw error;
+      const message = `Cannot run ${name}: Deno was not permitted to`;
+      const hint = `add --allow-run=${names.join(",")}`;
+      throw fileError("ERR_PERMISSION", name, message, hint);
+    }
+  }
+  return undefined;
+}
