@@ -4,6 +4,7 @@ import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
 import type { Finding } from "../provision/findings.ts";
 import type { CertificateReport, EntryReport, Inspection } from "../provision/inspect.ts";
 import type { Verdict } from "../provision/verify.ts";
+import { ADVICE } from "./advice.ts";
 import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
 import { renderLocation, renderPartitionTable } from "./render_table.ts";
 
@@ -44,7 +45,7 @@ export function renderVerdict(
     .join("\n");
 }
 
-/** Findings, errors first. */
+/** Findings, errors first: what it is, what it means on the device, and what to do. */
 export function renderFindings(findings: readonly Finding[], width: number): string[] {
   if (findings.length === 0) return [green("no findings")];
   const sorted = findings.toSorted((a, b) => a.severity.localeCompare(b.severity));
@@ -53,6 +54,7 @@ export function renderFindings(findings: readonly Finding[], width: number): str
     return [
       head,
       ...wrap(`${message}${renderPlace(place)}`, width - 4).map((line) => `    ${line}`),
+      ...wrap(`→ ${ADVICE[code]}`, width - 4).map((line) => dim(`    ${line}`)),
     ];
   });
 }
