@@ -54,6 +54,8 @@ export interface Place {
   readonly entry?: number;
   /** Name of the field or option. */
   readonly field?: string;
+  /** Name of the file, where a file's name is known. */
+  readonly file?: string;
   /** Line of a text input, from 1. */
   readonly line?: number;
 }

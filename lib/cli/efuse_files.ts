@@ -26,11 +26,15 @@ export function newKeyFile(
   return [{ path, bytes: hmacKey, secret: true, keep: true }];
 }
 
-/** The eFuse plan as a file: what to burn, the espefuse line, and what to look after. */
-export function planFile({ plan }: EfuseOutput, path: string): OutputFile {
+/** The eFuse plan as JSON: what to burn, the espefuse line, and what to look after. */
+export function planJson({ plan }: EfuseOutput): Record<string, unknown> {
   const { command, ...rest } = plan;
-  const json = { ...rest, command: formatCommand(command) };
-  return { path, bytes: encodeUtf8(`${JSON.stringify(json, null, 2)}\n`) };
+  return { ...rest, command: formatCommand(command) };
+}
+
+/** The eFuse plan as a file. */
+export function planFile(efuse: EfuseOutput, path: string): OutputFile {
+  return { path, bytes: encodeUtf8(`${JSON.stringify(planJson(efuse), null, 2)}\n`) };
 }
 
 /** The public half of a key that the image derives, for a certificate. */
@@ -50,6 +54,7 @@ export function burnNotes({ plan, hmacKey }: EfuseOutput, planPath: string): str
   return [
     `eFuse: ${blocks}; the plan is in ${planPath}`,
     `  ${formatCommand(plan.command)}`,
+    ...plan.notes.map((note) => `  ${note}`),
     `  burning cannot be undone; ${loss}`,
   ].join("\n");
 }

@@ -3,12 +3,19 @@ import type { BuildOptions, BuildResult } from "../provision/build.ts";
 import type { ImageFormat } from "../provision/recognise.ts";
 import type { Verdict } from "../provision/verify.ts";
 import type { Arguments } from "./arguments.ts";
+import { usageError } from "./errors.ts";
 import type { Io } from "./io.ts";
 import { renderFindings } from "./render.ts";
+
+/** 32 MiB, the largest flash that the chips address, in bytes. */
+const MAX_PARTITION = 32 << 20;
 
 /** What an image's flags say of its layout. */
 export function buildOptionsOf(args: Arguments): BuildOptions {
   const size = args.number("size");
+  if (size !== undefined && size > MAX_PARTITION) {
+    throw usageError(`--size is at most ${MAX_PARTITION}, the largest flash`, "size");
+  }
   const format = args.get("format");
   return {
     ...size === undefined ? {} : { size },

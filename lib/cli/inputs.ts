@@ -1,5 +1,7 @@
 import { formatPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8, parseBase64, parseHex } from "../bytes/text.ts";
+import { SecureCertError } from "../bytes/errors.ts";
+import { readCertificates } from "../crypto/certificate_info.ts";
 import type { CertificateUsage } from "../crypto/certificate.ts";
 import type { EcCurve } from "../crypto/curves.ts";
 import {
@@ -15,7 +17,7 @@ import { PARTITION_TABLE_OFFSET } from "../format/partition_table.ts";
 import type { DataEntry } from "../provision/plan.ts";
 import type { KeyPlan } from "../provision/plan_key.ts";
 import type { Arguments } from "./arguments.ts";
-import { usageError } from "./errors.ts";
+import { fileError, usageError } from "./errors.ts";
 import type { Io } from "./io.ts";
 
 /** The kind of key that --type, --curve and --bits ask for. */
@@ -90,7 +92,26 @@ export async function passwordOf(
 /** The private key in a file. */
 export async function readKey(path: string, args: Arguments, io: Io): Promise<PrivateKey> {
   const bytes = await io.read(path);
-  return await importPrivateKey(bytes, await passwordOf(args, io, bytes, path));
+  const options = await passwordOf(args, io, bytes, path);
+  return await naming(path, () => importPrivateKey(bytes, options));
+}
+
+/** Runs something on a file's content, and says in its error which file it was. */
+export async function naming<T>(path: string, act: () => T | Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    const place = { ...error.place, file: path };
+    throw new SecureCertError(error.code, `${path}: ${error.message}`, place, { cause: error });
+  }
+}
+
+/** The certificate in a file, which must be one. */
+export async function readCertificateFile(path: string, io: Io): Promise<Uint8Array> {
+  const bytes = await io.read(path);
+  await naming(path, () => readCertificates(bytes));
+  return bytes;
 }
 
 /** A file's bytes under a name, or nothing when the flag is not given. */
@@ -104,6 +125,21 @@ export async function readFlag<Name extends string>(
   return (path === undefined ? {} : { [name]: await io.read(path) }) as {
     [key in Name]?: Uint8Array;
   };
+}
+
+/** Whether --hmac-key names a file that espefuse can burn: raw, not hex. */
+export async function hasRawHmacKey(args: Arguments, io: Io): Promise<boolean> {
+  const path = args.get("hmac-key");
+  return path !== undefined && (await io.read(path)).length === HMAC_KEY_SIZE;
+}
+
+/** The HMAC key of --hmac-key, raw or as hex text. */
+export async function hmacKeyOf(args: Arguments, io: Io): Promise<{ hmacKey?: Uint8Array }> {
+  const key = await readKeyBytes("hmac-key", "hmacKey", args, io);
+  if (key.hmacKey === undefined || key.hmacKey.length === HMAC_KEY_SIZE) return key;
+  const path = args.need("hmac-key");
+  const message = `${path} holds ${key.hmacKey.length} bytes, an HMAC key has ${HMAC_KEY_SIZE}`;
+  throw fileError("ERR_IO", path, message);
 }
 
 /** Key bytes in a file, raw or as hex text. */
@@ -137,14 +173,30 @@ export async function keyPlanOf(
       "run chips for what each can do",
     );
   }
+  checkKeyFlags(keyMode ?? "plaintext", args);
   return {
     ...keyMode === undefined ? {} : { keyMode: keyMode as KeyMode },
     ...chip === undefined ? {} : { chip: chip as ChipName },
     ...efuseKeyId === undefined ? {} : { efuseKeyId },
-    ...await readKeyBytes("hmac-key", "hmacKey", args, io),
+    ...await hmacKeyOf(args, io),
     ...await passwordOf(args, io, key, name),
     allowWeak: args.has("allow-weak"),
   };
+}
+
+/** Flags that the key mode would pass over in silence. */
+function checkKeyFlags(keyMode: string, args: Arguments): void {
+  const idle = keyMode === "plaintext"
+    ? ["efuse-key-id", "hmac-key"]
+    : keyMode === "hmac-derived"
+    ? ["type", "curve", "bits"]
+    : keyMode === "ecdsa-peripheral"
+    ? ["hmac-key"]
+    : [];
+  const given = idle.find((flag) => args.has(flag));
+  if (given !== undefined) {
+    throw usageError(`--${given} does not go with --key-mode ${keyMode}`, given);
+  }
 }
 
 /** The entries of --data, or of another flag that takes them. */

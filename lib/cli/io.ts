@@ -2,7 +2,7 @@ import { concat } from "../bytes/pack.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import { promptSecret } from "./deps.ts";
 import { type ProgramOutcome, runProgram } from "./programs.ts";
-import { type CliError, fileError, isCliError } from "./errors.ts";
+import { type CliError, fileError, isCliError, usageError } from "./errors.ts";
 
 /** A file to be written. */
 export interface OutputFile {
@@ -45,12 +45,14 @@ export interface Io {
 }
 
 const SECRET_MODE = 0o600;
+/** The largest flash there is has 32 MiB; this leaves room and ends. */
+const MAX_INPUT = 256 << 20;
 const DEFAULT_COLUMNS = 100;
 
 /** The real world. */
 export function denoIo(): Io {
   return {
-    read: (path) => reporting("read", path, () => path === "-" ? readStdin() : Deno.readFile(path)),
+    read: (path) => reporting("read", path, () => path === "-" ? readStdin() : readLimited(path)),
     readIfExists,
     write: writeAll,
     makeDir: (path) => reporting("write", path, () => Deno.mkdir(path, { recursive: true })),
@@ -91,10 +93,39 @@ async function readIfExists(path: string): Promise<Uint8Array | undefined> {
   }
 }
 
-async function readStdin(): Promise<Uint8Array> {
+/** A device file may have no end. */
+async function readLimited(path: string): Promise<Uint8Array> {
+  using file = await Deno.open(path, { read: true });
+  const { isFile, size } = await file.stat();
+  if (isFile && size <= MAX_INPUT) return await Deno.readFile(path);
+  return await collect(file.readable, path);
+}
+
+async function collect(stream: ReadableStream<Uint8Array>, path: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const part of Deno.stdin.readable) parts.push(part);
+  let length = 0;
+  for await (const part of stream) {
+    parts.push(part);
+    length += part.length;
+    if (length > MAX_INPUT) {
+      throw fileError(
+        "ERR_IO",
+        path,
+        `Cannot read ${path}: it has more than ${MAX_INPUT >> 20} MiB`,
+      );
+    }
+  }
   return concat(...parts);
+}
+
+let isStdinRead = false;
+
+async function readStdin(): Promise<Uint8Array> {
+  if (isStdinRead) {
+    throw usageError("standard input (-) can be read once", undefined, "give a file's name");
+  }
+  isStdinRead = true;
+  return await collect(Deno.stdin.readable, "standard input");
 }
 
 /** Whoever reads may have seen enough and gone, as `head` does. */
@@ -102,7 +133,9 @@ function writeFully(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uin
   try {
     for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
   } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
+    if (!(error instanceof Deno.errors.BrokenPipe)) {
+      throw explain("write", "standard output", error);
+    }
   }
 }
 
@@ -185,7 +218,9 @@ async function replace(file: OutputFile): Promise<void> {
 async function overwrite({ path, bytes, secret }: OutputFile): Promise<void> {
   const file = await Deno.open(path, { write: true });
   try {
-    if (secret && Deno.build.os !== "windows") await Deno.chmod(path, SECRET_MODE);
+    // A device file is everybody's, and stays so. Whether it is one takes the permission to read.
+    const isDevice = await file.stat().then(({ isFile }) => !isFile, () => false);
+    if (secret && !isDevice && Deno.build.os !== "windows") await Deno.chmod(path, SECRET_MODE);
     for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
     await file.truncate(bytes.length).catch(() => {});
   } finally {
@@ -206,12 +241,13 @@ async function reporting<T>(
 }
 
 function explain(verb: "read" | "write", path: string, error: unknown): CliError {
+  if (isCliError(error)) return error;
   if (error instanceof Deno.errors.NotFound) {
     const what = verb === "read" ? "no such file" : "its folder does not exist";
     return fileError("ERR_FILE_NOT_FOUND", path, `Cannot ${verb} ${path}: ${what}`);
   }
   if (error instanceof Deno.errors.NotCapable) {
-    const hint = `add --allow-${verb}=${path}`;
+    const hint = /[\s,"'$]/.test(path) ? `add --allow-${verb}` : `add --allow-${verb}=${path}`;
     return fileError(
       "ERR_PERMISSION",
       path,

@@ -1,3 +1,4 @@
+import { formatCommand } from "../format/efuse.ts";
 import { type LayoutOptions, partitionSizeOf } from "../provision/encode_image.ts";
 
 /** Offset that Espressif documents for the partition (FORMAT: placement). */
@@ -19,14 +20,10 @@ export function nextSteps(image: string, layout: LayoutOptions, chip = "auto"): 
     "  1. this row in the partition table:",
     `       ${row}`,
     "  2. the image onto the board:",
-    `       esptool.py --chip ${chip} write_flash ${offset} ${quote(image)}`,
+    `       ${formatCommand(["esptool.py", "--chip", chip, "write_flash", offset, image])}`,
   ].join("\n");
 }
 
 function hex(value: number): string {
   return `0x${value.toString(16).toUpperCase()}`;
-}
-
-function quote(path: string): string {
-  return /^[\w./\\:-]+$/.test(path) ? path : `"${path}"`;
 }

@@ -112,6 +112,7 @@ export const IMAGE_COMMANDS = {
       SIZE,
       { name: "fill", help: "fill a tlv image with 0xFF to the partition's size" },
       { name: "no-integrity", help: "leave out the integrity entry (SHA-256) at the end" },
+      { name: "no-verify", help: "write the image even if verify finds an error in it" },
       OUT_FILE,
       FORCE,
       JSON_OPTION,

@@ -1,3 +1,4 @@
+import type { CertificateInfo } from "../crypto/certificate_info.ts";
 import type { Arguments } from "./arguments.ts";
 import { usageError } from "./errors.ts";
 import type { Io, OutputFile } from "./io.ts";
@@ -32,6 +33,13 @@ export function outOf(
   return out;
 }
 
+/** The folder that --out names. */
+export function folderOf(args: Arguments): string {
+  const out = args.need("out");
+  if (out !== "-") return out;
+  throw usageError("--out is a folder here, which stdout cannot be", "out");
+}
+
 /** Writes what a command made to its file or to stdout, and other files with it. */
 export async function writeOut(
   out: string,
@@ -56,4 +64,14 @@ export function tell(
 ): void {
   if (args.has("json")) io.print(JSON.stringify(json, null, 2));
   else if (out !== "-") io.note(text);
+}
+
+/** Says what is odd about the CA of a new certificate, and breaks nothing. */
+export function noteIssuer(issuer: CertificateInfo, issued: CertificateInfo, io: Io): void {
+  const now = new Date();
+  const day = issuer.notAfter.toISOString().slice(0, 10);
+  if (now > issuer.notAfter) io.note(`warning: the CA "${issuer.subject}" expired on ${day}`);
+  else if (issued.notAfter > issuer.notAfter) {
+    io.note(`warning: the certificate outlives its CA "${issuer.subject}", which ends on ${day}`);
+  }
 }

@@ -2,7 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { parseCommandLine } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
 import { setColorEnabled } from "./colors.ts";
-import { type CliError, isCliError } from "./errors.ts";
+import { type CliError, isCliError, usageError } from "./errors.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import type { Io } from "./io.ts";
 import type { CommandName } from "./options.ts";
@@ -40,8 +40,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
         return parsed satisfies never;
     }
   } catch (error) {
-    if (!(error instanceof SecureCertError) && !isCliError(error)) throw error;
-    return report(error, argv.includes("--json"), io);
+    return report(knownError(error), argv.includes("--json"), io);
   }
 }
 
@@ -88,13 +87,23 @@ async function load(name: CommandName): Promise<Command> {
 function report(error: SecureCertError | CliError, asJson: boolean, io: Io): number {
   const { code, message, place = {} } = error;
   if (asJson) io.print(JSON.stringify({ error: { code, message, place } }));
-  io.note(`error: ${message}`);
+  // A file's name may hold what moves a terminal's cursor.
+  io.note(`error: ${message.replace(/\p{Cc}/gu, "?")}`);
   const hint = isCliError(error) ? error.hint : HINTS[error.place.field ?? ""] ?? HINTS[error.code];
   if (hint !== undefined) io.note(`hint: ${hint}`);
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;
 }
 
 /** By the option of the library that would help, or else by the code. */
+/** A number that no function takes is a mistake in the command line; anything else is ours. */
+function knownError(error: unknown): SecureCertError | CliError {
+  if (error instanceof SecureCertError || isCliError(error)) return error;
+  if (error instanceof RangeError && !error.message.includes("call stack")) {
+    return usageError(error.message);
+  }
+  throw error;
+}
+
 const HINTS: Readonly<Partial<Record<string, string>>> = {
   ERR_PASSWORD: "give the password with --password-file",
   ERR_TOO_LARGE: "give a larger --size, and the same size in the partition table",

@@ -51,7 +51,8 @@ export async function followChain(
   const path = [first];
   while (path.length <= MAX_PATH) {
     const last = path.at(-1)!;
-    if (trusted.some(({ der }) => equalBytes(der, last.der))) return { path };
+    // A certificate that may sign none ends no path but its own, which would vouch for nothing.
+    if (last.isCa && trusted.some(({ der }) => equalBytes(der, last.der))) return { path };
     const above = intermediates.filter((each) => !path.includes(each));
     const issuer = await firstIssuer(last, trusted) ?? await firstIssuer(last, above);
     if (issuer === undefined) return { path, problem: `no issuer of "${last.subject}"` };

@@ -20,6 +20,8 @@ import {
 const RSA_OID = "1.2.840.113549.1.1.1";
 const EC_OID = "1.2.840.10045.2.1";
 const UNCOMPRESSED = 4;
+/** The longest RSA key that the firmware's mbedTLS and every WebCrypto take, in bits. */
+const MAX_RSA_BITS = 4096;
 
 /** A private key in its parts, not yet checked for consistency. */
 export type KeyParts = RsaParts | EcParts;
@@ -141,7 +143,14 @@ export function decodeSpki(spki: Uint8Array): PublicKeyParts {
     const [n, e] = readDer(key.content, "RSA public key").children;
     if (n?.tag !== TAG.integer || e?.tag !== TAG.integer) throw badDer("RSA public key");
     const modulus = unsignedContent(n);
-    return { type: "rsa", bits: bitLength(modulus), modulus, exponent: unsignedContent(e) };
+    const bits = bitLength(modulus);
+    if (bits > MAX_RSA_BITS) {
+      throw new SecureCertError(
+        "ERR_UNSUPPORTED",
+        `Cannot use key: RSA-${bits}, at most ${MAX_RSA_BITS}`,
+      );
+    }
+    return { type: "rsa", bits, modulus, exponent: unsignedContent(e) };
   }
   if (oid.oid !== EC_OID) throw unsupported(oid.oid);
   const curve = curveOfOid(parameters?.oid ?? "");

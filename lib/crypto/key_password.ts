@@ -120,9 +120,7 @@ function readPbes2(parameters: DerNode): { kdf: Kdf; cipher: CipherName; iv: Byt
   if (hash === undefined) throw unsupported(`hash ${kdf.prf?.algorithmId}`);
   const iterations = kdf.iterationCount;
   if (!(iterations >= 1 && iterations <= MAX_PBKDF2_ITERATIONS)) {
-    throw unsupported(
-      `${iterations} iterations, at most ${MAX_PBKDF2_ITERATIONS} are worked through`,
-    );
+    throw unsupported(`a count of ${iterations} iterations, above ${MAX_PBKDF2_ITERATIONS},`);
   }
   const iv = parameters.children[1]?.children[1];
   if (iv?.tag !== TAG.octetString || iv.content.length !== ivSize(cipher)) {
@@ -165,5 +163,8 @@ function ivSize(cipher: CipherName): number {
 }
 
 function unsupported(what: string): SecureCertError {
-  return new SecureCertError("ERR_UNSUPPORTED", `Cannot open private key: ${what}`);
+  return new SecureCertError(
+    "ERR_UNSUPPORTED",
+    `Cannot open private key: ${what} is not supported`,
+  );
 }

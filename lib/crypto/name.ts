@@ -106,6 +106,7 @@ function readValue(text: string, start: number): { value: string; end: number } 
   let kept = 0;
   let at = start;
   while (text[at] === " ") at++;
+  if (text[at] === "#") throw badName("values in hexadecimal are not taken", at);
   while (at < text.length && text[at] !== "," && text[at] !== "+") {
     const isEscaped = text[at] === "\\";
     const { encoded, next } = isEscaped ? readEscape(text, at) : readCharacter(text, at);
@@ -175,8 +176,7 @@ function stringOf({ tag, content, raw }: DerNode): string {
 function escapeValue(value: string): string {
   return value
     .replace(/[,+"\\<>;]/g, "\\$&")
-    // deno-lint-ignore no-control-regex
-    .replace(/[\x00-\x1F\x7F-\x9F]/g, escapeControl)
+    .replace(/[\p{Cc}\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu, escapeControl)
     .replace(/^[ #]| $/g, "\\$&");
 }
 

@@ -2,6 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { CertificationRequest, Extensions } from "./deps.ts";
 import { berOf, derBits, derContext, derInteger, derOid, derSequence, derSet } from "./der.ts";
+import { decodeSpki } from "./key_encoding.ts";
 import type { PrivateKey } from "./keys.ts";
 import { encodeName, formatName } from "./name.ts";
 import { encodeSans, formatSans } from "./san.ts";
@@ -68,12 +69,14 @@ export async function createRequest(options: CreateRequestOptions): Promise<Byte
  *
  * @param bytes The request, PEM or DER.
  * @throws {SecureCertError} `ERR_CERTIFICATE` when it is malformed or its signature is wrong,
+ * `ERR_UNSUPPORTED` for a key that is neither RSA to 4096 bits nor on a known curve,
  * `ERR_PEM` when a PEM holds none.
  */
 export async function readRequest(bytes: Uint8Array): Promise<RequestInfo> {
   const [der] = derBlocks(bytes, ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"]);
   const request = parseRequest(der!);
   const publicKey = berOf(request.subjectPublicKeyInfo.toSchema());
+  decodeSpki(publicKey);
   const scheme = signatureScheme(berOf(request.signatureAlgorithm.toSchema()));
   const signature = request.signatureValue.valueBlock.valueHexView;
   if (!scheme || !await verifyBytes(publicKey, request.tbsView, signature, scheme)) {

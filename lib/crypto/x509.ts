@@ -116,7 +116,9 @@ export function derBlocks(bytes: Uint8Array, labels: readonly string[]): Bytes[]
 export function encodeTime(time: Date): Bytes {
   const valueDate = new Date(Math.floor(time.getTime() / 1000) * 1000);
   const year = valueDate.getUTCFullYear();
-  if (!(year >= 1950 && year <= 9999)) throw new RangeError(`Cannot encode time: year ${year}`);
+  if (!(year >= 1950 && year <= 9999)) {
+    throw new RangeError(`Cannot encode time: year ${year} is not 1950 to 9999`);
+  }
   return berOf(year < 2050 ? new UTCTime({ valueDate }) : new GeneralizedTime({ valueDate }));
 }
 

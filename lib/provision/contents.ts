@@ -200,5 +200,7 @@ function readUserData(type: number, data: Uint8Array): Content {
   const text = decodeUtf8(data);
   const isPrintable = text !== undefined && text !== "" &&
     !/\p{Cc}/u.test(text.replace(/[\t\r\n]/g, ""));
-  return isPrintable ? { kind: "userData", text } : { kind: "userData" };
+  // A private key among user data is no less a secret for standing there.
+  const isSecret = text?.includes("PRIVATE KEY-----") === true;
+  return isPrintable && !isSecret ? { kind: "userData", text } : { kind: "userData" };
 }

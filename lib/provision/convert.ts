@@ -3,9 +3,11 @@ import type { Bytes } from "../bytes/pack.ts";
 import { decryptEntry } from "../crypto/hmac_key.ts";
 import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { TlvInput } from "../format/tlv.ts";
+import { readContents } from "./contents.ts";
 import { encodeImage, type LayoutOptions, partitionSizeOf } from "./encode_image.ts";
 import { type ImageEntry, readImage } from "./image.ts";
 import type { ImageFormat } from "./recognise.ts";
+import { judgeIntegrity } from "./verify_entries.ts";
 import { type Verdict, verify, type VerifyOptions } from "./verify.ts";
 
 /** How {@linkcode convert} writes an image anew. */
@@ -33,7 +35,7 @@ export interface ConvertResult {
  * @param image The partition's bytes in any layout.
  * @param options The layout wanted.
  * @returns The image and the verdict on it.
- * @throws {SecureCertError} `ERR_MAGIC` when the image is none, `ERR_CHECKSUM` for damaged entries,
+ * @throws {SecureCertError} `ERR_MAGIC` when the image is none, `ERR_CHECKSUM` or `ERR_INTEGRITY` for damaged ones,
  * `ERR_PLAN` with the list of what cannot be carried, `ERR_TOO_LARGE` when it does not fit.
  *
  * @example
@@ -64,6 +66,7 @@ export async function convert(image: Uint8Array, options: ConvertOptions): Promi
     );
   }
   const carried = carriedEntries(entries, format);
+  await checkIntegrity(image, entries);
   const ordered = from === "tlv" ? carried : carried.toSorted((a, b) => rankOf(a) - rankOf(b));
   const kept = await Promise.all(
     ordered.map((entry) => openFor(format, entry, hmacKey)),
@@ -76,6 +79,14 @@ export async function convert(image: Uint8Array, options: ConvertOptions): Promi
     ...hmacKey && { hmacKey },
   });
   return { from, image: converted, verdict };
+}
+
+/** A new hash over content that the old one does not match would make tampering look right. */
+async function checkIntegrity(image: Uint8Array, entries: readonly ImageEntry[]): Promise<void> {
+  const read = await readContents(image, entries, {});
+  const [wrong] = judgeIntegrity(read).filter(({ severity }) => severity === "error");
+  if (wrong === undefined) return;
+  throw new SecureCertError("ERR_INTEGRITY", `Cannot convert image: ${wrong.message}`, wrong.place);
 }
 
 /** The other layouts have an order of their own; here it is that of `build`. */

@@ -72,7 +72,7 @@ export async function encodeImage(
       return encodeNvsCredentials(await asPem(carried(entries, format)), { size, namespace });
     }
     default:
-      return format satisfies never;
+      throw new RangeError(`Unknown format: ${format satisfies never}`);
   }
 }
 

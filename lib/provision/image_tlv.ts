@@ -66,7 +66,7 @@ function judgeTail(image: Uint8Array, tail: Uint8Array, used: number): Finding {
   const magic = findMagic(image, used);
   const what = magic < 0
     ? "bytes follow the chain that are no entry"
-    : `the chain ends here; the entries from ${magic} on are never read`;
+    : `the chain ends here; the entries from 0x${magic.toString(16)} on are never read`;
   return errorFinding(magic < 0 ? "STRAY_BYTES" : "BAD_MAGIC", what, place);
 }
 

@@ -1,6 +1,8 @@
+import { formatPem } from "../bytes/pem.ts";
 import { decodeUtf8, formatHex } from "../bytes/text.ts";
 import type { DsChecks } from "../crypto/ds_key.ts";
 import type { CertificateInfo } from "../crypto/certificate_info.ts";
+import type { PrivateKey } from "../crypto/keys.ts";
 import { keyName } from "../crypto/key_encoding.ts";
 import { digest } from "../crypto/signing.ts";
 import type { Sources } from "../crypto/sources.ts";
@@ -269,7 +271,7 @@ function reportKey(
   return {
     storage,
     ...key === undefined ? {} : { key: keyName(key) },
-    ...showSecrets && storage === "plaintext" ? { secret: secretText(data) } : {},
+    ...showSecrets && key !== undefined ? { secret: secretOf(storage, key, data) } : {},
   };
 }
 
@@ -301,6 +303,11 @@ function reportCredentials(credentials: Credentials): Inspection["credentials"] 
     efuseKeyId: efuseKeyId ?? null,
     efuseBlock: efuseBlock ?? null,
   };
+}
+
+/** What lies in flash, or what the HMAC key opened. */
+function secretOf(storage: KeyStorage, key: PrivateKey, data: Uint8Array): string {
+  return storage === "plaintext" ? secretText(data) : formatPem("PRIVATE KEY", key.pkcs8);
 }
 
 function secretText(data: Uint8Array): string {

@@ -7,7 +7,7 @@ import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
 import { importPrivateKey, type PrivateKey } from "../crypto/keys.ts";
 import { randomBytes, type Sources } from "../crypto/sources.ts";
 import type { Curve } from "../format/chip.ts";
-import { type ChipName, CHIPS, keyModesOf } from "../format/chips.ts";
+import { type ChipName, CHIPS, isChipName, keyModesOf } from "../format/chips.ts";
 import { type EfuseFacts, type EfusePlan, planEfuse } from "../format/efuse.ts";
 import { type KeyMode, TLV_FLAGS, TLV_TYPES } from "../format/names.ts";
 import { encodeDsContext, encodeDsData, encodeSecurityConfig } from "../format/peripheral.ts";
@@ -73,6 +73,7 @@ export async function planKey(plan: KeyPlan, sources: Sources): Promise<PlannedK
   const { keyMode = "plaintext", chip } = plan;
   if (keyMode === "plaintext") return await planPlaintext(plan);
   if (chip === undefined) throw badPlan(`${keyMode} needs a chip`);
+  if (!isChipName(chip)) throw badPlan(`chip ${chip} is not known`);
   if (!keyModesOf(chip).includes(keyMode)) {
     throw badPlan(`${chip} has no ${keyMode} keys; it has ${keyModesOf(chip).join(", ")}`);
   }

@@ -76,7 +76,7 @@ function explain(image: Uint8Array): Finding {
   if (magic >= 0) {
     return errorFinding(
       "BAD_MAGIC",
-      `no entry at the start; the first magic number is at ${magic}`,
+      `no entry at the start; the first magic number is at 0x${magic.toString(16)}`,
       {
         offset: 0,
       },

@@ -2,13 +2,14 @@ import { readCertificates } from "../crypto/certificate_info.ts";
 import { currentTime, type Sources } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips.ts";
 import type { PartitionTable } from "../format/partition_table.ts";
-import { readContents, type ReadEntry, type Secrets } from "./contents.ts";
+import { type Content, readContents, type ReadEntry, type Secrets } from "./contents.ts";
 import { type Credentials, findCredentials } from "./credentials.ts";
 import { type Finding, type FindingCode, isGood } from "./findings.ts";
 import { type ImageContents, readImage } from "./image.ts";
 import { type ImageLocation, locate, type Located } from "./locate.ts";
 import type { ImageFormat } from "./recognise.ts";
 import {
+  judgeCa,
   judgeCertificates,
   judgeChain,
   judgeContents,
@@ -42,6 +43,8 @@ export interface Check {
   readonly name: string;
   /** Whether nothing was found that makes the verdict bad. */
   readonly ok: boolean;
+  /** The worst finding, `ok` for none, or `unchecked` where there is nothing to judge or judge by. */
+  readonly state: "ok" | "warning" | "error" | "unchecked";
 }
 
 /** A verdict on an image. */
@@ -70,25 +73,79 @@ export interface Judgement extends Verdict {
   readonly credentials: Credentials;
 }
 
-const CHECKS: readonly (readonly [string, readonly FindingCode[]])[] = [
-  ["format", ["NOT_AN_IMAGE", "LOOKS_ERASED", "LOOKS_ENCRYPTED", "BAD_MAGIC"]],
-  ["layout", ["BAD_MAGIC", "TRUNCATED", "OVER_64K", "TOO_LARGE", "STRAY_BYTES", "NOT_ALIGNED"]],
-  ["checksums", ["BAD_CHECKSUM"]],
-  ["integrity", ["BAD_INTEGRITY"]],
-  ["signatures", ["BAD_SIGNATURE"]],
-  ["entry numbers", ["DUPLICATE_ENTRY", "BAD_SUBTYPE", "UNKNOWN_TYPE", "LAST_SUBTYPE"]],
-  ["device certificate", ["NO_DEVICE_CERT"]],
-  ["CA certificate", ["NO_CA_CERT"]],
-  ["private key", ["NO_KEY", "PLAINTEXT_KEY", "KEY_IN_PERIPHERAL_ENTRY"]],
-  ["PEM endings", ["PEM_NO_NUL"]],
-  ["key matches certificate", ["KEY_MISMATCH"]],
-  ["certificate chain", ["CHAIN_BROKEN"]],
-  ["certificate dates", ["CERT_EXPIRED", "CERT_NOT_YET_VALID"]],
-  ["certificate strength", ["CERT_WEAK"]],
-  ["chip", ["CHIP_UNSUPPORTED"]],
-  ["DS peripheral", ["DS_SIZE", "DS_BLOB", "DS_CONTEXT"]],
-  ["HMAC encryption", ["GCM_NONCE_REUSE", "GCM_READER_VERSION"]],
+interface Question {
+  readonly name: string;
+  readonly codes: readonly FindingCode[];
+  /** Whether there is something to judge, and to judge by. @default always */
+  readonly applies?: (judged: Judged) => boolean;
+}
+
+/** What the questions are asked of. */
+interface Judged {
+  readonly credentials: Credentials;
+  readonly entries: readonly ReadEntry[];
+  readonly options: VerifyOptions;
+}
+
+const has = (kind: Content["kind"]) => ({ entries }: Judged) =>
+  entries.some(({ content }) => content.kind === kind);
+const hasCertificate = ({ credentials }: Judged) => credentials.deviceCerts.length > 0;
+
+const QUESTIONS: readonly Question[] = [
+  { name: "format", codes: ["NOT_AN_IMAGE", "LOOKS_ERASED", "LOOKS_ENCRYPTED", "BAD_MAGIC"] },
+  {
+    name: "layout",
+    codes: ["BAD_MAGIC", "TRUNCATED", "OVER_64K", "TOO_LARGE", "STRAY_BYTES", "NOT_ALIGNED"],
+  },
+  { name: "checksums", codes: ["BAD_CHECKSUM"] },
+  { name: "integrity", codes: ["BAD_INTEGRITY"], applies: has("integrity") },
+  { name: "signatures", codes: ["BAD_SIGNATURE"], applies: has("signature") },
+  {
+    name: "entry numbers",
+    codes: ["DUPLICATE_ENTRY", "BAD_SUBTYPE", "UNKNOWN_TYPE", "LAST_SUBTYPE"],
+  },
+  { name: "device certificate", codes: ["NO_DEVICE_CERT"] },
+  { name: "CA certificate", codes: ["NO_CA_CERT"] },
+  { name: "private key", codes: ["NO_KEY", "PLAINTEXT_KEY", "KEY_IN_PERIPHERAL_ENTRY"] },
+  { name: "PEM endings", codes: ["PEM_NO_NUL"] },
+  {
+    name: "key matches certificate",
+    codes: ["KEY_MISMATCH"],
+    applies: (judged) => hasCertificate(judged) && isKeyKnown(judged),
+  },
+  {
+    name: "certificate chain",
+    codes: ["CHAIN_BROKEN"],
+    applies: (judged) =>
+      hasCertificate(judged) && (judged.options.ca ?? judged.credentials.caCerts[0]) !== undefined,
+  },
+  {
+    name: "certificate dates",
+    codes: ["CERT_EXPIRED", "CERT_NOT_YET_VALID"],
+    applies: has("certificate"),
+  },
+  { name: "certificate strength", codes: ["CERT_WEAK"], applies: has("certificate") },
+  {
+    name: "chip",
+    codes: ["CHIP_UNSUPPORTED"],
+    applies: ({ options }) => options.chip !== undefined,
+  },
+  {
+    name: "DS peripheral",
+    codes: ["DS_SIZE", "DS_BLOB", "DS_CONTEXT"],
+    applies: ({ credentials }) => credentials.dsData?.opened !== undefined,
+  },
+  {
+    name: "HMAC encryption",
+    codes: ["GCM_NONCE_REUSE", "GCM_READER_VERSION"],
+    applies: ({ credentials }) => credentials.keyEntry?.storage === "hmac-encrypted",
+  },
 ];
+
+/** A key in a peripheral is known only to whoever has the eFuse key or the public half. */
+function isKeyKnown({ credentials: { keyEntry, dsData }, options }: Judged): boolean {
+  return (keyEntry?.publicKey ?? dsData?.opened ?? options.publicKey) !== undefined;
+}
 
 /**
  * Judges an image: whether the firmware will read from it what it should, and the device be safe.
@@ -138,6 +195,7 @@ export async function judge(dump: Uint8Array, options: VerifyOptions = {}): Prom
     ...entries.flatMap(judgeText),
     ...entries.flatMap(judgeLength),
     ...judgeMissing(credentials),
+    ...judgeCa(credentials),
     ...judgeKeyMode(credentials, entries, options.chip),
     ...judgeKey(credentials, options.publicKey),
     ...await judgeChain(credentials, trust),
@@ -146,7 +204,9 @@ export async function judge(dump: Uint8Array, options: VerifyOptions = {}): Prom
   return {
     ok: isGood(findings),
     format,
-    checks: isUnknown ? [{ name: "format", ok: false }] : checksOf(findings),
+    checks: isUnknown
+      ? [{ name: "format", ok: false, state: "error" }]
+      : checksOf(findings, { credentials, entries, options }),
     findings,
     ...location && { location },
     ...table && { table },
@@ -167,9 +227,11 @@ function readLocated(
   return { ...contents, findings: [...findings, ...contents.findings] };
 }
 
-function checksOf(findings: readonly Finding[]): Check[] {
-  return CHECKS.map(([name, codes]) => ({
-    name,
-    ok: isGood(findings.filter(({ code }) => codes.includes(code))),
-  }));
+function checksOf(findings: readonly Finding[], judged: Judged): Check[] {
+  return QUESTIONS.map(({ name, codes, applies }) => {
+    const found = findings.filter(({ code }) => codes.includes(code));
+    const ok = isGood(found);
+    const quiet = applies === undefined || applies(judged) ? "ok" : "unchecked";
+    return { name, ok, state: !ok ? "error" : found.length > 0 ? "warning" : quiet };
+  });
 }

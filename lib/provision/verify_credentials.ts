@@ -1,7 +1,10 @@
+import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import { type CertificateInfo, publicKeyOf } from "../crypto/certificate_info.ts";
+import { decodeKeyParts } from "../crypto/key_encoding.ts";
 import { followChain } from "../crypto/chain.ts";
-import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import { type KeyStorage, keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import { isPemBytes } from "./stored.ts";
 import type { ReadEntry } from "./contents.ts";
 import type { Credentials } from "./credentials.ts";
 import { errorFinding, type Finding, type FindingCode, warningFinding } from "./findings.ts";
@@ -36,10 +39,23 @@ export function judgeContents(entries: readonly ReadEntry[]): Finding[] {
     }
     if (value.type !== KEY) return [];
     const storage = keyStorageOf(value.flags);
-    if (storage !== "ecdsa-peripheral" || value.data.length === 0) return [];
+    if (!holdsKey(storage, value.data)) return [];
     const message = "the entry says that the key is in an eFuse, and holds key bytes all the same";
     return [errorFinding("KEY_IN_PERIPHERAL_ENTRY", message, place)];
   });
+}
+
+/** Key bytes in an entry whose flags say that the key is elsewhere, or encrypted. */
+function holdsKey(storage: KeyStorage, data: Uint8Array): boolean {
+  if (storage === "plaintext" || data.length === 0) return false;
+  if (storage === "ecdsa-peripheral" || isPemBytes(data)) return true;
+  try {
+    decodeKeyParts(data);
+    return true;
+  } catch (error) {
+    if (error instanceof SecureCertError) return false;
+    throw error;
+  }
 }
 
 /** What is missing. Legal, for the firmware reads what is there. */
@@ -80,8 +96,23 @@ export async function judgeChain(credentials: Credentials, { issuers }: Trust): 
   const { problem } = await followChain(first, [...rest, ...credentials.caCerts], trusted);
   if (problem === undefined) return [];
   const message = `the device certificate does not lead to the CA: ${problem}`;
-  if (issuers !== undefined) return [errorFinding("CHAIN_BROKEN", message)];
+  const isNamed = !isSelfIssued(first) &&
+    trusted.some(({ subjectDer }) => equalBytes(subjectDer, first.issuerDer));
+  if (issuers !== undefined || isNamed) return [errorFinding("CHAIN_BROKEN", message)];
   return [warningFinding("CHAIN_BROKEN", `${message}; fine when that CA is the server's`)];
+}
+
+function isSelfIssued({ subjectDer, issuerDer }: CertificateInfo): boolean {
+  return equalBytes(subjectDer, issuerDer);
+}
+
+/** CA certificates that may sign none. */
+export function judgeCa({ caCerts }: Credentials): Finding[] {
+  return caCerts.filter(({ isCa }) => !isCa).map(({ subject }) => {
+    const message =
+      `the CA certificate "${subject}" is not a CA's; it vouches for no other certificate`;
+    return warningFinding("NO_CA_CERT", message);
+  });
 }
 
 /** Dates and strength of the certificates. */

@@ -296,7 +296,7 @@ Deno.test("an erased, encrypted, cut or absent partition is told", async () => {
       [false, "unknown", expected],
       name,
     );
-    assertEquals(verdict.checks, [{ name: "format", ok: false }], name);
+    assertEquals(verdict.checks, [{ name: "format", ok: false, state: "error" }], name);
     assertEquals((await inspect(dump)).findings, verdict.findings, name);
   }
 });

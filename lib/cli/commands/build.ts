@@ -1,18 +1,21 @@
 import { build, type BuildResult } from "../../provision/build.ts";
 import type { Arguments } from "../arguments.ts";
-import { burnNotes, newKeyFile, planFile, publicKeyFile } from "../efuse_files.ts";
+import { burnNotes, newKeyFile, planFile, planJson, publicKeyFile } from "../efuse_files.ts";
 import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
-import { dataOf, keyPlanOf, readFlag, readKeyBytes } from "../inputs.ts";
+import { dataOf, hasRawHmacKey, keyPlanOf, readFlag, readKeyBytes } from "../inputs.ts";
 import { besidePath, type Io, type OutputFile } from "../io.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
 import { formatSize } from "../render.ts";
 import type { Command } from "../run.ts";
 import { buildCsvCommand } from "./build_csv.ts";
 
+const NEW_KEY = "hmac_key.bin";
+
 /** Builds an image from files, and writes it when it is judged good. */
 export const buildCommand: Command = async (args, io) => {
   if (args.has("csv")) return await buildCsvCommand(args, io);
   const out = outOf(args, { secret: true, binary: true }, io);
+  const isRaw = await hasRawHmacKey(args, io);
   const options = { ...buildOptionsOf(args), ...await readFlag("ca", "ca", args, io) };
   const privateKey = await readFlag("private-key", "privateKey", args, io);
   const plan = {
@@ -22,10 +25,10 @@ export const buildCommand: Command = async (args, io) => {
     ...await readKeyBytes("salt", "salt", args, io),
     ...await keyPlanOf(args, io, privateKey.privateKey, args.get("private-key")),
     data: await dataOf(args, io),
-    efuseKeyFile: keyFileOf(args, out),
+    efuseKeyFile: keyFileOf(args, out, isRaw),
   };
   const result = await buildJudged(() => build(plan, options), io);
-  const files = efuseFiles(result, args, out);
+  const files = efuseFiles(result, isRaw, args, out);
   await writeOut(out, { bytes: result.image, secret: true }, args, io, files);
   report(result, files, out, args, io);
   return 0;
@@ -43,26 +46,31 @@ function report(
   const wrote = paths.map((path) => `\nwrote ${path}`).join("");
   const text = `image of ${formatSize(result.image.length)}: ${out}${wrote}`;
   const json = { image: imageReport(result, out), ...paths.length === 0 ? {} : { files: paths } };
-  tell(out, efuse === undefined ? json : { ...json, efuse: efuse.plan }, text, args, io);
+  tell(out, efuse === undefined ? json : { ...json, efuse: planJson(efuse) }, text, args, io);
   if (efuse !== undefined) io.note(burnNotes(efuse, besidePath(out, "efuse_plan.json")));
 }
 
 /** What stands beside the image: the eFuse plan, a new HMAC key, the public half of a derived key. */
-function efuseFiles(result: BuildResult, args: Arguments, out: string): OutputFile[] {
+function efuseFiles(
+  result: BuildResult,
+  isRaw: boolean,
+  args: Arguments,
+  out: string,
+): OutputFile[] {
   const { efuse } = result;
   if (efuse === undefined) return [];
   const isNewKey = args.get("key-mode") === "hmac-derived" && !args.has("device-cert");
   return [
-    ...newKeyFile(efuse, args.has("hmac-key"), besidePath(out, "hmac_key.bin")),
+    ...newKeyFile(efuse, isRaw, besidePath(out, NEW_KEY)),
     planFile(efuse, besidePath(out, "efuse_plan.json")),
     ...isNewKey ? publicKeyFile(result, besidePath(out, "device.pub.pem")) : [],
   ];
 }
 
-/** The file that the plan's command burns. */
-function keyFileOf(args: Arguments, out: string): string {
+/** The file that the plan's command burns: the one given when it is raw, else one that is written. */
+function keyFileOf(args: Arguments, out: string, isRaw: boolean): string {
   if (args.get("key-mode") === "ecdsa-peripheral") {
     return args.get("private-key") ?? "device.key.pem";
   }
-  return args.get("hmac-key") ?? besidePath(out, "hmac_key.bin");
+  return isRaw ? args.need("hmac-key") : besidePath(out, NEW_KEY);
 }

@@ -5,12 +5,12 @@ import type { EfuseKey } from "../../provision/entry_source.ts";
 import { efuseFacts, type EfuseOutput } from "../../provision/plan_key.ts";
 import { buildFromCsv } from "../../provision/build_csv.ts";
 import type { Arguments } from "../arguments.ts";
-import { burnNotes, planFile } from "../efuse_files.ts";
+import { burnNotes, planFile, planJson } from "../efuse_files.ts";
 import { besidePath, type OutputFile } from "../io.ts";
 import { csvLoad, readCsvFile } from "../csv_files.ts";
 import { usageError } from "../errors.ts";
 import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
-import { dataOf, passwordOf, readFlag, readKeyBytes } from "../inputs.ts";
+import { dataOf, hmacKeyOf, passwordOf, readFlag } from "../inputs.ts";
 import { NOT_WITH_CSV } from "../options_port.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
 import { formatSize } from "../render.ts";
@@ -29,7 +29,7 @@ export const buildCsvCommand: Command = async (args, io) => {
   const options = {
     ...await readFlag("ca", "ca", args, io),
     ...await passwordOf(args, io),
-    ...await readKeyBytes("hmac-key", "hmacKey", args, io),
+    ...await hmacKeyOf(args, io),
     ...chip && { chip },
     ...format && { format },
     ...size === undefined ? {} : { size },
@@ -53,7 +53,7 @@ export const buildCsvCommand: Command = async (args, io) => {
   const line = `image of ${formatSize(result.image.length)}: ${out}${restored}`;
   tell(
     out,
-    { image: imageReport(result, out), efuse: plans.map(({ efuse }) => efuse.plan) },
+    { image: imageReport(result, out), efuse: plans.map(({ efuse }) => planJson(efuse)) },
     line,
     args,
     io,

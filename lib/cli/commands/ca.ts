@@ -4,15 +4,22 @@ import { exportPrivateKey, generateKey } from "../../crypto/keys.ts";
 import { reportCertificate } from "../../provision/inspect.ts";
 import type { Arguments } from "../arguments.ts";
 import { usageError } from "../errors.ts";
-import { daysOf, keyOptions, noteSlowKey, pemBytes, readKey } from "../inputs.ts";
+import {
+  daysOf,
+  keyOptions,
+  noteSlowKey,
+  pemBytes,
+  readCertificateFile,
+  readKey,
+} from "../inputs.ts";
 import { type Io, joinPath } from "../io.ts";
-import { tell } from "../outputs.ts";
+import { folderOf, tell } from "../outputs.ts";
 import type { Command } from "../run.ts";
 
 /** Makes a self-signed or intermediate CA: ca.pem and ca.key.pem. */
 export const ca: Command = async (args, io) => {
   const subject = args.need("subject");
-  const out = args.need("out");
+  const out = folderOf(args);
   const options = keyOptions(args);
   const pathLength = args.number("path-length");
   const issuer = await readIssuerFlags(args, io);
@@ -29,7 +36,12 @@ export const ca: Command = async (args, io) => {
   const paths = { certificate: joinPath(out, "ca.pem"), key: joinPath(out, "ca.key.pem") };
   await io.makeDir(out);
   await io.write([
-    { path: paths.key, bytes: await exportPrivateKey(key), secret: true },
+    // A key that was given keeps its encoding and its password.
+    {
+      path: paths.key,
+      bytes: given === undefined ? await exportPrivateKey(key) : await io.read(given),
+      secret: true,
+    },
     { path: paths.certificate, bytes: pemBytes("CERTIFICATE", certificate) },
   ], args.has("force"));
   const json = { certificate: reportCertificate(readCertificate(certificate)), files: paths };
@@ -44,5 +56,8 @@ async function readIssuerFlags(args: Arguments, io: Io): Promise<Issuer | undefi
     const missing = certificate === undefined ? "issuer" : "issuer-key";
     throw usageError(`--issuer and --issuer-key go together; --${missing} is missing`, missing);
   }
-  return { certificate: await io.read(certificate), key: await readKey(key, args, io) };
+  return {
+    certificate: await readCertificateFile(certificate, io),
+    key: await readKey(key, args, io),
+  };
 }

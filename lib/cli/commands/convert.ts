@@ -1,7 +1,8 @@
+import { SecureCertError } from "../../bytes/errors.ts";
 import type { ImageFormat } from "../../provision/recognise.ts";
 import { convert } from "../../provision/convert.ts";
 import { imageReport, noteFindings } from "../images.ts";
-import { readKeyBytes } from "../inputs.ts";
+import { hmacKeyOf } from "../inputs.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
 import { formatSize } from "../render.ts";
 import type { Command } from "../run.ts";
@@ -17,9 +18,12 @@ export const convertCommand: Command = async (args, io) => {
     fill: args.has("fill"),
     integrity: !args.has("no-integrity"),
     ...size === undefined ? {} : { size },
-    ...await readKeyBytes("hmac-key", "hmacKey", args, io),
+    ...await hmacKeyOf(args, io),
   });
   noteFindings(result.verdict, io);
+  if (!result.verdict.ok && !args.has("no-verify")) {
+    throw new SecureCertError("ERR_VERIFY", `Cannot convert image: it is judged bad as ${to}`);
+  }
   await writeOut(out, { bytes: result.image, secret: true }, args, io);
   const text = `${result.from} to ${to}, ${formatSize(result.image.length)}: ${out}`;
   tell(out, { from: result.from, to, image: imageReport(result, out) }, text, args, io);

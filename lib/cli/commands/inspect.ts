@@ -1,5 +1,6 @@
 import { inspect } from "../../provision/inspect.ts";
-import { noteTableOffset, readKeyBytes, tableOffsetOf } from "../inputs.ts";
+import { usageError } from "../errors.ts";
+import { hmacKeyOf, noteTableOffset, tableOffsetOf } from "../inputs.ts";
 import { renderInspection } from "../render.ts";
 import type { Command } from "../run.ts";
 
@@ -8,10 +9,14 @@ export const inspectCommand: Command = async (args, io) => {
   const offset = args.number("offset") ?? 0;
   const options = {
     ...tableOffsetOf(args),
-    ...await readKeyBytes("hmac-key", "hmacKey", args, io),
+    ...await hmacKeyOf(args, io),
     showSecrets: args.has("show-secrets"),
   };
-  const file = (await io.read(args.positionals[0]!)).subarray(offset);
+  const whole = await io.read(args.positionals[0]!);
+  if (offset > 0 && offset >= whole.length) {
+    throw usageError(`--offset ${offset} is past the file's ${whole.length} bytes`, "offset");
+  }
+  const file = whole.subarray(offset);
   const report = await inspect(file, options);
   io.print(
     args.has("json") ? JSON.stringify(report, null, 2) : renderInspection(report, io.columns),

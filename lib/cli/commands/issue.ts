@@ -2,8 +2,16 @@ import { issueCertificate } from "../../crypto/certificate.ts";
 import { readCertificate } from "../../crypto/certificate_info.ts";
 import { reportCertificate } from "../../provision/inspect.ts";
 import { usageError } from "../errors.ts";
-import { daysOf, pemBytes, readFlag, readKey, sansOf, usageOf } from "../inputs.ts";
-import { outOf, tell, writeOut } from "../outputs.ts";
+import {
+  daysOf,
+  pemBytes,
+  readCertificateFile,
+  readFlag,
+  readKey,
+  sansOf,
+  usageOf,
+} from "../inputs.ts";
+import { noteIssuer, outOf, tell, writeOut } from "../outputs.ts";
 import type { Command } from "../run.ts";
 
 /** Issues a device certificate from a signing request or for a key. */
@@ -14,7 +22,10 @@ export const issue: Command = async (args, io) => {
   }
   const subject = args.has("key") ? args.need("subject") : args.get("subject");
   const out = outOf(args, { standard: "-" }, io);
-  const issuer = { certificate: await io.read(ca), key: await readKey(caKey, args, io) };
+  const issuer = {
+    certificate: await readCertificateFile(ca, io),
+    key: await readKey(caKey, args, io),
+  };
   const key = args.get("key");
   const publicKey = key === undefined ? undefined : (await readKey(key, args, io)).publicKey;
   const sans = sansOf(args);
@@ -28,6 +39,7 @@ export const issue: Command = async (args, io) => {
     ...usageOf(args),
   });
   await writeOut(out, { bytes: pemBytes("CERTIFICATE", certificate) }, args, io);
+  noteIssuer(readCertificate(issuer.certificate), readCertificate(certificate), io);
   const report = reportCertificate(readCertificate(certificate));
   const text = `certificate "${report.subject}" issued by "${report.issuer}": ${out}`;
   tell(out, { certificate: report, out }, text, args, io);

@@ -9,12 +9,13 @@ import {
   type ProvisionResult,
 } from "../../provision/provision.ts";
 import type { Arguments } from "../arguments.ts";
-import { burnNotes, newKeyFile, planFile } from "../efuse_files.ts";
+import { burnNotes, newKeyFile, planFile, planJson } from "../efuse_files.ts";
 import { fileError } from "../errors.ts";
 import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
 import {
   dataOf,
   daysOf,
+  hasRawHmacKey,
   keyOptions,
   keyPlanOf,
   noteSlowKey,
@@ -24,37 +25,56 @@ import {
   usageOf,
 } from "../inputs.ts";
 import { type Io, joinPath, type OutputFile } from "../io.ts";
+import { folderOf, noteIssuer } from "../outputs.ts";
 import { nextSteps } from "../next_steps.ts";
-import { renderCertificate } from "../render.ts";
+import { renderCertificate } from "../render_entries.ts";
 import type { Command } from "../run.ts";
 
 /** Provisions one device: key, certificate and image into a folder, the image judged good. */
 export const provisionCommand: Command = async (args, io) => {
   const id = args.need("id");
-  const out = args.need("out");
+  const out = folderOf(args);
   const paths = outputPaths(out);
-  const options = { ...await deviceOptions(id, paths, args, io), ...buildOptionsOf(args) };
+  const isRaw = await hasRawHmacKey(args, io);
+  const options = { ...await deviceOptions(id, paths, isRaw, args, io), ...buildOptionsOf(args) };
   const ca = await openCa(args.get("ca") ?? "ca", args, io);
   noteSlowKey(options.key ?? {}, io);
   const made = await buildJudged(() => provision({ ...options, issuer: ca.issuer }), io);
   const { efuse } = made;
+  if (ca.files.length > 0) await io.makeDir(ca.path);
   await io.makeDir(out);
   const force = args.has("force");
+  if (efuse === undefined && force) await refuseStalePlan(paths, io);
   await io.write([
     ...ca.files,
-    ...efuse === undefined ? [] : newKeyFile(efuse, args.has("hmac-key"), paths.hmacKey),
+    ...efuse === undefined ? [] : newKeyFile(efuse, isRaw, paths.hmacKey),
     ...efuse === undefined ? [] : [planFile(efuse, paths.efusePlan)],
-    { path: paths.key, bytes: await exportPrivateKey(made.key), secret: true },
+    // For the ECDSA peripheral this file is the eFuse key, which is never overwritten.
+    {
+      path: paths.key,
+      bytes: await exportPrivateKey(made.key),
+      secret: true,
+      keep: options.keyMode === "ecdsa-peripheral",
+    },
     { path: paths.certificate, bytes: made.deviceCert },
     { path: paths.image, bytes: made.image, secret: true },
   ], force);
-  report(id, made, paths, ca, args, io);
+  noteIssuer(readCertificate(ca.issuer.certificate), readCertificate(made.deviceCert), io);
+  report({ id, made, paths, ca, isRaw }, args, io);
   return 0;
 };
+
+/** Somebody would burn the key of another image. */
+async function refuseStalePlan({ efusePlan }: OutputPaths, io: Io): Promise<void> {
+  if (await io.readIfExists(efusePlan) === undefined) return;
+  const message = `${efusePlan} belongs to another image, and this one needs no eFuse key`;
+  throw fileError("ERR_FILE_EXISTS", efusePlan, message, "write to another folder");
+}
 
 async function deviceOptions(
   id: string,
   paths: OutputPaths,
+  isRaw: boolean,
   args: Arguments,
   io: Io,
 ): Promise<Omit<ProvisionOptions, "issuer">> {
@@ -70,22 +90,28 @@ async function deviceOptions(
     ...usageOf(args),
     data: await dataOf(args, io),
     key: wantsKey ? keyOptions(args, isDs ? "rsa" : "ec") : isDs ? { type: "rsa" } : {},
-    efuseKeyFile: isEcdsa ? paths.key : args.get("hmac-key") ?? paths.hmacKey,
+    efuseKeyFile: isEcdsa ? paths.key : isRaw ? args.need("hmac-key") : paths.hmacKey,
   };
 }
 
+interface Provisioned {
+  readonly id: string;
+  readonly made: ProvisionResult;
+  readonly paths: OutputPaths;
+  readonly ca: OpenCa;
+  /** Whether the HMAC key lies in a file that espefuse can burn. */
+  readonly isRaw: boolean;
+}
+
 function report(
-  id: string,
-  made: ProvisionResult,
-  paths: OutputPaths,
-  ca: OpenCa,
+  { id, made, paths, ca, isRaw }: Provisioned,
   args: Arguments,
   io: Io,
 ): void {
   const { efuse } = made;
   const certificate = reportCertificate(readCertificate(made.deviceCert));
   const { image, certificate: pem, key, efusePlan, hmacKey } = paths;
-  const isNewKey = efuse?.hmacKey !== undefined && !args.has("hmac-key");
+  const isNewKey = efuse?.hmacKey !== undefined && !isRaw;
   const files = {
     image,
     certificate: pem,
@@ -96,7 +122,9 @@ function report(
   if (args.has("json")) {
     const caReport = { path: ca.path, created: ca.files.length > 0 };
     const json = { id, files, image: imageReport(made, image), certificate, ca: caReport };
-    io.print(JSON.stringify(efuse === undefined ? json : { ...json, efuse: efuse.plan }, null, 2));
+    io.print(
+      JSON.stringify(efuse === undefined ? json : { ...json, efuse: planJson(efuse) }, null, 2),
+    );
   } else {
     const wrote = Object.values(files).map((path) => `  wrote    ${path}`);
     io.print(
@@ -133,10 +161,9 @@ async function openCa(path: string, args: Arguments, io: Io): Promise<OpenCa> {
     );
   }
   io.note(
-    `making a development CA in ${path}: for the bench, not for products (see the ca command)`,
+    `making making a development CA in ${path}: for the bench, not for products (see the ca command)`,
   );
   const issuer = await createDevelopmentCa();
-  await io.makeDir(path);
   return {
     path,
     issuer,

@@ -1,0 +1,213 @@
+/** What a factory would curse us for: silence where something is wrong. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { decodePartition, encodePartition } from "../../mod.ts";
+import { openssl, opensslTest } from "../vectors.ts";
+import { MemoryWorld } from "./memory_io.ts";
+
+async function withDevice(...more: readonly string[]): Promise<MemoryWorld> {
+  const world = new MemoryWorld();
+  const { code, stderr } = await world.run("provision", "--id", "d", "-o", "d", ...more);
+  assertEquals(code, 0, stderr);
+  return world;
+}
+
+Deno.test("a tampered image does not become a good one by conversion", async () => {
+  const world = await withDevice("--data", "user1=string:serial");
+  const { entries } = decodePartition(world.bytes("d/esp_secure_cert.bin"));
+  const changed = entries.map((entry) =>
+    entry.type === 51 ? { ...entry, data: new Uint8Array(6) } : entry
+  );
+  world.put("tampered.bin", encodePartition(changed));
+  const { code, stderr } = await world.run(
+    "convert",
+    "tampered.bin",
+    "--to",
+    "tlv",
+    "-o",
+    "out.bin",
+  );
+  assertEquals([code, world.files.has("out.bin")], [1, false]);
+  assertStringIncludes(stderr, "integrity entry does not match");
+});
+
+Deno.test("a conversion that is judged bad is withheld, and --no-verify insists", async () => {
+  const world = await withDevice();
+  await world.run("keygen", "-o", "other.pem");
+  const files = ["--device-cert", "d/device.pem", "--private-key", "other.pem"];
+  await world.run("build", ...files, "--no-verify", "-o", "bad.bin");
+  const line = ["convert", "bad.bin", "--to", "cust_flash", "-o", "out.bin"];
+  assertEquals([(await world.run(...line)).code, world.files.has("out.bin")], [1, false]);
+  assertEquals((await world.run(...line, "--no-verify")).code, 0);
+});
+
+Deno.test("a device certificate is not its own CA", async () => {
+  const world = await withDevice();
+  const files = [
+    "--device-cert",
+    "d/device.pem",
+    "--ca-cert",
+    "d/device.pem",
+    "--private-key",
+    "d/device.key.pem",
+  ];
+  const { code, stderr } = await world.run("build", ...files, "-o", "out.bin");
+  assertEquals(code, 1);
+  assertStringIncludes(stderr, "CHAIN_BROKEN");
+});
+
+Deno.test("what is not there, or not judged, has no tick", async () => {
+  const world = new MemoryWorld();
+  await world.run("build", "-o", "empty.bin");
+  const { checks } = JSON.parse((await world.run("verify", "empty.bin", "--json")).stdout);
+  const state = (name: string) =>
+    checks.find((check: { name: string }) => check.name === name).state;
+  assertEquals(state("device certificate"), "warning");
+  for (
+    const name of [
+      "key matches certificate",
+      "certificate chain",
+      "chip",
+      "DS peripheral",
+      "signatures",
+    ]
+  ) {
+    assertEquals(state(name), "unchecked", name);
+  }
+  const { stdout } = await world.run("verify", "empty.bin");
+  assertStringIncludes(stdout, "– chip, not checked");
+  assertStringIncludes(stdout, "verdict: good, with 3 warnings");
+});
+
+Deno.test("an HMAC key in hex is written raw for the burn line", async () => {
+  const world = new MemoryWorld();
+  world.put("key.hex", "0f".repeat(32) + "\n");
+  const line = [
+    "provision",
+    "--id",
+    "d",
+    "--chip",
+    "esp32c3",
+    "--key-mode",
+    "hmac-derived",
+    "-o",
+    "d",
+  ];
+  const { code, stderr } = await world.run(...line, "--hmac-key", "key.hex");
+  assertEquals(code, 0, stderr);
+  assertEquals(world.bytes("d/hmac_key.bin"), new Uint8Array(32).fill(0x0F));
+  assertStringIncludes(stderr, "burn-key BLOCK_KEY1 d/hmac_key.bin HMAC_UP");
+  assertStringIncludes(stderr, "first block with purpose HMAC_UP");
+  world.put("short.bin", new Uint8Array(16));
+  const verify = await world.run("verify", "d/esp_secure_cert.bin", "--hmac-key", "short.bin");
+  assertEquals([verify.code, verify.stdout], [1, ""]);
+  assertStringIncludes(verify.stderr, "short.bin holds 16 bytes, an HMAC key has 32");
+});
+
+Deno.test("the key that goes into an eFuse is not overwritten, and no stale plan stays beside another image", async () => {
+  const world = new MemoryWorld();
+  const line = ["provision", "--id", "d", "-o", "d", "--chip", "esp32h2"];
+  await world.run(...line, "--key-mode", "ecdsa-peripheral");
+  const key = world.bytes("d/device.key.pem");
+  assertEquals((await world.run(...line, "--key-mode", "ecdsa-peripheral", "--force")).code, 1);
+  const plain = await world.run(...line, "--force");
+  assertEquals([plain.code, world.bytes("d/device.key.pem")], [1, key]);
+  assertStringIncludes(plain.stderr, "efuse_plan.json belongs to another image");
+});
+
+opensslTest("a CA key that was given behind a password stays behind it", async () => {
+  const world = new MemoryWorld();
+  await world.run("keygen", "-o", "k.pem");
+  world.put(
+    "enc.pem",
+    await openssl(["pkcs8", "-topk8", "-passout", "pass:x"], world.bytes("k.pem")),
+  );
+  world.put("pw", "x");
+  const line = ["ca", "--subject", "CN=x", "--key", "enc.pem", "--password-file", "pw", "-o", "ca"];
+  assertEquals((await world.run(...line)).code, 0);
+  assertEquals(world.bytes("ca/ca.key.pem"), world.bytes("enc.pem"));
+});
+
+Deno.test("flags that would be passed over in silence are refused", async () => {
+  const world = await withDevice();
+  const provision = ["provision", "--id", "e", "-o", "e", "--chip", "esp32p4"];
+  const lines = [
+    [...provision, "--key-mode", "hmac-derived", "--curve", "P-384"],
+    [...provision, "--efuse-key-id", "3"],
+    [...provision, "--hmac-key", "d/device.pem"],
+    ["verify", "d/esp_secure_cert.bin", "--now", "2027-02-30"],
+    ["provision", "--id", "e", "-o", "-"],
+    ["ca", "--subject", "CN=x", "-o", "-"],
+    ["ca", "--subject", "CN=x", "-o", "far", "--days", "3650000"],
+    ["build", "--format", "nvs", "--size", "0x2000", "-o", "n.bin"],
+    ["build", "--size", "4294967296", "--fill", "-o", "n.bin"],
+    ["inspect", "d/esp_secure_cert.bin", "--offset", "99999"],
+  ];
+  for (const line of lines) {
+    const { code, stderr } = await world.run(...line);
+    assertEquals(code, 2, `${line.join(" ")}: ${stderr}`);
+    assertStringIncludes(stderr, "error: ");
+  }
+});
+
+Deno.test("errors say which file, and odd CAs are told", async () => {
+  const world = await withDevice();
+  await world.run("ca", "--subject", "CN=Short", "--days", "10", "-o", "ca10");
+  const issue = ["issue", "--key", "d/device.key.pem", "--subject", "CN=x", "-o", "x.pem"];
+  const wrong = await world.run(
+    ...issue,
+    "--ca",
+    "d/device.key.pem",
+    "--ca-key",
+    "ca10/ca.key.pem",
+  );
+  assertStringIncludes(wrong.stderr, "d/device.key.pem: Cannot decode PEM");
+  const swapped = await world.run(...issue, "--ca", "ca10/ca.pem", "--ca-key", "ca10/ca.pem");
+  assertStringIncludes(swapped.stderr, "ca10/ca.pem: Cannot decode private key");
+  const outlives = await world.run(...issue, "--ca", "ca10/ca.pem", "--ca-key", "ca10/ca.key.pem");
+  assertEquals(outlives.code, 0);
+  assertStringIncludes(outlives.stderr, "outlives its CA");
+});
+
+Deno.test("a private key among user data is not printed", async () => {
+  const world = await withDevice();
+  await world.run("build", "--data", "user1=file:d/device.key.pem", "-o", "u.bin");
+  for (const flags of [[], ["--json"]]) {
+    assertEquals(
+      (await world.run("inspect", "u.bin", ...flags)).stdout.includes("PRIVATE KEY"),
+      false,
+    );
+  }
+});
+
+Deno.test("a plaintext key under the flag of an encrypted one is an error", async () => {
+  const world = await withDevice();
+  const { entries } = decodePartition(world.bytes("d/esp_secure_cert.bin"));
+  const flagged = entries.slice(0, -1).map((entry) =>
+    entry.type === 2 ? { ...entry, flags: 0x80 } : entry
+  );
+  world.put("f.bin", encodePartition(flagged, { integrity: true }));
+  const verdict = JSON.parse((await world.run("verify", "f.bin", "--json")).stdout);
+  assertEquals(
+    verdict.findings.some(({ code }: { code: string }) => code === "KEY_IN_PERIPHERAL_ENTRY"),
+    true,
+  );
+});
+
+Deno.test("a path in a printed command is quoted for the shell", async () => {
+  const world = new MemoryWorld();
+  const { stderr } = await world.run("provision", "--id", "d", "-o", "a$HOME`id`");
+  assertStringIncludes(stderr, "write_flash 0xD000 'a$HOME`id`/esp_secure_cert.bin'");
+});
+
+Deno.test("the picture stays within the terminal", async () => {
+  const world = await withDevice(
+    "--san",
+    "dns:a-rather-long-name.devices.example,dns:another-long-name.devices.example",
+  );
+  for (const columns of [40, 60, 80, 120]) {
+    world.columns = columns;
+    for (const line of (await world.run("inspect", "d/esp_secure_cert.bin")).stdout.split("\n")) {
+      assertEquals([...line].length <= Math.max(columns, 72), true, `${columns}: ${line}`);
+    }
+  }
+});
