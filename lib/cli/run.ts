@@ -68,6 +68,14 @@ async function load(name: CommandName): Promise<Command> {
       return (await import("./commands/inspect.ts")).inspectCommand;
     case "verify":
       return (await import("./commands/verify.ts")).verifyCommand;
+    case "bulk status":
+      return (await import("./commands/bulk_status.ts")).bulkStatus;
+    case "bulk verify":
+      return (await import("./commands/bulk_verify.ts")).bulkVerify;
+    case "bulk merge":
+      return (await import("./commands/bulk_merge.ts")).bulkMerge;
+    case "bulk export":
+      return (await import("./commands/bulk_export.ts")).bulkExport;
     case "completions":
       return (await import("./commands/completions.ts")).completions;
     default:

@@ -2,6 +2,7 @@ import { equalBytes } from "../bytes/pack.ts";
 import { SecureCertError } from "../bytes/errors.ts";
 import { formatBase64, formatHex } from "../bytes/text.ts";
 import { type CertificateInfo, readCertificate } from "../crypto/certificate_info.ts";
+import { digest } from "../crypto/signing.ts";
 import { judge, type Judgement, type VerifyOptions } from "./verify.ts";
 import { keyModeOf } from "./credentials.ts";
 import type { ManifestRow } from "./manifest.ts";
@@ -186,5 +187,5 @@ function readable<T>(read: () => T): T | string {
 }
 
 async function sha256Hex(bytes: Uint8Array): Promise<string> {
-  return formatHex(new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes))));
+  return formatHex(await digest("SHA-256", bytes));
 }
