@@ -61,3 +61,12 @@ export { type CertificateReport, type EntryReport, inspect, type Inspection, typ
 export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/provision/verify.ts";
 export { convert, type ConvertOptions, type ConvertResult } from "./lib/provision/convert.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/provision/provision.ts";
+export { extraColumns, formatManifestCsv, formatManifestCsvHeader, formatManifestNdjson, MANIFEST_COLUMNS, type ManifestRow, parseManifestNdjson } from "./lib/provision/manifest.ts";
+export { formatLabel, formatLabelPayload } from "./lib/provision/label.ts";
+export { ARCHIVE_BLOCK, ARCHIVE_END, type ArchiveEntry, type ArchiveEntryOptions, type ArchiveLimit, formatArchiveEntry, indexArchive, type ReadAt, readArchive } from "./lib/provision/archive.ts";
+export { type BatchProblem, type BatchProblemCode, createDuplicateFinder, type DeviceFiles, judgeDevice } from "./lib/provision/batch_check.ts";
+export { exportDevice, type ExportDevice, type Exporter, type ExportPart } from "./lib/provision/export_device.ts";
+export { type AwsExportOptions, exportAws } from "./lib/provision/export_aws.ts";
+export { type AzureExportOptions, exportAzure } from "./lib/provision/export_azure.ts";
+export { exportRainmaker, type RainmakerExportOptions } from "./lib/provision/export_rainmaker.ts";
+export { type CsvExportOptions, exportCsv } from "./lib/provision/export_csv.ts";

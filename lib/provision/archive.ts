@@ -90,7 +90,7 @@ export function formatArchiveEntry(
   put("type", REGULAR);
   put("magic", MAGIC);
   put("prefix", prefix);
-  put("checksum", `${checksum(blocks).toString(8).padStart(6, "0")}\0 `);
+  put("checksum", checksum(blocks));
   blocks.set(bytes, ARCHIVE_BLOCK);
   return blocks;
 }
@@ -159,7 +159,8 @@ function decodeHeader(block: Uint8Array, at: number): ArchiveEntry | undefined {
   if (text("magic") !== "ustar" || text("type") !== REGULAR) {
     throw badHeader("ERR_MAGIC", "no ustar header of a file", at);
   }
-  if (number("checksum") !== checksum(block) || Number.isNaN(number("size"))) {
+  const stored = decodeUtf8(block.subarray(FIELD.checksum[0], FIELD.type[0]));
+  if (stored !== checksum(block) || Number.isNaN(number("size"))) {
     throw badHeader("ERR_CHECKSUM", "checksum of a header does not match", at);
   }
   const prefix = text("prefix");
@@ -171,14 +172,15 @@ function decodeHeader(block: Uint8Array, at: number): ArchiveEntry | undefined {
   };
 }
 
-/** Sum of the header's bytes, the checksum itself counted as spaces. */
-function checksum(blocks: Uint8Array): number {
+/** The checksum's field: the sum of the header's bytes, the field itself counted as spaces. */
+function checksum(blocks: Uint8Array): string {
   const [start, length] = FIELD.checksum;
   const header = blocks.subarray(0, ARCHIVE_BLOCK);
-  return header.reduce(
+  const sum = header.reduce(
     (sum, byte, at) => sum + (at >= start && at < start + length ? 0x20 : byte),
     0,
   );
+  return `${sum.toString(8).padStart(6, "0")}\0 `;
 }
 
 function octal(value: number, field: Field): string {
