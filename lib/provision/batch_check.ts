@@ -87,7 +87,8 @@ export function createDuplicateFinder(): (row: ManifestRow, where?: string) => B
   return (row, where = "") => {
     const here = where === "" ? row.id : `${row.id} (${where})`;
     return FIELDS.flatMap(({ field, code, what }, at) => {
-      const value = row[field];
+      // File systems that take no notice of case keep one file for both.
+      const value = field === "id" ? row.id.normalize("NFC").toLowerCase() : row[field];
       if (value === "") return [];
       const first = seen[at]!.get(value);
       if (first === undefined) {

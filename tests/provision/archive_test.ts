@@ -12,10 +12,13 @@ import {
 } from "../../lib/provision/archive.ts";
 
 const LONG = `secret/${"é".repeat(40)}/${"n".repeat(90)}.key.pem`;
+/** Longer than the fields of a header together, as an id of 200 bytes makes it. */
+const LONGER = `secret/${"é".repeat(100)}.key.pem`;
 const FILES: readonly (readonly [string, Uint8Array, number])[] = [
   ["images/dev-1.bin", new Uint8Array(512).fill(7), 0o600],
   ["images/empty.bin", new Uint8Array(), 0o644],
   [LONG, new Uint8Array(1000).map((_, at) => at), 0o600],
+  [LONGER, new Uint8Array([1, 2, 3]), 0o600],
   ["manifest.csv", new TextEncoder().encode("id\n"), 0o644],
 ];
 
@@ -46,7 +49,7 @@ Deno.test("what goes into an archive comes out of it", () => {
 });
 
 Deno.test("any names and contents survive, with nothing but whole blocks", () => {
-  const part = fc.stringMatching(/^[A-Za-z0-9_é-]{1,60}$/);
+  const part = fc.stringMatching(/^[A-Za-z0-9_é-]{1,130}$/);
   const file = fc.record({
     name: fc.array(part, { minLength: 1, maxLength: 3 }).map((parts) => parts.join("/")),
     bytes: fc.uint8Array({ maxLength: 1500 }),
@@ -85,8 +88,10 @@ Deno.test("an index reads headers alone and ends where the last whole entry does
     const [, bytes] = FILES.find(([each]) => each === name)!;
     assertEquals(whole.subarray(offset, offset + size), bytes);
   }
-  const ends = [0, ...FILES.map((_, at) => entries[at + 1]?.offset ?? end + ARCHIVE_BLOCK)]
-    .map((offset, at) => at === 0 ? 0 : offset - ARCHIVE_BLOCK);
+  const ends = FILES.reduce(
+    (sums, [name, bytes]) => [...sums, sums.at(-1)! + formatArchiveEntry(name, bytes).length],
+    [0],
+  );
   for (let length = 0; length <= end; length++) {
     const cut = await index(whole.subarray(0, length));
     assertEquals(cut.end, ends.findLast((each) => each <= length), `cut at ${length}`);
@@ -114,13 +119,18 @@ Deno.test("every truncation and flipped bit of a header is found", async () => {
 });
 
 Deno.test("names that leave the folder or do not fit are refused", () => {
-  const names = ["", "/a", "../a", "a/../b", "a//b", "a/", "./a", "a\\b", "a\0b", "n".repeat(101)];
-  for (const name of [...names, `${"p".repeat(156)}/${"n".repeat(100)}`]) {
+  const names = ["", "/a", "../a", "a/../b", "a//b", "a/", "./a", "a\\b", "a\0b", "a\nb"];
+  for (const name of [...names, "n".repeat(4097)]) {
     assertThrows(() => formatArchiveEntry(name, new Uint8Array()), RangeError, undefined, name);
   }
   assertThrows(() => formatArchiveEntry("a", new Uint8Array(), { mode: -1 }), RangeError);
   assertThrows(() => formatArchiveEntry("a", new Uint8Array(), { mtime: 1.5 }), RangeError);
-  formatArchiveEntry(`${"p".repeat(155)}/${"n".repeat(100)}`, new Uint8Array());
+  const fits = `${"p".repeat(155)}/${"n".repeat(100)}`;
+  assertEquals(formatArchiveEntry(fits, new Uint8Array()).length, ARCHIVE_BLOCK);
+  for (const name of [`p${fits}`, `${fits}n`, "n".repeat(101), "n".repeat(4096)]) {
+    const [entry] = readArchive(concat(formatArchiveEntry(name, new Uint8Array()), ARCHIVE_END));
+    assertEquals(entry?.name, name);
+  }
 });
 
 const hasTar = has("tar");
