@@ -61,6 +61,11 @@ export { type CertificateReport, type EntryReport, inspect, type Inspection, typ
 export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/provision/verify.ts";
 export { convert, type ConvertOptions, type ConvertResult } from "./lib/provision/convert.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/provision/provision.ts";
+export { type BulkDevice, countDevices, type DeviceRow, readCsvDevices, readNdjsonDevices } from "./lib/provision/bulk_devices.ts";
+export { type BulkData, type BulkProfile, parseBulkProfile } from "./lib/provision/bulk_profile.ts";
+export type { Awaitable, BulkFile, BulkFiles, BulkJob, BulkJournal, BulkMaker, BulkPhase, BulkResult, BulkState, JournaledDevice, KeySource } from "./lib/provision/bulk_ports.ts";
+export { bulk, type BulkOptions, type BulkShard, type BulkSummary } from "./lib/provision/bulk.ts";
+export { type MemoryBatch, memoryBatch } from "./lib/provision/bulk_memory.ts";
 export { extraColumns, formatManifestCsv, formatManifestCsvHeader, formatManifestNdjson, MANIFEST_COLUMNS, type ManifestRow, parseManifestNdjson } from "./lib/provision/manifest.ts";
 export { formatLabel, formatLabelPayload } from "./lib/provision/label.ts";
 export { ARCHIVE_BLOCK, ARCHIVE_END, type ArchiveEntry, type ArchiveEntryOptions, type ArchiveLimit, formatArchiveEntry, indexArchive, type ReadAt, readArchive } from "./lib/provision/archive.ts";

@@ -1,9 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat } from "../bytes/pack.ts";
 import { CURVES, type EcCurve, type HashName } from "./curves.ts";
-import { badDer, derSequence, readDer, TAG, unsignedContent } from "./der.ts";
-import { berOf } from "./der.ts";
-import { Integer } from "./deps.ts";
+import { badDer, derSequence, derUnsigned, readDer, TAG, unsignedContent } from "./der.ts";
 import { decodeKeyParts, decodeSpki } from "./key_encoding.ts";
 import { otherCurve } from "./other_curves.ts";
 
@@ -100,12 +98,7 @@ export async function digest(hash: HashName, bytes: Uint8Array): Promise<Bytes> 
 /** DER sequence of r and s (RFC 3279 section 2.2.3) from r and s of equal length. */
 export function encodeEcdsaSignature(raw: Uint8Array): Bytes {
   const half = raw.length / 2;
-  return derSequence(...[raw.subarray(0, half), raw.subarray(half)].map((number) => {
-    let first = 0;
-    while (first < number.length - 1 && number[first] === 0) first++;
-    const sign = number[first]! >= 0x80 ? new Uint8Array(1) : new Uint8Array(0);
-    return berOf(new Integer({ valueHex: concat(sign, number.subarray(first)).buffer }));
-  }));
+  return derSequence(derUnsigned(raw.subarray(0, half)), derUnsigned(raw.subarray(half)));
 }
 
 /**
