@@ -1,7 +1,14 @@
-import { CHIP, type CommandSpec, FORCE, JSON_OPTION, OUT_DIR } from "./flags.ts";
+import { CHIP, type CommandSpec, FORCE, JSON_OPTION, type OptionSpec, OUT_DIR } from "./flags.ts";
 
 const FOLDER = { name: "DIR", help: "folder that bulk has made" } as const;
 const ISSUER = { name: "ca", value: "FILE" } as const;
+
+/** The flags that say which devices a batch should have. */
+const EXPECTED_OPTIONS: readonly OptionSpec[] = [
+  { name: "devices", value: "FILE", help: "the device list, to find those that are missing" },
+  { name: "count", value: "N", help: "or: how many devices there should be, with --id-template" },
+  { name: "id-template", value: "TEMPLATE", help: "their names, such as dev-{n:06}" },
+];
 
 /** What is done with the folder of a batch. */
 export const BATCH_COMMANDS = {
@@ -17,7 +24,8 @@ export const BATCH_COMMANDS = {
     arguments: [FOLDER],
     options: [
       { ...ISSUER, help: "CA that should have issued the device certificates" },
-      { ...CHIP, help: "the chip that the images are for, where the manifest has no column chip" },
+      { ...CHIP, help: "the chip that the images are for" },
+      ...EXPECTED_OPTIONS,
       { name: "allow-weak", help: "do not judge RSA keys of 1024 bits an error" },
       JSON_OPTION,
     ],
@@ -28,6 +36,7 @@ export const BATCH_COMMANDS = {
     summary: "join the folders of the shards of a batch",
     arguments: [{ name: "DIR", help: "folder of a shard", repeats: true }],
     options: [
+      ...EXPECTED_OPTIONS,
       { name: "keep-failed", help: "take failed devices over as such, instead of refusing" },
       { name: "copy", help: "copy the files; they are hard links where the disk can" },
       OUT_DIR,

@@ -4,6 +4,7 @@ import { formatBase64, formatHex } from "../bytes/text.ts";
 import { type CertificateInfo, readCertificate } from "../crypto/certificate_info.ts";
 import { digest } from "../crypto/signing.ts";
 import { judge, type Judgement, type VerifyOptions } from "./verify.ts";
+import { foldId } from "./bulk_devices.ts";
 import { keyModeOf } from "./credentials.ts";
 import type { ManifestRow } from "./manifest.ts";
 
@@ -13,7 +14,7 @@ import type { ManifestRow } from "./manifest.ts";
  * | code | means |
  * |---|---|
  * | `FAILED_DEVICE` | the device is listed as failed |
- * | `MISSING_DEVICE` | a device that should be there is in no manifest |
+ * | `MISSING_DEVICE`, `STRAY_DEVICE` | a device of the list is in no manifest, or one of a manifest in no list |
  * | `UNFINISHED_BATCH` | the run that makes the folder has not ended |
  * | `DUPLICATE_ID`, `DUPLICATE_SERIAL`, `DUPLICATE_KEY` | two rows share what must be one device's own |
  * | `MISSING_FILE`, `STRAY_FILE` | a file of a device is not there, or a file belongs to none |
@@ -26,6 +27,7 @@ import type { ManifestRow } from "./manifest.ts";
 export type BatchProblemCode =
   | "FAILED_DEVICE"
   | "MISSING_DEVICE"
+  | "STRAY_DEVICE"
   | "UNFINISHED_BATCH"
   | "DUPLICATE_ID"
   | "DUPLICATE_SERIAL"
@@ -88,7 +90,7 @@ export function createDuplicateFinder(): (row: ManifestRow, where?: string) => B
     const here = where === "" ? row.id : `${row.id} (${where})`;
     return FIELDS.flatMap(({ field, code, what }, at) => {
       // File systems that take no notice of case keep one file for both.
-      const value = field === "id" ? row.id.normalize("NFC").toLowerCase() : row[field];
+      const value = field === "id" ? foldId(row.id) : row[field];
       if (value === "") return [];
       const first = seen[at]!.get(value);
       if (first === undefined) {

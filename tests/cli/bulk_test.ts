@@ -184,7 +184,7 @@ Deno.test("bulk merge joins shards with links or copies, and modes stay", async 
       assertEquals([linked, copied], out === "links" ? [9, 0] : [0, 9]);
       assertEquals(await codesOf(whole), []);
       const text = await Deno.readTextFile(`${whole}/manifest.ndjson`);
-      assertEquals(parseManifestNdjson(text).map(({ id }) => id), ["a", "b", "c"]);
+      assertEquals(parseManifestNdjson(text).map(({ id }) => id), ["a", "c", "b"]);
       const csv = await Deno.readTextFile(`${whole}/manifest.csv`);
       assertEquals(csv.split("\n")[0]!.split(",").slice(-2), ["hall", "lot"]);
       if (Deno.build.os === "windows") continue;
@@ -228,6 +228,38 @@ Deno.test("bulk merge joins archives, also one that was cut within an entry", as
     if (Deno.build.os !== "windows") {
       assertEquals(Deno.statSync(`${out}/secret.tar`).mode! & 0o777, 0o600);
     }
+  });
+});
+
+Deno.test("bulk merge and bulk verify find what a device list has and the folders have not", async () => {
+  await inFolder(async (folder) => {
+    await makeBatch(`${folder}/b`, { ids: ["dev-01", "dev-03"], issuer });
+    await Deno.writeTextFile(`${folder}/list.csv`, "id,hall\ndev-01,n\ndev-02,s\n");
+    await Deno.writeTextFile(`${folder}/list.ndjson`, '{"id":"dev-01"}\n{"id":"dev-02"}\n');
+    const wrong = ["MISSING_DEVICE dev-02", "STRAY_DEVICE dev-03"];
+    const lists: readonly (readonly [readonly string[], readonly string[]])[] = [
+      [["--devices", `${folder}/list.csv`], wrong],
+      [["--devices", `${folder}/list.ndjson`], wrong],
+      [["--count", "2", "--id-template", "dev-{n:02}"], wrong],
+      [["--count", "3", "--id-template", "dev-{n:02}"], ["MISSING_DEVICE dev-02"]],
+    ];
+    for (const [flags, expected] of lists) {
+      for (
+        const line of [["verify", `${folder}/b`], ["merge", `${folder}/b`, "-o", `${folder}/w`]]
+      ) {
+        const { code, stdout } = await cli("bulk", ...line, "--json", ...flags);
+        const { problems } = JSON.parse(stdout);
+        const found = problems.map(({ code, id }: { code: string; id: string }) => `${code} ${id}`);
+        assertEquals([code, found], [1, expected], flags.join(" "));
+      }
+    }
+    const half = await cli("bulk", "verify", `${folder}/b`, "--count", "3");
+    assertEquals(half.code, 2);
+    assertStringIncludes(half.stderr, "--id-template is missing");
+    await Deno.writeTextFile(`${folder}/list.csv`, 'id\n"\n');
+    const bad = await cli("bulk", "verify", `${folder}/b`, "--devices", `${folder}/list.csv`);
+    assertEquals(bad.code, 1);
+    assertStringIncludes(bad.stderr, "Cannot read device list");
   });
 });
 

@@ -1,6 +1,7 @@
 import { type BatchProblem, createDuplicateFinder, problem } from "../../provision/batch_check.ts";
 import type { ManifestRow } from "../../provision/manifest.ts";
 import type { Arguments } from "../arguments.ts";
+import { findMissing } from "../batch_expected.ts";
 import { type BatchFolder, exists, MANIFEST, openBatch } from "../batch_folder.ts";
 import { collectColumns, writeManifests } from "../batch_manifest.ts";
 import { joinArchives, placeFiles } from "../batch_merge.ts";
@@ -27,9 +28,22 @@ export const bulkMerge: Command = async (args, io) => {
   return 0;
 };
 
-/** The rows of all shards, in the order in which the shards are named. */
+/**
+ * The rows of all shards, one of each in turn: the order of the device list, when the shards are named
+ * in their order, for `--shard i/n` takes every nth device.
+ */
 async function* rowsOf(shards: readonly BatchFolder[]): AsyncGenerator<ManifestRow> {
-  for (const shard of shards) yield* shard.rows();
+  let open = shards.map((shard) => shard.rows());
+  while (open.length > 0) {
+    const left: typeof open = [];
+    for (const rows of open) {
+      const { done, value } = await rows.next();
+      if (done) continue;
+      yield value;
+      left.push(rows);
+    }
+    open = left;
+  }
 }
 
 interface Judged {
@@ -42,16 +56,19 @@ interface Judged {
 async function judgeShards(shards: readonly BatchFolder[], args: Arguments): Promise<Judged> {
   const problems: BatchProblem[] = [];
   const columns = new Set<string>();
+  const ids = new Set<string>();
   const findDuplicates = createDuplicateFinder();
   let [devices, failed] = [0, 0];
   for (const shard of shards) {
     for await (const row of shard.rows()) {
       devices++;
+      ids.add(row.id);
       if (row.status === "failed") failed++;
       collectColumns(row, columns);
       problems.push(...findDuplicates(row, shard.path), ...await judgeRow(shard, row, args));
     }
   }
+  problems.push(...await findMissing(ids, args));
   return { devices, failed, columns: [...columns], problems };
 }
 

@@ -8,6 +8,7 @@ import { type ChipName, isChipName } from "../../format/chips.ts";
 import type { ManifestRow } from "../../provision/manifest.ts";
 import type { VerifyOptions } from "../../provision/verify.ts";
 import type { Arguments } from "../arguments.ts";
+import { findMissing } from "../batch_expected.ts";
 import { type BatchFolder, DEVICE_FOLDERS, openBatch } from "../batch_folder.ts";
 import { renderProblems } from "../batch_report.ts";
 import { judgeManifestCsv } from "../batch_manifest.ts";
@@ -34,7 +35,11 @@ export const bulkVerify: Command = async (args, io) => {
     const judged = await Promise.all(rows.map((row) => judgeRow(batch, row, options)));
     problems.push(...judged.flat());
   }
-  problems.push(...await judgeManifestCsv(batch), ...await findStray(batch, ids));
+  problems.push(
+    ...await findMissing(ids, args),
+    ...await judgeManifestCsv(batch),
+    ...await findStray(batch, ids),
+  );
   report(batch, ids.size, problems, args, io);
   return problems.length === 0 ? 0 : 1;
 };
@@ -56,11 +61,14 @@ async function judgeRow(
   const { id, efuseKeyId, status } = row;
   const image = await batch.read(`images/${id}.bin`);
   const certificate = await batch.read(`certificates/${id}.pem`);
+  const hmacKey = row.keyMode === "plaintext"
+    ? undefined
+    : await batch.read(`secret/${id}.hmac.bin`);
   const chip = typeof row.chip === "string" && isChipName(row.chip) ? { chip: row.chip } : {};
   const problems = await judgeDevice(row, {
     ...image && { image },
     ...certificate && { certificate },
-  }, { ...options, ...chip });
+  }, { ...options, ...chip, ...hmacKey && { hmacKey } });
   const needsPlan = efuseKeyId !== null && status === "verified";
   if (needsPlan && !await batch.has(`efuse/${id}.json`)) {
     problems.push(problem("MISSING_FILE", id, "its eFuse plan is not there"));
