@@ -9,7 +9,6 @@ import {
 import {
   createDevelopmentCa,
   exportPrivateKey,
-  formatPem,
   type Issuer,
   provision,
   readCertificate,
@@ -66,7 +65,6 @@ export async function makeBatch(folder: string, options: BatchOptions): Promise<
     rows.push(row);
   }
   await writeManifest(folder, rows, Object.keys(options.extra ?? {}));
-  await Deno.writeTextFile(`${folder}/../ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
   return rows;
 }
 

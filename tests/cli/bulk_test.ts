@@ -4,7 +4,7 @@ import { denoIo } from "../../lib/cli/io.ts";
 import { run } from "../../lib/cli/run.ts";
 import { ARCHIVE_END, formatArchiveEntry } from "../../lib/provision/archive.ts";
 import { type ManifestRow, parseManifestNdjson } from "../../lib/provision/manifest.ts";
-import { createDevelopmentCa } from "../../mod.ts";
+import { createDevelopmentCa, formatPem } from "../../mod.ts";
 import { makeBatch, writeManifest } from "./batch.ts";
 
 interface Outcome {
@@ -27,6 +27,7 @@ async function cli(...argv: readonly string[]): Promise<Outcome> {
 async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
+    await Deno.writeTextFile(`${folder}/ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
     await act(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
