@@ -100,7 +100,7 @@ Deno.test("bulk verify finds each thing that is wrong, and all of them", async (
   await inFolder(async (folder) => {
     const batch = `${folder}/b`;
     const rows = await makeBatch(batch, { ids: ["a", "b"], issuer });
-    const other = await makeBatch(`${folder}/o`, { ids: ["a", "b"] });
+    await makeBatch(`${folder}/o`, { ids: ["a", "b"] });
     const image = `${batch}/images/a.bin`;
     const certificate = `${batch}/certificates/b.pem`;
     const spoil: readonly (readonly [string[], () => void | Promise<void>])[] = [
@@ -155,8 +155,10 @@ Deno.test("bulk verify finds each thing that is wrong, and all of them", async (
       await Deno.remove(batch, { recursive: true });
       await copyFolder(`${folder}/good`, batch);
     }
-    assertEquals(other.length, 2);
-    assertEquals(await codesOf(batch, "--ca", `${folder}/ca.pem`), ["BAD_IMAGE", "BAD_IMAGE"]);
+    const { certificate: stranger } = await createDevelopmentCa();
+    await Deno.writeFile(`${folder}/stranger.der`, stranger);
+    const foreign = await codesOf(batch, "--ca", `${folder}/stranger.der`);
+    assertEquals(foreign, ["BAD_IMAGE", "BAD_IMAGE"]);
     await Deno.writeTextFile(`${batch}/manifest.ndjson`, "{}\n", { append: true });
     const { code, stderr } = await cli("bulk", "verify", batch);
     assertEquals(code, 1);
