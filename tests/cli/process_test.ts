@@ -69,6 +69,22 @@ Deno.test("every command of the README runs with the permissions it names", asyn
   assertEquals(lines.length >= 10, true);
 });
 
+const hasBulk = Object.hasOwn(COMMANDS, "bulk");
+
+Deno.test({
+  name: `every command of docs/batch.md runs${hasBulk ? "" : " (skipped: no bulk)"}`,
+  ignore: !hasBulk,
+  fn: async () => {
+    const page = await Deno.readTextFile(new URL("docs/batch.md", ROOT));
+    const lines = [...page.matchAll(/```sh\n([\s\S]*?)```/g)]
+      .flatMap(([, block]) => block!.trim().split("\n"));
+    await inFolder(async (folder) => {
+      for (const line of lines) await runLine(line, folder);
+    });
+    assertEquals(lines.length >= 5, true);
+  },
+});
+
 Deno.test("the example of every --help runs with the permissions it names", async () => {
   await inFolder(async (folder) => {
     const at = (name: string) => `${folder}/${name}`;
