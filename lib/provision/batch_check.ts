@@ -1,7 +1,8 @@
 import { equalBytes } from "../bytes/pack.ts";
 import { SecureCertError } from "../bytes/errors.ts";
-import { formatBase64, formatHex } from "../bytes/text.ts";
+import { encodeUtf8, formatBase64, formatHex } from "../bytes/text.ts";
 import { type CertificateInfo, readCertificate } from "../crypto/certificate_info.ts";
+import { sha256 } from "../crypto/deps.ts";
 import { digest } from "../crypto/signing.ts";
 import { judge, type Judgement, type VerifyOptions } from "./verify.ts";
 import { foldId } from "./bulk_devices.ts";
@@ -79,7 +80,7 @@ export async function judgeDevice(
 }
 
 /**
- * Finds what must be one device's own in two rows. Keeps about 300 bytes for each row.
+ * Finds what must be one device's own in two rows. Keeps about 600 bytes for each row.
  *
  * @returns A function that takes every row once, with a word on where it comes from, and gives what
  * an earlier row has already.
@@ -90,8 +91,12 @@ export function createDuplicateFinder(): (row: ManifestRow, where?: string) => B
     const here = where === "" ? row.id : `${row.id} (${where})`;
     return FIELDS.flatMap(({ field, code, what }, at) => {
       // File systems that take no notice of case keep one file for both.
-      const value = field === "id" ? foldId(row.id) : row[field];
-      if (value === "") return [];
+      if (row[field] === "") return [];
+      const value = field === "id"
+        ? foldId(row.id)
+        : field === "publicKey"
+        ? digestOf(row.publicKey)
+        : row[field];
       const first = seen[at]!.get(value);
       if (first === undefined) {
         seen[at]!.set(value, here);
@@ -187,6 +192,11 @@ function readable<T>(read: () => T): T | string {
     if (error instanceof SecureCertError) return error.message;
     throw error;
   }
+}
+
+/** Stands for a public key, which may be long. */
+function digestOf(publicKey: string): string {
+  return formatBase64(sha256(encodeUtf8(publicKey)));
 }
 
 async function sha256Hex(bytes: Uint8Array): Promise<string> {
