@@ -190,7 +190,7 @@ async function reporting<T>(
   }
 }
 
-/** The error of a file as people read it. */
+/** An error of the file system in words; what is none is thrown on. */
 export function explain(verb: "read" | "write", path: string, error: unknown): CliError {
   if (error instanceof Deno.errors.NotFound) {
     const what = verb === "read" ? "no such file" : "its folder does not exist";

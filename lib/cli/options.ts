@@ -1,5 +1,6 @@
 import type { CommandSpec } from "./flags.ts";
 import { BATCH_COMMANDS } from "./options_bulk.ts";
+import { BULK_COMMANDS } from "./options_bulk_run.ts";
 import { CREDENTIAL_COMMANDS } from "./options_credentials.ts";
 import { IMAGE_COMMANDS } from "./options_images.ts";
 import { SHELL_COMMANDS } from "./options_shell.ts";
@@ -8,6 +9,7 @@ import { SHELL_COMMANDS } from "./options_shell.ts";
 export const COMMANDS = {
   ...CREDENTIAL_COMMANDS,
   ...IMAGE_COMMANDS,
+  ...BULK_COMMANDS,
   ...BATCH_COMMANDS,
   ...SHELL_COMMANDS,
 } as const satisfies Readonly<Record<string, CommandSpec>>;

@@ -68,6 +68,8 @@ async function load(name: CommandName): Promise<Command> {
       return (await import("./commands/inspect.ts")).inspectCommand;
     case "verify":
       return (await import("./commands/verify.ts")).verifyCommand;
+    case "bulk":
+      return (await import("./commands/bulk.ts")).bulkCommand;
     case "bulk status":
       return (await import("./commands/bulk_status.ts")).bulkStatus;
     case "bulk verify":

@@ -47,6 +47,8 @@ export interface BulkOptions extends Sources {
   readonly maker?: BulkMaker;
   /** How many calls of the maker are under way at once. @default 2, or 1 when `random` is given */
   readonly calls?: number;
+  /** Called when the list is checked, with the number of devices that this run is to make. */
+  readonly onStart?: (total: number) => void;
   /** Finishes the devices under way and ends. */
   readonly signal?: AbortSignal;
   /** Milliseconds between two commits of the journal. @default 200 */
@@ -105,15 +107,15 @@ export async function* bulk(
   await planDevices(devices, options);
   const run = await openRun(options);
   const { journal, signal } = options;
+  options.onStart?.((await journal.counts())[run.state]);
   let [made, failed] = [0, 0];
   let committed = Date.now();
   for (;;) {
     await startCalls(run, options);
-    if (run.underWay === 0 && run.finished.size === 0) break;
+    const isLast = run.problem !== undefined || run.finished.size === 0;
+    if (run.underWay === 0 && isLast && run.ready.length === 0) break;
     if (run.underWay > 0) await run.wait();
-    if (run.problem !== undefined) throw run.problem;
-    const ready = takeReady(run);
-    run.ready.push(...ready);
+    run.ready.push(...takeReady(run));
     const isDue = Date.now() - committed >= (options.commitEvery ?? 200);
     if (run.ready.length === 0) continue;
     if (!isDue && run.ready.length < COMMIT_COUNT && run.underWay > 0) continue;
@@ -126,6 +128,7 @@ export async function* bulk(
       yield result;
     }
   }
+  if (run.problem !== undefined) throw run.problem;
   const counts = await journal.counts();
   return { counts, made, failed, stopped: signal?.aborted === true };
 }

@@ -99,7 +99,7 @@ export async function* readNdjsonDevices(
 }
 
 /**
- * Devices that are counted: the columns `n`, from 1, and `id` after the template.
+ * Devices that are counted, with ids after a template in which `{n}` counts from 1.
  *
  * @param count How many.
  * @param template Such as `dev-{n:06}`.
@@ -112,7 +112,7 @@ export function* countDevices(count: number, template: string): Generator<Device
       yield { problem: `id template: ${id.problem}` };
       return;
     }
-    yield deviceRow({ id: id.text, n }, index, `device ${n}`);
+    yield deviceRow({ id: id.text }, index, `device ${n}`);
   }
 }
 

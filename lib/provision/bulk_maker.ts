@@ -1,5 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, concat, equalBytes } from "../bytes/pack.ts";
+import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { formatPem } from "../bytes/pem.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import type { Issuer } from "../crypto/certificate.ts";

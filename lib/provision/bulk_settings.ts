@@ -43,7 +43,7 @@ const USER_DATA = ["user1", "user2", "user3", "user4", "user5"];
  */
 export function resolveDevice(profile: BulkProfile, device: BulkDevice): ResolvedDevice {
   const problems: string[] = [];
-  const values = { ...device.fields, id: device.id };
+  const values = { n: String(device.index + 1), ...device.fields, id: device.id };
   const fill = (what: string, template: string, escape?: (value: string) => string) => {
     const filled = expandTemplate(template, values, escape);
     if ("text" in filled) return filled.text;
