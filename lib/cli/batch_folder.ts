@@ -45,11 +45,12 @@ export interface BatchFolder {
 /**
  * Opens the folder of a batch.
  *
- * @throws {CliError} `ERR_FILE_NOT_FOUND` when it has no manifest.
+ * @throws {CliError} `ERR_FILE_NOT_FOUND` when it has neither manifest nor journal.
  */
 export async function openBatch(path: string): Promise<BatchFolder> {
   const manifest = joinPath(path, MANIFEST);
-  if (!await exists(manifest)) {
+  const hasManifest = await exists(manifest);
+  if (!hasManifest && !await exists(joinPath(path, "journal.sqlite"))) {
     throw fileError(
       "ERR_FILE_NOT_FOUND",
       manifest,
@@ -66,7 +67,7 @@ export async function openBatch(path: string): Promise<BatchFolder> {
   return {
     path,
     archives,
-    rows: () => readRows(manifest),
+    rows: () => hasManifest ? readRows(manifest) : noRows(),
     read: async (name) => {
       const place = packed.get(name);
       if (place === undefined) return await readIfThere(joinPath(path, name));
@@ -83,7 +84,7 @@ export async function openBatch(path: string): Promise<BatchFolder> {
 }
 
 /** The lines of a text file, without their ends, in memory that does not grow with the file. */
-export async function* readLines(path: string): AsyncGenerator<string> {
+async function* readLines(path: string): AsyncGenerator<string> {
   let rest = "";
   for await (const part of readText(path)) {
     const lines = (rest + part).split("\n");
@@ -144,6 +145,9 @@ export async function withFile<T>(
 export async function exists(path: string): Promise<boolean> {
   return await quietly(path, () => Deno.lstat(path)) !== undefined;
 }
+
+/** A batch that has been planned and no more. */
+async function* noRows(): AsyncGenerator<ManifestRow> {}
 
 async function* readRows(path: string): AsyncGenerator<ManifestRow> {
   let line = 0;

@@ -6,8 +6,8 @@ const ISSUER = { name: "ca", value: "FILE" } as const;
 /** The flags that say which devices a batch should have. */
 const EXPECTED_OPTIONS: readonly OptionSpec[] = [
   { name: "devices", value: "FILE", help: "the device list, to find those that are missing" },
-  { name: "count", value: "N", help: "or: how many devices there should be, with --id-template" },
-  { name: "id-template", value: "TEMPLATE", help: "their names, such as dev-{n:06}" },
+  { name: "count", value: "N", help: "or: how many devices there should be" },
+  { name: "id-template", value: "TEXT", help: "their names", default: "dev-{n:06}" },
 ];
 
 /** What is done with the folder of a batch. */

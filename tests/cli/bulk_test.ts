@@ -71,8 +71,9 @@ Deno.test("bulk status counts the devices of a folder", async () => {
     assertEquals(JSON.parse(stdout), {
       folder: `${folder}/b`,
       devices: 3,
-      verified: 2,
-      failed: ["c"],
+      done: true,
+      states: { pending: 0, "key made": 0, certified: 0, built: 0, verified: 2, failed: 1 },
+      failed: [{ id: "c", reason: "" }],
       keyModes: { plaintext: 2 },
       packed: false,
     });
@@ -80,6 +81,32 @@ Deno.test("bulk status counts the devices of a folder", async () => {
     const missing = await cli("bulk", "status", `${folder}/none`);
     assertEquals(missing.code, 1);
     assertStringIncludes(missing.stderr, "none/manifest.ndjson: no such file");
+  });
+});
+
+Deno.test("bulk status, verify and merge read the journal of a batch that is not done", async () => {
+  await inFolder(async (folder) => {
+    const made = await cli("ca", "--subject", "CN=x", "-o", `${folder}/ca`);
+    assertEquals(made.code, 0, made.stderr);
+    const line = ["bulk", "--count", "3", "--ca", `${folder}/ca`, "-o", `${folder}/b`];
+    const requests = await cli(...line, "--csr");
+    assertEquals([0, 1].includes(requests.code), true, requests.stderr);
+    const { stdout } = await cli("bulk", "status", `${folder}/b`, "--json");
+    const { devices, done, states } = JSON.parse(stdout);
+    assertEquals([devices, done, states["key made"]], [3, false, 3]);
+    assertStringIncludes((await cli("bulk", "status", `${folder}/b`)).stdout, "not done");
+    assertEquals((await codesOf(`${folder}/b`))[0], "UNFINISHED_BATCH");
+    const merged = await cli("bulk", "merge", `${folder}/b`, "-o", `${folder}/w`);
+    assertEquals(merged.code, 1);
+    assertStringIncludes(merged.stdout, "3 key made");
+    const list = `${folder}/list.csv`;
+    await Deno.writeTextFile(list, "id,certificate\na,\nb,missing.pem\n");
+    const some = ["bulk", "--devices", list, "--ca", `${folder}/ca`, "-o", `${folder}/f`];
+    assertEquals((await cli(...some)).code, 1);
+    const failed = JSON.parse((await cli("bulk", "status", `${folder}/f`, "--json")).stdout);
+    assertEquals([failed.done, failed.states.failed, failed.failed[0].id], [true, 1, "b"]);
+    assertStringIncludes(failed.failed[0].reason, "missing.pem");
+    assertEquals(await codesOf(`${folder}/f`), ["FAILED_DEVICE"]);
   });
 });
 
@@ -256,9 +283,8 @@ Deno.test("bulk merge and bulk verify find what a device list has and the folder
         assertEquals([code, found], [1, expected], flags.join(" "));
       }
     }
-    const half = await cli("bulk", "verify", `${folder}/b`, "--count", "3");
-    assertEquals(half.code, 2);
-    assertStringIncludes(half.stderr, "--id-template is missing");
+    const both = ["--count", "3", "--devices", `${folder}/list.csv`];
+    assertEquals((await cli("bulk", "verify", `${folder}/b`, ...both)).code, 2);
     await Deno.writeTextFile(`${folder}/list.csv`, 'id\n"\n');
     const bad = await cli("bulk", "verify", `${folder}/b`, "--devices", `${folder}/list.csv`);
     assertEquals(bad.code, 1);

@@ -2,6 +2,7 @@ import { type BatchProblem, createDuplicateFinder, problem } from "../../provisi
 import type { ManifestRow } from "../../provision/manifest.ts";
 import type { Arguments } from "../arguments.ts";
 import { findMissing } from "../batch_expected.ts";
+import { judgeJournal, readJournal } from "../batch_journal.ts";
 import { type BatchFolder, exists, MANIFEST, openBatch } from "../batch_folder.ts";
 import { collectColumns, writeManifests } from "../batch_manifest.ts";
 import { joinArchives, placeFiles } from "../batch_merge.ts";
@@ -15,7 +16,7 @@ export const bulkMerge: Command = async (args, io) => {
   const out = args.need("out");
   const shards = await Promise.all(args.positionals.map(openBatch));
   await refuseExisting(out, args);
-  const { devices, failed, columns, problems } = await judgeShards(shards, args);
+  const { devices, failed, columns, problems } = await judgeShards(shards, args, io);
   if (problems.length > 0) {
     report({ ok: false, folder: out, devices, failed, problems }, args, io);
     return 1;
@@ -53,13 +54,18 @@ interface Judged {
   readonly problems: readonly BatchProblem[];
 }
 
-async function judgeShards(shards: readonly BatchFolder[], args: Arguments): Promise<Judged> {
+async function judgeShards(
+  shards: readonly BatchFolder[],
+  args: Arguments,
+  io: Io,
+): Promise<Judged> {
   const problems: BatchProblem[] = [];
   const columns = new Set<string>();
   const ids = new Set<string>();
   const findDuplicates = createDuplicateFinder();
   let [devices, failed] = [0, 0];
   for (const shard of shards) {
+    problems.push(...judgeJournal(shard.path, await readJournal(shard.path, io)));
     for await (const row of shard.rows()) {
       devices++;
       ids.add(row.id);

@@ -9,6 +9,7 @@ import type { ManifestRow } from "../../provision/manifest.ts";
 import type { VerifyOptions } from "../../provision/verify.ts";
 import type { Arguments } from "../arguments.ts";
 import { findMissing } from "../batch_expected.ts";
+import { judgeJournal, readJournal } from "../batch_journal.ts";
 import { type BatchFolder, DEVICE_FOLDERS, openBatch } from "../batch_folder.ts";
 import { renderProblems } from "../batch_report.ts";
 import { judgeManifestCsv } from "../batch_manifest.ts";
@@ -24,7 +25,7 @@ const AT_A_TIME = 32;
 export const bulkVerify: Command = async (args, io) => {
   const batch = await openBatch(args.positionals[0]!);
   const options = await optionsOf(args, io);
-  const problems: BatchProblem[] = [];
+  const problems = judgeJournal(batch.path, await readJournal(batch.path, io));
   const ids = new Set<string>();
   const findDuplicates = createDuplicateFinder();
   for await (const rows of inGroups(batch.rows(), AT_A_TIME)) {
