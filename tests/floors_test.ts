@@ -107,7 +107,11 @@ Deno.test("only a deps.ts names a package", () => {
     const packages = imports(source).filter((specifier) => !specifier.startsWith("."));
     if (!source.path.endsWith("/deps.ts")) assertEquals(packages, [], source.path);
     for (const each of packages) {
-      assertEquals(/^npm:.+@\d+\.\d+\.\d+(\/|$)/.test(each), true, `${source.path}: ${each}`);
+      assertEquals(
+        /^(npm:.+@\d+\.\d+\.\d+(\/|$)|node:)/.test(each),
+        true,
+        `${source.path}: ${each}`,
+      );
     }
   }
 });

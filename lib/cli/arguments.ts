@@ -36,16 +36,22 @@ export function parseCommandLine(argv: readonly string[]): Parsed {
   if (first === undefined || first === "--help" || first === "-h") return { kind: "help" };
   if (first === "--version" || first === "-V") return { kind: "version" };
   if (first === "help" && rest[0] === undefined) return { kind: "help" };
-  const word = first === "help" ? rest[0]! : first;
-  if (!isCommand(word)) {
-    throw usageError(`unknown command "${word}"`, undefined, "run --help for the list of commands");
-  }
+  const { word, rest: words } = readCommand(first === "help" ? rest : argv);
   if (first === "help") return { kind: "help", command: word };
-  if (commandSpec(word).raw === true) return rawCommand(word, rest);
+  if (commandSpec(word).raw === true) return rawCommand(word, words);
   const options = [...commandSpec(word).options, ...COMMON_OPTIONS];
-  const joined = joinValues(word, rest, options);
+  const joined = joinValues(word, words, options);
   if (joined.includes("--help")) return { kind: "help", command: word };
   return { kind: "run", command: word, args: checked(word, joined, options) };
+}
+
+/** A command's name is one word or two, such as `bulk status`; two that are a name go before one. */
+function readCommand(words: readonly string[]): { word: CommandName; rest: readonly string[] } {
+  const [first = "", second] = words;
+  const both = `${first} ${second}`;
+  if (isCommand(both)) return { word: both, rest: words.slice(2) };
+  if (isCommand(first)) return { word: first, rest: words.slice(1) };
+  throw usageError(`unknown command "${first}"`, undefined, "run --help for the list of commands");
 }
 
 /** A command that parses its own words, which are its positionals. */
@@ -143,7 +149,7 @@ function checked(
       `run ${command} --help`,
     );
   }
-  if (positionals.length > expected.length) {
+  if (positionals.length > expected.length && expected.at(-1)?.repeats !== true) {
     throw usageError(`${command} does not take "${positionals[expected.length]}"`);
   }
   return argumentsOf(command, positionals, parsed);

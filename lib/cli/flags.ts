@@ -18,12 +18,20 @@ export interface OptionSpec {
   readonly default?: string;
 }
 
+/** What stands behind a command's name. */
+export interface ArgumentSpec {
+  readonly name: string;
+  readonly help: string;
+  /** Whether more of it may follow. */
+  readonly repeats?: boolean;
+}
+
 /** A command. */
 export interface CommandSpec {
   /** One line. */
   readonly summary: string;
-  /** What stands behind the command's name, in order. */
-  readonly arguments: readonly { readonly name: string; readonly help: string }[];
+  /** What stands behind the command's name, in order; the last may repeat. */
+  readonly arguments: readonly ArgumentSpec[];
   readonly options: readonly OptionSpec[];
   /** The command parses its own words; the table is for help and completions. */
   readonly raw?: true;

@@ -27,7 +27,7 @@ export function formatHelp(): string {
 /** What `COMMAND --help` prints. */
 export function formatCommandHelp(name: CommandName): string {
   const spec = commandSpec(name);
-  const words = spec.arguments.map((argument) => ` ${argument.name}`).join("");
+  const words = spec.arguments.map(({ name, repeats }) => ` ${name}${repeats ? "…" : ""}`).join("");
   return [
     `esp-secure-cert ${name}: ${spec.summary}`,
     "",

@@ -240,7 +240,8 @@ async function reporting<T>(
   }
 }
 
-function explain(verb: "read" | "write", path: string, error: unknown): CliError {
+/** An error of the file system in words; what is none is thrown on. */
+export function explain(verb: "read" | "write", path: string, error: unknown): CliError {
   if (isCliError(error)) return error;
   if (error instanceof Deno.errors.NotFound) {
     const what = verb === "read" ? "no such file" : "its folder does not exist";

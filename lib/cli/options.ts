@@ -1,4 +1,6 @@
 import type { CommandSpec } from "./flags.ts";
+import { BATCH_COMMANDS } from "./options_bulk.ts";
+import { BULK_COMMANDS } from "./options_bulk_run.ts";
 import { CREDENTIAL_COMMANDS } from "./options_credentials.ts";
 import { EDIT_COMMANDS } from "./options_edit.ts";
 import { IMAGE_COMMANDS } from "./options_images.ts";
@@ -11,6 +13,8 @@ export const COMMANDS = {
   ...IMAGE_COMMANDS,
   ...EDIT_COMMANDS,
   ...PORT_COMMANDS,
+  ...BULK_COMMANDS,
+  ...BATCH_COMMANDS,
   ...SHELL_COMMANDS,
 } as const satisfies Readonly<Record<string, CommandSpec>>;
 

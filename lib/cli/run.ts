@@ -77,6 +77,16 @@ async function load(name: CommandName): Promise<Command> {
       return (await import("./commands/extract.ts")).extractCommand;
     case "configure":
       return (await import("./commands/configure.ts")).configureCommand;
+    case "bulk":
+      return (await import("./commands/bulk.ts")).bulkCommand;
+    case "bulk status":
+      return (await import("./commands/bulk_status.ts")).bulkStatus;
+    case "bulk verify":
+      return (await import("./commands/bulk_verify.ts")).bulkVerify;
+    case "bulk merge":
+      return (await import("./commands/bulk_merge.ts")).bulkMerge;
+    case "bulk export":
+      return (await import("./commands/bulk_export.ts")).bulkExport;
     case "completions":
       return (await import("./commands/completions.ts")).completions;
     default:

@@ -1,8 +1,8 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { type CertificateInfo, readCertificate } from "./certificate_info.ts";
-import { type Extension, Integer } from "./deps.ts";
-import { berOf, derBits, derContext, derInteger, derSequence } from "./der.ts";
+import type { Extension } from "./deps.ts";
+import { berOf, derBits, derContext, derInteger, derSequence, derUnsigned } from "./der.ts";
 import { decodeSpki } from "./key_encoding.ts";
 import type { PrivateKey } from "./keys.ts";
 import { encodeName } from "./name.ts";
@@ -200,13 +200,14 @@ async function makeCertificate(validity: Validity, content: Content): Promise<By
 }
 
 /** Twenty octets (RFC 5280 section 4.1.2.2), the second bit set so that it is positive and full. */
-function serialNumber(sources: Sources): Bytes {
+export function serialNumber(sources: Sources): Bytes {
   const serial = randomBytes(SERIAL_SIZE, sources);
   serial[0] = serial[0]! & 0x7F | 0x40;
-  return berOf(new Integer({ valueHex: serial.buffer }));
+  return derUnsigned(serial);
 }
 
-function period({ days = 3650, ...sources }: Validity): Bytes {
+/** From now, for the days given. */
+export function period({ days = 3650, ...sources }: Validity): Bytes {
   const from = currentTime(sources);
   if (days !== "forever" && !(Number.isFinite(days) && days > 0)) {
     throw new RangeError(`Days must be a number above 0, are ${days}`);
@@ -215,7 +216,8 @@ function period({ days = 3650, ...sources }: Validity): Bytes {
   return derSequence(encodeTime(from), encodeTime(until));
 }
 
-function readIssuer(issuer: Issuer): CertificateInfo {
+/** The certificate of an issuer that may issue. */
+export function readIssuer(issuer: Issuer): CertificateInfo {
   const certificate = readCertificate(issuer.certificate);
   if (!certificate.isCa) throw unfit("the issuer's certificate is not a CA's");
   if (!equalBytes(certificate.publicKey, issuer.key.publicKey)) {
@@ -232,7 +234,7 @@ function checkPathLength(issuer: Issuer, below: number): void {
 }
 
 /** TLS 1.2 with RSA key exchange encrypts to the server's key; all else signs. */
-function keyUsages(
+export function keyUsages(
   publicKey: Uint8Array,
   usage: readonly CertificateUsage[],
 ): ("digitalSignature" | "keyEncipherment")[] {
@@ -240,6 +242,7 @@ function keyUsages(
   return encrypts ? ["digitalSignature", "keyEncipherment"] : ["digitalSignature"];
 }
 
-function unfit(problem: string): SecureCertError {
+/** The error for a certificate that cannot be issued. */
+export function unfit(problem: string): SecureCertError {
   return new SecureCertError("ERR_CERTIFICATE", `Cannot issue certificate: ${problem}`);
 }

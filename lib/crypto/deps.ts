@@ -1,19 +1,10 @@
 export {
   BitString,
-  Constructed,
   fromBER,
   GeneralizedTime,
-  IA5String,
   Integer,
-  Null,
-  ObjectIdentifier,
   OctetString,
-  Primitive,
-  PrintableString,
-  Sequence,
-  Set as Asn1Set,
   UTCTime,
-  Utf8String,
 } from "npm:asn1js@4.0.0";
 export {
   AuthorityKeyIdentifier,
@@ -26,6 +17,6 @@ export {
   PBES2Params,
   PBKDF2Params,
 } from "npm:pkijs@4.0.0";
-export { md5 } from "npm:@noble/hashes@2.4.0/legacy.js";
+export { md5, sha1 } from "npm:@noble/hashes@2.4.0/legacy.js";
 export { ecdsa, weierstrass } from "npm:@noble/curves@2.4.0/abstract/weierstrass.js";
 export { sha256 } from "npm:@noble/hashes@2.4.0/sha2.js";

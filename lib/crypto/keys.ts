@@ -15,6 +15,7 @@ import {
   type KeyParts,
   traditionalLabel,
 } from "./key_encoding.ts";
+import { ecPartsOf } from "./key_template.ts";
 import { decryptPkcs8, decryptTraditional, passwordError } from "./key_password.ts";
 import { otherCurve } from "./other_curves.ts";
 import { signBytes, verifyBytes } from "./signing.ts";
@@ -153,7 +154,8 @@ async function generateRsa(modulusLength: number): Promise<PrivateKey> {
 
 /** WebCrypto made it, so its halves need no check. */
 async function fromCryptoKey(key: CryptoKey): Promise<PrivateKey> {
-  const parts = decodeKeyParts(new Uint8Array(await crypto.subtle.exportKey("pkcs8", key)));
+  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey("pkcs8", key));
+  const parts = ecPartsOf(pkcs8, key.algorithm) ?? decodeKeyParts(pkcs8);
   return parts.type === "rsa"
     ? rsaKey(parts)
     : ecKey(parts, parts.point ?? await publicPoint(parts));

@@ -1,8 +1,16 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { decodeUtf8, encodeUtf8, formatHex } from "../bytes/text.ts";
-import { IA5String, PrintableString, Utf8String } from "./deps.ts";
-import { badDer, berOf, type DerNode, derOid, derSequence, derSet, readDer, TAG } from "./der.ts";
+import {
+  badDer,
+  derElement,
+  type DerNode,
+  derOid,
+  derSequence,
+  derSet,
+  readDer,
+  TAG,
+} from "./der.ts";
 
 interface Attribute {
   readonly oid: string;
@@ -152,8 +160,7 @@ function encodeString(key: string, value: string, type: Attribute["type"], offse
   }
   // deno-lint-ignore no-control-regex
   if (type === "ia5" && !/^[\x00-\x7F]*$/.test(value)) throw badName(`${key} is not ASCII`, offset);
-  if (type === "printable") return berOf(new PrintableString({ value }));
-  return berOf(type === "ia5" ? new IA5String({ value }) : new Utf8String({ value }));
+  return derElement(STRING_TAG[type ?? "utf8"], encodeUtf8(value));
 }
 
 function formatAttribute(node: DerNode): string {
@@ -163,6 +170,8 @@ function formatAttribute(node: DerNode): string {
   return `${key}=${escapeValue(stringOf(value))}`;
 }
 
+/** Universal tag numbers of the strings that are written (X.680 section 8.6). */
+const STRING_TAG = { utf8: 12, printable: 19, ia5: 22 } as const;
 const STRING_TAGS: ReadonlySet<DerNode["tag"]> = new Set([12, 18, 19, 22, 26]);
 
 /** The text of a string type; T61String as Latin-1, BMPString as UTF-16, anything else in hex. */

@@ -3,6 +3,8 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { COMMANDS } from "../../lib/cli/options.ts";
 import type { CommandSpec } from "../../lib/cli/flags.ts";
 import { VERSION } from "../../lib/cli/version.ts";
+import { importPrivateKey } from "../../mod.ts";
+import { makeBatch } from "./batch.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const CLI = new URL("cli.ts", ROOT).href;
@@ -67,6 +69,22 @@ Deno.test("every command of the README runs with the permissions it names", asyn
   assertEquals(lines.length >= 10, true);
 });
 
+const hasBulk = Object.hasOwn(COMMANDS, "bulk");
+
+Deno.test({
+  name: `every command of docs/batch.md runs${hasBulk ? "" : " (skipped: no bulk)"}`,
+  ignore: !hasBulk,
+  fn: async () => {
+    const page = await Deno.readTextFile(new URL("docs/batch.md", ROOT));
+    const lines = [...page.matchAll(/```sh\n([\s\S]*?)```/g)]
+      .flatMap(([, block]) => block!.trim().split("\n"));
+    await inFolder(async (folder) => {
+      for (const line of lines) await runLine(line, folder);
+    });
+    assertEquals(lines.length >= 5, true);
+  },
+});
+
 Deno.test("the example of every --help runs with the permissions it names", async () => {
   await inFolder(async (folder) => {
     const at = (name: string) => `${folder}/${name}`;
@@ -78,12 +96,24 @@ Deno.test("the example of every --help runs with the permissions it names", asyn
         if (name === "ca") await Deno.rename(at("ca"), at("old_ca"));
         if (name === "sign") await Deno.copyFile(at("device.key.pem"), at("signing.key.pem"));
         if (name === "diff") await Deno.copyFile(at("esp_secure_cert.bin"), at("dump.bin"));
+        if (name === "bulk status") await prepareBatch(folder);
         if (name === "build") await Deno.copyFile(at("ca/ca.pem"), at("ca.pem"));
         await runLine(`deno run ${permissions} cli.ts ${line}`, folder);
       }
     }
   });
 });
+
+/** The folder that the examples of `bulk status` and its like read, when no example has made one. */
+async function prepareBatch(folder: string): Promise<void> {
+  const made = [...Deno.readDirSync(folder)].some(({ name }) => name === "batch");
+  if (made) return;
+  const issuer = {
+    certificate: await Deno.readFile(`${folder}/ca/ca.pem`),
+    key: await importPrivateKey(await Deno.readFile(`${folder}/ca/ca.key.pem`)),
+  };
+  await makeBatch(`${folder}/batch`, { ids: ["dev-1", "dev-2"], issuer });
+}
 
 Deno.test("--help and --version need no permission, and the version is that of deno.json", async () => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
@@ -218,9 +248,8 @@ Deno.test("the examples run as their first line says", async () => {
     "migrate_from_python_tool",
     "demo",
   ];
-  const names = [...Deno.readDirSync(new URL("examples/", ROOT))].map(({ name }) =>
-    name.replace(".ts", "")
-  );
+  const names = [...Deno.readDirSync(new URL("examples/", ROOT))]
+    .filter(({ isFile }) => isFile).map(({ name }) => name.replace(".ts", ""));
   assertEquals(names.sort(), order.toSorted());
   await inFolder(async (folder) => {
     for (const name of order) {

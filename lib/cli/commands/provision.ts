@@ -136,7 +136,8 @@ function report(
   if (!args.has("json")) io.note(nextSteps(image, buildOptionsOf(args), args.get("chip")));
 }
 
-interface OpenCa {
+/** A CA, from its folder or just made. */
+export interface OpenCa {
   readonly path: string;
   readonly issuer: Issuer;
   /** The files of a CA that was made just now, not yet written. */
@@ -144,7 +145,7 @@ interface OpenCa {
 }
 
 /** The CA of a folder; a development CA when the folder is empty. */
-async function openCa(path: string, args: Arguments, io: Io): Promise<OpenCa> {
+export async function openCa(path: string, args: Arguments, io: Io): Promise<OpenCa> {
   const [certificatePath, keyPath] = [joinPath(path, "ca.pem"), joinPath(path, "ca.key.pem")];
   const certificate = await io.readIfExists(certificatePath);
   const key = await io.readIfExists(keyPath);

@@ -1,0 +1,29 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { type BatchProblem, problem } from "../provision/batch_check.ts";
+import type { Arguments } from "./arguments.ts";
+import { devicesOf } from "./bulk/lists.ts";
+
+/**
+ * What a batch lacks of the devices that it should have, and has beyond them; nothing when no flag
+ * says which these are.
+ *
+ * @param ids The devices that it has.
+ */
+export async function findMissing(
+  ids: ReadonlySet<string>,
+  args: Arguments,
+): Promise<BatchProblem[]> {
+  if (!args.has("devices") && !args.has("count")) return [];
+  const problems: BatchProblem[] = [];
+  const extra = new Set(ids);
+  for await (const row of devicesOf(args)) {
+    if ("problem" in row) {
+      throw new SecureCertError("ERR_CSV", `Cannot read device list: ${row.problem}`);
+    }
+    const { id } = row.device;
+    if (!ids.has(id)) problems.push(problem("MISSING_DEVICE", id, "in no manifest"));
+    extra.delete(id);
+  }
+  for (const id of extra) problems.push(problem("STRAY_DEVICE", id, "not in the device list"));
+  return problems;
+}

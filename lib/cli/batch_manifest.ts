@@ -1,0 +1,119 @@
+import { encodeUtf8 } from "../bytes/text.ts";
+import { readCsv } from "../format/csv_records.ts";
+import { type BatchProblem, problem } from "../provision/batch_check.ts";
+import {
+  extraColumns,
+  formatManifestCsv,
+  formatManifestCsvHeader,
+  formatManifestNdjson,
+  type ManifestRow,
+} from "../provision/manifest.ts";
+import { type BatchFolder, exists, MANIFEST, MANIFEST_CSV, readText } from "./batch_folder.ts";
+import { explain, joinPath } from "./io.ts";
+
+const PART = 1 << 16;
+
+/** Whether `manifest.csv`, where it is, holds the rows of `manifest.ndjson` in their order. */
+export async function judgeManifestCsv(batch: BatchFolder): Promise<BatchProblem[]> {
+  const path = joinPath(batch.path, MANIFEST_CSV);
+  if (!await exists(path)) return [problem("BAD_MANIFEST", null, `${MANIFEST_CSV} is not there`)];
+  const columns = await csvColumns(path);
+  const expected = csvParts(batch.rows(), columns);
+  if (await isSameText(expected, readText(path))) return [];
+  const message = `${MANIFEST_CSV} does not hold the rows of ${MANIFEST}`;
+  return [problem("BAD_MANIFEST", null, message)];
+}
+
+/** The columns that the rows have beyond those of every manifest, in order of first sight. */
+export function collectColumns(row: ManifestRow, columns: Set<string>): void {
+  for (const name of extraColumns(Object.keys(row))) columns.add(name);
+}
+
+/** Writes the two manifests; each appears at its place when it is whole. */
+export async function writeManifests(
+  folder: string,
+  rows: () => AsyncIterable<ManifestRow>,
+  columns: readonly string[],
+): Promise<void> {
+  const csv = joinPath(folder, MANIFEST_CSV);
+  const ndjson = joinPath(folder, MANIFEST);
+  await writeParts(csv, csvParts(rows(), columns));
+  await writeParts(ndjson, ndjsonParts(rows()));
+}
+
+/** Writes a text in parts beside its place and renames it there, so that it is never seen half. */
+export async function writeParts(path: string, parts: AsyncIterable<string>): Promise<void> {
+  const beside = `${path}.tmp`;
+  try {
+    const file = await Deno.open(beside, { write: true, create: true, truncate: true });
+    try {
+      for await (const part of inParts(parts)) await writeFully(file, encodeUtf8(part));
+      await file.syncData();
+    } finally {
+      file.close();
+    }
+    await Deno.rename(beside, path);
+  } catch (error) {
+    await Deno.remove(beside).catch(() => {});
+    if (!(error instanceof Error) || "code" in error && "place" in error) throw error;
+    throw explain("write", path, error);
+  }
+}
+
+/** Writes all of the bytes at the file's place. */
+export async function writeFully(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
+}
+
+async function* csvParts(
+  rows: AsyncIterable<ManifestRow>,
+  columns: readonly string[],
+): AsyncGenerator<string> {
+  yield formatManifestCsvHeader(columns);
+  for await (const row of rows) yield formatManifestCsv(row, columns);
+}
+
+async function* ndjsonParts(rows: AsyncIterable<ManifestRow>): AsyncGenerator<string> {
+  for await (const row of rows) yield formatManifestNdjson(row);
+}
+
+/** Small parts joined, for a disk takes few large ones sooner. */
+async function* inParts(parts: AsyncIterable<string>): AsyncGenerator<string> {
+  let joined = "";
+  for await (const part of parts) {
+    joined += part;
+    if (joined.length < PART) continue;
+    yield joined;
+    joined = "";
+  }
+  yield joined;
+}
+
+/** The names in the header, which the first part of the file holds. */
+async function csvColumns(path: string): Promise<string[]> {
+  for await (const part of readText(path)) {
+    return readCsv(part).records[0]?.map(({ text }) => text) ?? [];
+  }
+  return [];
+}
+
+async function isSameText(a: AsyncIterable<string>, b: AsyncIterable<string>): Promise<boolean> {
+  const [left, right] = [a[Symbol.asyncIterator](), b[Symbol.asyncIterator]()];
+  let [have, want] = ["", ""];
+  for (;;) {
+    const [next, other] = [
+      have === "" ? await left.next() : undefined,
+      want === "" ? await right.next() : undefined,
+    ];
+    have += next?.value ?? "";
+    want += other?.value ?? "";
+    const length = Math.min(have.length, want.length);
+    if (have.slice(0, length) !== want.slice(0, length)) break;
+    const isOver = (next?.done ?? true) && (other?.done ?? true);
+    if (length === 0 && isOver) break;
+    [have, want] = [have.slice(length), want.slice(length)];
+  }
+  await right.return?.();
+  await left.return?.();
+  return have === "" && want === "";
+}

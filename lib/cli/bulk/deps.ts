@@ -1,0 +1,1 @@
+export { DatabaseSync, type StatementSync } from "node:sqlite";

@@ -1,0 +1,52 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import type { BulkJob, BulkPhase, BulkResult } from "../../provision/bulk_ports.ts";
+import type { BulkProfile } from "../../provision/bulk_profile.ts";
+import { isCliError } from "../errors.ts";
+
+/** What a worker needs once. */
+export interface WorkerStart {
+  readonly kind: "start";
+  /** Number of the worker, from 0. */
+  readonly number: number;
+  readonly folder: string;
+  readonly profile: BulkProfile;
+  readonly phase: BulkPhase;
+  /** The CA, PEM or DER. */
+  readonly certificate?: Uint8Array;
+  /** Its key, PKCS#8; it never leaves the process. */
+  readonly key?: Uint8Array;
+}
+
+/** What goes to a worker. */
+export type ToWorker = WorkerStart | {
+  readonly kind: "make";
+  readonly call: number;
+  readonly jobs: readonly BulkJob[];
+};
+
+/** What comes from a worker. */
+export type FromWorker =
+  | { readonly kind: "made"; readonly call: number; readonly results: readonly BulkResult[] }
+  | { readonly kind: "failed"; readonly call: number; readonly error: Thrown };
+
+/** An error on its way between threads, which keep no classes. */
+export type Thrown =
+  | { readonly kind: "input"; readonly code: SecureCertError["code"]; readonly message: string }
+  | { readonly kind: "cli"; readonly error: object }
+  | { readonly kind: "other"; readonly message: string };
+
+/** Packs what was thrown. */
+export function packError(error: unknown): Thrown {
+  if (isCliError(error)) return { kind: "cli", error };
+  if (error instanceof SecureCertError) {
+    return { kind: "input", code: error.code, message: error.message };
+  }
+  return { kind: "other", message: error instanceof Error ? error.stack ?? error.message : "" };
+}
+
+/** What was thrown. */
+export function unpackError(thrown: Thrown): unknown {
+  if (thrown.kind === "cli") return thrown.error;
+  if (thrown.kind === "input") return new SecureCertError(thrown.code, thrown.message);
+  return new Error(thrown.message);
+}

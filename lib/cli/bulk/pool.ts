@@ -1,0 +1,89 @@
+import type { BulkJob, BulkMaker, BulkResult } from "../../provision/bulk_ports.ts";
+import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
+import { openMaker } from "./maker.ts";
+
+/** Threads that make devices. */
+export interface WorkerPool {
+  readonly maker: BulkMaker;
+  /** Calls of the maker that keep all threads busy. */
+  readonly calls: number;
+  readonly workers: number;
+  close(): void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  underWay: number;
+}
+
+/** Two calls a thread: while one waits for the disk, the other computes. */
+const CALLS = 2;
+
+/**
+ * Starts threads.
+ *
+ * @param count How many.
+ * @param start What each needs once.
+ * @returns The pool; with one thread, which is the process itself, where Deno may not read the module
+ * of the worker.
+ */
+export async function openPool(
+  count: number,
+  start: Omit<WorkerStart, "kind" | "number">,
+): Promise<WorkerPool> {
+  const url = new URL("./worker.ts", import.meta.url);
+  const message = (number: number): WorkerStart => ({ kind: "start", number, ...start });
+  if (count === 1 || !await mayStart(url)) {
+    const maker = await openMaker(message(0));
+    return { maker, calls: 2 * CALLS, workers: 1, close: () => {} };
+  }
+  const waiting = new Map<number, PromiseWithResolvers<readonly BulkResult[]>>();
+  const threads = Array.from({ length: count }, (_, number): Thread => {
+    const worker = new Worker(url.href, { type: "module", name: `bulk ${number}` });
+    const thread = { worker, underWay: 0 };
+    listen(thread, waiting);
+    send(worker, message(number));
+    return thread;
+  });
+  let next = 0;
+  const maker = (jobs: readonly BulkJob[]) => {
+    const thread = threads.reduce((best, each) => each.underWay < best.underWay ? each : best);
+    const result = Promise.withResolvers<readonly BulkResult[]>();
+    const call = next++;
+    waiting.set(call, result);
+    thread.underWay++;
+    send(thread.worker, { kind: "make", call, jobs });
+    return result.promise;
+  };
+  const close = () => threads.forEach(({ worker }) => worker.terminate());
+  return { maker, calls: CALLS * count, workers: count, close };
+}
+
+function listen(
+  thread: Thread,
+  waiting: Map<number, PromiseWithResolvers<readonly BulkResult[]>>,
+): void {
+  thread.worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+    const result = waiting.get(data.call);
+    waiting.delete(data.call);
+    thread.underWay--;
+    if (data.kind === "made") result?.resolve(data.results);
+    else result?.reject(unpackError(data.error));
+  };
+  thread.worker.onerror = (event) => {
+    event.preventDefault();
+    for (const result of waiting.values()) result.reject(new Error(event.message));
+  };
+}
+
+function send(worker: Worker, message: ToWorker): void {
+  worker.postMessage(message);
+}
+
+/** Deno wants permission to read, or to import, the module of a worker. */
+async function mayStart(url: URL): Promise<boolean> {
+  const wanted = url.protocol === "file:"
+    ? { name: "read", path: url } as const
+    : { name: "import", host: url.host } as const;
+  return (await Deno.permissions.query(wanted)).state === "granted";
+}

@@ -1,0 +1,46 @@
+import { decodeUtf8, formatBase64 } from "../../bytes/text.ts";
+import type { ChipName } from "../../format/chips.ts";
+import type { KeyMode } from "../../format/names.ts";
+import { type BulkData, type BulkProfile, parseBulkProfile } from "../../provision/bulk_profile.ts";
+import type { Arguments } from "../arguments.ts";
+import { usageError } from "../errors.ts";
+import { daysOf, keyOptions, sansOf, usageOf } from "../inputs.ts";
+import { besidePath, type Io } from "../io.ts";
+
+/** The profile of --profile, with what the flags say in its place. */
+export async function profileOf(args: Arguments, io: Io): Promise<BulkProfile> {
+  const path = args.get("profile");
+  const profile = path === undefined ? {} : await readProfile(path, io);
+  const [chip, keyMode] = [args.get("chip"), args.get("key-mode")];
+  const [subject, sans, format] = [args.get("subject"), sansOf(args), args.get("format")];
+  const efuseKeyId = args.number("efuse-key-id");
+  const mode = keyMode ?? profile.keyMode;
+  const wantsKey = ["type", "curve", "bits"].some((flag) => args.has(flag));
+  return {
+    ...profile,
+    ...chip === undefined ? {} : { chip: chip as ChipName },
+    ...keyMode === undefined ? {} : { keyMode: keyMode as KeyMode },
+    ...efuseKeyId === undefined ? {} : { efuseKeyId },
+    ...subject === undefined ? {} : { subject },
+    ...sans.length === 0 ? {} : { sans },
+    ...format === undefined ? {} : { format: format as NonNullable<BulkProfile["format"]> },
+    ...daysOf(args),
+    ...usageOf(args),
+    ...wantsKey ? { key: keyOptions(args, mode === "rsa-ds" ? "rsa" : "ec") } : {},
+  };
+}
+
+async function readProfile(path: string, io: Io): Promise<BulkProfile> {
+  const text = decodeUtf8(await io.read(path));
+  if (text === undefined) throw usageError(`${path} is not UTF-8 text`, "profile");
+  const { data, ...profile } = parseBulkProfile(text);
+  if (data === undefined) return profile;
+  return { ...profile, data: await Promise.all(data.map((each) => loadData(each, path, io))) };
+}
+
+/** A file is named from where the profile lies. */
+async function loadData({ file, ...data }: BulkData, profile: string, io: Io): Promise<BulkData> {
+  if (file === undefined) return data;
+  const path = /^([/\\]|[A-Za-z]:)/.test(file) ? file : besidePath(profile, file);
+  return { ...data, base64: formatBase64(await io.read(path)) };
+}

@@ -1,0 +1,222 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { formatHex } from "../../bytes/text.ts";
+import { readCertificate } from "../../crypto/certificate_info.ts";
+import { sha256 } from "../../crypto/deps.ts";
+import { bulk, type BulkSummary } from "../../provision/bulk.ts";
+import type { BulkPhase, KeySource } from "../../provision/bulk_ports.ts";
+import type { BulkProfile } from "../../provision/bulk_profile.ts";
+import type { Arguments } from "../arguments.ts";
+import { takeCertificates } from "../bulk/certificates.ts";
+import { type BatchFolder, openFolder } from "../bulk/folder.ts";
+import { type FolderJournal, folderJournal } from "../bulk/journal.ts";
+import { commandKeys, readyKeys } from "../bulk/key_sources.ts";
+import { devicesOf } from "../bulk/lists.ts";
+import { openPool, type WorkerPool } from "../bulk/pool.ts";
+import { profileOf } from "../bulk/profile.ts";
+import { formatRate, startProgress, summaryReport } from "../bulk/progress.ts";
+import { clearLeftovers, jobReader } from "../bulk/rows.ts";
+import { parseShard } from "../bulk/shard.ts";
+import { openSignal } from "../bulk/signal.ts";
+import { fileError, isCliError, usageError } from "../errors.ts";
+import { type Io, joinPath } from "../io.ts";
+import type { Command } from "../run.ts";
+import { openCa } from "./provision.ts";
+
+/** Makes the devices of a list: a folder that any later run goes on with. */
+export const bulkCommand: Command = async (args, io) => {
+  const plan = await planOf(args, io);
+  const folder = openFolder(plan.out);
+  let pool: WorkerPool | undefined;
+  let journal: FolderJournal | undefined;
+  try {
+    journal = folderJournal(folder.path, folder.database);
+    const ca = await caOf(plan, args, io);
+    agree(plan, ca, journal, args);
+    const { profile, phase, out } = plan;
+    pool = await openPool(plan.workers, { folder: out, profile, phase, ...ca });
+    return await runBatch(plan, { folder, journal, pool }, args, io);
+  } catch (error) {
+    if (isCliError(error) || error instanceof SecureCertError) throw error;
+    if (!(error instanceof Error) || !("errcode" in error)) throw error;
+    throw fileError(
+      "ERR_IO",
+      plan.out,
+      `Cannot write the journal in ${plan.out}: ${error.message}`,
+    );
+  } finally {
+    pool?.close();
+    journal?.close();
+    folder.close();
+  }
+};
+
+interface Plan {
+  readonly out: string;
+  readonly phase: BulkPhase;
+  readonly profile: BulkProfile;
+  readonly workers: number;
+}
+
+interface Tools {
+  readonly folder: BatchFolder;
+  readonly journal: FolderJournal;
+  readonly pool: WorkerPool;
+}
+
+async function planOf(args: Arguments, io: Io): Promise<Plan> {
+  const workers = args.number("workers") ?? navigator.hardwareConcurrency;
+  if (workers < 1) throw usageError("--workers is a number from 1", "workers");
+  if (args.has("csr") && args.has("certificates")) {
+    throw usageError("--csr comes first, and --certificates in a later run", "csr");
+  }
+  if (args.has("keys") && args.has("key-command")) {
+    throw usageError("keys come from --keys or from --key-command, not from both", "keys");
+  }
+  const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
+  return { out: args.need("out"), phase, profile: await profileOf(args, io), workers };
+}
+
+/** The CA; its certificate alone when it does not sign here, and none before there are requests. */
+async function caOf(
+  { phase, profile }: Plan,
+  args: Arguments,
+  io: Io,
+): Promise<{ certificate?: Uint8Array; key?: Uint8Array }> {
+  if (phase === "requests") return {};
+  const path = args.get("ca") ?? profile.ca ?? "ca";
+  if (phase === "certificates") return { certificate: await io.read(joinPath(path, "ca.pem")) };
+  const { issuer, files } = await openCa(path, args, io);
+  if (!readCertificate(issuer.certificate).isCa) {
+    const message = "Cannot use CA: its certificate is not a CA's";
+    throw new SecureCertError("ERR_CERTIFICATE", message);
+  }
+  await io.write(files, false);
+  return { certificate: issuer.certificate, key: issuer.key.pkcs8 };
+}
+
+/** What all devices share stays the same in all runs, so that no batch is half of one and of another. */
+function agree(
+  { out, profile }: Plan,
+  { certificate }: { certificate?: Uint8Array },
+  journal: FolderJournal,
+  args: Arguments,
+): void {
+  const facts = {
+    profile: JSON.stringify(profile),
+    ...certificate && { ca: formatHex(sha256(readCertificate(certificate).der)) },
+  };
+  for (const [name, value] of Object.entries(facts) as ["profile" | "ca", string][]) {
+    if (journal.agree(name, value)) continue;
+    if (args.has("retry-failed")) journal.settle(name, value);
+    else {
+      const what = name === "ca" ? "the CA" : "the profile";
+      const hint =
+        "give what the first run had, or another folder; --retry-failed takes the new one";
+      throw fileError("ERR_IO", out, `${what} is not that of the first run in ${out}`, hint);
+    }
+  }
+}
+
+async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Promise<number> {
+  const { folder, journal, pool } = tools;
+  const devices = devicesOf(args);
+  const shard = args.get("shard");
+  const keys = keysOf(plan, folder, args);
+  if (args.has("retry-failed")) journal.retryFailed();
+  if (plan.phase === "certificates") {
+    noteRefused(takeCertificates(args.need("certificates"), journal, folder.database), io);
+  }
+  const stop = openSignal(io);
+  const asJson = args.has("json");
+  let progress: ReturnType<typeof startProgress> | undefined;
+  try {
+    const run = bulk(devices, {
+      profile: plan.profile,
+      phase: plan.phase,
+      journal,
+      files: { write: () => {}, read: () => new Uint8Array(), sync: () => {} },
+      maker: pool.maker,
+      calls: pool.calls,
+      signal: stop.signal,
+      ...shard === undefined ? {} : { shard: parseShard(shard) },
+      ...keys && { keys },
+      certificateOf: ({ certificate }) => io.read(certificate!),
+      jobOf: jobReader(io),
+      onStart: (total) => void (progress = startProgress(total, asJson, io)),
+    });
+    let next = await run.next();
+    for (; next.done !== true; next = await run.next()) {
+      progress!.tell(next.value);
+      if (next.value.state === "failed") clearLeftovers(folder.path, next.value.device.id);
+    }
+    journal.finish();
+    return report(plan, next.value, progress!.end(), keys, pool, args, io);
+  } catch (error) {
+    progress?.end();
+    noteRows(error, io);
+    throw error;
+  } finally {
+    stop.close();
+  }
+}
+
+function keysOf(
+  { workers }: Plan,
+  { database }: BatchFolder,
+  args: Arguments,
+): KeySource | undefined {
+  const [folder, command] = [args.get("keys"), args.get("key-command")];
+  if (folder !== undefined) return readyKeys(folder, database);
+  return command === undefined ? undefined : commandKeys(command, workers);
+}
+
+function noteRefused({ refused }: ReturnType<typeof takeCertificates>, io: Io): void {
+  for (const line of refused) io.note(`refused ${line}`);
+}
+
+/** Every wrong row on a line of its own, before the error that counts them. */
+function noteRows(error: unknown, io: Io): void {
+  if (!(error instanceof SecureCertError) || !Array.isArray(error.cause)) return;
+  for (const problem of error.cause as string[]) io.note(problem);
+}
+
+function report(
+  { out, phase }: Plan,
+  summary: BulkSummary,
+  seconds: number,
+  keys: KeySource | undefined,
+  pool: WorkerPool,
+  args: Arguments,
+  io: Io,
+): number {
+  const { counts, made, failed, stopped } = summary;
+  const source = keys?.name ?? "WebCrypto";
+  const facts = { folder: out, phase, keys: source, workers: pool.workers };
+  const isDone = phase === "requests" ? counts.pending === 0 : counts["key made"] === 0;
+  const isGood = counts.failed === 0 && !stopped && isDone;
+  if (args.has("json")) {
+    io.print(
+      JSON.stringify({ summary: { ok: isGood, ...summaryReport(summary, facts, seconds) } }),
+    );
+  } else {
+    const rate = formatRate((made + failed) / Math.max(seconds, 0.001));
+    const done = phase === "requests" ? counts["key made"] : counts.verified;
+    const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+    const what = phase === "requests" ? "requests" : "devices verified";
+    io.print(
+      `${done} of ${total} ${what} in ${out}; ${made + failed} in this run, ${
+        seconds.toFixed(1)
+      } s, ${rate}`,
+    );
+    io.print(`keys from ${source}; ${pool.workers} ${pool.workers === 1 ? "thread" : "threads"}`);
+  }
+  if (stopped) io.note("stopped; run the same command again to go on");
+  if (counts.failed > 0) {
+    io.note(`${counts.failed} failed; run again with --retry-failed to try them anew`);
+  }
+  if (phase === "certificates" && !isDone) io.note(`${counts["key made"]} have no certificate yet`);
+  if (phase === "requests") {
+    io.note(`next: have csr/*.csr certified, and run again with --certificates DIR`);
+  }
+  return isGood ? 0 : 1;
+}

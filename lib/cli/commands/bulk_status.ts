@@ -1,0 +1,48 @@
+import { BULK_STATES } from "../../provision/bulk_ports.ts";
+import { openBatch } from "../batch_folder.ts";
+import { type JournalReport, readJournal } from "../batch_journal.ts";
+import { bold, green, red, yellow } from "../colors.ts";
+import type { Command } from "../run.ts";
+
+/** Says how far a batch is: from its journal where it has one, and its manifest. */
+export const bulkStatus: Command = async (args, io) => {
+  const batch = await openBatch(args.positionals[0]!);
+  const journal = await readJournal(batch.path, io);
+  const keyModes: Record<string, number> = {};
+  const listed: { id: string; reason: string }[] = [];
+  let verified = 0;
+  for await (const { id, status, keyMode } of batch.rows()) {
+    if (status === "failed") listed.push({ id, reason: "" });
+    else {
+      verified++;
+      keyModes[keyMode] = (keyModes[keyMode] ?? 0) + 1;
+    }
+  }
+  const failed = journal?.failures ?? listed;
+  const states = journal?.states ?? statesOf(verified, failed.length);
+  const devices = Object.values(states).reduce((sum, count) => sum + count, 0);
+  const done = devices === states.verified + states.failed;
+  const packed = batch.archives.length > 0;
+  if (args.has("json")) {
+    const json = { folder: batch.path, devices, done, states, failed, keyModes, packed };
+    io.print(JSON.stringify(json, null, 2));
+    return 0;
+  }
+  const modes = Object.entries(keyModes).map(([name, count]) => `${count} ${name}`).join(", ");
+  const lines = BULK_STATES.filter((state) => states[state] > 0).map((state) => {
+    const paint = state === "verified" ? green : state === "failed" ? red : yellow;
+    const note = state === "verified" && modes !== "" ? ` (${modes})` : "";
+    return `  ${paint(state.padEnd(10))}${states[state]}${note}`;
+  });
+  io.print([
+    bold(`${batch.path}: ${devices} devices${packed ? ", packed" : ""}`),
+    ...lines,
+    ...failed.map(({ id, reason }) => `    ${yellow(id)}${reason === "" ? "" : `: ${reason}`}`),
+    ...done ? [] : ["not done; run bulk again with the same flags"],
+  ].join("\n"));
+  return 0;
+};
+
+function statesOf(verified: number, failed: number): JournalReport["states"] {
+  return { pending: 0, "key made": 0, certified: 0, built: 0, verified, failed };
+}

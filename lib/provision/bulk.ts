@@ -1,0 +1,282 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import type { Issuer } from "../crypto/certificate.ts";
+import type { Sources } from "../crypto/sources.ts";
+import type { BulkDevice, DeviceRow } from "./bulk_devices.ts";
+import { createBulkMaker } from "./bulk_maker.ts";
+import type {
+  Awaitable,
+  BulkFiles,
+  BulkJob,
+  BulkJournal,
+  BulkMaker,
+  BulkPhase,
+  BulkResult,
+  BulkState,
+  JournaledDevice,
+  KeySource,
+} from "./bulk_ports.ts";
+import type { BulkProfile } from "./bulk_profile.ts";
+import { resolveDevice } from "./bulk_settings.ts";
+
+/** A part of a batch, for one of several machines. */
+export interface BulkShard {
+  /** Number of the part, from 1. */
+  readonly index: number;
+  /** How many parts there are. */
+  readonly count: number;
+}
+
+/** How {@linkcode bulk} works. */
+export interface BulkOptions extends Sources {
+  readonly profile: BulkProfile;
+  /** The CA; its certificate alone when the device certificates come from elsewhere. */
+  readonly issuer?: Issuer | Pick<Issuer, "certificate">;
+  readonly journal: BulkJournal;
+  readonly files: BulkFiles;
+  /** All, or up to the signing requests, or on from the certificates. @default "all" */
+  readonly phase?: BulkPhase;
+  /** Where ready keys come from. @default WebCrypto makes them */
+  readonly keys?: KeySource;
+  /** The certificate of a device that the journal has as certified, PEM or DER. */
+  readonly certificateOf?: (device: JournaledDevice) => Awaitable<Uint8Array>;
+  /** Files that a device's row names, as its certificate and key. */
+  readonly jobOf?: (device: BulkDevice) => Awaitable<Partial<BulkJob>>;
+  /** The part of the list to take. @default all of it */
+  readonly shard?: BulkShard;
+  /** What makes the devices, such as a pool of workers. @default this process */
+  readonly maker?: BulkMaker;
+  /** How many calls of the maker are under way at once. @default 2, or 1 when `random` is given */
+  readonly calls?: number;
+  /** Called when the list is checked, with the number of devices that this run is to make. */
+  readonly onStart?: (total: number) => void;
+  /** Finishes the devices under way and ends. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds between two commits of the journal. @default 200 */
+  readonly commitEvery?: number;
+}
+
+/** What {@linkcode bulk} did. */
+export interface BulkSummary {
+  /** Devices in each state, those of earlier runs too. */
+  readonly counts: Readonly<Record<BulkState, number>>;
+  /** Devices that this run brought to an end. */
+  readonly made: number;
+  /** Devices that this run saw fail. */
+  readonly failed: number;
+  /** Whether the run was told to stop before all was done. */
+  readonly stopped: boolean;
+}
+
+const PLAN_CHUNK = 1000;
+const MOST_IN_CALL = 64;
+const MOST_UNCOMMITTED = 2048;
+const COMMIT_COUNT = 512;
+/** A call should take about this long: short enough to stop soon, long enough to cost nothing. */
+const CALL_MS = 80;
+
+/**
+ * Makes devices by the thousand: keys, certificates and images into files, each image read back and
+ * judged, each device journaled before it is told of. What a run that was cut off had journaled is
+ * not done again. One device that fails does not stop the others.
+ *
+ * @param devices The device list; all of it is checked before the first key is made.
+ * @param options Profile, CA, journal and files.
+ * @returns Each device once it is journaled, in the order of the list; at the end the summary.
+ * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong, and whatever journal
+ * and files throw: those are no fault of a device.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { bulk, countDevices, createDevelopmentCa, memoryBatch } from "@esp-secure-cert/toolkit";
+ *
+ * const { journal, files } = memoryBatch();
+ * const issuer = await createDevelopmentCa();
+ * const states: string[] = [];
+ * const devices = countDevices(3, "dev-{n:03}");
+ * for await (const { state } of bulk(devices, { profile: {}, issuer, journal, files })) {
+ *   states.push(state);
+ * }
+ * assertEquals(states, ["verified", "verified", "verified"]);
+ * ```
+ */
+export async function* bulk(
+  devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
+  options: BulkOptions,
+): AsyncGenerator<BulkResult, BulkSummary> {
+  await planDevices(devices, options);
+  const run = await openRun(options);
+  const { journal, signal } = options;
+  options.onStart?.((await journal.counts())[run.state]);
+  let [made, failed] = [0, 0];
+  let committed = Date.now();
+  for (;;) {
+    await startCalls(run, options);
+    const isLast = run.problem !== undefined || run.finished.size === 0;
+    if (run.underWay === 0 && isLast && run.ready.length === 0) break;
+    if (run.underWay > 0) await run.wait();
+    run.ready.push(...takeReady(run));
+    const isDue = Date.now() - committed >= (options.commitEvery ?? 200);
+    if (run.ready.length === 0) continue;
+    if (!isDue && run.ready.length < COMMIT_COUNT && run.underWay > 0) continue;
+    const results = await journal.commit(run.ready.splice(0));
+    committed = Date.now();
+    run.uncommitted -= results.length;
+    for (const result of results) {
+      if (result.state === "failed") failed++;
+      else made++;
+      yield result;
+    }
+  }
+  if (run.problem !== undefined) throw run.problem;
+  const counts = await journal.counts();
+  return { counts, made, failed, stopped: signal?.aborted === true };
+}
+
+/** Checks the whole list and has the journal take it up. */
+async function planDevices(
+  devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
+  { profile, journal, shard }: BulkOptions,
+): Promise<void> {
+  const problems: string[] = [];
+  let chunk: BulkDevice[] = [];
+  const flush = async () => {
+    problems.push(...await journal.plan(chunk));
+    chunk = [];
+  };
+  for await (const row of devices) {
+    if ("problem" in row) {
+      problems.push(row.problem);
+      continue;
+    }
+    const { device } = row;
+    const wrong = resolveDevice(profile, device).problems;
+    problems.push(...wrong.map((problem) => `${device.id}: ${problem}`));
+    const isMine = shard === undefined || device.index % shard.count === shard.index - 1;
+    if (isMine) chunk.push(device);
+    if (chunk.length >= PLAN_CHUNK) await flush();
+  }
+  await flush();
+  if (problems.length === 0) return;
+  throw new SecureCertError("ERR_PLAN", `Cannot make devices: ${problems.join("; ")}`, {}, {
+    cause: problems,
+  });
+}
+
+interface Run {
+  readonly maker: BulkMaker;
+  readonly calls: number;
+  readonly state: BulkState;
+  /** Index of the last device that was handed out. */
+  after: number;
+  /** Devices read from the journal and not yet handed out. */
+  waiting: JournaledDevice[];
+  exhausted: boolean;
+  /** Number of the next call, and of the call whose results are to be committed next. */
+  nextCall: number;
+  nextReady: number;
+  readonly finished: Map<number, readonly BulkResult[]>;
+  readonly ready: BulkResult[];
+  underWay: number;
+  uncommitted: number;
+  /** Devices in a call. */
+  size: number;
+  problem?: unknown;
+  /** Returns when a call has ended since the last wait. */
+  wait(): Promise<void>;
+  wake(): void;
+}
+
+async function openRun(options: BulkOptions): Promise<Run> {
+  const { phase, random, calls = random === undefined ? 2 : 1 } = options;
+  let signal = Promise.withResolvers<void>();
+  return {
+    maker: options.maker ?? await createBulkMaker(options),
+    calls,
+    state: phase === "certificates" ? "certified" : "pending",
+    after: -1,
+    waiting: [],
+    exhausted: false,
+    nextCall: 0,
+    nextReady: 0,
+    finished: new Map(),
+    ready: [],
+    underWay: 0,
+    uncommitted: 0,
+    size: 1,
+    wait: async () => {
+      await signal.promise;
+      signal = Promise.withResolvers<void>();
+    },
+    wake: () => signal.resolve(),
+  };
+}
+
+async function startCalls(run: Run, options: BulkOptions): Promise<void> {
+  while (run.underWay < run.calls && run.uncommitted < MOST_UNCOMMITTED) {
+    if (options.signal?.aborted === true || run.problem !== undefined) return;
+    if (run.waiting.length < run.size && !run.exhausted) {
+      const more = await options.journal.next(run.state, run.after, PLAN_CHUNK);
+      run.exhausted = more.length < PLAN_CHUNK;
+      run.after = more.at(-1)?.device.index ?? run.after;
+      run.waiting.push(...more);
+    }
+    if (run.waiting.length === 0) return;
+    const devices = run.waiting.splice(0, run.size);
+    run.underWay++;
+    run.uncommitted += devices.length;
+    void call(run, run.nextCall++, devices, options);
+  }
+}
+
+async function call(
+  run: Run,
+  number: number,
+  devices: readonly JournaledDevice[],
+  options: BulkOptions,
+): Promise<void> {
+  const start = performance.now();
+  try {
+    const jobs = await jobsOf(devices, options);
+    run.finished.set(number, await run.maker(jobs));
+    adapt(run, devices.length, performance.now() - start);
+  } catch (error) {
+    run.problem ??= error;
+  }
+  run.underWay--;
+  run.wake();
+}
+
+/** Calls grow while they are short. */
+function adapt(run: Run, length: number, ms: number): void {
+  if (ms < CALL_MS && length === run.size) run.size = Math.min(MOST_IN_CALL, run.size * 2);
+  else if (ms > 4 * CALL_MS) run.size = Math.max(1, Math.min(run.size, length) >> 1);
+}
+
+async function jobsOf(
+  devices: readonly JournaledDevice[],
+  { keys, certificateOf, jobOf }: BulkOptions,
+): Promise<BulkJob[]> {
+  const taken = await keys?.take(devices.map(({ device }) => device));
+  return await Promise.all(devices.map(async (each, at): Promise<BulkJob> => {
+    const key = taken?.[at];
+    const own = await jobOf?.(each.device);
+    const certificate = each.certificate === undefined ? undefined : await certificateOf?.(each);
+    return {
+      device: each.device,
+      ...key === undefined ? {} : "problem" in key ? key : { key },
+      ...certificate === undefined ? {} : { certificate },
+      ...own,
+    };
+  }));
+}
+
+/** Results whose turn it is. */
+function takeReady(run: Run): BulkResult[] {
+  const ready: BulkResult[] = [];
+  for (let next; (next = run.finished.get(run.nextReady)) !== undefined; run.nextReady++) {
+    run.finished.delete(run.nextReady);
+    ready.push(...next);
+  }
+  return ready;
+}

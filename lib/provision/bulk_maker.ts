@@ -1,0 +1,324 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { type Bytes, equalBytes } from "../bytes/pack.ts";
+import { formatPem } from "../bytes/pem.ts";
+import { encodeUtf8 } from "../bytes/text.ts";
+import type { Issuer } from "../crypto/certificate.ts";
+import { readCertificate } from "../crypto/certificate_info.ts";
+import { type CertificateSeries, createCertificateSeries } from "../crypto/certificate_series.ts";
+import { createDerivedKey } from "../crypto/hmac_key.ts";
+import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
+import {
+  exportPrivateKey,
+  generateKey,
+  importPrivateKey,
+  type PrivateKey,
+} from "../crypto/keys.ts";
+import { createRequest } from "../crypto/request.ts";
+import { type BytesVerifier, createVerifier } from "../crypto/signer.ts";
+import { randomBytes, type Sources } from "../crypto/sources.ts";
+import { build, type BuildOptions } from "./build.ts";
+import type { BulkDevice } from "./bulk_devices.ts";
+import { bad, isQuick, judgeQuick, quickImage } from "./bulk_image.ts";
+import type {
+  BulkFile,
+  BulkFiles,
+  BulkJob,
+  BulkMaker,
+  BulkPhase,
+  BulkResult,
+  BulkState,
+} from "./bulk_ports.ts";
+import type { BulkProfile } from "./bulk_profile.ts";
+import { failedRow, filesOf, paths, requestRow, verifiedRow } from "./bulk_results.ts";
+import { type DeviceSettings, resolveDevice } from "./bulk_settings.ts";
+import { partitionSizeOf } from "./encode_image.ts";
+import type { BuildPlan } from "./plan.ts";
+import { certificatesAsPem, storedCertificates } from "./stored.ts";
+import { verify } from "./verify.ts";
+
+/** What a {@linkcode BulkMaker} works with. */
+export interface BulkMakerOptions extends Sources {
+  readonly profile: BulkProfile;
+  /** The CA. Its certificate alone will do when certificates come from elsewhere. */
+  readonly issuer?: Issuer | Pick<Issuer, "certificate">;
+  readonly files: BulkFiles;
+  /** @default "all" */
+  readonly phase?: BulkPhase;
+  /** Devices under way at the same time; one when `random` is given. @default 4 */
+  readonly lanes?: number;
+  /** One image in so many is judged by the whole of `verify`, and always the first. @default 1000 */
+  readonly verifyEvery?: number;
+}
+
+interface Shop extends BulkMakerOptions {
+  readonly series?: CertificateSeries;
+  readonly isSigned?: BytesVerifier;
+  /** The CA certificate as PEM, and as the device stores it. */
+  readonly caCert?: Bytes;
+  readonly storedCa?: Bytes;
+  /** Counts images, for the whole judgement of some. */
+  readonly nextCount: () => number;
+}
+
+interface Made {
+  readonly key: PrivateKey;
+  readonly certificate: Bytes;
+  readonly image: Bytes;
+  readonly files: readonly BulkFile[];
+  readonly efuseKeyId: number | null;
+  readonly judge: (image: Bytes) => Promise<void>;
+}
+
+/**
+ * What makes devices: key, certificate, image, files, each image read back and judged.
+ *
+ * @param options Profile, CA and files.
+ * @returns A maker; it throws what `files` throws, and turns what is wrong with a device into a result.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the issuer is no CA.
+ */
+export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMaker> {
+  const shop = await openShop(options);
+  const lanes = options.random === undefined ? options.lanes ?? 4 : 1;
+  return async (jobs) => {
+    const results: BulkResult[] = new Array(jobs.length);
+    let next = 0;
+    const lane = async () => {
+      for (let at = next++; at < jobs.length; at = next++) {
+        results[at] = await work(shop, jobs[at]!);
+      }
+    };
+    await Promise.all(Array.from({ length: lanes }, lane));
+    await shop.files.sync();
+    return results;
+  };
+}
+
+async function openShop(options: BulkMakerOptions): Promise<Shop> {
+  const { issuer, profile } = options;
+  let count = 0;
+  const nextCount = () => count++;
+  if (issuer === undefined) return { ...options, nextCount };
+  const { days, usage } = profile;
+  const caCert = certificatesAsPem(issuer.certificate);
+  const shop = {
+    ...options,
+    nextCount,
+    caCert,
+    storedCa: storedCertificates(caCert),
+    isSigned: await createVerifier(readCertificate(caCert).publicKey),
+  };
+  if (!("key" in issuer)) return shop;
+  const validity = { ...days === undefined ? {} : { days }, ...usage && { usage } };
+  const sources = {
+    ...options.random && { random: options.random },
+    ...options.now && { now: options.now },
+  };
+  return { ...shop, series: await createCertificateSeries({ issuer, ...validity, ...sources }) };
+}
+
+/** One device; what is wrong with it becomes its result. */
+async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
+  const { device } = job;
+  let reached: BulkState = "pending";
+  const reach = (state: BulkState) => void (reached = state);
+  const settings = resolveDevice(shop.profile, device);
+  try {
+    if (job.problem !== undefined) throw failure(job.problem);
+    if (settings.problems.length > 0) throw failure(settings.problems.join("; "));
+    if (shop.phase === "requests") return await request(shop, job, settings);
+    const made = await make(shop, job, settings, reach);
+    await shop.files.write(made.files);
+    const path = paths.image(device.id);
+    const image = new Uint8Array(await shop.files.read(path));
+    await made.judge(image);
+    return { device, state: "verified", row: verifiedRow(device, settings, { ...made, image }) };
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    const row = failedRow(device, settings);
+    return { device, state: "failed", reached, reason: error.message, row };
+  }
+}
+
+async function request(shop: Shop, job: BulkJob, settings: DeviceSettings): Promise<BulkResult> {
+  const { device } = job;
+  const { key, hmacKey, salt } = await makeKey(shop, job, settings);
+  const { subject, sans } = settings;
+  const csr = await createRequest({ key, subject, sans });
+  const pem = encodeUtf8(formatPem("CERTIFICATE REQUEST", csr));
+  await shop.files.write([
+    ...await filesOf(device, { key, ...hmacKey && { hmacKey }, ...salt && { salt } }),
+    { path: paths.request(device.id), bytes: pem },
+  ]);
+  return { device, state: "key made", row: requestRow(device, settings, key) };
+}
+
+async function make(
+  shop: Shop,
+  job: BulkJob,
+  settings: DeviceSettings,
+  reach: (state: BulkState) => void,
+): Promise<Made> {
+  const made = await makeKey(shop, job, settings);
+  reach("key made");
+  const certificate = await certify(shop, job, settings, made.key);
+  reach("certified");
+  const { profile, storedCa, isSigned } = shop;
+  const isPlain = storedCa !== undefined && isSigned !== undefined && shop.series !== undefined &&
+    job.certificate === undefined && isQuick(profile, settings, made.key);
+  const result = isPlain
+    ? await makeQuick(shop, job.device, settings, {
+      key: made.key,
+      certificate,
+      storedCa,
+      isSigned,
+    })
+    : await makeWhole(shop, job.device, settings, { ...made, certificate });
+  reach("built");
+  return result;
+}
+
+interface Certified {
+  readonly key: PrivateKey;
+  readonly certificate: Bytes;
+}
+
+async function makeQuick(
+  shop: Shop,
+  device: BulkDevice,
+  settings: DeviceSettings,
+  made: Certified & { storedCa: Bytes; isSigned: BytesVerifier },
+): Promise<Made> {
+  const { profile, verifyEvery = 1000 } = shop;
+  const quick = await quickImage(profile, settings, made);
+  const isSample = shop.nextCount() % verifyEvery === 0;
+  return {
+    ...made,
+    image: quick.image,
+    efuseKeyId: null,
+    files: await filesOf(device, { ...made, image: quick.image }),
+    judge: async (image) => {
+      await judgeQuick(image, quick, made);
+      if (isSample) await judgeWhole(shop, settings, image);
+    },
+  };
+}
+
+async function judgeWhole(
+  { profile, caCert, now }: Shop,
+  { chip }: DeviceSettings,
+  image: Bytes,
+): Promise<void> {
+  const verdict = await verify(image, {
+    partitionSize: partitionSizeOf(profile),
+    ...caCert && { ca: caCert },
+    ...chip && { chip },
+    ...now && { now },
+  });
+  const errors = verdict.findings.filter(({ severity }) => severity === "error");
+  if (!verdict.ok) throw bad(errors.map(({ code, message }) => `${code}: ${message}`).join("; "));
+}
+
+async function makeWhole(
+  shop: Shop,
+  device: BulkDevice,
+  settings: DeviceSettings,
+  { key, certificate, hmacKey, salt }: MadeKey & Certified,
+): Promise<Made> {
+  const { profile, caCert, now, random } = shop;
+  const { keyMode, chip, efuseKeyId, data } = settings;
+  const isEcdsa = keyMode === "ecdsa-peripheral";
+  const plan: BuildPlan = {
+    keyMode,
+    ...chip && { chip },
+    ...efuseKeyId === undefined ? {} : { efuseKeyId },
+    ...caCert && { caCert },
+    ...hmacKey && { hmacKey },
+    ...salt ? { salt } : { privateKey: await exportPrivateKey(key) },
+    deviceCert: encodeUtf8(formatPem("CERTIFICATE", certificate)),
+    efuseKeyFile: isEcdsa ? paths.key(device.id) : paths.hmacKey(device.id),
+    data,
+  };
+  const { format, size, fill, integrity } = profile;
+  const options: BuildOptions = {
+    ...format && { format },
+    ...size === undefined ? {} : { size },
+    ...fill === undefined ? {} : { fill },
+    ...integrity === undefined ? {} : { integrity },
+    ...now && { now },
+    ...random && { random },
+  };
+  const { image, efuse } = await build(plan, options);
+  return {
+    key,
+    certificate,
+    image,
+    efuseKeyId: efuse?.plan.blocks[0]?.keyId ?? null,
+    files: await filesOf(device, {
+      key,
+      certificate,
+      image,
+      ...efuse && { efuse },
+      ...salt && { salt },
+    }),
+    judge: (read) =>
+      equalBytes(read, image)
+        ? Promise.resolve()
+        : Promise.reject(bad("the file is not what was written")),
+  };
+}
+
+interface MadeKey {
+  readonly key: PrivateKey;
+  /** Where it is made beforehand: the eFuse key. */
+  readonly hmacKey?: Bytes;
+  /** What a derived key is derived with. */
+  readonly salt?: Bytes;
+}
+
+/** The key of a device: given, kept from the first phase, derived or made. */
+async function makeKey(shop: Shop, job: BulkJob, settings: DeviceSettings): Promise<MadeKey> {
+  const { profile, random, files, phase } = shop;
+  const sources: Sources = random ? { random } : {};
+  const { id } = job.device;
+  const isDerived = settings.keyMode === "hmac-derived";
+  if (phase === "certificates") {
+    const key = await importPrivateKey(await files.read(paths.key(id)));
+    if (!isDerived) return { key };
+    const hmacKey = new Uint8Array(await files.read(paths.hmacKey(id)));
+    return { key, hmacKey, salt: new Uint8Array(await files.read(paths.salt(id))) };
+  }
+  if (isDerived) {
+    if (job.key !== undefined) throw failure("hmac-derived makes its key; it takes no other");
+    const hmacKey = randomBytes(HMAC_KEY_SIZE, sources);
+    const { salt, sec1 } = await createDerivedKey({ hmacKey, ...sources });
+    return { key: await importPrivateKey(sec1), hmacKey, salt };
+  }
+  const standard = settings.keyMode === "rsa-ds" ? { type: "rsa" } as const : {};
+  const wanted = { ...standard, ...profile.key };
+  if (job.key === undefined) return { key: await generateKey({ ...wanted, ...sources }) };
+  const key = await importPrivateKey(job.key);
+  const { type = "ec", curve = "P-256", bits = 2048 } = wanted;
+  const isWanted = key.type === type && (type === "ec" ? key.curve === curve : key.bits === bits);
+  if (isWanted) return { key };
+  const [had, want] = [key.curve ?? `RSA-${key.bits}`, type === "ec" ? curve : `RSA-${bits}`];
+  throw failure(`its key is ${had}, the profile wants ${want}`);
+}
+
+async function certify(
+  { series }: Shop,
+  { certificate }: BulkJob,
+  { subject, sans }: DeviceSettings,
+  key: PrivateKey,
+): Promise<Bytes> {
+  if (certificate !== undefined) {
+    const { der, publicKey } = readCertificate(certificate);
+    if (equalBytes(publicKey, key.publicKey)) return der;
+    throw failure("its certificate is for another key");
+  }
+  if (series === undefined) throw failure("there is neither a certificate nor a CA key");
+  return await series({ publicKey: key.publicKey, subject, sans });
+}
+
+function failure(problem: string): SecureCertError {
+  return new SecureCertError("ERR_PLAN", problem);
+}

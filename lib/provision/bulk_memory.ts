@@ -1,0 +1,85 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { foldId } from "./bulk_devices.ts";
+import {
+  BULK_STATES,
+  type BulkFiles,
+  type BulkJournal,
+  type BulkResult,
+  type BulkState,
+  type JournaledDevice,
+} from "./bulk_ports.ts";
+import { failTwiceUsedKey } from "./bulk_results.ts";
+
+/** A batch in memory. */
+export interface MemoryBatch {
+  readonly journal: BulkJournal & {
+    /** What was recorded of each device, in the order of the list. */
+    results(): readonly BulkResult[];
+    /** Gives a device that has its key the certificate that was issued for it. */
+    certify(id: string, pem: string): void;
+  };
+  readonly files: BulkFiles & {
+    /** The files by name. */
+    readonly all: ReadonlyMap<string, Uint8Array>;
+  };
+}
+
+interface MemoryDevice extends JournaledDevice {
+  state: BulkState;
+  certificate?: string;
+  result?: BulkResult;
+}
+
+/** Journal and files for a batch that need not outlive the process. */
+export function memoryBatch(): MemoryBatch {
+  const all = new Map<string, Uint8Array>();
+  return {
+    journal: memoryJournal(),
+    files: {
+      all,
+      write: (files) => {
+        for (const { path, bytes } of files) all.set(path, bytes.slice());
+      },
+      read: (path) => {
+        const bytes = all.get(path);
+        if (bytes === undefined) throw new SecureCertError("ERR_NOT_FOUND", `no file ${path}`);
+        return bytes.slice();
+      },
+      sync: () => {},
+    },
+  };
+}
+
+function memoryJournal(): MemoryBatch["journal"] {
+  const devices = new Map<string, MemoryDevice>();
+  const keys = new Map<string, string>();
+  const sorted = () => [...devices.values()].sort((a, b) => a.device.index - b.device.index);
+  return {
+    plan: (planned) =>
+      planned.flatMap((device) => {
+        const known = devices.get(foldId(device.id));
+        if (known === undefined) devices.set(foldId(device.id), { device, state: "pending" });
+        const isSame = known === undefined || known.device.index === device.index;
+        return isSame ? [] : [`${device.id}: the id is there twice`];
+      }),
+    next: (state, after, limit) =>
+      sorted().filter((each) => each.state === state && each.device.index > after).slice(0, limit),
+    commit: (results) =>
+      results.map((each) => {
+        const result = failTwiceUsedKey(each, keys.get(each.row.publicKey));
+        const { device, state, row } = result;
+        if (state !== "failed") keys.set(row.publicKey, device.id);
+        Object.assign(devices.get(foldId(device.id))!, { state, result });
+        return result;
+      }),
+    counts: () => {
+      const counts = Object.fromEntries(BULK_STATES.map((state) => [state, 0]));
+      for (const { state } of devices.values()) counts[state]!++;
+      return counts as Record<BulkState, number>;
+    },
+    results: () => sorted().flatMap(({ result }) => result === undefined ? [] : [result]),
+    certify: (id, pem) => {
+      Object.assign(devices.get(foldId(id))!, { state: "certified", certificate: pem });
+    },
+  };
+}

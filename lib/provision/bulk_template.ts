@@ -1,0 +1,36 @@
+/** Values for the placeholders of a template, by name. */
+export type TemplateValues = Readonly<Record<string, string>>;
+
+/** A text with its placeholders filled in, or what is wrong with it. */
+export type Expanded = { readonly text: string } | { readonly problem: string };
+
+/**
+ * Fills the placeholders of a template such as `CN={id},O=Example`. `{n:06}` pads a number with
+ * zeros; `{{` and `}}` stand for braces.
+ *
+ * @param template The template.
+ * @param values The values.
+ * @param escape Makes a value safe for its place. @default none
+ */
+export function expandTemplate(
+  template: string,
+  values: TemplateValues,
+  escape: (value: string) => string = (value) => value,
+): Expanded {
+  if (!/[{}]/.test(template)) return { text: template };
+  let problem: string | undefined;
+  const text = template.replace(/\{\{|\}\}|\{([^{}]*)\}|[{}]/g, (found, inner?: string) => {
+    if (found === "{{" || found === "}}") return found[0]!;
+    const [, name, width] = /^([^:]+)(?::0?([0-9]{1,2}))?$/.exec(inner ?? "") ?? [];
+    if (name === undefined) problem ??= `"${template}" has a brace that belongs to no {column}`;
+    else if (!Object.hasOwn(values, name)) problem ??= `there is no column "${name}"`;
+    else return escape(values[name]!.padStart(Number(width ?? 0), "0"));
+    return "";
+  });
+  return problem === undefined ? { text } : { problem };
+}
+
+/** A value inside a distinguished name (RFC 4514 section 2.4). */
+export function escapeNameValue(value: string): string {
+  return value.replace(/[,+"\\<>;=#]/g, "\\$&").replace(/^ | $/g, "\\ ");
+}

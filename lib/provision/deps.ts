@@ -1,0 +1,1 @@
+export { encodeQR } from "npm:qr@0.7.0";

@@ -1,0 +1,111 @@
+import { SecureCertError } from "../bytes/errors.ts";
+
+/** The columns that every row of a manifest has, in their order. */
+export const MANIFEST_COLUMNS = [
+  "id",
+  "serial",
+  "fingerprint",
+  "publicKey",
+  "imageSha256",
+  "keyMode",
+  "efuseKeyId",
+  "status",
+] as const;
+
+/** One finished device, as the manifest of a batch lists it. */
+export interface ManifestRow {
+  /** Name of the device; unique in the batch. */
+  readonly id: string;
+  /** Serial number of the certificate, hexadecimal; empty for a device that failed. */
+  readonly serial: string;
+  /** SHA-256 of the certificate's DER, hexadecimal. */
+  readonly fingerprint: string;
+  /** SubjectPublicKeyInfo of the key, DER in base64. */
+  readonly publicKey: string;
+  /** SHA-256 of the image file, hexadecimal. */
+  readonly imageSha256: string;
+  /** How the key is stored. */
+  readonly keyMode: string;
+  /** Number of the eFuse key, where there is one. */
+  readonly efuseKeyId: number | null;
+  /** Whether the device's image was read back and found good. */
+  readonly status: "verified" | "failed";
+  /** Every other column of the device list, as it stood there. */
+  readonly [column: string]: string | number | null;
+}
+
+/** A row as a line of NDJSON, with its line break. */
+export function formatManifestNdjson(row: ManifestRow): string {
+  return `${JSON.stringify(row)}\n`;
+}
+
+/** The header line of a manifest in CSV (RFC 4180), with its line break. */
+export function formatManifestCsvHeader(columns: readonly string[]): string {
+  return formatCsvLine([...MANIFEST_COLUMNS, ...extraColumns(columns)]);
+}
+
+/**
+ * A row as a line of CSV (RFC 4180), with its line break.
+ *
+ * @param row The device.
+ * @param columns Columns of the device list; those that every manifest has anyway are passed over.
+ */
+export function formatManifestCsv(row: ManifestRow, columns: readonly string[]): string {
+  const names = [...MANIFEST_COLUMNS, ...extraColumns(columns)];
+  return formatCsvLine(names.map((name) => String(row[name] ?? "")));
+}
+
+/**
+ * The rows of a manifest in NDJSON.
+ *
+ * @throws {SecureCertError} `ERR_TEXT` with the line of the first that is no row.
+ */
+export function parseManifestNdjson(text: string): ManifestRow[] {
+  return text.split("\n").flatMap((line, at) => line === "" ? [] : [parseRow(line, at + 1)]);
+}
+
+/** The columns of a device list that a manifest does not have already. */
+export function extraColumns(columns: readonly string[]): string[] {
+  const known: readonly string[] = MANIFEST_COLUMNS;
+  return columns.filter((name) => !known.includes(name));
+}
+
+function parseRow(text: string, line: number): ManifestRow {
+  const row = parseObject(text);
+  const texts = MANIFEST_COLUMNS.filter((name) => name !== "efuseKeyId");
+  const wrong = row === undefined
+    ? "no JSON object"
+    : texts.some((name) => typeof row[name] !== "string")
+    ? `${texts.find((name) => typeof row[name] !== "string")} is missing`
+    : row.status !== "verified" && row.status !== "failed"
+    ? "status is neither verified nor failed"
+    : Object.entries(row).some(([name, value]) => !isValue(name, value))
+    ? "a value is no text"
+    : undefined;
+  if (wrong === undefined) return row as unknown as ManifestRow;
+  const message = `Cannot read manifest: ${wrong} in line ${line}`;
+  throw new SecureCertError("ERR_TEXT", message, { line });
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject ? value as Record<string, unknown> : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isValue(name: string, value: unknown): boolean {
+  if (name === "efuseKeyId") return value === null || Number.isInteger(value);
+  return typeof value === "string";
+}
+
+function formatCsvLine(values: readonly string[]): string {
+  return `${values.map(quoteCsv).join(",")}\n`;
+}
+
+function quoteCsv(value: string): string {
+  return /[",\r\n]|^\s|\s$/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+}
