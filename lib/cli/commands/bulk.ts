@@ -7,6 +7,7 @@ import type { BulkPhase, KeySource } from "../../provision/bulk_ports.ts";
 import type { BulkProfile } from "../../provision/bulk_profile.ts";
 import type { Arguments } from "../arguments.ts";
 import { takeCertificates } from "../bulk/certificates.ts";
+import { type DiskSync, openDiskSync } from "../bulk/disk_sync.ts";
 import { type BatchFolder, openFolder } from "../bulk/folder.ts";
 import { type FolderJournal, folderJournal } from "../bulk/journal.ts";
 import { commandKeys, readyKeys } from "../bulk/key_sources.ts";
@@ -33,8 +34,10 @@ export const bulkCommand: Command = async (args, io) => {
     const ca = await caOf(plan, args, io);
     agree(plan, ca, journal, args);
     const { profile, phase, out } = plan;
-    pool = await openPool(plan.workers, { folder: out, profile, phase, ...ca });
-    return await runBatch(plan, { folder, journal, pool }, args, io);
+    const sync = await openDiskSync(out);
+    const syncs = sync === undefined;
+    pool = await openPool(plan.workers, { folder: out, profile, phase, syncs, ...ca });
+    return await runBatch(plan, { folder, journal, pool, ...sync && { sync } }, args, io);
   } catch (error) {
     if (isCliError(error) || error instanceof SecureCertError) throw error;
     if (!(error instanceof Error) || !("errcode" in error)) throw error;
@@ -61,6 +64,7 @@ interface Tools {
   readonly folder: BatchFolder;
   readonly journal: FolderJournal;
   readonly pool: WorkerPool;
+  readonly sync?: DiskSync;
 }
 
 async function planOf(args: Arguments, io: Io): Promise<Plan> {
@@ -118,7 +122,7 @@ function agree(
 }
 
 async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Promise<number> {
-  const { folder, journal, pool } = tools;
+  const { folder, journal, pool, sync = () => {} } = tools;
   const devices = devicesOf(args);
   const shard = args.get("shard");
   const keys = keysOf(plan, folder, args);
@@ -134,7 +138,7 @@ async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Prom
       profile: plan.profile,
       phase: plan.phase,
       journal,
-      files: { write: () => {}, read: () => new Uint8Array(), sync: () => {} },
+      files: { write: () => {}, read: () => new Uint8Array(), sync },
       maker: pool.maker,
       calls: pool.calls,
       signal: stop.signal,
