@@ -13,6 +13,7 @@ import { build, type BuildOptions } from "./build.ts";
 import type { BulkDevice } from "./bulk_devices.ts";
 import { failure, type MadeKey, makeKey } from "./bulk_keys.ts";
 import { bad, isQuick, judgeQuick, quickImage } from "./bulk_image.ts";
+import { judgeShared, type Sample } from "./bulk_judge.ts";
 import type {
   BulkFile,
   BulkFiles,
@@ -25,10 +26,8 @@ import type {
 import type { BulkProfile } from "./bulk_profile.ts";
 import { failedRow, filesOf, paths, requestRow, verifiedRow } from "./bulk_results.ts";
 import { type DeviceSettings, resolveDevice } from "./bulk_settings.ts";
-import { partitionSizeOf } from "./encode_image.ts";
 import type { BuildPlan } from "./plan.ts";
 import { certificatesAsPem, storedCertificates } from "./stored.ts";
-import { verify } from "./verify.ts";
 
 /** What a {@linkcode BulkMaker} works with. */
 export interface BulkMakerOptions extends Sources {
@@ -52,12 +51,6 @@ interface Shop extends BulkMakerOptions {
   readonly storedCa?: Bytes;
   /** The last whole judgement for each chip, which holds for what all devices share. */
   readonly samples: Map<string, Sample>;
-}
-
-interface Sample {
-  /** Devices until the next one. */
-  left: number;
-  readonly verdict: Promise<void>;
 }
 
 interface Made {
@@ -87,7 +80,9 @@ export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMa
         results[at] = await work(shop, jobs[at]!);
       }
     };
-    await Promise.all(Array.from({ length: lanes }, lane));
+    // All of them end before an error goes up, so that nothing writes behind the caller's back.
+    const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
     await shop.files.sync();
     return results;
   };
@@ -198,33 +193,6 @@ async function makeQuick(
       await judgeShared(shop, settings, image);
     },
   };
-}
-
-/** What one image is judged for whole holds for the next ones too, good or bad. */
-async function judgeShared(shop: Shop, settings: DeviceSettings, image: Bytes): Promise<void> {
-  const { samples, verifyEvery = 1000 } = shop;
-  const name = settings.chip ?? "";
-  let sample = samples.get(name);
-  if (sample === undefined || sample.left-- <= 0) {
-    sample = { left: verifyEvery - 1, verdict: judgeWhole(shop, settings, image) };
-    samples.set(name, sample);
-  }
-  await sample.verdict;
-}
-
-async function judgeWhole(
-  { profile, caCert, now }: Shop,
-  { chip }: DeviceSettings,
-  image: Bytes,
-): Promise<void> {
-  const verdict = await verify(image, {
-    partitionSize: partitionSizeOf(profile),
-    ...caCert && { ca: caCert },
-    ...chip && { chip },
-    ...now && { now },
-  });
-  const errors = verdict.findings.filter(({ severity }) => severity === "error");
-  if (!verdict.ok) throw bad(errors.map(({ code, message }) => `${code}: ${message}`).join("; "));
 }
 
 async function makeWhole(
