@@ -1,8 +1,9 @@
 /**
- * Measures this machine and prints one table; takes half a minute and no network. Names of rooms
+ * Measures this machine and prints one table; takes a minute or two and no network. Names of rooms
  * behind it measure these alone: `deno task bench start-up codecs`. A missed goal is told, and is no
  * failure.
  */
+import { batch } from "./batch.ts";
 import { codecs } from "./codecs.ts";
 import { keys } from "./keys.ts";
 import { startUp } from "./start_up.ts";
@@ -11,7 +12,7 @@ import { formatTable, type Row } from "./table.ts";
 /** Measures one part of the project, with a folder to write to. */
 type Room = (folder: string) => Row[] | Promise<Row[]>;
 
-const ROOMS: Readonly<Record<string, Room>> = { "start-up": startUp, codecs, keys };
+const ROOMS: Readonly<Record<string, Room>> = { "start-up": startUp, codecs, keys, batch };
 
 async function measure(names: readonly string[]): Promise<Row[]> {
   const folder = await Deno.makeTempDir({ prefix: "bench-" });
@@ -37,7 +38,8 @@ function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): 
   stream.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
-const names = Deno.args.length > 0 ? Deno.args : Object.keys(ROOMS);
+const words = Deno.args.filter((word) => !/^[0-9]+$/.test(word));
+const names = words.length > 0 ? words : Object.keys(ROOMS);
 const unknown = names.find((name) => !Object.hasOwn(ROOMS, name));
 if (unknown !== undefined) {
   write(Deno.stderr, `error: no room ${unknown}; there are ${Object.keys(ROOMS).join(", ")}`);

@@ -87,28 +87,37 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     },
     settle: (name, value) => meta.set(name, value),
     retryFailed: () => retryFailed(database, meta),
-    failures: function* () {
-      const failed = database.prepare(
-        "SELECT id, reason FROM devices WHERE state = 'failed' ORDER BY n",
-      );
-      for (const row of failed.iterate()) yield row as { id: string; reason: string };
-    },
+    failures: () => failuresOf(database),
     certify: (publicKey, certificate) => certify(database, publicKey, certificate),
     finish: () => {
       if (meta.get("disordered") !== true) return;
       manifests?.close();
       manifests = undefined;
-      const sizes = rewriteManifests(folder, meta.get("columns") ?? [], rows());
-      transaction(database, () => {
-        meta.set("sizes", sizes);
-        meta.set("disordered", false);
-      });
+      bringIntoOrder(folder, database, meta);
     },
     close: () => {
       manifests?.close();
       database.close();
     },
   };
+}
+
+/** Devices that were tried again stand where the list has them. */
+function bringIntoOrder(folder: string, database: DatabaseSync, meta: Meta): void {
+  const sizes = rewriteManifests(folder, meta.get("columns") ?? [], manifestRows(database));
+  transaction(database, () => {
+    meta.set("sizes", sizes);
+    meta.set("disordered", false);
+  });
+}
+
+function* failuresOf(
+  database: DatabaseSync,
+): Generator<{ readonly id: string; readonly reason: string }> {
+  const failed = database.prepare(
+    "SELECT id, reason FROM devices WHERE state = 'failed' ORDER BY n",
+  );
+  for (const row of failed.iterate()) yield row as { id: string; reason: string };
 }
 
 function columnsOf(result: BulkResult): (string | number | null)[] {
