@@ -28,10 +28,13 @@ export interface BulkShard {
 
 /** How {@linkcode bulk} works. */
 export interface BulkOptions extends Sources {
+  /** What all devices share. */
   readonly profile: BulkProfile;
   /** The CA; its certificate alone when the device certificates come from elsewhere. */
   readonly issuer?: Issuer | Pick<Issuer, "certificate">;
+  /** Where what was done is kept. */
   readonly journal: BulkJournal;
+  /** Where images, certificates and keys go. */
   readonly files: BulkFiles;
   /** All, or up to the signing requests, or on from the certificates. @default "all" */
   readonly phase?: BulkPhase;
