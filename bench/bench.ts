@@ -1,8 +1,9 @@
 /**
- * Measures this machine and prints one table; takes a minute and no network. Names of rooms
+ * Measures this machine and prints one table; takes a minute or two and no network. Names of rooms
  * behind it measure these alone: `deno task bench start-up codecs`. A missed goal is told, and is no
  * failure.
  */
+import { batch } from "./batch.ts";
 import { codecs } from "./codecs.ts";
 import { flashDump } from "./flash_dump.ts";
 import { keys } from "./keys.ts";
@@ -21,6 +22,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   layouts,
   peripherals,
   keys,
+  batch,
 };
 
 async function measure(names: readonly string[]): Promise<Row[]> {
@@ -47,7 +49,8 @@ function write(stream: { writeSync(bytes: Uint8Array): number }, text: string): 
   stream.writeSync(new TextEncoder().encode(`${text}\n`));
 }
 
-const names = Deno.args.length > 0 ? Deno.args : Object.keys(ROOMS);
+const words = Deno.args.filter((word) => !/^[0-9]+$/.test(word));
+const names = words.length > 0 ? words : Object.keys(ROOMS);
 const unknown = names.find((name) => !Object.hasOwn(ROOMS, name));
 if (unknown !== undefined) {
   write(Deno.stderr, `error: no room ${unknown}; there are ${Object.keys(ROOMS).join(", ")}`);

@@ -29,7 +29,9 @@ export function alignUp(length: number, unit: number): number {
 
 /** Whether two byte arrays hold the same bytes. Not for secrets: the time tells where they differ. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }
 
 /** Whether every byte has this value; true for no bytes. */

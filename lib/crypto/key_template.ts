@@ -1,4 +1,4 @@
-import { type Bytes, equalBytes } from "../bytes/pack.ts";
+import type { Bytes } from "../bytes/pack.ts";
 import { CURVES, type EcCurve } from "./curves.ts";
 import { type EcParts, encodePkcs8 } from "./key_encoding.ts";
 
@@ -25,13 +25,13 @@ export function ecPartsOf(pkcs8: Bytes, algorithm: object): EcParts | undefined 
   const curve = namedCurve as EcCurve;
   const { pkcs8: frame, scalarAt, pointAt } = templateOf(curve);
   if (pkcs8.length !== frame.length) return undefined;
-  const [scalar, point] = [
-    pkcs8.slice(scalarAt, scalarAt + CURVES[curve].size),
-    pkcs8.slice(pointAt),
-  ];
-  const emptied = pkcs8.slice();
-  emptied.fill(0, scalarAt, scalarAt + scalar.length).fill(0, pointAt + 1);
-  return equalBytes(emptied, frame) ? { type: "ec", curve, scalar, point } : undefined;
+  const scalarEnd = scalarAt + CURVES[curve].size;
+  for (let at = 0; at <= pointAt; at++) {
+    if (at === scalarAt) at = scalarEnd;
+    if (pkcs8[at] !== frame[at]) return undefined;
+  }
+  const [scalar, point] = [pkcs8.slice(scalarAt, scalarEnd), pkcs8.slice(pointAt)];
+  return { type: "ec", curve, scalar, point };
 }
 
 function templateOf(curve: EcCurve): Template {

@@ -131,11 +131,13 @@ export function isProtectedKey(bytes: Uint8Array): boolean {
  */
 export function exportPrivateKey(key: PrivateKey, options: ExportKeyOptions = {}): Promise<Bytes> {
   const { encoding = "pkcs8", form = "pem" } = options;
-  const parts = decodeKeyParts(key.pkcs8);
-  const isPkcs8 = encoding === "pkcs8";
-  const der = isPkcs8 ? key.pkcs8 : encodeTraditional(parts);
-  const label = isPkcs8 ? "PRIVATE KEY" : traditionalLabel(parts);
+  const [der, label] = encoding === "pkcs8" ? [key.pkcs8, "PRIVATE KEY"] : traditional(key);
   return Promise.resolve(form === "der" ? der.slice() : encodeUtf8(formatPem(label, der)));
+}
+
+function traditional({ pkcs8, curve }: PrivateKey): [Bytes, string] {
+  const parts = ecPartsOf(pkcs8, { namedCurve: curve }) ?? decodeKeyParts(pkcs8);
+  return [encodeTraditional(parts), traditionalLabel(parts)];
 }
 
 async function generateRsa(modulusLength: number): Promise<PrivateKey> {

@@ -28,10 +28,13 @@ export interface BulkShard {
 
 /** How {@linkcode bulk} works. */
 export interface BulkOptions extends Sources {
+  /** What all devices share. */
   readonly profile: BulkProfile;
   /** The CA; its certificate alone when the device certificates come from elsewhere. */
   readonly issuer?: Issuer | Pick<Issuer, "certificate">;
+  /** Where what was done is kept. */
   readonly journal: BulkJournal;
+  /** Where images, certificates and keys go. */
   readonly files: BulkFiles;
   /** All, or up to the signing requests, or on from the certificates. @default "all" */
   readonly phase?: BulkPhase;
@@ -109,20 +112,15 @@ export async function* bulk(
   const { journal, signal } = options;
   options.onStart?.((await journal.counts())[run.state]);
   let [made, failed] = [0, 0];
-  let committed = Date.now();
   for (;;) {
     await startCalls(run, options);
     const isLast = run.problem !== undefined || run.finished.size === 0;
-    if (run.underWay === 0 && isLast && run.ready.length === 0) break;
-    if (run.underWay > 0) await run.wait();
+    const isIdle = run.underWay === 0 && !run.committing;
+    if (isIdle && isLast && run.ready.length === 0 && run.recorded.length === 0) break;
+    if (!isIdle) await run.wait();
     run.ready.push(...takeReady(run));
-    const isDue = Date.now() - committed >= (options.commitEvery ?? 200);
-    if (run.ready.length === 0) continue;
-    if (!isDue && run.ready.length < COMMIT_COUNT && run.underWay > 0) continue;
-    const results = await journal.commit(run.ready.splice(0));
-    committed = Date.now();
-    run.uncommitted -= results.length;
-    for (const result of results) {
+    startCommit(run, options);
+    for (const result of run.recorded.splice(0)) {
       if (result.state === "failed") failed++;
       else made++;
       yield result;
@@ -177,6 +175,11 @@ interface Run {
   nextReady: number;
   readonly finished: Map<number, readonly BulkResult[]>;
   readonly ready: BulkResult[];
+  /** Results that are journaled and not yet told. */
+  readonly recorded: BulkResult[];
+  committing: boolean;
+  /** When the last commit began, in milliseconds. */
+  committed: number;
   underWay: number;
   uncommitted: number;
   /** Devices in a call. */
@@ -201,6 +204,9 @@ async function openRun(options: BulkOptions): Promise<Run> {
     nextReady: 0,
     finished: new Map(),
     ready: [],
+    recorded: [],
+    committing: false,
+    committed: performance.now(),
     underWay: 0,
     uncommitted: 0,
     size: 1,
@@ -245,6 +251,28 @@ async function call(
   }
   run.underWay--;
   run.wake();
+}
+
+/** Journals what is ready, while calls go on: when it is time, when it is much, or at the end. */
+function startCommit(run: Run, { journal, files, commitEvery = 200 }: BulkOptions): void {
+  if (run.committing || run.ready.length === 0) return;
+  const isDue = performance.now() - run.committed >= commitEvery;
+  if (!isDue && run.ready.length < COMMIT_COUNT && run.underWay > 0) return;
+  run.committing = true;
+  run.committed = performance.now();
+  const results = run.ready.splice(0);
+  const commit = async () => {
+    try {
+      await files.sync();
+      run.recorded.push(...await journal.commit(results));
+    } catch (error) {
+      run.problem ??= error;
+    }
+    run.uncommitted -= results.length;
+    run.committing = false;
+    run.wake();
+  };
+  void commit();
 }
 
 /** Calls grow while they are short. */

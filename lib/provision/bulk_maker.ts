@@ -5,20 +5,15 @@ import { encodeUtf8 } from "../bytes/text.ts";
 import type { Issuer } from "../crypto/certificate.ts";
 import { readCertificate } from "../crypto/certificate_info.ts";
 import { type CertificateSeries, createCertificateSeries } from "../crypto/certificate_series.ts";
-import { createDerivedKey } from "../crypto/hmac_key.ts";
-import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
-import {
-  exportPrivateKey,
-  generateKey,
-  importPrivateKey,
-  type PrivateKey,
-} from "../crypto/keys.ts";
+import { exportPrivateKey, type PrivateKey } from "../crypto/keys.ts";
 import { createRequest } from "../crypto/request.ts";
 import { type BytesVerifier, createVerifier } from "../crypto/signer.ts";
-import { randomBytes, type Sources } from "../crypto/sources.ts";
+import type { Sources } from "../crypto/sources.ts";
 import { build, type BuildOptions } from "./build.ts";
 import type { BulkDevice } from "./bulk_devices.ts";
+import { failure, type MadeKey, makeKey } from "./bulk_keys.ts";
 import { bad, isQuick, judgeQuick, quickImage } from "./bulk_image.ts";
+import { judgeShared, type Sample } from "./bulk_judge.ts";
 import type {
   BulkFile,
   BulkFiles,
@@ -31,10 +26,8 @@ import type {
 import type { BulkProfile } from "./bulk_profile.ts";
 import { failedRow, filesOf, paths, requestRow, verifiedRow } from "./bulk_results.ts";
 import { type DeviceSettings, resolveDevice } from "./bulk_settings.ts";
-import { partitionSizeOf } from "./encode_image.ts";
 import type { BuildPlan } from "./plan.ts";
 import { certificatesAsPem, storedCertificates } from "./stored.ts";
-import { verify } from "./verify.ts";
 
 /** What a {@linkcode BulkMaker} works with. */
 export interface BulkMakerOptions extends Sources {
@@ -56,8 +49,8 @@ interface Shop extends BulkMakerOptions {
   /** The CA certificate as PEM, and as the device stores it. */
   readonly caCert?: Bytes;
   readonly storedCa?: Bytes;
-  /** Counts images, for the whole judgement of some. */
-  readonly nextCount: () => number;
+  /** The last whole judgement for each chip, which holds for what all devices share. */
+  readonly samples: Map<string, Sample>;
 }
 
 interface Made {
@@ -87,7 +80,9 @@ export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMa
         results[at] = await work(shop, jobs[at]!);
       }
     };
-    await Promise.all(Array.from({ length: lanes }, lane));
+    // All of them end before an error goes up, so that nothing writes behind the caller's back.
+    const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
     await shop.files.sync();
     return results;
   };
@@ -95,14 +90,13 @@ export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMa
 
 async function openShop(options: BulkMakerOptions): Promise<Shop> {
   const { issuer, profile } = options;
-  let count = 0;
-  const nextCount = () => count++;
-  if (issuer === undefined) return { ...options, nextCount };
+  const samples = new Map<string, Sample>();
+  if (issuer === undefined) return { ...options, samples };
   const { days, usage } = profile;
   const caCert = certificatesAsPem(issuer.certificate);
   const shop = {
     ...options,
-    nextCount,
+    samples,
     caCert,
     storedCa: storedCertificates(caCert),
     isSigned: await createVerifier(readCertificate(caCert).publicKey),
@@ -188,9 +182,7 @@ async function makeQuick(
   settings: DeviceSettings,
   made: Certified & { storedCa: Bytes; isSigned: BytesVerifier },
 ): Promise<Made> {
-  const { profile, verifyEvery = 1000 } = shop;
-  const quick = await quickImage(profile, settings, made);
-  const isSample = shop.nextCount() % verifyEvery === 0;
+  const quick = await quickImage(shop.profile, settings, made);
   return {
     ...made,
     image: quick.image,
@@ -198,24 +190,9 @@ async function makeQuick(
     files: await filesOf(device, { ...made, image: quick.image }),
     judge: async (image) => {
       await judgeQuick(image, quick, made);
-      if (isSample) await judgeWhole(shop, settings, image);
+      await judgeShared(shop, settings, image);
     },
   };
-}
-
-async function judgeWhole(
-  { profile, caCert, now }: Shop,
-  { chip }: DeviceSettings,
-  image: Bytes,
-): Promise<void> {
-  const verdict = await verify(image, {
-    partitionSize: partitionSizeOf(profile),
-    ...caCert && { ca: caCert },
-    ...chip && { chip },
-    ...now && { now },
-  });
-  const errors = verdict.findings.filter(({ severity }) => severity === "error");
-  if (!verdict.ok) throw bad(errors.map(({ code, message }) => `${code}: ${message}`).join("; "));
 }
 
 async function makeWhole(
@@ -267,43 +244,6 @@ async function makeWhole(
   };
 }
 
-interface MadeKey {
-  readonly key: PrivateKey;
-  /** Where it is made beforehand: the eFuse key. */
-  readonly hmacKey?: Bytes;
-  /** What a derived key is derived with. */
-  readonly salt?: Bytes;
-}
-
-/** The key of a device: given, kept from the first phase, derived or made. */
-async function makeKey(shop: Shop, job: BulkJob, settings: DeviceSettings): Promise<MadeKey> {
-  const { profile, random, files, phase } = shop;
-  const sources: Sources = random ? { random } : {};
-  const { id } = job.device;
-  const isDerived = settings.keyMode === "hmac-derived";
-  if (phase === "certificates") {
-    const key = await importPrivateKey(await files.read(paths.key(id)));
-    if (!isDerived) return { key };
-    const hmacKey = new Uint8Array(await files.read(paths.hmacKey(id)));
-    return { key, hmacKey, salt: new Uint8Array(await files.read(paths.salt(id))) };
-  }
-  if (isDerived) {
-    if (job.key !== undefined) throw failure("hmac-derived makes its key; it takes no other");
-    const hmacKey = randomBytes(HMAC_KEY_SIZE, sources);
-    const { salt, sec1 } = await createDerivedKey({ hmacKey, ...sources });
-    return { key: await importPrivateKey(sec1), hmacKey, salt };
-  }
-  const standard = settings.keyMode === "rsa-ds" ? { type: "rsa" } as const : {};
-  const wanted = { ...standard, ...profile.key };
-  if (job.key === undefined) return { key: await generateKey({ ...wanted, ...sources }) };
-  const key = await importPrivateKey(job.key);
-  const { type = "ec", curve = "P-256", bits = 2048 } = wanted;
-  const isWanted = key.type === type && (type === "ec" ? key.curve === curve : key.bits === bits);
-  if (isWanted) return { key };
-  const [had, want] = [key.curve ?? `RSA-${key.bits}`, type === "ec" ? curve : `RSA-${bits}`];
-  throw failure(`its key is ${had}, the profile wants ${want}`);
-}
-
 async function certify(
   { series }: Shop,
   { certificate }: BulkJob,
@@ -317,8 +257,4 @@ async function certify(
   }
   if (series === undefined) throw failure("there is neither a certificate nor a CA key");
   return await series({ publicKey: key.publicKey, subject, sans });
-}
-
-function failure(problem: string): SecureCertError {
-  return new SecureCertError("ERR_PLAN", problem);
 }

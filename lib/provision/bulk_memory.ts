@@ -12,12 +12,14 @@ import { failTwiceUsedKey } from "./bulk_results.ts";
 
 /** A batch in memory. */
 export interface MemoryBatch {
+  /** The journal, and what it holds. */
   readonly journal: BulkJournal & {
     /** What was recorded of each device, in the order of the list. */
     results(): readonly BulkResult[];
     /** Gives a device that has its key the certificate that was issued for it. */
     certify(id: string, pem: string): void;
   };
+  /** The files, and all of them by name. */
   readonly files: BulkFiles & {
     /** The files by name. */
     readonly all: ReadonlyMap<string, Uint8Array>;

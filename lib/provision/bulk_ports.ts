@@ -4,24 +4,31 @@ import type { ManifestRow } from "./manifest.ts";
 /** A value, now or later. */
 export type Awaitable<T> = T | Promise<T>;
 
-/** How far a device of a batch has come. */
-export const BULK_STATES = [
+/** All states, in the order in which they are reached. */
+export const BULK_STATES: readonly BulkState[] = [
   "pending",
   "key made",
   "certified",
   "built",
   "verified",
   "failed",
-] as const;
+];
 
 /** How far a device of a batch has come. */
-export type BulkState = typeof BULK_STATES[number];
+export type BulkState =
+  | "pending"
+  | "key made"
+  | "certified"
+  | "built"
+  | "verified"
+  | "failed";
 
 /** What a batch does: all of it, up to the signing requests, or on from the certificates. */
 export type BulkPhase = "all" | "requests" | "certificates";
 
 /** A device whose work is to be done. */
 export interface BulkJob {
+  /** The device. */
   readonly device: BulkDevice;
   /** A private key that was made elsewhere, in any encoding. */
   readonly key?: Uint8Array;
@@ -33,6 +40,7 @@ export interface BulkJob {
 
 /** What became of a device. */
 export interface BulkResult {
+  /** The device. */
   readonly device: BulkDevice;
   /** `verified` when all is done, `key made` when its signing request waits for a certificate. */
   readonly state: "verified" | "key made" | "failed";
@@ -51,6 +59,7 @@ export type BulkMaker = (jobs: readonly BulkJob[]) => Promise<readonly BulkResul
 export interface BulkFile {
   /** Name within the batch's folder, such as `images/dev-1.bin`. */
   readonly path: string;
+  /** Its content. */
   readonly bytes: Uint8Array;
   /** For its owner alone. @default false */
   readonly secret?: boolean;
@@ -68,6 +77,7 @@ export interface BulkFiles {
 
 /** A device as the journal has it. */
 export interface JournaledDevice {
+  /** The device. */
   readonly device: BulkDevice;
   /** Where a certificate that was issued elsewhere lies, or its PEM text. */
   readonly certificate?: string;

@@ -12,8 +12,11 @@ export interface BulkData {
   readonly type: number | string;
   /** Number among the entries of this type. @default 0 */
   readonly subtype?: number;
+  /** The value as text. */
   readonly string?: string;
+  /** The value in hexadecimal. */
   readonly hex?: string;
+  /** The value in base64. */
   readonly base64?: string;
   /** A file's name; the caller of `bulk` replaces it by its content. */
   readonly file?: string;
@@ -21,6 +24,7 @@ export interface BulkData {
 
 /** What all devices of a batch share; a column of the device list overrides it for its device. */
 export interface BulkProfile extends LayoutOptions {
+  /** The chip; needed for every key mode but `plaintext`. */
   readonly chip?: ChipName;
   /** How private keys reach the devices. @default "plaintext" */
   readonly keyMode?: KeyMode;

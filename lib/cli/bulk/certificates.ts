@@ -4,7 +4,8 @@ import { readCertificate } from "../../crypto/certificate_info.ts";
 import { certificateParts } from "../../crypto/der_walk.ts";
 import { explain, joinPath } from "../io.ts";
 import type { DatabaseSync } from "./deps.ts";
-import { type FolderJournal, transaction } from "./journal.ts";
+import type { FolderJournal } from "./journal.ts";
+import { transaction } from "./meta.ts";
 
 const CHUNK = 500;
 

@@ -4,8 +4,11 @@ import { writeAll } from "./manifest_files.ts";
 
 /** Folders of a batch; `secret` is for its owner alone. */
 export const FOLDERS = ["images", "certificates", "secret", "efuse", "csr"] as const;
-/** Where files grow until they are whole. */
-export const GROWING = ".growing";
+/**
+ * How the name of a file begins while it grows; no device's does. It grows in the folder where it will
+ * stand, for a move from one folder to another makes all threads wait for each other.
+ */
+export const GROWING = ".";
 
 const SECRET_MODE = 0o600;
 
@@ -15,12 +18,14 @@ const SECRET_MODE = 0o600;
  *
  * @param folder The batch's folder.
  * @param writer Tells the files of one writer from those of another.
+ * @param syncs Whether `sync` is to see to it; somebody else does otherwise. @default true
  */
-export function diskFiles(folder: string, writer: string): BulkFiles {
+export function diskFiles(folder: string, writer: string, syncs = true): BulkFiles {
   let count = 0;
   let written: Deno.FsFile[] = [];
   const put = ({ path, bytes, secret }: BulkFile) => {
-    const growing = joinPath(folder, `${GROWING}/${writer}-${count++}`);
+    const [inside] = path.split("/");
+    const growing = joinPath(folder, `${inside}/${GROWING}${writer}-${count++}`);
     const mode = secret ? { mode: SECRET_MODE } : {};
     const file = Deno.openSync(growing, { write: true, createNew: true, ...mode });
     try {
@@ -31,7 +36,8 @@ export function diskFiles(folder: string, writer: string): BulkFiles {
       Deno.removeSync(growing);
       throw error;
     }
-    written.push(file);
+    if (syncs) written.push(file);
+    else file.close();
   };
   return {
     write: (files) => {

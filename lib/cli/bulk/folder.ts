@@ -45,12 +45,11 @@ function prepare(path: string, lock: Deno.FsFile): BatchFolder {
       throw fileError("ERR_FILE_EXISTS", path, message, "give a folder that is new or empty");
     }
   }
-  for (const name of [...FOLDERS, GROWING]) {
-    const isSecret = name === "secret" || name === GROWING;
-    const mode = isSecret ? { mode: SECRET_FOLDER_MODE } : {};
+  for (const name of FOLDERS) {
+    const mode = name === "secret" ? { mode: SECRET_FOLDER_MODE } : {};
     Deno.mkdirSync(joinPath(path, name), { recursive: true, ...mode });
+    removeGrowing(joinPath(path, name));
   }
-  empty(joinPath(path, GROWING));
   if (!exists(journal)) {
     Deno.openSync(journal, { createNew: true, write: true, mode: SECRET_MODE }).close();
   }
@@ -59,7 +58,6 @@ function prepare(path: string, lock: Deno.FsFile): BatchFolder {
     path,
     database,
     close: () => {
-      Deno.removeSync(joinPath(path, GROWING), { recursive: true });
       for (const name of FOLDERS) removeIfEmpty(joinPath(path, name));
       lock.close();
     },
@@ -78,8 +76,11 @@ function lockFolder(path: string): Deno.FsFile {
   );
 }
 
-function empty(path: string): void {
-  for (const { name } of Deno.readDirSync(path)) Deno.removeSync(joinPath(path, name));
+/** What was not whole when a run was cut off. */
+function removeGrowing(path: string): void {
+  for (const { name } of Deno.readDirSync(path)) {
+    if (name.startsWith(GROWING)) Deno.removeSync(joinPath(path, name));
+  }
 }
 
 function removeIfEmpty(path: string): void {

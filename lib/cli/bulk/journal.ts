@@ -1,16 +1,15 @@
-import { type BulkDevice, foldId } from "../../provision/bulk_devices.ts";
-import {
-  BULK_STATES,
-  type BulkJournal,
-  type BulkResult,
-  type BulkState,
-  type JournaledDevice,
+import type {
+  BulkJournal,
+  BulkResult,
+  BulkState,
+  JournaledDevice,
 } from "../../provision/bulk_ports.ts";
 import { failTwiceUsedKey, manifestColumns } from "../../provision/bulk_results.ts";
 import type { ManifestRow } from "../../provision/manifest.ts";
-import { fileError } from "../errors.ts";
 import type { DatabaseSync } from "./deps.ts";
-import { type ManifestSizes, openManifests, rewriteManifests } from "./manifest_files.ts";
+import { openManifests, rewriteManifests } from "./manifest_files.ts";
+import { countsOf, type Meta, metaOf, transaction } from "./meta.ts";
+import { plannerOf } from "./planner.ts";
 
 /** The journal of a folder: a row a device in SQLite, and the manifests that follow from it. */
 export interface FolderJournal extends BulkJournal {
@@ -88,22 +87,13 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     },
     settle: (name, value) => meta.set(name, value),
     retryFailed: () => retryFailed(database, meta),
-    failures: function* () {
-      const failed = database.prepare(
-        "SELECT id, reason FROM devices WHERE state = 'failed' ORDER BY n",
-      );
-      for (const row of failed.iterate()) yield row as { id: string; reason: string };
-    },
+    failures: () => failuresOf(database),
     certify: (publicKey, certificate) => certify(database, publicKey, certificate),
     finish: () => {
       if (meta.get("disordered") !== true) return;
       manifests?.close();
       manifests = undefined;
-      const sizes = rewriteManifests(folder, meta.get("columns") ?? [], rows());
-      transaction(database, () => {
-        meta.set("sizes", sizes);
-        meta.set("disordered", false);
-      });
+      bringIntoOrder(folder, database, meta);
     },
     close: () => {
       manifests?.close();
@@ -112,92 +102,22 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
   };
 }
 
-/** Runs what belongs together: all of it is on the disk at the end, or nothing. */
-export function transaction<T>(database: DatabaseSync, act: () => T): T {
-  database.exec("BEGIN IMMEDIATE");
-  try {
-    const value = act();
-    database.exec("COMMIT");
-    return value;
-  } catch (error) {
-    if (database.isTransaction) database.exec("ROLLBACK");
-    throw error;
-  }
+/** Devices that were tried again stand where the list has them. */
+function bringIntoOrder(folder: string, database: DatabaseSync, meta: Meta): void {
+  const sizes = rewriteManifests(folder, meta.get("columns") ?? [], manifestRows(database));
+  transaction(database, () => {
+    meta.set("sizes", sizes);
+    meta.set("disordered", false);
+  });
 }
 
-interface MetaValues {
-  readonly columns: readonly string[];
-  readonly sizes: ManifestSizes;
-  readonly disordered: boolean;
-  readonly profile: string;
-  readonly ca: string;
-}
-
-/** Facts of the batch as a whole. */
-export interface Meta {
-  get<Name extends keyof MetaValues>(name: Name): MetaValues[Name] | undefined;
-  set<Name extends keyof MetaValues>(name: Name, value: MetaValues[Name]): void;
-}
-
-/** Facts of the batch as a whole, as JSON. */
-export function metaOf(database: DatabaseSync): Meta {
-  const read = database.prepare("SELECT value FROM meta WHERE name = ?");
-  const write = database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)");
-  return {
-    get: (name) => {
-      const row = read.get(name) as { value: string } | undefined;
-      return row && JSON.parse(row.value);
-    },
-    set: (name, value) => void write.run(name, JSON.stringify(value)),
-  };
-}
-
-/** One transaction from the first device of the list to the last, so that a bad list leaves nothing. */
-function plannerOf(
-  folder: string,
+function* failuresOf(
   database: DatabaseSync,
-  meta: Meta,
-): { plan: BulkJournal["plan"]; end: () => void } {
-  const insert = database.prepare(
-    "INSERT INTO devices (n, id, fold, fields, state) VALUES (?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING",
+): Generator<{ readonly id: string; readonly reason: string }> {
+  const failed = database.prepare(
+    "SELECT id, reason FROM devices WHERE state = 'failed' ORDER BY n",
   );
-  const same = database.prepare("SELECT n, id, fields FROM devices WHERE n = ? OR fold = ?");
-  const columns = new Set<string>(meta.get("columns") ?? []);
-  let planned: number | undefined;
-  const planOne = (device: BulkDevice, seen: number): string[] => {
-    const { index, id } = device;
-    const fields = JSON.stringify(device.fields);
-    if (seen < 100_000) { for (const name of Object.keys(device.fields)) columns.add(name); }
-    if (insert.run(index, id, foldId(id), fields).changes === 1) return [];
-    const known = same.all(index, foldId(id)) as unknown as Row[];
-    if (known.some((row) => row.n === index && row.id === id && row.fields === fields)) return [];
-    const twice = known.find((row) => row.n !== index && foldId(row.id) === foldId(id));
-    if (twice !== undefined) {
-      return [`${id}: the id is there twice, in rows ${twice.n + 1} and ${index + 1}`];
-    }
-    return [`${id}: row ${index + 1} is not what it was in the first run`];
-  };
-  return {
-    plan: (devices) => {
-      if (planned === undefined) database.exec("BEGIN IMMEDIATE");
-      planned ??= 0;
-      const start = planned;
-      planned += devices.length;
-      return devices.flatMap((device, at) => planOne(device, start + at));
-    },
-    end: () => {
-      if (planned === undefined) return;
-      const total = Object.values(countsOf(database)).reduce((sum, count) => sum + count, 0);
-      if (total !== planned) {
-        database.exec("ROLLBACK");
-        const message = `the batch in ${folder} has ${total} devices, the list has ${planned}`;
-        throw fileError("ERR_IO", folder, message, "give the same list, or another folder");
-      }
-      meta.set("columns", manifestColumns([...columns]));
-      database.exec("COMMIT");
-      planned = undefined;
-    },
-  };
+  for (const row of failed.iterate()) yield row as { id: string; reason: string };
 }
 
 function columnsOf(result: BulkResult): (string | number | null)[] {
@@ -244,16 +164,6 @@ function* manifestRows(database: DatabaseSync): Generator<ManifestRow> {
       ),
     };
   }
-}
-
-function countsOf(database: DatabaseSync): Record<BulkState, number> {
-  const counts = Object.fromEntries(BULK_STATES.map((state) => [state, 0]));
-  for (
-    const row of database.prepare("SELECT state, count(*) AS n FROM devices GROUP BY state").all()
-  ) {
-    counts[String(row.state)] = Number(row.n);
-  }
-  return counts as Record<BulkState, number>;
 }
 
 /** Back to where they came from; a key that was reserved stays theirs. */

@@ -6,7 +6,7 @@ import type { KeySource } from "../../provision/bulk_ports.ts";
 import { fileError, usageError } from "../errors.ts";
 import { explain, joinPath } from "../io.ts";
 import type { DatabaseSync } from "./deps.ts";
-import { transaction } from "./journal.ts";
+import { transaction } from "./meta.ts";
 
 type Taken = Uint8Array | { problem: string };
 

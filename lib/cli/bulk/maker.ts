@@ -6,14 +6,14 @@ import type { WorkerStart } from "./messages.ts";
 
 /** The maker that a thread, or the process itself, works with. */
 export async function openMaker(start: WorkerStart): Promise<BulkMaker> {
-  const { folder, number, profile, phase, certificate, key } = start;
+  const { folder, number, profile, phase, syncs, certificate, key } = start;
   const issuer = certificate === undefined ? {} : {
     issuer: key === undefined ? { certificate } : { certificate, key: await importPrivateKey(key) },
   };
   return await createBulkMaker({
     profile,
     phase,
-    files: diskFiles(folder, String(number)),
+    files: diskFiles(folder, String(number), syncs),
     ...issuer,
   });
 }

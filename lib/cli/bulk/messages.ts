@@ -11,6 +11,8 @@ export interface WorkerStart {
   readonly folder: string;
   readonly profile: BulkProfile;
   readonly phase: BulkPhase;
+  /** Whether it must see its files onto the disk itself. */
+  readonly syncs: boolean;
   /** The CA, PEM or DER. */
   readonly certificate?: Uint8Array;
   /** Its key, PKCS#8; it never leaves the process. */

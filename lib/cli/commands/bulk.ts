@@ -7,6 +7,7 @@ import type { BulkPhase, KeySource } from "../../provision/bulk_ports.ts";
 import type { BulkProfile } from "../../provision/bulk_profile.ts";
 import type { Arguments } from "../arguments.ts";
 import { takeCertificates } from "../bulk/certificates.ts";
+import { type DiskSync, openDiskSync } from "../bulk/disk_sync.ts";
 import { type BatchFolder, openFolder } from "../bulk/folder.ts";
 import { type FolderJournal, folderJournal } from "../bulk/journal.ts";
 import { commandKeys, readyKeys } from "../bulk/key_sources.ts";
@@ -17,38 +18,44 @@ import { formatRate, startProgress, summaryReport } from "../bulk/progress.ts";
 import { clearLeftovers, jobReader } from "../bulk/rows.ts";
 import { parseShard } from "../bulk/shard.ts";
 import { openSignal } from "../bulk/signal.ts";
-import { fileError, isCliError, usageError } from "../errors.ts";
-import { type Io, joinPath } from "../io.ts";
+import { fileError, usageError } from "../errors.ts";
+import { explain, type Io, joinPath } from "../io.ts";
 import type { Command } from "../run.ts";
 import { openCa } from "./provision.ts";
 
 /** Makes the devices of a list: a folder that any later run goes on with. */
 export const bulkCommand: Command = async (args, io) => {
   const plan = await planOf(args, io);
-  const folder = openFolder(plan.out);
+  try {
+    return await inBatch(plan, args, io);
+  } catch (error) {
+    const isOfDisk = error instanceof Error && "code" in error;
+    throw isOfDisk && !(error instanceof SecureCertError)
+      ? explain("write", plan.out, error)
+      : error;
+  }
+};
+
+/** Holds folder, journal and threads while a run lasts. */
+async function inBatch(plan: Plan, args: Arguments, io: Io): Promise<number> {
+  const { profile, phase, out } = plan;
+  const folder = openFolder(out);
   let pool: WorkerPool | undefined;
   let journal: FolderJournal | undefined;
   try {
     journal = folderJournal(folder.path, folder.database);
     const ca = await caOf(plan, args, io);
     agree(plan, ca, journal, args);
-    const { profile, phase, out } = plan;
-    pool = await openPool(plan.workers, { folder: out, profile, phase, ...ca });
-    return await runBatch(plan, { folder, journal, pool }, args, io);
-  } catch (error) {
-    if (isCliError(error) || error instanceof SecureCertError) throw error;
-    if (!(error instanceof Error) || !("errcode" in error)) throw error;
-    throw fileError(
-      "ERR_IO",
-      plan.out,
-      `Cannot write the journal in ${plan.out}: ${error.message}`,
-    );
+    const sync = await openDiskSync(out);
+    const syncs = sync === undefined;
+    pool = await openPool(plan.workers, { folder: out, profile, phase, syncs, ...ca });
+    return await runBatch(plan, { folder, journal, pool, ...sync && { sync } }, args, io);
   } finally {
     pool?.close();
     journal?.close();
     folder.close();
   }
-};
+}
 
 interface Plan {
   readonly out: string;
@@ -61,6 +68,7 @@ interface Tools {
   readonly folder: BatchFolder;
   readonly journal: FolderJournal;
   readonly pool: WorkerPool;
+  readonly sync?: DiskSync;
 }
 
 async function planOf(args: Arguments, io: Io): Promise<Plan> {
@@ -118,7 +126,7 @@ function agree(
 }
 
 async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Promise<number> {
-  const { folder, journal, pool } = tools;
+  const { folder, journal, pool, sync = () => {} } = tools;
   const devices = devicesOf(args);
   const shard = args.get("shard");
   const keys = keysOf(plan, folder, args);
@@ -134,7 +142,7 @@ async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Prom
       profile: plan.profile,
       phase: plan.phase,
       journal,
-      files: { write: () => {}, read: () => new Uint8Array(), sync: () => {} },
+      files: { write: () => {}, read: () => new Uint8Array(), sync },
       maker: pool.maker,
       calls: pool.calls,
       signal: stop.signal,

@@ -1,0 +1,54 @@
+import { BULK_STATES, type BulkState } from "../../provision/bulk_ports.ts";
+import type { DatabaseSync } from "./deps.ts";
+import type { ManifestSizes } from "./manifest_files.ts";
+
+/** Runs what belongs together: all of it is on the disk at the end, or nothing. */
+export function transaction<T>(database: DatabaseSync, act: () => T): T {
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const value = act();
+    database.exec("COMMIT");
+    return value;
+  } catch (error) {
+    if (database.isTransaction) database.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+interface MetaValues {
+  readonly columns: readonly string[];
+  readonly sizes: ManifestSizes;
+  readonly disordered: boolean;
+  readonly profile: string;
+  readonly ca: string;
+}
+
+/** Facts of the batch as a whole. */
+export interface Meta {
+  get<Name extends keyof MetaValues>(name: Name): MetaValues[Name] | undefined;
+  set<Name extends keyof MetaValues>(name: Name, value: MetaValues[Name]): void;
+}
+
+/** Facts of the batch as a whole, as JSON. */
+export function metaOf(database: DatabaseSync): Meta {
+  const read = database.prepare("SELECT value FROM meta WHERE name = ?");
+  const write = database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)");
+  return {
+    get: (name) => {
+      const row = read.get(name) as { value: string } | undefined;
+      return row && JSON.parse(row.value);
+    },
+    set: (name, value) => void write.run(name, JSON.stringify(value)),
+  };
+}
+
+/** How many devices are in each state. */
+export function countsOf(database: DatabaseSync): Record<BulkState, number> {
+  const counts = Object.fromEntries(BULK_STATES.map((state) => [state, 0]));
+  for (
+    const row of database.prepare("SELECT state, count(*) AS n FROM devices GROUP BY state").all()
+  ) {
+    counts[String(row.state)] = Number(row.n);
+  }
+  return counts as Record<BulkState, number>;
+}

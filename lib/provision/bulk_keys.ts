@@ -1,0 +1,62 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import type { Bytes } from "../bytes/pack.ts";
+import { createDerivedKey } from "../crypto/hmac_key.ts";
+import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
+import { generateKey, importPrivateKey, type PrivateKey } from "../crypto/keys.ts";
+import { randomBytes, type Sources } from "../crypto/sources.ts";
+import type { BulkFiles, BulkJob, BulkPhase } from "./bulk_ports.ts";
+import type { BulkProfile } from "./bulk_profile.ts";
+import { paths } from "./bulk_results.ts";
+import type { DeviceSettings } from "./bulk_settings.ts";
+
+interface KeyOptions extends Pick<Sources, "random"> {
+  readonly profile: BulkProfile;
+  readonly files: BulkFiles;
+  readonly phase?: BulkPhase;
+}
+
+/** The key of a device, and what it was derived from. */
+export interface MadeKey {
+  readonly key: PrivateKey;
+  /** Where it is made beforehand: the eFuse key. */
+  readonly hmacKey?: Bytes;
+  /** What a derived key is derived with. */
+  readonly salt?: Bytes;
+}
+
+/** The key of a device: given, kept from the first phase, derived or made. */
+export async function makeKey(
+  { profile, random, files, phase }: KeyOptions,
+  job: BulkJob,
+  settings: DeviceSettings,
+): Promise<MadeKey> {
+  const sources: Sources = random ? { random } : {};
+  const { id } = job.device;
+  const isDerived = settings.keyMode === "hmac-derived";
+  if (phase === "certificates") {
+    const key = await importPrivateKey(await files.read(paths.key(id)));
+    if (!isDerived) return { key };
+    const hmacKey = new Uint8Array(await files.read(paths.hmacKey(id)));
+    return { key, hmacKey, salt: new Uint8Array(await files.read(paths.salt(id))) };
+  }
+  if (isDerived) {
+    if (job.key !== undefined) throw failure("hmac-derived makes its key; it takes no other");
+    const hmacKey = randomBytes(HMAC_KEY_SIZE, sources);
+    const { salt, sec1 } = await createDerivedKey({ hmacKey, ...sources });
+    return { key: await importPrivateKey(sec1), hmacKey, salt };
+  }
+  const standard = settings.keyMode === "rsa-ds" ? { type: "rsa" } as const : {};
+  const wanted = { ...standard, ...profile.key };
+  if (job.key === undefined) return { key: await generateKey({ ...wanted, ...sources }) };
+  const key = await importPrivateKey(job.key);
+  const { type = "ec", curve = "P-256", bits = 2048 } = wanted;
+  const isWanted = key.type === type && (type === "ec" ? key.curve === curve : key.bits === bits);
+  if (isWanted) return { key };
+  const [had, want] = [key.curve ?? `RSA-${key.bits}`, type === "ec" ? curve : `RSA-${bits}`];
+  throw failure(`its key is ${had}, the profile wants ${want}`);
+}
+
+/** The error of a device that cannot be made. */
+export function failure(problem: string): SecureCertError {
+  return new SecureCertError("ERR_PLAN", problem);
+}
