@@ -87,7 +87,8 @@ export async function openBatch(path: string): Promise<BatchFolder> {
 async function* readLines(path: string): AsyncGenerator<string> {
   let rest = "";
   for await (const part of readText(path)) {
-    const lines = (rest + part).split("\n");
+    rest += part;
+    const lines = rest.split("\n");
     rest = lines.pop()!;
     yield* lines;
   }

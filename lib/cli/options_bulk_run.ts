@@ -31,7 +31,11 @@ export const BULK_COMMANDS = {
       },
       { name: "count", value: "N", help: "or: how many devices" },
       { name: "id-template", value: "TEXT", help: "their names", default: "dev-{n:06}" },
-      { name: "profile", value: "FILE", help: "what all share, JSON (bulk-profile.schema.json)" },
+      {
+        name: "profile",
+        value: "FILE",
+        help: "what all share, JSON (bulk-profile.schema.json); keys that\nsign the images, too",
+      },
       {
         name: "ca",
         value: "DIR",
@@ -51,6 +55,14 @@ export const BULK_COMMANDS = {
         choices: FORMATS,
         help: "layout of the images",
         default: "tlv",
+      },
+      {
+        name: "labels",
+        help: "a QR code of name and serial number for each device, labels/ID.svg",
+      },
+      {
+        name: "pack",
+        help: "files go into archives, files.tar and secret.tar, not into folders",
       },
       { name: "workers", value: "N", help: "threads", default: "one a processor" },
       {

@@ -61,7 +61,7 @@ export interface CertificateParts {
 }
 
 /**
- * The parts of a version 3 certificate (RFC 5280 section 4.1) by their place.
+ * The parts of a certificate (RFC 5280 section 4.1) by their place.
  *
  * @throws {SecureCertError} `ERR_DER` when it is none.
  */
@@ -72,8 +72,10 @@ export function certificateParts(der: Uint8Array): CertificateParts {
     throw badDer("certificate");
   }
   const fields = derChildren(der, tbs);
-  const [serial, key] = [fields[1], fields[6]];
-  if (fields[0]?.identifier !== 0xA0 || serial?.identifier !== 2 || key?.identifier !== 0x30) {
+  // Version 1, which OpenSSL issues from a request without extensions, is not written.
+  const first = fields[0]?.identifier === 0xA0 ? 1 : 0;
+  const [serial, key] = [fields[first], fields[first + 5]];
+  if (serial?.identifier !== 2 || key?.identifier !== 0x30) {
     throw badDer("certificate");
   }
   const number = new Uint8Array(der.subarray(serial.content, serial.end));

@@ -1,5 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Issuer } from "../crypto/certificate.ts";
+import type { Signer } from "../crypto/signature.ts";
 import type { Sources } from "../crypto/sources.ts";
 import type { BulkDevice, DeviceRow } from "./bulk_devices.ts";
 import { createBulkMaker } from "./bulk_maker.ts";
@@ -36,6 +37,10 @@ export interface BulkOptions extends Sources {
   readonly journal: BulkJournal;
   /** Where images, certificates and keys go. */
   readonly files: BulkFiles;
+  /** What signs each image, one for each signing key that the profile names. @default none */
+  readonly signers?: readonly Signer[];
+  /** Whether each device gets a label, a QR code in SVG. @default false */
+  readonly labels?: boolean;
   /** All, or up to the signing requests, or on from the certificates. @default "all" */
   readonly phase?: BulkPhase;
   /** Where ready keys come from. @default WebCrypto makes them */
@@ -119,6 +124,7 @@ export async function* bulk(
     if (isIdle && isLast && run.ready.length === 0 && run.recorded.length === 0) break;
     if (!isIdle) await run.wait();
     run.ready.push(...takeReady(run));
+    if (run.lost) run.ready.splice(0);
     startCommit(run, options);
     for (const result of run.recorded.splice(0)) {
       if (result.state === "failed") failed++;
@@ -182,6 +188,8 @@ interface Run {
   committed: number;
   underWay: number;
   uncommitted: number;
+  /** Whether a commit failed, so that none may follow. */
+  lost: boolean;
   /** Devices in a call. */
   size: number;
   problem?: unknown;
@@ -209,6 +217,7 @@ async function openRun(options: BulkOptions): Promise<Run> {
     committed: performance.now(),
     underWay: 0,
     uncommitted: 0,
+    lost: false,
     size: 1,
     wait: async () => {
       await signal.promise;
@@ -266,6 +275,8 @@ function startCommit(run: Run, { journal, files, commitEvery = 200 }: BulkOption
       await files.sync();
       run.recorded.push(...await journal.commit(results));
     } catch (error) {
+      // What follows would stand out of its order.
+      run.lost = true;
       run.problem ??= error;
     }
     run.uncommitted -= results.length;

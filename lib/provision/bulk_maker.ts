@@ -5,17 +5,16 @@ import { encodeUtf8 } from "../bytes/text.ts";
 import type { Issuer } from "../crypto/certificate.ts";
 import { readCertificate } from "../crypto/certificate_info.ts";
 import { type CertificateSeries, createCertificateSeries } from "../crypto/certificate_series.ts";
-import { exportPrivateKey, type PrivateKey } from "../crypto/keys.ts";
+import type { PrivateKey } from "../crypto/keys.ts";
 import { createRequest } from "../crypto/request.ts";
 import { type BytesVerifier, createVerifier } from "../crypto/signer.ts";
+import type { Signer } from "../crypto/signature.ts";
 import type { Sources } from "../crypto/sources.ts";
-import { build, type BuildOptions } from "./build.ts";
 import type { BulkDevice } from "./bulk_devices.ts";
-import { failure, type MadeKey, makeKey } from "./bulk_keys.ts";
-import { bad, isQuick, judgeQuick, quickImage } from "./bulk_image.ts";
+import { failure, makeKey } from "./bulk_keys.ts";
+import { isQuick, judgeQuick, quickImage } from "./bulk_image.ts";
 import { judgeShared, type Sample } from "./bulk_judge.ts";
 import type {
-  BulkFile,
   BulkFiles,
   BulkJob,
   BulkMaker,
@@ -24,9 +23,9 @@ import type {
   BulkState,
 } from "./bulk_ports.ts";
 import type { BulkProfile } from "./bulk_profile.ts";
-import { failedRow, filesOf, paths, requestRow, verifiedRow } from "./bulk_results.ts";
+import { failedRow, filesOf, labelOf, paths, requestRow, verifiedRow } from "./bulk_results.ts";
 import { type DeviceSettings, resolveDevice } from "./bulk_settings.ts";
-import type { BuildPlan } from "./plan.ts";
+import { type Made, makeWhole } from "./bulk_whole.ts";
 import { certificatesAsPem, storedCertificates } from "./stored.ts";
 
 /** What a {@linkcode BulkMaker} works with. */
@@ -35,6 +34,10 @@ export interface BulkMakerOptions extends Sources {
   /** The CA. Its certificate alone will do when certificates come from elsewhere. */
   readonly issuer?: Issuer | Pick<Issuer, "certificate">;
   readonly files: BulkFiles;
+  /** What signs each image, for the keys that the profile names. @default none */
+  readonly signers?: readonly Signer[];
+  /** Whether each device gets a label. @default false */
+  readonly labels?: boolean;
   /** @default "all" */
   readonly phase?: BulkPhase;
   /** Devices under way at the same time; one when `random` is given. @default 4 */
@@ -53,21 +56,13 @@ interface Shop extends BulkMakerOptions {
   readonly samples: Map<string, Sample>;
 }
 
-interface Made {
-  readonly key: PrivateKey;
-  readonly certificate: Bytes;
-  readonly image: Bytes;
-  readonly files: readonly BulkFile[];
-  readonly efuseKeyId: number | null;
-  readonly judge: (image: Bytes) => Promise<void>;
-}
-
 /**
  * What makes devices: key, certificate, image, files, each image read back and judged.
  *
  * @param options Profile, CA and files.
  * @returns A maker; it throws what `files` throws, and turns what is wrong with a device into a result.
- * @throws {SecureCertError} `ERR_CERTIFICATE` when the issuer is no CA.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the issuer is no CA; `ERR_PLAN` when there are not as
+ * many signers as the profile names signing keys.
  */
 export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMaker> {
   const shop = await openShop(options);
@@ -89,7 +84,11 @@ export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMa
 }
 
 async function openShop(options: BulkMakerOptions): Promise<Shop> {
-  const { issuer, profile } = options;
+  const { issuer, profile, signers = [] } = options;
+  const wanted = profile.signingKeys?.length ?? 0;
+  if (signers.length !== wanted) {
+    throw failure(`the profile names ${wanted} signing keys, there are ${signers.length} signers`);
+  }
   const samples = new Map<string, Sample>();
   if (issuer === undefined) return { ...options, samples };
   const { days, usage } = profile;
@@ -121,7 +120,8 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
     if (settings.problems.length > 0) throw failure(settings.problems.join("; "));
     if (shop.phase === "requests") return await request(shop, job, settings);
     const made = await make(shop, job, settings, reach);
-    await shop.files.write(made.files);
+    const labels = shop.labels === true ? [labelOf(device, made.certificate)] : [];
+    await shop.files.write([...labels, ...made.files]);
     const path = paths.image(device.id);
     const image = new Uint8Array(await shop.files.read(path));
     await made.judge(image);
@@ -156,8 +156,9 @@ async function make(
   reach("key made");
   const certificate = await certify(shop, job, settings, made.key);
   reach("certified");
-  const { profile, storedCa, isSigned } = shop;
-  const isPlain = storedCa !== undefined && isSigned !== undefined && shop.series !== undefined &&
+  const { profile, storedCa, isSigned, signers = [] } = shop;
+  const isPlain = signers.length === 0 && storedCa !== undefined && isSigned !== undefined &&
+    shop.series !== undefined &&
     job.certificate === undefined && isQuick(profile, settings, made.key);
   const result = isPlain
     ? await makeQuick(shop, job.device, settings, {
@@ -192,55 +193,6 @@ async function makeQuick(
       await judgeQuick(image, quick, made);
       await judgeShared(shop, settings, image);
     },
-  };
-}
-
-async function makeWhole(
-  shop: Shop,
-  device: BulkDevice,
-  settings: DeviceSettings,
-  { key, certificate, hmacKey, salt }: MadeKey & Certified,
-): Promise<Made> {
-  const { profile, caCert, now, random } = shop;
-  const { keyMode, chip, efuseKeyId, data } = settings;
-  const isEcdsa = keyMode === "ecdsa-peripheral";
-  const plan: BuildPlan = {
-    keyMode,
-    ...chip && { chip },
-    ...efuseKeyId === undefined ? {} : { efuseKeyId },
-    ...caCert && { caCert },
-    ...hmacKey && { hmacKey },
-    ...salt ? { salt } : { privateKey: await exportPrivateKey(key) },
-    deviceCert: encodeUtf8(formatPem("CERTIFICATE", certificate)),
-    efuseKeyFile: isEcdsa ? paths.key(device.id) : paths.hmacKey(device.id),
-    data,
-  };
-  const { format, size, fill, integrity } = profile;
-  const options: BuildOptions = {
-    ...format && { format },
-    ...size === undefined ? {} : { size },
-    ...fill === undefined ? {} : { fill },
-    ...integrity === undefined ? {} : { integrity },
-    ...now && { now },
-    ...random && { random },
-  };
-  const { image, efuse } = await build(plan, options);
-  return {
-    key,
-    certificate,
-    image,
-    efuseKeyId: efuse?.plan.blocks[0]?.keyId ?? null,
-    files: await filesOf(device, {
-      key,
-      certificate,
-      image,
-      ...efuse && { efuse },
-      ...salt && { salt },
-    }),
-    judge: (read) =>
-      equalBytes(read, image)
-        ? Promise.resolve()
-        : Promise.reject(bad("the file is not what was written")),
   };
 }
 

@@ -5,6 +5,7 @@ import type { GenerateKeyOptions } from "../crypto/keys.ts";
 import { type ChipName, CHIPS } from "../format/chips.ts";
 import { type KeyMode, parseTlvType } from "../format/names.ts";
 import type { LayoutOptions } from "./encode_image.ts";
+import { MAX_SIGNATURES } from "./sign.ts";
 
 /** An entry that each image of a batch carries; `string` may have placeholders. */
 export interface BulkData {
@@ -44,6 +45,11 @@ export interface BulkProfile extends LayoutOptions {
   readonly efuseKeyId?: number;
   /** Further entries. @default [] */
   readonly data?: readonly BulkData[];
+  /**
+   * Files of the private keys that sign each image, one to three; TLV images alone. The caller of `bulk`
+   * makes signers of them. @default []
+   */
+  readonly signingKeys?: readonly string[];
 }
 
 /** What is wrong with a value, or undefined. */
@@ -127,6 +133,10 @@ const MEMBERS: Readonly<Record<keyof BulkProfile | "$schema", Judge>> = {
       : listOf(oneOf("client", "server"))(value),
   efuseKeyId: whole(0, 5),
   data: listOf(DATA),
+  signingKeys: (value) =>
+    Array.isArray(value) && value.length > MAX_SIGNATURES
+      ? `must not be more than ${MAX_SIGNATURES}`
+      : listOf(text)(value),
   size: whole(16, 0x1000000),
   fill: flag,
   integrity: flag,
@@ -156,7 +166,11 @@ export function parseBulkProfile(json: string): BulkProfile {
 
 /** Everything that is wrong with a profile, one line each. */
 export function bulkProfileProblems(value: unknown): string[] {
-  return membersProblems(value, MEMBERS);
+  const problems = membersProblems(value, MEMBERS);
+  if (problems.length > 0) return problems;
+  const { format = "tlv", signingKeys = [] } = value as BulkProfile;
+  const isSigned = signingKeys.length > 0;
+  return isSigned && format !== "tlv" ? [`signingKeys: a ${format} image takes no signature`] : [];
 }
 
 /** The number of an entry type that a profile names, or undefined. */

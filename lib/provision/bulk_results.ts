@@ -8,6 +8,7 @@ import { formatCommand } from "../format/efuse.ts";
 import { type BulkDevice, DEVICE_COLUMNS } from "./bulk_devices.ts";
 import type { BulkFile, BulkResult } from "./bulk_ports.ts";
 import type { DeviceSettings } from "./bulk_settings.ts";
+import { formatLabel } from "./label.ts";
 import { extraColumns, type ManifestRow } from "./manifest.ts";
 import type { EfuseOutput } from "./plan_key.ts";
 
@@ -20,6 +21,7 @@ export const paths = {
   hmacKey: (id: string): string => `secret/${id}.hmac.bin`,
   salt: (id: string): string => `secret/${id}.salt.bin`,
   efusePlan: (id: string): string => `efuse/${id}.json`,
+  label: (id: string): string => `labels/${id}.svg`,
 } as const;
 
 /** What was made for a device, as far as it goes into files. */
@@ -56,6 +58,12 @@ export async function filesOf({ id }: BulkDevice, parts: DeviceParts): Promise<B
   }
   if (image !== undefined) files.push({ path: paths.image(id), bytes: image, secret: true });
   return [...secrets, ...files];
+}
+
+/** The label of a device that has its certificate. */
+export function labelOf({ id }: BulkDevice, certificate: Bytes): BulkFile {
+  const serial = formatHex(certificateParts(certificate).serial);
+  return { path: paths.label(id), bytes: encodeUtf8(formatLabel({ id, serial })) };
 }
 
 /** The row of a device that was verified. */

@@ -3,7 +3,7 @@ import { explain, joinPath } from "../io.ts";
 import { writeAll } from "./manifest_files.ts";
 
 /** Folders of a batch; `secret` is for its owner alone. */
-export const FOLDERS = ["images", "certificates", "secret", "efuse", "csr"] as const;
+export const FOLDERS = ["images", "certificates", "secret", "efuse", "csr", "labels"] as const;
 /**
  * How the name of a file begins while it grows; no device's does. It grows in the folder where it will
  * stand, for a move from one folder to another makes all threads wait for each other.

@@ -1,4 +1,5 @@
 import type {
+  BulkFile,
   BulkJournal,
   BulkResult,
   BulkState,
@@ -6,24 +7,30 @@ import type {
 } from "../../provision/bulk_ports.ts";
 import { failTwiceUsedKey, manifestColumns } from "../../provision/bulk_results.ts";
 import type { ManifestRow } from "../../provision/manifest.ts";
+import { type ArchiveFiles, type ArchiveSizes, openArchives } from "./archive_files.ts";
 import type { DatabaseSync } from "./deps.ts";
 import { openManifests, rewriteManifests } from "./manifest_files.ts";
 import { countsOf, type Meta, metaOf, transaction } from "./meta.ts";
 import { plannerOf } from "./planner.ts";
 
+/** What stays the same in all runs of a batch. */
+export type Fact = "profile" | "ca" | "pack";
+
 /** The journal of a folder: a row a device in SQLite, and the manifests that follow from it. */
 export interface FolderJournal extends BulkJournal {
   /** A fact of the batch; false when an earlier run had another, which it then stays with. */
-  agree(name: "profile" | "ca", value: string): boolean;
+  agree(name: Fact, value: string): boolean;
   /** Puts a fact in the place of that of an earlier run. */
-  settle(name: "profile" | "ca", value: string): void;
+  settle(name: Fact, value: string): void;
+  /** Has the files of devices go into archives, whose ends it brings to what it knows. */
+  pack(): void;
   /** Makes what failed pending again; gives how many. */
   retryFailed(): number;
   /** Ids of the devices that failed, and why. */
   failures(): Iterable<{ readonly id: string; readonly reason: string }>;
   /** Gives the device that has a public key its certificate's path; tells why it does not fit. */
   certify(publicKey: string, certificate: string): string | undefined;
-  /** Brings the manifests into the order of the list, when devices were tried again. */
+  /** Ends the archives; brings the manifests into the order of the list, when devices were tried again. */
   finish(): void;
   close(): void;
 }
@@ -42,7 +49,12 @@ interface Row {
   readonly efuseKeyId: number | null;
 }
 
-/** @param folder Where the manifests lie. @param database Of {@linkcode openDatabase}. */
+/**
+ * Opens the journal.
+ *
+ * @param folder Where the manifests lie.
+ * @param database Of {@linkcode openDatabase}.
+ */
 export function folderJournal(folder: string, database: DatabaseSync): FolderJournal {
   const meta = metaOf(database);
   const planning = plannerOf(folder, database, meta);
@@ -53,6 +65,7 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     manifests ??= openManifests(folder, meta.get("sizes"), meta.get("columns") ?? [], rows);
     return manifests;
   };
+  let archives: ArchiveFiles | undefined;
   const update = database.prepare(
     `UPDATE devices SET state = ?, reached = ?, reason = ?, serial = ?, fingerprint = ?,
      publicKey = coalesce(?, publicKey), imageSha256 = ?, keyMode = ?, efuseKeyId = ? WHERE n = ?`,
@@ -75,9 +88,16 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
           update.run(...columnsOf(final));
           return final;
         });
-        const finished = recorded.filter(({ state }) => state !== "key made");
-        if (finished.length > 0) meta.set("sizes", opened().append(finished.map(({ row }) => row)));
-        return recorded;
+        if (archives !== undefined) {
+          meta.set("archives", archives.append(goodFiles(recorded), packedSizes(meta)));
+        }
+        const finished = recorded.filter(({ state }) => state !== "key made")
+          .map(({ row }) => row);
+        if (finished.length > 0) {
+          const { append, sizes } = opened();
+          meta.set("sizes", append(finished, meta.get("sizes") ?? sizes));
+        }
+        return recorded.map(({ files: _, ...result }) => result);
       }),
     counts: () => countsOf(database),
     agree: (name, value) => {
@@ -86,10 +106,12 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
       return known === undefined || known === value;
     },
     settle: (name, value) => meta.set(name, value),
+    pack: () => void (archives = openArchives(folder, packedSizes(meta))),
     retryFailed: () => retryFailed(database, meta),
     failures: () => failuresOf(database),
     certify: (publicKey, certificate) => certify(database, publicKey, certificate),
     finish: () => {
+      archives?.finish(packedSizes(meta));
       if (meta.get("disordered") !== true) return;
       manifests?.close();
       manifests = undefined;
@@ -97,9 +119,19 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     },
     close: () => {
       manifests?.close();
+      archives?.close();
       database.close();
     },
   };
+}
+
+function packedSizes(meta: Meta): ArchiveSizes {
+  return meta.get("archives") ?? { open: 0, secret: 0 };
+}
+
+/** The files of devices that did not fail. */
+function goodFiles(results: readonly BulkResult[]): BulkFile[] {
+  return results.flatMap(({ state, files = [] }) => state === "failed" ? [] : files);
 }
 
 /** Devices that were tried again stand where the list has them. */

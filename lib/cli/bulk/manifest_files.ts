@@ -15,8 +15,13 @@ export interface ManifestSizes {
 
 /** The manifests of a batch, which grow by whole rows. */
 export interface ManifestFiles {
-  /** Appends rows; on return they are on the disk. The sizes are for the journal. */
-  append(rows: readonly ManifestRow[]): ManifestSizes;
+  /**
+   * Writes rows behind those that the journal knows; on return they are on the disk.
+   *
+   * @param sizes What the journal knows: rows of a commit that failed are written over.
+   * @returns What it is to know from now on.
+   */
+  append(rows: readonly ManifestRow[], sizes: ManifestSizes): ManifestSizes;
   close(): void;
 }
 
@@ -40,11 +45,11 @@ export function openManifests(
   const isWhole = sizes !== undefined &&
     sizeOf(folder, "ndjson") >= sizes.ndjson && sizeOf(folder, "csv") >= sizes.csv;
   const known = isWhole ? sizes : rewriteManifests(folder, columns, rows());
-  const current = { ...known };
   const files = { ndjson: openAt(folder, "ndjson", known), csv: openAt(folder, "csv", known) };
   return {
     sizes: known,
-    append: (added) => {
+    append: (added, from) => {
+      const current = { ...from };
       const texts = {
         ndjson: added.map(formatManifestNdjson).join(""),
         csv: added.map((row) => formatManifestCsv(row, columns)).join(""),
@@ -57,7 +62,7 @@ export function openManifests(
         files[name].syncDataSync();
         current[name] += bytes.length;
       }
-      return { ...current };
+      return current;
     },
     close: () => {
       files.ndjson.close();

@@ -11,6 +11,12 @@ export interface WorkerStart {
   readonly folder: string;
   readonly profile: BulkProfile;
   readonly phase: BulkPhase;
+  /** Whether each device gets a label. */
+  readonly labels: boolean;
+  /** Whether files stay in memory and go with the results, to be packed. */
+  readonly pack: boolean;
+  /** Keys that sign the images, PKCS#8. */
+  readonly signingKeys: readonly Uint8Array[];
   /** Whether it must see its files onto the disk itself. */
   readonly syncs: boolean;
   /** The CA, PEM or DER. */

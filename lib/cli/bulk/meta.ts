@@ -1,4 +1,5 @@
 import { BULK_STATES, type BulkState } from "../../provision/bulk_ports.ts";
+import type { ArchiveSizes } from "./archive_files.ts";
 import type { DatabaseSync } from "./deps.ts";
 import type { ManifestSizes } from "./manifest_files.ts";
 
@@ -18,9 +19,12 @@ export function transaction<T>(database: DatabaseSync, act: () => T): T {
 interface MetaValues {
   readonly columns: readonly string[];
   readonly sizes: ManifestSizes;
+  /** Of a packed batch. */
+  readonly archives: ArchiveSizes;
   readonly disordered: boolean;
   readonly profile: string;
   readonly ca: string;
+  readonly pack: string;
 }
 
 /** Facts of the batch as a whole. */

@@ -1,10 +1,16 @@
 import { decodeUtf8, formatBase64 } from "../../bytes/text.ts";
+import { readSignatureKey } from "../../crypto/signature.ts";
 import type { ChipName } from "../../format/chips.ts";
 import type { KeyMode } from "../../format/names.ts";
-import { type BulkData, type BulkProfile, parseBulkProfile } from "../../provision/bulk_profile.ts";
+import {
+  type BulkData,
+  type BulkProfile,
+  bulkProfileProblems,
+  parseBulkProfile,
+} from "../../provision/bulk_profile.ts";
 import type { Arguments } from "../arguments.ts";
 import { usageError } from "../errors.ts";
-import { daysOf, keyOptions, sansOf, usageOf } from "../inputs.ts";
+import { daysOf, keyOptions, naming, readKey, sansOf, usageOf } from "../inputs.ts";
 import { besidePath, type Io } from "../io.ts";
 
 /** The profile of --profile, with what the flags say in its place. */
@@ -16,7 +22,7 @@ export async function profileOf(args: Arguments, io: Io): Promise<BulkProfile> {
   const efuseKeyId = args.number("efuse-key-id");
   const mode = keyMode ?? profile.keyMode;
   const wantsKey = ["type", "curve", "bits"].some((flag) => args.has(flag));
-  return {
+  const merged = {
     ...profile,
     ...chip === undefined ? {} : { chip: chip as ChipName },
     ...keyMode === undefined ? {} : { keyMode: keyMode as KeyMode },
@@ -28,6 +34,28 @@ export async function profileOf(args: Arguments, io: Io): Promise<BulkProfile> {
     ...usageOf(args),
     ...wantsKey ? { key: keyOptions(args, mode === "rsa-ds" ? "rsa" : "ec") } : {},
   };
+  const problems = bulkProfileProblems(merged);
+  if (problems.length === 0) return merged;
+  throw usageError(
+    `the profile and the flags do not go together: ${problems.join("; ")}`,
+    "profile",
+  );
+}
+
+/** The keys that sign the images, PKCS#8; they are named from where the profile lies. */
+export async function signingKeysOf(
+  { signingKeys = [] }: BulkProfile,
+  args: Arguments,
+  io: Io,
+): Promise<Uint8Array[]> {
+  const keys: Uint8Array[] = [];
+  for (const name of signingKeys) {
+    const path = fromProfile(name, args.need("profile"));
+    const key = await readKey(path, args, io);
+    await naming(path, () => readSignatureKey(key.publicKey));
+    keys.push(key.pkcs8);
+  }
+  return keys;
 }
 
 async function readProfile(path: string, io: Io): Promise<BulkProfile> {
@@ -41,6 +69,9 @@ async function readProfile(path: string, io: Io): Promise<BulkProfile> {
 /** A file is named from where the profile lies. */
 async function loadData({ file, ...data }: BulkData, profile: string, io: Io): Promise<BulkData> {
   if (file === undefined) return data;
-  const path = /^([/\\]|[A-Za-z]:)/.test(file) ? file : besidePath(profile, file);
-  return { ...data, base64: formatBase64(await io.read(path)) };
+  return { ...data, base64: formatBase64(await io.read(fromProfile(file, profile))) };
+}
+
+function fromProfile(name: string, profile: string): string {
+  return /^([/\\]|[A-Za-z]:)/.test(name) ? name : besidePath(profile, name);
 }

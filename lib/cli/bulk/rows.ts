@@ -1,13 +1,23 @@
 import type { BulkDevice } from "../../provision/bulk_devices.ts";
-import type { BulkJob } from "../../provision/bulk_ports.ts";
+import type { BulkFile, BulkJob } from "../../provision/bulk_ports.ts";
 import { paths } from "../../provision/bulk_results.ts";
+import type { BatchFolder } from "../batch_folder.ts";
 import { type Io, joinPath } from "../io.ts";
 
-/** Reads the files that the columns `certificate` and `privateKey` of a row name. */
-export function jobReader(io: Io): (device: BulkDevice) => Promise<Partial<BulkJob>> {
-  return async ({ fields }) => {
+/**
+ * Reads the files that the columns `certificate` and `privateKey` of a row name, and what an earlier
+ * phase made of the device.
+ *
+ * @param packed Where that lies, when it is packed.
+ */
+export function jobReader(
+  io: Io,
+  packed?: BatchFolder,
+): (device: BulkDevice) => Promise<Partial<BulkJob>> {
+  return async ({ id, fields }) => {
     const { certificate, privateKey } = fields;
-    const job: { key?: Uint8Array; certificate?: Uint8Array } = {};
+    const job: { key?: Uint8Array; certificate?: Uint8Array; files?: BulkFile[] } = {};
+    if (packed !== undefined) job.files = await secretsOf(id, packed);
     for (const [name, path] of [["certificate", certificate], ["key", privateKey]] as const) {
       if (path === undefined || path === "") continue;
       const bytes = await io.readIfExists(path);
@@ -16,6 +26,15 @@ export function jobReader(io: Io): (device: BulkDevice) => Promise<Partial<BulkJ
     }
     return job;
   };
+}
+
+async function secretsOf(id: string, packed: BatchFolder): Promise<BulkFile[]> {
+  const files: BulkFile[] = [];
+  for (const path of [paths.key(id), paths.hmacKey(id), paths.salt(id)]) {
+    const bytes = await packed.read(path);
+    if (bytes !== undefined) files.push({ path, bytes, secret: true });
+  }
+  return files;
 }
 
 /** Removes what a device that failed may have left; its key goes with it, for nothing uses it. */

@@ -6,14 +6,15 @@ import { bulk, type BulkSummary } from "../../provision/bulk.ts";
 import type { BulkPhase, KeySource } from "../../provision/bulk_ports.ts";
 import type { BulkProfile } from "../../provision/bulk_profile.ts";
 import type { Arguments } from "../arguments.ts";
+import { openBatch } from "../batch_folder.ts";
 import { takeCertificates } from "../bulk/certificates.ts";
 import { type DiskSync, openDiskSync } from "../bulk/disk_sync.ts";
 import { type BatchFolder, openFolder } from "../bulk/folder.ts";
-import { type FolderJournal, folderJournal } from "../bulk/journal.ts";
+import { type Fact, type FolderJournal, folderJournal } from "../bulk/journal.ts";
 import { commandKeys, readyKeys } from "../bulk/key_sources.ts";
 import { devicesOf } from "../bulk/lists.ts";
 import { openPool, type WorkerPool } from "../bulk/pool.ts";
-import { profileOf } from "../bulk/profile.ts";
+import { profileOf, signingKeysOf } from "../bulk/profile.ts";
 import { formatRate, startProgress, summaryReport } from "../bulk/progress.ts";
 import { clearLeftovers, jobReader } from "../bulk/rows.ts";
 import { parseShard } from "../bulk/shard.ts";
@@ -38,7 +39,7 @@ export const bulkCommand: Command = async (args, io) => {
 
 /** Holds folder, journal and threads while a run lasts. */
 async function inBatch(plan: Plan, args: Arguments, io: Io): Promise<number> {
-  const { profile, phase, out } = plan;
+  const { profile, phase, out, pack, signingKeys } = plan;
   const folder = openFolder(out);
   let pool: WorkerPool | undefined;
   let journal: FolderJournal | undefined;
@@ -46,9 +47,12 @@ async function inBatch(plan: Plan, args: Arguments, io: Io): Promise<number> {
     journal = folderJournal(folder.path, folder.database);
     const ca = await caOf(plan, args, io);
     agree(plan, ca, journal, args);
-    const sync = await openDiskSync(out);
-    const syncs = sync === undefined;
-    pool = await openPool(plan.workers, { folder: out, profile, phase, syncs, ...ca });
+    if (pack) journal.pack();
+    const sync = pack ? undefined : await openDiskSync(out);
+    const syncs = !pack && sync === undefined;
+    const labels = args.has("labels");
+    const shared = { folder: out, profile, phase, syncs, labels, pack, signingKeys, ...ca };
+    pool = await openPool(plan.workers, shared);
     return await runBatch(plan, { folder, journal, pool, ...sync && { sync } }, args, io);
   } finally {
     pool?.close();
@@ -62,6 +66,9 @@ interface Plan {
   readonly phase: BulkPhase;
   readonly profile: BulkProfile;
   readonly workers: number;
+  readonly pack: boolean;
+  /** PKCS#8. */
+  readonly signingKeys: readonly Uint8Array[];
 }
 
 interface Tools {
@@ -81,7 +88,9 @@ async function planOf(args: Arguments, io: Io): Promise<Plan> {
     throw usageError("keys come from --keys or from --key-command, not from both", "keys");
   }
   const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
-  return { out: args.need("out"), phase, profile: await profileOf(args, io), workers };
+  const profile = await profileOf(args, io);
+  const signingKeys = await signingKeysOf(profile, args, io);
+  return { out: args.need("out"), phase, profile, workers, pack: args.has("pack"), signingKeys };
 }
 
 /** The CA; its certificate alone when it does not sign here, and none before there are requests. */
@@ -104,22 +113,23 @@ async function caOf(
 
 /** What all devices share stays the same in all runs, so that no batch is half of one and of another. */
 function agree(
-  { out, profile }: Plan,
+  { out, profile, pack }: Plan,
   { certificate }: { certificate?: Uint8Array },
   journal: FolderJournal,
   args: Arguments,
 ): void {
   const facts = {
     profile: JSON.stringify(profile),
+    pack: String(pack),
     ...certificate && { ca: formatHex(sha256(readCertificate(certificate).der)) },
   };
-  for (const [name, value] of Object.entries(facts) as ["profile" | "ca", string][]) {
+  for (const [name, value] of Object.entries(facts) as [Fact, string][]) {
     if (journal.agree(name, value)) continue;
-    if (args.has("retry-failed")) journal.settle(name, value);
+    if (args.has("retry-failed") && name !== "pack") journal.settle(name, value);
     else {
-      const what = name === "ca" ? "the CA" : "the profile";
-      const hint =
-        "give what the first run had, or another folder; --retry-failed takes the new one";
+      const what = { ca: "the CA", profile: "the profile", pack: "--pack" }[name];
+      const retry = name === "pack" ? "" : "; --retry-failed takes the new one";
+      const hint = `give what the first run had, or another folder${retry}`;
       throw fileError("ERR_IO", out, `${what} is not that of the first run in ${out}`, hint);
     }
   }
@@ -149,7 +159,10 @@ async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Prom
       ...shard === undefined ? {} : { shard: parseShard(shard) },
       ...keys && { keys },
       certificateOf: ({ certificate }) => io.read(certificate!),
-      jobOf: jobReader(io),
+      jobOf: jobReader(
+        io,
+        plan.pack && plan.phase === "certificates" ? await openBatch(plan.out) : undefined,
+      ),
       onStart: (total) => void (progress = startProgress(total, asJson, io)),
     });
     let next = await run.next();

@@ -1,0 +1,97 @@
+import { concat, equalBytes } from "../../bytes/pack.ts";
+import { ARCHIVE_END, formatArchiveEntry } from "../../provision/archive.ts";
+import type { BulkFile } from "../../provision/bulk_ports.ts";
+import { fileError } from "../errors.ts";
+import { joinPath } from "../io.ts";
+import { writeAll } from "./manifest_files.ts";
+
+/** Bytes of whole entries in each archive. */
+export interface ArchiveSizes {
+  /** Of `files.tar`. */
+  readonly open: number;
+  /** Of `secret.tar`. */
+  readonly secret: number;
+}
+
+/** The archives of a packed batch, which grow by whole entries. */
+export interface ArchiveFiles {
+  /**
+   * Writes files behind those that the journal knows; on return they are on the disk and were read back.
+   *
+   * @param sizes What the journal knows: files of a commit that failed are written over.
+   * @returns What it is to know from now on.
+   */
+  append(files: readonly BulkFile[], sizes: ArchiveSizes): ArchiveSizes;
+  /** Writes the end of both behind what the journal knows; the next run cuts it off again. */
+  finish(sizes: ArchiveSizes): void;
+  close(): void;
+}
+
+/** Names of the archives: what anybody may see, and what is for its owner alone. */
+export const ARCHIVES = { open: "files.tar", secret: "secret.tar" } as const;
+const MODES = { open: 0o644, secret: 0o600 } as const;
+const KINDS = ["open", "secret"] as const;
+
+/**
+ * Opens the archives of a batch, and cuts off what is behind the entries that the journal knows.
+ *
+ * @param folder The batch's folder.
+ * @param sizes What the journal knows.
+ * @throws {CliError} `ERR_IO` when an archive is shorter than the journal says.
+ */
+export function openArchives(folder: string, sizes: ArchiveSizes): ArchiveFiles {
+  const files = {
+    open: openAt(folder, "open", sizes.open),
+    secret: openAt(folder, "secret", sizes.secret),
+  };
+  const put = (kind: typeof KINDS[number], size: number, bytes: Uint8Array) => {
+    files[kind].truncateSync(size);
+    files[kind].seekSync(size, Deno.SeekMode.Start);
+    writeAll(files[kind], bytes);
+    files[kind].syncDataSync();
+  };
+  return {
+    append: (added, from) => {
+      const current = { ...from };
+      for (const kind of KINDS) {
+        const entries = added.filter(({ secret = false }) => secret === (kind === "secret"))
+          .map(({ path, bytes }) => formatArchiveEntry(path, bytes, { mode: MODES[kind] }));
+        if (entries.length === 0) continue;
+        const bytes = concat(...entries);
+        put(kind, current[kind], bytes);
+        if (!equalBytes(readBack(files[kind], current[kind], bytes.length), bytes)) {
+          const path = joinPath(folder, ARCHIVES[kind]);
+          throw fileError("ERR_IO", path, `Cannot write ${path}: it does not read back as written`);
+        }
+        current[kind] += bytes.length;
+      }
+      return current;
+    },
+    finish: (sizes) => KINDS.forEach((kind) => put(kind, sizes[kind], ARCHIVE_END)),
+    close: () => KINDS.forEach((kind) => files[kind].close()),
+  };
+}
+
+function openAt(folder: string, kind: typeof KINDS[number], size: number): Deno.FsFile {
+  const path = joinPath(folder, ARCHIVES[kind]);
+  const file = Deno.openSync(path, { read: true, write: true, create: true, mode: MODES[kind] });
+  const missing = size - file.statSync().size;
+  if (missing <= 0) {
+    file.truncateSync(size);
+    return file;
+  }
+  file.close();
+  const message = `${path} is ${missing} bytes shorter than the journal says`;
+  throw fileError("ERR_IO", path, message, "take it from a backup, or give a new folder");
+}
+
+function readBack(file: Deno.FsFile, offset: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(length);
+  file.seekSync(offset, Deno.SeekMode.Start);
+  for (let at = 0; at < length;) {
+    const read = file.readSync(bytes.subarray(at));
+    if (read === null) return bytes.subarray(0, at);
+    at += read;
+  }
+  return bytes;
+}

@@ -1,0 +1,91 @@
+import { type Bytes, equalBytes } from "../bytes/pack.ts";
+import { formatPem } from "../bytes/pem.ts";
+import { encodeUtf8 } from "../bytes/text.ts";
+import { exportPrivateKey, type PrivateKey } from "../crypto/keys.ts";
+import type { Signer } from "../crypto/signature.ts";
+import type { Sources } from "../crypto/sources.ts";
+import { build, type BuildOptions } from "./build.ts";
+import type { BulkDevice } from "./bulk_devices.ts";
+import { bad } from "./bulk_image.ts";
+import type { MadeKey } from "./bulk_keys.ts";
+import type { BulkFile } from "./bulk_ports.ts";
+import type { BulkProfile } from "./bulk_profile.ts";
+import { filesOf, paths } from "./bulk_results.ts";
+import type { DeviceSettings } from "./bulk_settings.ts";
+import { partitionSizeOf } from "./encode_image.ts";
+import type { BuildPlan } from "./plan.ts";
+import { signPartition } from "./sign.ts";
+
+/** A device that was made, and how its image is judged when it is read back. */
+export interface Made {
+  readonly key: PrivateKey;
+  readonly certificate: Bytes;
+  readonly image: Bytes;
+  readonly files: readonly BulkFile[];
+  readonly efuseKeyId: number | null;
+  readonly judge: (image: Bytes) => Promise<void>;
+}
+
+interface WholeOptions extends Sources {
+  readonly profile: BulkProfile;
+  /** PEM. */
+  readonly caCert?: Bytes;
+  readonly signers?: readonly Signer[];
+}
+
+/**
+ * A device as `build` makes it: every layout and key mode, what is wrong with it found beforehand.
+ *
+ * @throws {SecureCertError} as `build` and `signPartition` do.
+ */
+export async function makeWhole(
+  shop: WholeOptions,
+  device: BulkDevice,
+  settings: DeviceSettings,
+  { key, certificate, hmacKey, salt }: MadeKey & { readonly certificate: Bytes },
+): Promise<Made> {
+  const { profile, caCert, signers = [], now, random } = shop;
+  const { keyMode, chip, efuseKeyId, data } = settings;
+  const isEcdsa = keyMode === "ecdsa-peripheral";
+  const plan: BuildPlan = {
+    keyMode,
+    ...chip && { chip },
+    ...efuseKeyId === undefined ? {} : { efuseKeyId },
+    ...caCert && { caCert },
+    ...hmacKey && { hmacKey },
+    ...salt ? { salt } : { privateKey: await exportPrivateKey(key) },
+    deviceCert: encodeUtf8(formatPem("CERTIFICATE", certificate)),
+    efuseKeyFile: isEcdsa ? paths.key(device.id) : paths.hmacKey(device.id),
+    data,
+  };
+  const { format, size, fill, integrity } = profile;
+  const options: BuildOptions = {
+    ...format && { format },
+    ...size === undefined ? {} : { size },
+    ...fill === undefined ? {} : { fill },
+    ...integrity === undefined ? {} : { integrity },
+    ...now && { now },
+    ...random && { random },
+  };
+  const { image: unsigned, efuse } = await build(plan, options);
+  const image = signers.length === 0
+    ? unsigned
+    : await signPartition(unsigned, signers, { size: partitionSizeOf(profile) });
+  return {
+    key,
+    certificate,
+    image,
+    efuseKeyId: efuse?.plan.blocks[0]?.keyId ?? null,
+    files: await filesOf(device, {
+      key,
+      certificate,
+      image,
+      ...efuse && { efuse },
+      ...salt && { salt },
+    }),
+    judge: (read) =>
+      equalBytes(read, image)
+        ? Promise.resolve()
+        : Promise.reject(bad("the file is not what was written")),
+  };
+}
