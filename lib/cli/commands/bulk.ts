@@ -30,7 +30,8 @@ export const bulkCommand: Command = async (args, io) => {
   try {
     return await inBatch(plan, args, io);
   } catch (error) {
-    const isOfDisk = error instanceof Error && "code" in error;
+    const isOfDisk = error instanceof Error &&
+      ("code" in error || /\(os error \d+\)$/.test(error.message));
     throw isOfDisk && !(error instanceof SecureCertError)
       ? explain("write", plan.out, error)
       : error;

@@ -1,0 +1,264 @@
+/** `bulk --pack`, `--labels` and signing keys as processes: killed, out of disk, in two phases. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { certificateParts } from "../../lib/crypto/der_walk.ts";
+import { parsePem } from "../../lib/bytes/pem.ts";
+import { readArchive } from "../../lib/provision/archive.ts";
+import {
+  createDevelopmentCa,
+  exportPrivateKey,
+  formatPem,
+  generateKey,
+  type ManifestRow,
+  parseManifestNdjson,
+  verify,
+  verifySignatures,
+} from "../../mod.ts";
+
+const CLI = new URL("../../cli.ts", import.meta.url).href;
+const issuer = await createDevelopmentCa();
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function command(program: string, args: readonly string[], cwd: string): Deno.Command {
+  const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+  return new Deno.Command(program, { args: [...args], cwd, ...piped, env: { NO_COLOR: "1" } });
+}
+
+const DENO_ARGS = ["run", "-A", "--no-prompt", CLI];
+
+async function run(program: string, args: readonly string[], cwd: string): Promise<Outcome> {
+  const { code, stdout, stderr } = await command(program, args, cwd).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+const cli = (line: readonly string[], cwd: string) =>
+  run(Deno.execPath(), [...DENO_ARGS, ...line], cwd);
+
+async function hasProgram(name: string): Promise<boolean> {
+  const { state } = await Deno.permissions.query({ name: "run", command: name });
+  if (state !== "granted") return false;
+  return await new Deno.Command(name, { args: ["--help"], stdout: "null", stderr: "null" }).output()
+    .then(() => true, () => false);
+}
+const hasOpenssl = await hasProgram("openssl");
+const hasTar = await hasProgram("tar");
+
+async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${folder}/ca`);
+    await Deno.writeTextFile(`${folder}/ca/ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
+    await Deno.writeFile(`${folder}/ca/ca.key.pem`, await exportPrivateKey(issuer.key));
+    await act(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+const rowsOf = (batch: string): ManifestRow[] =>
+  parseManifestNdjson(Deno.readTextFileSync(`${batch}/manifest.ndjson`));
+const sha256 = async (bytes: Uint8Array) =>
+  new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes))).toHex();
+const count = (number: number) =>
+  Array.from({ length: number }, (_, n) => `dev-${String(n + 1).padStart(6, "0")}`);
+
+/** Archives by name; every name stands there once, and each has a whole end. */
+function unpack(batch: string): { open: Map<string, Uint8Array>; secret: Map<string, Uint8Array> } {
+  const read = (name: string) => {
+    const bytes = Deno.readFileSync(`${batch}/${name}`);
+    assertEquals(bytes.subarray(-1024).every((byte) => byte === 0), true, name);
+    const entries = [...readArchive(bytes)];
+    const files = new Map(entries.map((entry) => [entry.name, entry.bytes]));
+    assertEquals(files.size, entries.length, `${name} has a file twice`);
+    return files;
+  };
+  return { open: read("files.tar"), secret: read("secret.tar") };
+}
+
+/** Everything that must hold of a finished packed folder. */
+async function checkPacked(batch: string, ids: readonly string[]): Promise<void> {
+  const rows = rowsOf(batch);
+  assertEquals(rows.map(({ id }) => id), ids);
+  assertEquals(new Set(rows.map(({ publicKey }) => publicKey)).size, ids.length);
+  const allowed = ["files.tar", "journal.sqlite", "manifest.csv", "manifest.ndjson", "secret.tar"];
+  assertEquals(names(batch), [".lock", ...allowed]);
+  const { open, secret } = unpack(batch);
+  assertEquals(
+    [...open.keys()],
+    ids.flatMap((id) => [`certificates/${id}.pem`, `labels/${id}.svg`]),
+  );
+  assertEquals(
+    [...secret.keys()],
+    ids.flatMap((id) => [`images/${id}.bin`, `secret/${id}.key.pem`]),
+  );
+  for (const { id, imageSha256, serial } of rows) {
+    assertEquals(await sha256(secret.get(`images/${id}.bin`)!), imageSha256);
+    assertStringIncludes(new TextDecoder().decode(open.get(`labels/${id}.svg`)), serial);
+  }
+  if (Deno.build.os === "windows") return;
+  assertEquals(Deno.statSync(`${batch}/secret.tar`).mode! & 0o777, 0o600);
+}
+
+Deno.test("a packed batch that is killed again and again ends as if nothing had happened", async () => {
+  await inFolder(async (folder) => {
+    const line = ["bulk", "--count", "900", "--pack", "--labels", "-o", "batch"];
+    let [seed, kills] = [4711, 0];
+    for (let round = 0; round < 10; round++) {
+      const child = command(Deno.execPath(), [...DENO_ARGS, ...line], folder).spawn();
+      seed = seed * 1103515245 + 12345 & 0x7FFFFFFF;
+      const timer = setTimeout(() => child.kill("SIGKILL"), 200 + seed % 500);
+      const { success } = await child.output();
+      clearTimeout(timer);
+      if (success) break;
+      kills++;
+    }
+    assertEquals((await cli(line, folder)).code, 0);
+    assertEquals(kills >= 2, true, `${kills} kills`);
+    await checkPacked(`${folder}/batch`, count(900));
+    const verified = await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder);
+    assertEquals([verified.code, verified.stderr], [0, ""]);
+    // A run with nothing left to do changes no byte.
+    const before = await sha256(Deno.readFileSync(`${folder}/batch/secret.tar`));
+    assertEquals((await cli(line, folder)).code, 0);
+    assertEquals(await sha256(Deno.readFileSync(`${folder}/batch/secret.tar`)), before);
+  });
+});
+
+Deno.test({
+  name: "out of disk, a packed batch goes on later",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    await inFolder(async (folder) => {
+      const line = ["bulk", "--count", "300", "--pack", "--labels", "-o", "batch"];
+      for (const kilobytes of [60, 200, 600]) {
+        const script = `trap "" XFSZ; ulimit -f ${kilobytes}; exec "$@"`;
+        const words = [Deno.execPath(), ...DENO_ARGS, ...line];
+        const { code, stderr } = await run("bash", ["-c", script, "bash", ...words], folder);
+        assertEquals(code, 1, stderr);
+        assertStringIncludes(stderr, "error: Cannot write");
+        assertEquals(stderr.includes("    at "), false, stderr);
+      }
+      const { code, stderr } = await cli(line, folder);
+      assertEquals(code, 0, stderr);
+      await checkPacked(`${folder}/batch`, count(300));
+    });
+  },
+});
+
+Deno.test("an archive that lost its end, or --pack forgotten, is refused with a line", async () => {
+  await inFolder(async (folder) => {
+    const line = ["bulk", "--count", "3", "-o", "batch"];
+    assertEquals((await cli([...line, "--pack"], folder)).code, 0);
+    const forgotten = await cli(line, folder);
+    assertEquals(forgotten.code, 1);
+    assertStringIncludes(forgotten.stderr, "error: --pack is not that of the first run in batch\n");
+    Deno.truncateSync(`${folder}/batch/secret.tar`, 700);
+    const short = await cli([...line, "--pack"], folder);
+    assertEquals(short.code, 1);
+    assertStringIncludes(short.stderr, "bytes shorter than the journal says");
+  });
+});
+
+Deno.test({
+  name: "tar unpacks a packed batch",
+  ignore: !hasTar,
+  fn: async () => {
+    await inFolder(async (folder) => {
+      assertEquals((await cli(["bulk", "--count", "2", "--pack", "-o", "batch"], folder)).code, 0);
+      const out = await run("tar", ["-xf", "batch/secret.tar", "images/dev-000002.bin"], folder);
+      assertEquals([out.code, out.stderr], [0, ""]);
+      const image = Deno.readFileSync(`${folder}/images/dev-000002.bin`);
+      assertEquals((await verify(image, { ca: issuer.certificate })).ok, true);
+    });
+  },
+});
+
+Deno.test({
+  name: "a packed batch stops for the CA of OpenSSL, and takes its certificates of version 1",
+  ignore: !hasOpenssl,
+  fn: async () => {
+    await inFolder(async (folder) => {
+      const line = ["bulk", "--count", "4", "--pack", "-o", "batch"];
+      assertEquals((await cli([...line, "--csr"], folder)).code, 0);
+      const open = await cli(["bulk", "verify", "batch"], folder);
+      assertStringIncludes(open.stdout, "UNFINISHED_BATCH");
+      assertEquals(open.stdout.includes("STRAY_FILE"), false);
+      const keys = unpack(`${folder}/batch`).secret;
+      await Deno.mkdir(`${folder}/issued`);
+      for (const [name, bytes] of unpack(`${folder}/batch`).open) {
+        const id = name.slice(4, -4);
+        await Deno.writeFile(`${folder}/${id}.csr`, bytes);
+        const ca = ["-CA", "ca/ca.pem", "-CAkey", "ca/ca.key.pem", "-CAcreateserial"];
+        const made = ["-days", "9", "-out", `issued/${id}.pem`];
+        const { code, stderr } = await run(
+          "openssl",
+          ["x509", "-req", "-in", `${id}.csr`, ...ca, ...made],
+          folder,
+        );
+        assertEquals(code, 0, stderr);
+        const pem = Deno.readTextFileSync(`${folder}/issued/${id}.pem`);
+        const { serial } = certificateParts(parsePem(pem)[0]!.bytes);
+        const told = await run("openssl", ["x509", "-in", `issued/${id}.pem`, "-serial"], folder);
+        assertStringIncludes(told.stdout, `serial=${serial.toHex().toUpperCase()}`);
+      }
+      const { code, stderr } = await cli([...line, "--certificates", "issued"], folder);
+      assertEquals(code, 0, stderr);
+      const { secret } = unpack(`${folder}/batch`);
+      for (const [name, bytes] of keys) assertEquals(secret.get(name), bytes, name);
+      assertEquals(secret.size, 8);
+      const verified = await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder);
+      assertEquals(verified.code, 0, verified.stdout);
+    });
+  },
+});
+
+Deno.test("signing keys of the profile sign every image, and labels come with them", async () => {
+  await inFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/keys`);
+    const signers = [await generateKey({ curve: "P-256" }), await generateKey({ curve: "P-256" })];
+    for (const [at, key] of signers.entries()) {
+      await Deno.writeFile(`${folder}/keys/${at}.pem`, await exportPrivateKey(key));
+    }
+    const profile = { chip: "esp32c6", signingKeys: ["0.pem", "1.pem"] };
+    await Deno.writeTextFile(`${folder}/keys/profile.json`, JSON.stringify(profile));
+    const line = ["bulk", "--count", "3", "--profile", "keys/profile.json", "-o", "batch"];
+    const { code, stderr } = await cli([...line, "--labels"], folder);
+    assertEquals(code, 0, stderr);
+    assertEquals(names(`${folder}/batch/labels`), count(3).map((id) => `${id}.svg`));
+    for (const id of count(3)) {
+      const image = Deno.readFileSync(`${folder}/batch/images/${id}.bin`);
+      const found = await verifySignatures(image);
+      assertEquals(found.map(({ ok }) => ok), [true, true], id);
+      assertEquals((await verify(image, { ca: issuer.certificate })).ok, true, id);
+    }
+    assertEquals((await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder)).code, 0);
+    const database = new TextDecoder("latin1").decode(
+      Deno.readFileSync(`${folder}/batch/journal.sqlite`),
+    );
+    assertEquals(database.includes("PRIVATE KEY"), false);
+
+    const wrong = await cli([...line.slice(0, -1), "other", "--format", "nvs"], folder);
+    assertEquals(wrong.code, 2);
+    assertStringIncludes(wrong.stderr, "signingKeys: a nvs image takes no signature");
+    await Deno.writeFile(
+      `${folder}/keys/0.pem`,
+      await exportPrivateKey(await generateKey({ type: "rsa" })),
+    );
+    const unfit = await cli([...line.slice(0, -1), "third"], folder);
+    assertEquals(unfit.code, 1);
+    assertStringIncludes(unfit.stderr, "keys/0.pem");
+    await Deno.remove(`${folder}/keys/0.pem`);
+    const missing = await cli([...line.slice(0, -1), "third"], folder);
+    assertEquals([missing.code, missing.stderr.split("\n")[0]], [
+      1,
+      "error: Cannot read keys/0.pem: no such file",
+    ]);
+    assertEquals(names(folder), ["batch", "ca", "keys"]);
+  });
+});
