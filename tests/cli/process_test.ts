@@ -225,6 +225,13 @@ Deno.test("mod.ts and cli.ts run from a URL on another machine, with no import m
       ];
       const ran = await deno(line, folder);
       assertEquals(ran.code, 0, ran.stderr);
+      const batch = ["bulk", "--count", "3", "--workers", "2", "-o", "batch", "--json"];
+      const folders = ["--allow-read=ca,batch", "--allow-write=ca,batch"];
+      const made = await deno([...flags, ...folders, `http://${host}/cli.ts`, ...batch], folder);
+      assertEquals(made.code, 0, made.stderr);
+      const { summary } = JSON.parse(made.stdout.trimEnd().split("\n").at(-1)!);
+      assertEquals([summary.workers, summary.counts.verified], [2, 3], made.stdout);
+      assertEquals(made.stderr.match(/a development CA in ca/g)?.length, 1);
     });
   } finally {
     await server.shutdown();
@@ -246,6 +253,7 @@ Deno.test("the examples run as their first line says", async () => {
     "compare_dumps",
     "sign_with_external_process",
     "migrate_from_python_tool",
+    "make_batch",
     "demo",
   ];
   const names = [...Deno.readDirSync(new URL("examples/", ROOT))]

@@ -1,4 +1,5 @@
 import type { BulkJob, BulkMaker, BulkResult } from "../../provision/bulk_ports.ts";
+import { Worker } from "./deps.ts";
 import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
 import { openMaker } from "./maker.ts";
 
@@ -8,6 +9,8 @@ export interface WorkerPool {
   /** Calls of the maker that keep all threads busy. */
   readonly calls: number;
   readonly workers: number;
+  /** What Deno must be allowed for more threads, when it is not. */
+  readonly missing?: string;
   close(): void;
 }
 
@@ -15,6 +18,9 @@ interface Thread {
   readonly worker: Worker;
   underWay: number;
 }
+
+/** Megabytes of a thread's heap: with less room its garbage is collected sooner, and that is all it holds. */
+const HEAP = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 256 };
 
 /** Two calls a thread: while one waits for the disk, the other computes. */
 const CALLS = 2;
@@ -33,13 +39,15 @@ export async function openPool(
 ): Promise<WorkerPool> {
   const url = new URL("./worker.ts", import.meta.url);
   const message = (number: number): WorkerStart => ({ kind: "start", number, ...start });
-  if (count === 1 || !await mayStart(url)) {
+  const missing = count === 1 ? undefined : await missingPermission(url);
+  if (count === 1 || missing !== undefined) {
     const maker = await openMaker(message(0));
-    return { maker, calls: 2 * CALLS, workers: 1, close: () => {} };
+    const one = { maker, calls: 2 * CALLS, workers: 1, close: () => {} };
+    return missing === undefined ? one : { ...one, missing };
   }
   const waiting = new Map<number, PromiseWithResolvers<readonly BulkResult[]>>();
   const threads = Array.from({ length: count }, (_, number): Thread => {
-    const worker = new Worker(url.href, { type: "module", name: `bulk ${number}` });
+    const worker = new Worker(moduleOf(url), { name: `bulk ${number}`, resourceLimits: HEAP });
     const thread = { worker, underWay: 0 };
     listen(thread, waiting);
     send(worker, message(number));
@@ -55,7 +63,7 @@ export async function openPool(
     send(thread.worker, { kind: "make", call, jobs });
     return result.promise;
   };
-  const close = () => threads.forEach(({ worker }) => worker.terminate());
+  const close = () => threads.forEach(({ worker }) => void worker.terminate());
   return { maker, calls: CALLS * count, workers: count, close };
 }
 
@@ -63,27 +71,36 @@ function listen(
   thread: Thread,
   waiting: Map<number, PromiseWithResolvers<readonly BulkResult[]>>,
 ): void {
-  thread.worker.onmessage = ({ data }: MessageEvent<FromWorker>) => {
+  thread.worker.on("message", (data: FromWorker) => {
     const result = waiting.get(data.call);
     waiting.delete(data.call);
     thread.underWay--;
     if (data.kind === "made") result?.resolve(data.results);
     else result?.reject(unpackError(data.error));
-  };
-  thread.worker.onerror = (event) => {
-    event.preventDefault();
-    for (const result of waiting.values()) result.reject(new Error(event.message));
-  };
+  });
+  thread.worker.on("error", (error: unknown) => {
+    for (const result of waiting.values()) result.reject(error);
+  });
 }
 
 function send(worker: Worker, message: ToWorker): void {
   worker.postMessage(message);
 }
 
+/** What a thread runs; Node's workers, which have limits, take no URL of the network by itself. */
+function moduleOf(url: URL): URL {
+  if (url.protocol === "file:") return url;
+  return new URL(
+    `data:text/javascript,${encodeURIComponent(`import ${JSON.stringify(url.href)}`)}`,
+  );
+}
+
 /** Deno wants permission to read, or to import, the module of a worker. */
-async function mayStart(url: URL): Promise<boolean> {
-  const wanted = url.protocol === "file:"
+async function missingPermission(url: URL): Promise<string | undefined> {
+  const isFile = url.protocol === "file:";
+  const wanted = isFile
     ? { name: "read", path: url } as const
     : { name: "import", host: url.host } as const;
-  return (await Deno.permissions.query(wanted)).state === "granted";
+  if ((await Deno.permissions.query(wanted)).state === "granted") return undefined;
+  return isFile ? `--allow-read=${decodeURI(url.pathname)}` : `--allow-import=${url.host}`;
 }

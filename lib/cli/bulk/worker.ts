@@ -1,29 +1,25 @@
 /** A thread of `bulk`: makes devices and writes their files. */
 import type { BulkMaker } from "../../provision/bulk_ports.ts";
+import { parentPort } from "./deps.ts";
 import { openMaker } from "./maker.ts";
 import { type FromWorker, packError, type ToWorker } from "./messages.ts";
 
-/** The thread's own end of its port, as far as it is used. */
-interface Port {
-  onmessage: ((event: MessageEvent<ToWorker>) => void) | null;
-  postMessage(message: FromWorker): void;
-}
-
-function listen(port: Port): void {
+function listen(port: NonNullable<typeof parentPort>): void {
   let maker: Promise<BulkMaker> | undefined;
-  port.onmessage = async ({ data }) => {
-    if (data.kind === "start") {
-      maker = openMaker(data);
+  const tell = (message: FromWorker) => port.postMessage(message);
+  port.on("message", async (message: ToWorker) => {
+    if (message.kind === "start") {
+      maker = openMaker(message);
       maker.catch(() => {});
       return;
     }
+    const { call, jobs } = message;
     try {
-      const results = await (await maker!)(data.jobs);
-      port.postMessage({ kind: "made", call: data.call, results });
+      tell({ kind: "made", call, results: await (await maker!)(jobs) });
     } catch (error) {
-      port.postMessage({ kind: "failed", call: data.call, error: packError(error) });
+      tell({ kind: "failed", call, error: packError(error) });
     }
-  };
+  });
 }
 
-listen(globalThis as unknown as Port);
+if (parentPort !== null) listen(parentPort);

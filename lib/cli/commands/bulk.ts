@@ -54,6 +54,7 @@ async function inBatch(plan: Plan, args: Arguments, io: Io): Promise<number> {
     const labels = args.has("labels");
     const shared = { folder: out, profile, phase, syncs, labels, pack, signingKeys, ...ca };
     pool = await openPool(plan.workers, shared);
+    if (pool.missing !== undefined) io.note(`one thread; for more of them add ${pool.missing}`);
     return await runBatch(plan, { folder, journal, pool, ...sync && { sync } }, args, io);
   } finally {
     pool?.close();
@@ -108,6 +109,7 @@ async function caOf(
     const message = "Cannot use CA: its certificate is not a CA's";
     throw new SecureCertError("ERR_CERTIFICATE", message);
   }
+  if (files.length > 0) await io.makeDir(path);
   await io.write(files, false);
   return { certificate: issuer.certificate, key: issuer.key.pkcs8 };
 }

@@ -162,7 +162,7 @@ export async function openCa(path: string, args: Arguments, io: Io): Promise<Ope
     );
   }
   io.note(
-    `making making a development CA in ${path}: for the bench, not for products (see the ca command)`,
+    `making a development CA in ${path}: for the bench, not for products (see the ca command)`,
   );
   const issuer = await createDevelopmentCa();
   return {
