@@ -13,7 +13,7 @@ const EXPORTS = `
   createCa createRequest issueCertificate readCertificate
   encryptDsParameters decryptDsParameters encryptEntry decryptEntry deriveEcdsaKey
   signPartition verifySignatures openSecureCert
-  build inspect verify extract convert diff append provision
+  build inspect verify extract convert diff append provision bulk
   CHIPS TLV_TYPES SecureCertError
 `.trim().split(/\s+/);
 

@@ -66,11 +66,7 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     return manifests;
   };
   let archives: ArchiveFiles | undefined;
-  const update = database.prepare(
-    `UPDATE devices SET state = ?, reached = ?, reason = ?, serial = ?, fingerprint = ?,
-     publicKey = coalesce(?, publicKey), imageSha256 = ?, keyMode = ?, efuseKeyId = ? WHERE n = ?`,
-  );
-  const owner = database.prepare("SELECT id FROM devices WHERE publicKey = ?");
+  const record = recorderOf(database);
   const select = database.prepare(
     "SELECT n, id, fields, certificate FROM devices WHERE state = ? AND n > ? ORDER BY n LIMIT ?",
   );
@@ -82,12 +78,7 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     },
     commit: (results) =>
       transaction(database, () => {
-        const recorded = results.map((result) => {
-          const other = owner.get(result.row.publicKey) as { id: string } | undefined;
-          const final = failTwiceUsedKey(result, other?.id);
-          update.run(...columnsOf(final));
-          return final;
-        });
+        const recorded = results.map(record);
         if (archives !== undefined) {
           meta.set("archives", archives.append(goodFiles(recorded), packedSizes(meta)));
         }
@@ -122,6 +113,21 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
       archives?.close();
       database.close();
     },
+  };
+}
+
+/** Writes what became of a device into its row. */
+function recorderOf(database: DatabaseSync): (result: BulkResult) => BulkResult {
+  const update = database.prepare(
+    `UPDATE devices SET state = ?, reached = ?, reason = ?, serial = ?, fingerprint = ?,
+     publicKey = coalesce(?, publicKey), imageSha256 = ?, keyMode = ?, efuseKeyId = ? WHERE n = ?`,
+  );
+  const owner = database.prepare("SELECT id FROM devices WHERE publicKey = ?");
+  return (result) => {
+    const other = owner.get(result.row.publicKey) as { id: string } | undefined;
+    const final = failTwiceUsedKey(result, other?.id);
+    update.run(...columnsOf(final));
+    return final;
   };
 }
 
