@@ -1,4 +1,5 @@
 import { concat } from "../bytes/pack.ts";
+import { shownName } from "../bytes/shown_name.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import { promptSecret } from "./deps.ts";
 import { type ProgramOutcome, runProgram } from "./programs.ts";
@@ -59,7 +60,7 @@ export function denoIo(): Io {
     put: (bytes) => Promise.try(() => writeFully(Deno.stdout, bytes)),
     print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
     note: (text) => writeFully(Deno.stderr, encodeUtf8(`${text}\n`)),
-    ...canAsk() ? { promptSecret: (question) => promptSecret(question, { mask: "" }) } : {},
+    ...canAsk() ? { promptSecret: ask } : {},
     run: runProgram,
     isStdoutTerminal: Deno.stdout.isTerminal(),
     isStderrTerminal: Deno.stderr.isTerminal(),
@@ -68,9 +69,29 @@ export function denoIo(): Io {
   };
 }
 
+/** Nothing is echoed, also not what is typed before the question stands there. */
+function ask(question: string): string | null {
+  Deno.stdin.setRaw(true, { cbreak: Deno.build.os !== "windows" });
+  try {
+    return promptSecret(question, { mask: "" });
+  } finally {
+    Deno.stdin.setRaw(false);
+  }
+}
+
 /** The question goes to stdout, which must not be where the result goes. */
 function canAsk(): boolean {
-  return Deno.stdin.isTerminal() && Deno.stdout.isTerminal() && Deno.stderr.isTerminal();
+  return hasWidth() && Deno.stdin.isTerminal() && Deno.stdout.isTerminal() &&
+    Deno.stderr.isTerminal();
+}
+
+/** A terminal that says it has no columns leaves no room for a question. */
+function hasWidth(): boolean {
+  try {
+    return Deno.consoleSize().columns > 0;
+  } catch {
+    return false;
+  }
 }
 
 /** A path inside a folder. */
@@ -241,8 +262,9 @@ async function reporting<T>(
 }
 
 /** An error of the file system in words; what is none is thrown on. */
-export function explain(verb: "read" | "write", path: string, error: unknown): CliError {
+export function explain(verb: "read" | "write", name: string, error: unknown): CliError {
   if (isCliError(error)) return error;
+  const path = shownName(name);
   if (error instanceof Deno.errors.NotFound) {
     const what = verb === "read" ? "no such file" : "its folder does not exist";
     return fileError("ERR_FILE_NOT_FOUND", path, `Cannot ${verb} ${path}: ${what}`);
@@ -275,7 +297,7 @@ function isDirectoryError(error: unknown): boolean {
 
 function terminalColumns(): number {
   try {
-    return Deno.consoleSize().columns;
+    return Deno.consoleSize().columns || DEFAULT_COLUMNS;
   } catch {
     return DEFAULT_COLUMNS;
   }

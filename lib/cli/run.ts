@@ -98,7 +98,7 @@ function report(error: SecureCertError | CliError, asJson: boolean, io: Io): num
   const { code, message, place = {} } = error;
   if (asJson) io.print(JSON.stringify({ error: { code, message, place } }));
   // A file's name may hold what moves a terminal's cursor.
-  io.note(`error: ${message.replace(/\p{Cc}/gu, "?")}`);
+  io.note(`error: ${message.replace(/[^\P{Cc}\n]/gu, "?")}`);
   const hint = isCliError(error) ? error.hint : HINTS[error.place.field ?? ""] ?? HINTS[error.code];
   if (hint !== undefined) io.note(`hint: ${hint}`);
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;

@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, equalBytes, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { dsLayout, isChipName } from "../format/chips.ts";
-import type { DsData } from "../format/peripheral.ts";
+import { decodeDsData, type DsData } from "../format/peripheral.ts";
 import {
   bitLength,
   decodeBigInteger,
@@ -143,19 +143,21 @@ export async function encryptDsParameters(
 /**
  * Decrypts the DS value of an image and judges it. A wrong HMAC key is no error: it shows in the checks.
  *
- * @param dsData The DS data entry's content.
+ * @param stored The DS data entry's content, decoded or as it is stored.
  * @param options The eFuse key, and the chip the value is for; without a chip the ciphertext's length
  * tells the layout.
  * @returns The numbers, big-endian, and what holds of them.
- * @throws {SecureCertError} `ERR_LENGTH` for a ciphertext that does not fit the chip, a key length the
+ * @throws {SecureCertError} what `decodeDsData` says of stored bytes;
+ * `ERR_LENGTH` for a ciphertext that does not fit the chip, a key length the
  * chip does not take, or an HMAC key that is not 32 bytes; `ERR_UNSUPPORTED` for a chip without a DS
  * peripheral.
  * @throws {RangeError} for an IV that is not 16 bytes, and when `chip` and `maxRsaBits` are both given.
  */
 export async function decryptDsParameters(
-  dsData: DsData,
+  stored: DsData | Uint8Array,
   options: DsDecryptOptions,
 ): Promise<DecryptedDsParameters> {
+  const dsData = stored instanceof Uint8Array ? decodeDsData(stored) : stored;
   const iv = checkedIv(dsData.iv, "decrypt");
   const maxRsaBits = layoutOf(dsData, options);
   const plaintext = await decryptCbc(dsData.ciphertext, iv, options.hmacKey);

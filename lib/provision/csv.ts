@@ -1,4 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
+import { shownName } from "../bytes/shown_name.ts";
 import { readConfigCsv } from "../format/config_csv.ts";
 import type { ImageForm } from "../format/config_form.ts";
 import type { ConfigColumn, ConfigPlaces, ConfigRow } from "../format/config_row.ts";
@@ -49,7 +50,7 @@ export async function planFromCsv(text: string, load: Load): Promise<CsvPlan> {
   }
   const patch = image.patch === undefined ? undefined : await load(image.patch);
   if (image.patch !== undefined && patch === undefined) {
-    problems.push({ message: `@image: no such file: ${image.patch}` });
+    problems.push({ message: `@image: no such file: ${shownName(image.patch)}` });
   }
   return { sources, image, ...patch && { patch }, problems: problems.sort(byPlace) };
 }
@@ -76,7 +77,7 @@ async function readRow(
   const file = async (column: ConfigColumn, path: string) => {
     const bytes = await load(path);
     if (bytes === undefined) {
-      problems.push({ ...places[column], message: `${column}: no such file: ${path}` });
+      problems.push({ ...places[column], message: `${column}: no such file: ${shownName(path)}` });
     }
     return bytes;
   };

@@ -104,7 +104,7 @@ async function assemble(
     ...receipt || !isWhole ? { sha256 } : {},
     ...isWhole ? {} : { patch: name },
   };
-  const csvFile = { name: csv, bytes: encodeUtf8(text(full)), secret: false };
+  const csvFile = { name: csv, bytes: encodeUtf8(text(full)), secret: true };
   return [csvFile, ...files, ...isWhole ? [] : [patch]];
 }
 

@@ -35,7 +35,8 @@ const NAMES: ReadonlyMap<number, string> = new Map([
   [202, "matter"],
 ]);
 /** Types whose values are keys, whoever encrypted them. */
-const SECRET_TYPES: readonly number[] = [2, 7];
+/** Certificates, DS context, security configuration, integrity and signatures; other values may hold a key. */
+const PUBLIC_TYPES: readonly number[] = [0, 1, 4, 6, 8, 9];
 const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 const RESERVED_TYPES: readonly number[] = [50, 254, 255];
 const LAST_SUBTYPE = 253;
@@ -59,7 +60,7 @@ export async function extractRow(
   }
   const ending = type > KEY ? "bin" : isText ? "pem" : "der";
   const name = freeName(`contents/${NAMES.get(type) ?? "tlv"}_${type}_${subtype}`, ending, before);
-  const file = { name, bytes, secret: SECRET_TYPES.includes(type) };
+  const file = { name, bytes, secret: !PUBLIC_TYPES.includes(type) };
   return { row: { ...numbers, dataValue: name, dataType: "file", ...rest }, file };
 }
 

@@ -39,7 +39,10 @@ export interface FirmwareDsContext {
 export interface SecureCert {
   /** Layout of the image. */
   readonly format: ImageFormat;
-  /** The entries up to the first with a bad checksum, as the firmware's iterator lists them. */
+  /**
+   * The entries up to the first with a bad checksum, as the firmware's iterator lists them. One that
+   * cannot be opened, without the HMAC key or with a wrong one, stands there as it is stored.
+   */
   entries(): Promise<Tlv[]>;
   /** The first entry of a type and subtype; subtype 254 asks for the last of the type. */
   entry(type: number, subtype?: number): Promise<Tlv>;

@@ -2,6 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { isSignatureRight, publicKeyDigest, readSignatureKey } from "../crypto/signature.ts";
 import { digest } from "../crypto/signing.ts";
+import { type ChipName, CHIPS } from "../format/chips.ts";
 import { type WalkedTlv, walkPartition } from "../format/partition.ts";
 import {
   type RsaSignatureKey,
@@ -18,6 +19,8 @@ import {
   signatureAlgorithmOf,
   signatureValueSize,
 } from "./signatures.ts";
+
+const SCHEMES = { "P-192": "ecdsa192", "P-256": "ecdsa256", "P-384": "ecdsa384" } as const;
 
 /** What {@linkcode verifySignatures} judges by. */
 export interface VerifySignaturesOptions {
@@ -90,7 +93,7 @@ export async function verifySignatures(
  */
 export async function judgeSignatures(
   image: Uint8Array,
-  options: VerifySignaturesOptions,
+  options: VerifySignaturesOptions & { readonly chip?: ChipName },
 ): Promise<Finding[]> {
   const judgements = await verifySignatures(image, options);
   if (judgements.length === 0) {
@@ -107,7 +110,33 @@ export async function judgeSignatures(
       ...remarks.map((remark) => warningFinding("BAD_SIGNATURE", `${name}: ${remark}`, place)),
     ];
   });
-  return [...findings, ...judgeOrder(image)];
+  return [...findings, ...judgeOrder(image), ...judgeForChip(judgements, options.chip)];
+}
+
+/** The chip's ROM and eFuses take some schemes, and digests of so many keys. */
+function judgeForChip(
+  judgements: readonly SignatureJudgement[],
+  chip: ChipName | undefined,
+): Finding[] {
+  if (chip === undefined) return [];
+  const { rsa3072, ecdsaCurves, digestSlots } = CHIPS[chip].secureBoot;
+  const schemes: readonly SignatureAlgorithm[] = [
+    ...rsa3072 ? ["rsa3072"] as const : [],
+    ...ecdsaCurves.flatMap((curve) =>
+      curve in SCHEMES ? SCHEMES[curve as keyof typeof SCHEMES] : []
+    ),
+  ];
+  const findings = judgements.flatMap(({ algorithm, entry, offset, subtype }) => {
+    if (algorithm === undefined || schemes.includes(algorithm)) return [];
+    const message = `signature ${subtype}: ${chip} verifies no ${algorithm}; it has ${
+      schemes.join(", ")
+    }`;
+    return [errorFinding("CHIP_UNSUPPORTED", message, { entry, offset })];
+  });
+  if (judgements.length <= digestSlots) return findings;
+  const message =
+    `the image has ${judgements.length} signatures, ${chip} keeps ${digestSlots} key digest`;
+  return [...findings, warningFinding("CHIP_UNSUPPORTED", message)];
 }
 
 /** The firmware reads entries behind the signature as if they were signed. */

@@ -1,6 +1,17 @@
 /** What a factory would curse us for: silence where something is wrong. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
-import { decodePartition, encodePartition } from "../../mod.ts";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { explain } from "../../lib/cli/io.ts";
+import {
+  createSigner,
+  decodeDsData,
+  decodePartition,
+  decryptDsParameters,
+  encodePartition,
+  generateKey,
+  openSecureCert,
+  SecureCertError,
+  signPartition,
+} from "../../mod.ts";
 import { openssl, opensslTest } from "../vectors.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
@@ -210,4 +221,115 @@ Deno.test("the picture stays within the terminal", async () => {
       assertEquals([...line].length <= Math.max(columns, 72), true, `${columns}: ${line}`);
     }
   }
+});
+
+Deno.test("a key where a file's name belongs is not printed", async () => {
+  const world = await withDevice();
+  const pem = new TextDecoder().decode(world.bytes("d/device.key.pem"));
+  const cell = `"${pem}"`;
+  for (
+    const row of [
+      `2,0,${cell},file,plaintext,ECDSA,256,,`,
+      `2,0,d/device.key.pem,file,hmac_encrypted,ECDSA,256,1,${"5a".repeat(32)}`,
+    ]
+  ) {
+    const header =
+      "tlv_type,tlv_subtype,data_value,data_type,priv_key_type,algorithm,key_size,efuse_id,efuse_key";
+    world.put("rows.csv", `${header}\n${row}\n`);
+    const { code, stdout, stderr } = await world.run(
+      "build",
+      "--csv",
+      "rows.csv",
+      "--chip",
+      "esp32c3",
+      "--json",
+      "-o",
+      "x.bin",
+    );
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "(text that is no file's name)");
+    assertEquals(/PRIVATE KEY|MIG|MHc|5a5a5a/.test(stdout + stderr), false, stderr);
+  }
+  const { message, hint, place } = explain("read", pem, new Deno.errors.NotFound());
+  assertEquals(/PRIVATE KEY|MIG/.test(JSON.stringify([message, hint, place])), false);
+  assertStringIncludes(
+    explain("read", "a\u001B[2Jb", new Deno.errors.NotFound()).message,
+    "a?[2Jb",
+  );
+  for (const path of ["keys/device.pem", "/a/very/long/path/of/a/folder/that/has/no/dot/in/it"]) {
+    assertStringIncludes(explain("read", path, new Deno.errors.NotFound()).message, path);
+  }
+});
+
+Deno.test("an error of several lines stands on several lines", async () => {
+  const world = new MemoryWorld();
+  world.put(
+    "rows.csv",
+    "tlv_type,tlv_subtype,data_value,data_type,priv_key_type,algorithm,key_size,efuse_id,efuse_key\nx,0,1,hex,,,,,\n51,999,zz,hex,,,,,\n",
+  );
+  const { code, stderr } = await world.run("build", "--csv", "rows.csv", "-o", "x.bin");
+  assertEquals(code, 1);
+  assertEquals(stderr.includes("?"), false, stderr);
+  assertEquals(stderr.split("\n").filter((line) => line.startsWith("  line ")).length >= 2, true);
+});
+
+opensslTest(
+  "a key for the ECDSA peripheral stands beside the image as espefuse reads it",
+  async () => {
+    const world = await withDevice();
+    world.put("pass", "secret\n");
+    const protectedKey = await openssl(
+      ["pkcs8", "-topk8", "-passout", "pass:secret"],
+      world.bytes("d/device.key.pem"),
+    );
+    world.put("enc.pem", protectedKey);
+    const line = ["build", "--device-cert", "d/device.pem", "--ca-cert", "ca/ca.pem"];
+    const mode = ["--key-mode", "ecdsa-peripheral", "--chip", "esp32h2"];
+    const key = ["--private-key", "enc.pem", "--password-file", "pass"];
+    const { code, stderr } = await world.run(...line, ...mode, ...key, "-o", "p/out.bin");
+    assertEquals(code, 0, stderr);
+    assertStringIncludes(stderr, "p/ecdsa_key.pem ECDSA_KEY");
+    const file = world.files.get("p/ecdsa_key.pem")!;
+    assertEquals(file.secret, true);
+    const publicOf = async (pem: Uint8Array) =>
+      new TextDecoder().decode(await openssl(["pkey", "-pubout"], pem));
+    assertEquals(await publicOf(file.bytes), await publicOf(world.bytes("d/device.key.pem")));
+  },
+);
+
+Deno.test("--chip judges the signatures: schemes that it verifies, and digests that it keeps", async () => {
+  const image = encodePartition([{ type: 51, data: new Uint8Array(9) }], { integrity: true });
+  const world = new MemoryWorld();
+  const keys = await Promise.all(
+    Array.from({ length: 2 }, () => generateKey({ curve: "P-256" })),
+  );
+  world.put("one.bin", await signPartition(image, [createSigner(keys[0]!)]));
+  world.put("two.bin", await signPartition(image, keys.map(createSigner)));
+  const findings = async (file: string, chip: string) => {
+    const { stdout } = await world.run("verify", file, "--chip", chip, "--json");
+    const { findings } = JSON.parse(stdout) as {
+      findings: { severity: string; code: string; message: string }[];
+    };
+    return findings.filter(({ code, message }) =>
+      code === "CHIP_UNSUPPORTED" && message.includes("signature")
+    ).map(({ severity }) => severity);
+  };
+  assertEquals(await findings("one.bin", "esp32c6"), []);
+  assertEquals(await findings("one.bin", "esp32c2"), []);
+  assertEquals(await findings("two.bin", "esp32c2"), ["warning"]);
+  assertEquals(await findings("one.bin", "esp32s3"), ["error"]);
+});
+
+Deno.test("one entry that cannot be opened does not hide the others; DS data opens as it is stored", async () => {
+  const hmac = ["--key-mode", "hmac-encrypted", "--chip", "esp32c3"];
+  const locked = await withDevice(...hmac);
+  const device = await openSecureCert(locked.bytes("d/esp_secure_cert.bin"));
+  assertEquals((await device.entries()).map(({ type }) => type).includes(1), true);
+  await assertRejects(() => device.privateKey(), SecureCertError);
+  const world = await withDevice("--key-mode", "rsa-ds", "--chip", "esp32c3");
+  const { dsData } = await (await openSecureCert(world.bytes("d/esp_secure_cert.bin"))).dsContext();
+  const options = { chip: "esp32c3", hmacKey: world.bytes("d/hmac_key.bin") };
+  const opened = await decryptDsParameters(dsData, options);
+  assertEquals(opened, await decryptDsParameters(decodeDsData(dsData), options));
+  assertEquals(opened.checks.digest, true);
 });

@@ -1,3 +1,6 @@
+import { isPem } from "../../bytes/pem.ts";
+import { decodeUtf8 } from "../../bytes/text.ts";
+import { exportPrivateKey, importPrivateKey, isProtectedKey } from "../../crypto/keys.ts";
 import { build, type BuildResult } from "../../provision/build.ts";
 import type { Arguments } from "../arguments.ts";
 import { burnNotes, newKeyFile, planFile, planJson, publicKeyFile } from "../efuse_files.ts";
@@ -10,6 +13,7 @@ import type { Command } from "../run.ts";
 import { buildCsvCommand } from "./build_csv.ts";
 
 const NEW_KEY = "hmac_key.bin";
+const ECDSA_KEY = "ecdsa_key.pem";
 
 /** Builds an image from files, and writes it when it is judged good. */
 export const buildCommand: Command = async (args, io) => {
@@ -25,10 +29,13 @@ export const buildCommand: Command = async (args, io) => {
     ...await readKeyBytes("salt", "salt", args, io),
     ...await keyPlanOf(args, io, privateKey.privateKey, args.get("private-key")),
     data: await dataOf(args, io),
-    efuseKeyFile: keyFileOf(args, out, isRaw),
+    efuseKeyFile: keyFileOf(privateKey.privateKey, args, out, isRaw),
   };
   const result = await buildJudged(() => build(plan, options), io);
-  const files = efuseFiles(result, isRaw, args, out);
+  const files = [
+    ...await peripheralKeyFile(plan, args, out),
+    ...efuseFiles(result, isRaw, args, out),
+  ];
   await writeOut(out, { bytes: result.image, secret: true }, args, io, files);
   report(result, files, out, args, io);
   return 0;
@@ -68,9 +75,32 @@ function efuseFiles(
 }
 
 /** The file that the plan's command burns: the one given when it is raw, else one that is written. */
-function keyFileOf(args: Arguments, out: string, isRaw: boolean): string {
+function keyFileOf(
+  key: Uint8Array | undefined,
+  args: Arguments,
+  out: string,
+  isRaw: boolean,
+): string {
   if (args.get("key-mode") === "ecdsa-peripheral") {
-    return args.get("private-key") ?? "device.key.pem";
+    const isReady = key === undefined || isPlainPem(key);
+    return isReady ? args.get("private-key") ?? "device.key.pem" : besidePath(out, ECDSA_KEY);
   }
   return isRaw ? args.need("hmac-key") : besidePath(out, NEW_KEY);
+}
+
+/** espefuse reads a PEM file without a password; another key is written as one, for the plan's command. */
+async function peripheralKeyFile(
+  { privateKey, password }: { readonly privateKey?: Uint8Array; readonly password?: string },
+  args: Arguments,
+  out: string,
+): Promise<OutputFile[]> {
+  const isNeeded = args.get("key-mode") === "ecdsa-peripheral";
+  if (!isNeeded || privateKey === undefined || isPlainPem(privateKey)) return [];
+  const key = await importPrivateKey(privateKey, password === undefined ? {} : { password });
+  const bytes = await exportPrivateKey(key);
+  return [{ path: besidePath(out, ECDSA_KEY), bytes, secret: true, keep: true }];
+}
+
+function isPlainPem(key: Uint8Array): boolean {
+  return isPem(decodeUtf8(key) ?? "") && !isProtectedKey(key);
 }
