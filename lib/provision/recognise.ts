@@ -104,7 +104,9 @@ function likenessOf(image: Uint8Array): string | undefined {
 }
 
 function likenessOfText(text: string): string {
-  if (!/^\s*#\s*Name\s*,\s*Type\s*,\s*SubType/i.test(text)) return "looks like text";
+  const isTable = /^\s*#\s*Name\s*,\s*Type\s*,\s*SubType/i.test(text) ||
+    /^[\w-]{1,16}\s*,\s*(app|data|0x[0-9a-f]{1,2})\s*,/im.test(text);
+  if (!isTable) return "looks like text";
   return `looks like the text of a partition table${problemOf(encodeUtf8(text))}`;
 }
 

@@ -333,3 +333,16 @@ Deno.test("one entry that cannot be opened does not hide the others; DS data ope
   assertEquals(opened, await decryptDsParameters(decodeDsData(dsData), options));
   assertEquals(opened.checks.digest, true);
 });
+
+Deno.test("a key that would sign twice, and a folder that is stdout, are refused", async () => {
+  const world = await withDevice();
+  const image = "d/esp_secure_cert.bin";
+  const twice = ["sign", image, "--key", "d/device.key.pem", "--key", "d/device.key.pem"];
+  const signed = await world.run(...twice, "-o", "signed.bin");
+  assertEquals([signed.code, world.files.has("signed.bin")], [2, false]);
+  const extracted = await world.run("extract", image, "-o", "-");
+  assertEquals(extracted.code, 2);
+  world.put("table.csv", "nvs, data, nvs, , 8Q\n");
+  const { stdout } = await world.run("inspect", "table.csv");
+  assertStringIncludes(stdout, "8Q");
+});

@@ -21,6 +21,7 @@ import { parseShard } from "../bulk/shard.ts";
 import { openSignal } from "../bulk/signal.ts";
 import { fileError, usageError } from "../errors.ts";
 import { explain, type Io, joinPath } from "../io.ts";
+import { folderOf } from "../outputs.ts";
 import type { Command } from "../run.ts";
 import { openCa } from "./provision.ts";
 
@@ -92,7 +93,7 @@ async function planOf(args: Arguments, io: Io): Promise<Plan> {
   const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
   const profile = await profileOf(args, io);
   const signingKeys = await signingKeysOf(profile, args, io);
-  return { out: args.need("out"), phase, profile, workers, pack: args.has("pack"), signingKeys };
+  return { out: folderOf(args), phase, profile, workers, pack: args.has("pack"), signingKeys };
 }
 
 /** The CA; its certificate alone when it does not sign here, and none before there are requests. */

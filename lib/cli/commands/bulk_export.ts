@@ -15,7 +15,7 @@ import { type BatchFolder, exists, openBatch } from "../batch_folder.ts";
 import { collectColumns, writeFully } from "../batch_manifest.ts";
 import { fileError, isCliError, usageError } from "../errors.ts";
 import { explain, type Io, joinPath } from "../io.ts";
-import { tell } from "../outputs.ts";
+import { folderOf, tell } from "../outputs.ts";
 import type { Command } from "../run.ts";
 
 type Service = "aws" | "azure" | "rainmaker" | "csv";
@@ -30,7 +30,7 @@ const PART = 1 << 16;
 /** Writes what a cloud service takes: checked device by device first, then written in parts. */
 export const bulkExport: Command = async (args, io) => {
   const to = args.need("to") as Service;
-  const out = args.need("out");
+  const out = folderOf(args);
   for (const [flag, services] of Object.entries(ONLY_FOR)) {
     if (args.has(flag) && !services.includes(to)) {
       throw usageError(`--${flag} does not go with --to ${to}`, flag);

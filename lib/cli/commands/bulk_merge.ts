@@ -9,11 +9,12 @@ import { joinArchives, placeFiles } from "../batch_merge.ts";
 import { renderProblems } from "../batch_report.ts";
 import { fileError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
+import { folderOf } from "../outputs.ts";
 import type { Command } from "../run.ts";
 
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
 export const bulkMerge: Command = async (args, io) => {
-  const out = args.need("out");
+  const out = folderOf(args);
   const shards = await Promise.all(args.positionals.map(openBatch));
   await refuseExisting(out, args);
   const { devices, failed, columns, problems } = await judgeShards(shards, args, io);

@@ -1,11 +1,11 @@
 import { CONTENTS, extract } from "../../provision/extract.ts";
 import { joinPath } from "../io.ts";
-import { tell } from "../outputs.ts";
+import { folderOf, tell } from "../outputs.ts";
 import type { Command } from "../run.ts";
 
 /** Takes an image apart into a folder, with a CSV that builds the same image again. */
 export const extractCommand: Command = async (args, io) => {
-  const out = args.need("out");
+  const out = folderOf(args);
   const files = await extract(await io.read(args.positionals[0]!));
   await io.makeDir(joinPath(out, CONTENTS));
   const paths = files.map(({ name }) => joinPath(out, name));

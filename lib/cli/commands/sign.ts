@@ -1,4 +1,6 @@
+import { equalBytes } from "../../bytes/pack.ts";
 import { formatHex } from "../../bytes/text.ts";
+import type { PrivateKey } from "../../crypto/keys.ts";
 import {
   createSigner,
   PSS_SALT_LENGTH,
@@ -66,9 +68,15 @@ function modeOf(args: Arguments): "digest" | "key" | "signature" {
   throw usageError(wanted[mode], "public-key");
 }
 
-async function readKeys(args: Arguments, io: Io): Promise<Awaited<ReturnType<typeof readKey>>[]> {
-  const keys = [];
-  for (const path of args.all("key")) keys.push(await readKey(path, args, io));
+async function readKeys(args: Arguments, io: Io): Promise<PrivateKey[]> {
+  const keys: PrivateKey[] = [];
+  for (const path of args.all("key")) {
+    const key = await readKey(path, args, io);
+    if (keys.some(({ publicKey }) => equalBytes(publicKey, key.publicKey))) {
+      throw usageError(`${path} is the key of another --key`, "key");
+    }
+    keys.push(key);
+  }
   return keys;
 }
 
