@@ -20,7 +20,7 @@ export const ADVICE: Readonly<Record<FindingCode, string>> = {
   LAST_SUBTYPE: "put subtype 0 last, if firmware with legacy formats is to read it",
   NO_DEVICE_CERT: "add it with --device-cert, if the device is to present one",
   NO_CA_CERT: "add it with --ca-cert, if the device is to check its server",
-  NO_KEY: "add it with --private-key, or see the key modes of the chip",
+  NO_KEY: "add it with --private-key, or give the --hmac-key that opens it",
   PEM_NO_NUL: "build the image anew from the PEM file",
   KEY_MISMATCH: "use the key for which the certificate was issued",
   CHAIN_BROKEN:
