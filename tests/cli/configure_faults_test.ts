@@ -418,3 +418,23 @@ sharedTest("certificates that overlap the next region are refused", async () => 
   const { code } = await other.run("configure", ...flags, "--skip_flash");
   assertEquals([code, other.files.has(IMAGE)], [1, false]);
 });
+
+sharedTest("what would not work on the chip is refused, unless --no-verify insists", async () => {
+  const encrypted = (subtype: number) =>
+    `2,${subtype},ecp256.pkcs8.pem,file,hmac_encrypted,ECDSA,256,1,hmac_key.bin`;
+  const cases = [
+    ["GCM_NONCE_REUSE", encrypted(0), encrypted(1)],
+    ["BAD_SIGNATURE", "8,0,00,hex,,,,,"],
+    ["DS_BLOB", "3,0,00,hex,,,,,", "4,0,0000000001000008,hex,,,,,"],
+    ["DUPLICATE_ENTRY", "9,0,00,hex,,,,,"],
+  ] as const;
+  for (const [code, ...rows] of cases) {
+    const world = worldWith("ecp256.pkcs8.pem", "hmac_key.bin");
+    const before = [...world.files.keys(), "in.csv"];
+    const outcome = await fromCsv(world, ...rows);
+    assertEquals([outcome.code, [...world.files.keys()]], [1, before], `${code} ${outcome.stderr}`);
+    assertStringIncludes(outcome.stderr, code);
+    const flags = ["--esp_secure_cert_csv", "in.csv", "--skip_flash", "--no-verify"];
+    assertEquals((await world.run("configure", ...flags)).code, 0, code);
+  }
+});
