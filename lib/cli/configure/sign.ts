@@ -52,5 +52,5 @@ function checkScheme(key: PrivateKey, path: string, wanted: SigningScheme | unde
 async function signWith(image: Uint8Array, keys: readonly PrivateKey[]): Promise<Uint8Array> {
   const { signPartition } = await import("../../provision/sign.ts");
   const { createSigner } = await import("../../crypto/signature.ts");
-  return await signPartition(image, keys.map(createSigner));
+  return await signPartition(image, keys.map(createSigner), { integrity: true });
 }
