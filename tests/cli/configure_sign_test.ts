@@ -1,5 +1,5 @@
 /** Signing with `configure`, where configure_esp_secure_cert.py 2.6.1 is wrong; needs provision/sign.ts. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { equalBytes } from "../../lib/bytes/pack.ts";
 import { decodePartition, encodePartition, walkPartition } from "../../lib/format/partition.ts";
 import { hasShared, shared, sharedCases } from "../vectors.ts";
@@ -130,3 +130,20 @@ signTest(
     }
   },
 );
+
+signTest("--pwd opens a protected signing key", async () => {
+  const key = "ecp256.enc.pkcs8.pem";
+  const world = worldWith(key);
+  world.put("base.bin", base());
+  const flags = ["configure", "--secure-sign", "--signing-key-file", key];
+  const more = ["--esp-secure-cert-file", "base.bin", "--skip_flash"];
+  for (const pwd of [[], ["--pwd", "wrong123"]]) {
+    const { code, stderr } = await world.run(...flags, ...more, ...pwd);
+    assertEquals([code, world.files.has(SIGNED)], [1, false], stderr);
+    assertStringIncludes(stderr, "hint: give the password with --pwd");
+    assertEquals([stderr.includes("--password-file"), stderr.includes("wrong123")], [false, false]);
+  }
+  const { code, stderr } = await world.run(...flags, ...more, "--pwd", "test1234");
+  assertEquals([code, stderr.includes("--password-file")], [0, false], stderr);
+  assertEquals(types(world.bytes(SIGNED)), [51, 9, 8, 9]);
+});

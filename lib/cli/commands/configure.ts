@@ -12,7 +12,7 @@ export const configureCommand: Command = async (args, io) => {
   const given = parseConfigureArguments(args.positionals);
   if (given.password !== undefined) {
     io.note("warning: everybody on this machine can see a password in the command line");
-    io.note("hint: build takes it from a file, with --password-file");
+    io.note("hint: the commands build and sign take it from a file");
   }
   if (given.summary) {
     const line = ["--chip", given.chip, "-p", given.port!, "summary"];
