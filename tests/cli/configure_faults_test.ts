@@ -438,3 +438,22 @@ sharedTest("what would not work on the chip is refused, unless --no-verify insis
     assertEquals((await world.run("configure", ...flags)).code, 0, code);
   }
 });
+
+sharedTest("a key file may be 64 hex digits; the burn command names a raw copy", async () => {
+  const hex = caseFile("", "hmac_key.bin").toHex();
+  const flags = [...DS, "--efuse_key_id", "1", "--skip_flash", "--efuse_key_file"];
+  const raw = worldWith("rsa2048.pkcs8.pem", "hmac_key.bin");
+  await raw.run("configure", ...flags, "hmac_key.bin");
+  for (const row of [false, true]) {
+    const world = worldWith("rsa2048.pkcs8.pem");
+    world.put("key.hex", `${hex}\n`);
+    const { code, stdout, stderr } = row
+      ? await fromCsv(world, "2,0,rsa2048.pkcs8.pem,file,rsa_ds,RSA,2048,1,key.hex")
+      : await world.run("configure", ...flags, "key.hex");
+    assertEquals(code, 0, stderr);
+    assertEquals(world.bytes(IMAGE), raw.bytes(IMAGE));
+    const copy = "esp_secure_cert_data/hmac_key.bin";
+    assertStringIncludes(stdout, `BLOCK_KEY1 ${copy} HMAC_DOWN_DIGITAL_SIGNATURE`);
+    assertEquals(world.bytes(copy).toHex(), hex);
+  }
+});

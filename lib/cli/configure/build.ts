@@ -5,7 +5,7 @@ import { decodeUtf8 } from "../../bytes/text.ts";
 import { importPrivateKey } from "../../crypto/keys.ts";
 import { TLV_TYPES } from "../../format/names.ts";
 import { encodeCsvImage } from "../../provision/build_csv.ts";
-import { type CsvPlan, formatProblems, planFromCsv } from "../../provision/csv.ts";
+import { type CsvPlan, formatProblems, hmacKeySource, planFromCsv } from "../../provision/csv.ts";
 import type { EntrySource, PlannedSources } from "../../provision/entry_source.ts";
 import { planSources } from "../../provision/plan_sources.ts";
 import type { Finding, FindingCode } from "../../provision/findings.ts";
@@ -97,7 +97,7 @@ async function keySource(path: string, given: ConfigureArguments, io: Io): Promi
     keyMode: kind === "RSA" ? "rsa-ds" : "ecdsa-peripheral",
     efuseId: given.efuseKeyId ?? DEFAULT_KEY_ID,
     ...algorithm && { algorithm: algorithm.name, keySize: algorithm.bits },
-    ...kind === "RSA" && hmacKey ? { hmacKey, efuseKeyFile: given.efuseKeyFile! } : {},
+    ...kind === "RSA" && hmacKey ? hmacKeySource(hmacKey, given.efuseKeyFile!) : {},
   };
 }
 
