@@ -33,7 +33,11 @@ export interface Io {
   /** Asks somebody at the terminal, without showing the answer; absent where nobody can answer. */
   promptSecret?(question: string): string | null;
   /** Runs the first of some programs that is installed; undefined when none is. */
-  run?(names: readonly string[], args: readonly string[]): Promise<ProgramOutcome | undefined>;
+  run?(
+    names: readonly string[],
+    args: readonly string[],
+    output?: "stdout" | "stderr",
+  ): Promise<ProgramOutcome | undefined>;
   /** Bytes in place of random ones. @default those of WebCrypto */
   readonly random?: (length: number) => Uint8Array;
   readonly isStdoutTerminal: boolean;

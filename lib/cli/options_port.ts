@@ -85,6 +85,7 @@ export const PORT_COMMANDS = {
         help: "sign this image in place of building one",
       },
       { name: "append-integrity", value: "IMAGE", help: "add an integrity entry to an image" },
+      JSON_OPTION,
       { name: "no-verify", help: "write the image even if the chip could not use it" },
     ],
     exit1: "it failed, or the chip could not use the image",

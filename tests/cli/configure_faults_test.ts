@@ -457,3 +457,24 @@ sharedTest("a key file may be 64 hex digits; the burn command names a raw copy",
     assertEquals(world.bytes(copy).toHex(), hex);
   }
 });
+
+sharedTest("--json prints one document in place of the lines", async () => {
+  const world = worldWith("ecp256.crt.pem", "ecp256.pkcs8.pem", "rsa2048.pkcs8.pem");
+  const flags = ["configure", "--json", "--device-cert", "ecp256.crt.pem", "--private-key"];
+  const run = async (...more: readonly string[]) => {
+    const { code, stdout } = await world.run(...flags, ...more);
+    return { code, document: JSON.parse(stdout) };
+  };
+  const built = await run("ecp256.pkcs8.pem", "--skip_flash");
+  assertEquals([built.code, built.document.files], [0, [IMAGE]]);
+  assertEquals(built.document.lines.includes(`Partition generated: ${IMAGE}`), true);
+  const mismatch = await run("rsa2048.pkcs8.pem", "--skip_flash");
+  assertEquals([mismatch.code, mismatch.document.error.code], [1, "ERR_VERIFY"]);
+  const usage = await run("ecp256.pkcs8.pem", "--nonsense");
+  assertEquals([usage.code, usage.document.error.code], [2, "ERR_USAGE"]);
+  const noTool = await run("ecp256.pkcs8.pem", "-p", "COM3");
+  assertEquals([noTool.code, noTool.document.error.code], [1, "ERR_IO"]);
+  assertStringIncludes(noTool.document.error.message, "esptool is not installed");
+  world.programs.set("esptool.py", 0);
+  assertEquals((await run("ecp256.pkcs8.pem", "-p", "COM3")).code, 0);
+});
