@@ -27,6 +27,8 @@ export interface ConfigureArguments {
   readonly certFile?: string;
   readonly appendIntegrity?: string;
   readonly verify: boolean;
+  /** One JSON document on stdout, in place of the lines. */
+  readonly json?: boolean;
 }
 
 /** A value of `--signing-scheme`. */
@@ -63,6 +65,7 @@ const FLAGS: Readonly<Record<string, Arity>> = {
   "--esp-secure-cert-file": 1,
   "--append-integrity": 1,
   "--no-verify": 0,
+  "--json": 0,
   "--color": 1,
 };
 const SAME: Readonly<Record<string, string>> = {
@@ -111,6 +114,7 @@ export function parseConfigureArguments(words: readonly string[]): ConfigureArgu
     secureSign: has("--secure-sign"),
     signingKeyFiles: values.get("--signing-key-file") ?? ["secure_boot_key.bin"],
     verify: !has("--no-verify"),
+    ...has("--json") && { json: true },
   });
 }
 

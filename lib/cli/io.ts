@@ -1,4 +1,4 @@
-import { concat } from "../bytes/pack.ts";
+import { concat, equalBytes } from "../bytes/pack.ts";
 import { shownName } from "../bytes/shown_name.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import { promptSecret } from "./deps.ts";
@@ -34,7 +34,11 @@ export interface Io {
   /** Asks somebody at the terminal, without showing the answer; absent where nobody can answer. */
   promptSecret?(question: string): string | null;
   /** Runs the first of some programs that is installed; undefined when none is. */
-  run?(names: readonly string[], args: readonly string[]): Promise<ProgramOutcome | undefined>;
+  run?(
+    names: readonly string[],
+    args: readonly string[],
+    output?: "stdout" | "stderr",
+  ): Promise<ProgramOutcome | undefined>;
   /** Bytes in place of random ones. @default those of WebCrypto */
   readonly random?: (length: number) => Uint8Array;
   readonly isStdoutTerminal: boolean;
@@ -166,6 +170,7 @@ async function writeAll(files: readonly OutputFile[], force: boolean): Promise<v
   try {
     for (const file of files) {
       if (await createNew(file)) created.push(file.path);
+      else if (file.keep === true && await isThere(file)) continue;
       else if (file.keep === true) throw keptFile(file.path);
       else if (force) await replace(file);
       else {
@@ -181,6 +186,12 @@ async function writeAll(files: readonly OutputFile[], force: boolean): Promise<v
     for (const path of created) await Deno.remove(path).catch(() => {});
     throw isCliError(error) ? error : explain("write", files[created.length]?.path ?? "", error);
   }
+}
+
+/** Whether a file has these bytes already. */
+async function isThere({ path, bytes }: OutputFile): Promise<boolean> {
+  const found = await Deno.readFile(path).catch(() => undefined);
+  return found !== undefined && equalBytes(found, bytes);
 }
 
 function keptFile(path: string): CliError {

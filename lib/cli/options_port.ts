@@ -26,7 +26,7 @@ export const PORT_COMMANDS = {
     arguments: [],
     options: [
       { name: "private-key", value: "FILE", help: "private key in any encoding" },
-      { name: "pwd", value: "TEXT", help: "password of the private key; also --password" },
+      { name: "pwd", value: "TEXT", help: "password of the private keys; also --password" },
       { name: "device-cert", value: "FILE", help: "device certificate, PEM (a bundle too) or DER" },
       { name: "ca-cert", value: "FILE", help: "CA certificate, PEM (a bundle too) or DER" },
       { ...CHIP, name: "target_chip", default: "esp32c3" },
@@ -85,9 +85,10 @@ export const PORT_COMMANDS = {
         help: "sign this image in place of building one",
       },
       { name: "append-integrity", value: "IMAGE", help: "add an integrity entry to an image" },
-      { name: "no-verify", help: "take a key and a certificate that do not belong together" },
+      JSON_OPTION,
+      { name: "no-verify", help: "write the image even if the chip could not use it" },
     ],
-    exit1: "it failed, or a key does not belong to its certificate",
+    exit1: "it failed, or the chip could not use the image",
     examples: [{
       permissions: "--allow-read=made --allow-write=esp_secure_cert_data",
       line:

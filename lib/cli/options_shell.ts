@@ -11,7 +11,7 @@ export const SHELL_COMMANDS = {
   completions: {
     summary: "print a completion script for a shell",
     arguments: [{ name: "SHELL", help: "bash, zsh or fish" }],
-    options: [],
+    options: [JSON_OPTION],
     examples: [{
       permissions: "",
       line: "completions bash > ~/.local/share/bash-completion/completions/esp-secure-cert",

@@ -40,7 +40,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
         return parsed satisfies never;
     }
   } catch (error) {
-    return report(knownError(error), argv.includes("--json"), io);
+    return report(knownError(error), argv, io);
   }
 }
 
@@ -94,17 +94,22 @@ async function load(name: CommandName): Promise<Command> {
   }
 }
 
-function report(error: SecureCertError | CliError, asJson: boolean, io: Io): number {
+function report(error: SecureCertError | CliError, argv: readonly string[], io: Io): number {
   const { code, message, place = {} } = error;
-  if (asJson) io.print(JSON.stringify({ error: { code, message, place } }));
+  if (argv.includes("--json")) io.print(JSON.stringify({ error: { code, message, place } }));
   // A file's name may hold what moves a terminal's cursor.
   io.note(`error: ${message.replace(/[^\P{Cc}\n]/gu, "?")}`);
-  const hint = isCliError(error) ? error.hint : HINTS[error.place.field ?? ""] ?? HINTS[error.code];
+  const hint = isCliError(error) ? error.hint : hintOf(error, argv[0]);
   if (hint !== undefined) io.note(`hint: ${hint}`);
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;
 }
 
 /** By the option of the library that would help, or else by the code. */
+function hintOf({ code, place }: SecureCertError, command: string | undefined): string | undefined {
+  if (command === "configure" && code === "ERR_PASSWORD") return "give the password with --pwd";
+  return HINTS[place.field ?? ""] ?? HINTS[code];
+}
+
 /** A number that no function takes is a mistake in the command line; anything else is ours. */
 function knownError(error: unknown): SecureCertError | CliError {
   if (error instanceof SecureCertError || isCliError(error)) return error;

@@ -1,10 +1,12 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, viewOf } from "../bytes/pack.ts";
+import { decodeUtf8, parseHex } from "../bytes/text.ts";
 
 /** Bytes of a key that an eFuse block holds for the HMAC peripheral. */
 export const HMAC_KEY_SIZE = 32;
 
 const WORDS = 8;
+const HEX_KEY = /^[0-9a-f]{64}$/i;
 
 /**
  * HMAC-SHA-256 of a 32-bit word written 8 times, which is how the firmware makes AES keys and IVs out
@@ -38,4 +40,13 @@ export function checkedHmacKey(hmacKey: Uint8Array): Bytes {
     `Cannot use HMAC key: need ${HMAC_KEY_SIZE} bytes, have ${hmacKey.length}`,
     { field: "hmacKey" },
   );
+}
+
+/**
+ * The HMAC key of a file that holds it as text, 64 hex digits with or without white space; undefined
+ * for any other file. Such a file cannot be burned as it is: espefuse takes the raw bytes.
+ */
+export function hexHmacKey(file: Uint8Array): Bytes | undefined {
+  const text = file.length === HMAC_KEY_SIZE ? "" : decodeUtf8(file)?.replace(/\s/g, "") ?? "";
+  return HEX_KEY.test(text) ? parseHex(text) : undefined;
 }

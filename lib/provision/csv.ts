@@ -1,5 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { shownName } from "../bytes/shown_name.ts";
+import { hexHmacKey } from "../crypto/hmac_peripheral.ts";
 import { readConfigCsv } from "../format/config_csv.ts";
 import type { ImageForm } from "../format/config_form.ts";
 import type { ConfigColumn, ConfigPlaces, ConfigRow } from "../format/config_row.ts";
@@ -84,8 +85,8 @@ async function readRow(
   const data = row.dataType === "file"
     ? await file("data_value", row.dataValue)
     : configValueBytes(row);
-  const hmacKey = row.efuseKey === undefined ? undefined : await file("efuse_key", row.efuseKey);
-  if (data === undefined || row.efuseKey !== undefined && hmacKey === undefined) return undefined;
+  const keyFile = row.efuseKey === undefined ? undefined : await file("efuse_key", row.efuseKey);
+  if (data === undefined || row.efuseKey !== undefined && keyFile === undefined) return undefined;
   const { type, subtype, keyMode, algorithm, keySize, efuseId, stored } = row;
   return {
     type,
@@ -96,9 +97,18 @@ async function readRow(
     ...algorithm && { algorithm },
     ...keySize === undefined ? {} : { keySize },
     ...efuseId === undefined ? {} : { efuseId },
-    ...hmacKey && { hmacKey, efuseKeyFile: row.efuseKey! },
+    ...keyFile && hmacKeySource(keyFile, row.efuseKey!),
     ...stored && { stored },
   };
+}
+
+/** The eFuse key of a file; one that is hex text has no name, for espefuse cannot burn that file. */
+export function hmacKeySource(
+  bytes: Uint8Array,
+  path: string,
+): Pick<EntrySource, "hmacKey" | "efuseKeyFile"> {
+  const hmacKey = hexHmacKey(bytes);
+  return hmacKey === undefined ? { hmacKey: bytes, efuseKeyFile: path } : { hmacKey };
 }
 
 /** The error of a CSV that cannot be built. */

@@ -24,7 +24,7 @@ export interface EntrySource {
   readonly efuseId?: number;
   /** The eFuse key of modes that need one, 32 bytes. */
   readonly hmacKey?: Uint8Array;
-  /** Name of the file that the eFuse key came from. */
+  /** Name of the file that the eFuse key came from, when it holds the raw bytes. */
   readonly efuseKeyFile?: string;
   /** What a CSV's comment says of the entry. */
   readonly stored?: StoredForm;
@@ -52,7 +52,7 @@ export interface EfuseKey {
   readonly subtypes: readonly number[];
   /** The key of the HMAC peripheral, 32 bytes as burned. */
   readonly hmacKey?: Uint8Array;
-  /** Name of the file that it came from. */
+  /** Name of the file that it came from, when espefuse can burn that. */
   readonly file?: string;
   /** Whether the HMAC key was made just now and is nowhere else. */
   readonly isNew: boolean;

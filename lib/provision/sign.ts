@@ -1,5 +1,5 @@
 import { type Place, SecureCertError } from "../bytes/errors.ts";
-import type { Bytes } from "../bytes/pack.ts";
+import { type Bytes, concat } from "../bytes/pack.ts";
 import {
   isSignatureRight,
   rawSignature,
@@ -9,11 +9,14 @@ import {
 } from "../crypto/signature.ts";
 import { digest } from "../crypto/signing.ts";
 import { encodeSignatureEntry, type SignatureKey } from "../format/signature_block.ts";
-import type { Tlv } from "../format/tlv.ts";
-import { layOut, type OpenedImage, openForChange, SIGNATURE_TYPE } from "./edit.ts";
+import { integrityEntry } from "../format/partition.ts";
+import { encodeTlv, type Tlv } from "../format/tlv.ts";
+import { INTEGRITY_TYPE, layOut, type OpenedImage, openForChange, SIGNATURE_TYPE } from "./edit.ts";
 
 /** The firmware looks at this many signatures, subtypes 0 to 2 (FORMAT: signature entry). */
 export const MAX_SIGNATURES = 3;
+/** The firmware reserves the subtypes behind it (FORMAT: types). */
+const LAST_SUBTYPE = 253;
 
 /** How a signed image is laid out. */
 export interface SignOptions {
@@ -22,6 +25,12 @@ export interface SignOptions {
    * @default 0x2000, or the length of the image when that is more
    */
   readonly size?: number;
+  /**
+   * Close the signed image with an integrity entry over entries and signatures, of the subtype that
+   * follows those of the image. Firmware that checks integrity wants the last one to cover all.
+   * @default false
+   */
+  readonly integrity?: boolean;
 }
 
 /** A signature made elsewhere, and the key it verifies against. */
@@ -173,7 +182,7 @@ async function attach(
   opened: OpenedImage,
   keys: readonly SignatureKey[],
   signatures: readonly Uint8Array[],
-  { size }: SignOptions,
+  { size, integrity = false }: SignOptions,
 ): Promise<Bytes> {
   const message = messageOf(opened);
   const imageDigest = await digest("SHA-256", message);
@@ -186,7 +195,19 @@ async function attach(
     });
     return { type: SIGNATURE_TYPE, subtype, flags: 0, data };
   });
-  return layOut(opened, [...opened.entries, ...entries], size);
+  const signed = [...opened.entries, ...entries];
+  return layOut(opened, integrity ? [...signed, closingIntegrity(signed)] : signed, size);
+}
+
+/** The firmware counts the last integrity entry, whatever its subtype (FORMAT: types). */
+function closingIntegrity(entries: readonly Tlv[]): Tlv {
+  const subtypes = entries.filter(({ type }) => type === INTEGRITY_TYPE)
+    .map(({ subtype }) => subtype);
+  const subtype = Math.max(-1, ...subtypes) + 1;
+  if (subtype > LAST_SUBTYPE) {
+    throw badPlan(`it has an integrity entry with subtype ${subtype - 1}`);
+  }
+  return integrityEntry(concat(...entries.map(encodeTlv)), subtype);
 }
 
 function badPlan(problem: string, place: Place = {}): SecureCertError {

@@ -189,6 +189,8 @@ Deno.test("--json is one document, for results and for errors", async () => {
     [["verify", "j.bin", "--json"], 0],
     [["verify", "missing.bin", "--json"], 1],
     [["build", "--json"], 2],
+    [["completions", "bash", "--json"], 0],
+    [["completions", "tcsh", "--json"], 2],
     [["inspect", "--json", "--nonsense"], 2],
   ] as const;
   for (const [line, expected] of lines) {

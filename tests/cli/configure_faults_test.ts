@@ -418,3 +418,63 @@ sharedTest("certificates that overlap the next region are refused", async () => 
   const { code } = await other.run("configure", ...flags, "--skip_flash");
   assertEquals([code, other.files.has(IMAGE)], [1, false]);
 });
+
+sharedTest("what would not work on the chip is refused, unless --no-verify insists", async () => {
+  const encrypted = (subtype: number) =>
+    `2,${subtype},ecp256.pkcs8.pem,file,hmac_encrypted,ECDSA,256,1,hmac_key.bin`;
+  const cases = [
+    ["GCM_NONCE_REUSE", encrypted(0), encrypted(1)],
+    ["BAD_SIGNATURE", "8,0,00,hex,,,,,"],
+    ["DS_BLOB", "3,0,00,hex,,,,,", "4,0,0000000001000008,hex,,,,,"],
+    ["DUPLICATE_ENTRY", "9,0,00,hex,,,,,"],
+  ] as const;
+  for (const [code, ...rows] of cases) {
+    const world = worldWith("ecp256.pkcs8.pem", "hmac_key.bin");
+    const before = [...world.files.keys(), "in.csv"];
+    const outcome = await fromCsv(world, ...rows);
+    assertEquals([outcome.code, [...world.files.keys()]], [1, before], `${code} ${outcome.stderr}`);
+    assertStringIncludes(outcome.stderr, code);
+    const flags = ["--esp_secure_cert_csv", "in.csv", "--skip_flash", "--no-verify"];
+    assertEquals((await world.run("configure", ...flags)).code, 0, code);
+  }
+});
+
+sharedTest("a key file may be 64 hex digits; the burn command names a raw copy", async () => {
+  const hex = caseFile("", "hmac_key.bin").toHex();
+  const flags = [...DS, "--efuse_key_id", "1", "--skip_flash", "--efuse_key_file"];
+  const raw = worldWith("rsa2048.pkcs8.pem", "hmac_key.bin");
+  await raw.run("configure", ...flags, "hmac_key.bin");
+  for (const row of [false, true]) {
+    const world = worldWith("rsa2048.pkcs8.pem");
+    world.put("key.hex", `${hex}\n`);
+    const { code, stdout, stderr } = row
+      ? await fromCsv(world, "2,0,rsa2048.pkcs8.pem,file,rsa_ds,RSA,2048,1,key.hex")
+      : await world.run("configure", ...flags, "key.hex");
+    assertEquals(code, 0, stderr);
+    assertEquals(world.bytes(IMAGE), raw.bytes(IMAGE));
+    const copy = "esp_secure_cert_data/hmac_key.bin";
+    assertStringIncludes(stdout, `BLOCK_KEY1 ${copy} HMAC_DOWN_DIGITAL_SIGNATURE`);
+    assertEquals(world.bytes(copy).toHex(), hex);
+  }
+});
+
+sharedTest("--json prints one document in place of the lines", async () => {
+  const world = worldWith("ecp256.crt.pem", "ecp256.pkcs8.pem", "rsa2048.pkcs8.pem");
+  const flags = ["configure", "--json", "--device-cert", "ecp256.crt.pem", "--private-key"];
+  const run = async (...more: readonly string[]) => {
+    const { code, stdout } = await world.run(...flags, ...more);
+    return { code, document: JSON.parse(stdout) };
+  };
+  const built = await run("ecp256.pkcs8.pem", "--skip_flash");
+  assertEquals([built.code, built.document.files], [0, [IMAGE]]);
+  assertEquals(built.document.lines.includes(`Partition generated: ${IMAGE}`), true);
+  const mismatch = await run("rsa2048.pkcs8.pem", "--skip_flash");
+  assertEquals([mismatch.code, mismatch.document.error.code], [1, "ERR_VERIFY"]);
+  const usage = await run("ecp256.pkcs8.pem", "--nonsense");
+  assertEquals([usage.code, usage.document.error.code], [2, "ERR_USAGE"]);
+  const noTool = await run("ecp256.pkcs8.pem", "-p", "COM3");
+  assertEquals([noTool.code, noTool.document.error.code], [1, "ERR_IO"]);
+  assertStringIncludes(noTool.document.error.message, "esptool is not installed");
+  world.programs.set("esptool.py", 0);
+  assertEquals((await run("ecp256.pkcs8.pem", "-p", "COM3")).code, 0);
+});

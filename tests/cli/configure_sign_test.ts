@@ -1,9 +1,9 @@
 /** Signing with `configure`, where configure_esp_secure_cert.py 2.6.1 is wrong; needs provision/sign.ts. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { equalBytes } from "../../lib/bytes/pack.ts";
-import { decodePartition, encodePartition } from "../../lib/format/partition.ts";
-import { hasShared, shared } from "../vectors.ts";
-import { IMAGE, SIGNED, worldWith } from "./configure_world.ts";
+import { decodePartition, encodePartition, walkPartition } from "../../lib/format/partition.ts";
+import { hasShared, shared, sharedCases } from "../vectors.ts";
+import { expected, IMAGE, runCase, SIGNED, worldWith } from "./configure_world.ts";
 
 const isThere = await Deno.stat(new URL("../../lib/provision/sign.ts", import.meta.url))
   .then(() => true, () => false);
@@ -33,7 +33,7 @@ signTest(
     const { code, stdout, stderr } = await world.run("configure", ...flags, ...more);
     assertEquals(code, 0, stderr);
     const signed = world.bytes(SIGNED);
-    assertEquals(types(signed), [1, 9, 8]);
+    assertEquals(types(signed), [1, 9, 8, 9]);
     assertEquals(signed.length % 16, 0);
     assert(equalBytes(signed.subarray(0, world.bytes(IMAGE).length), world.bytes(IMAGE)));
     assertEquals(stdout.split("\n").at(-1)?.endsWith(SIGNED), true);
@@ -49,11 +49,39 @@ signTest("every scheme signs, ecdsa192 too, with up to three keys", async () => 
     const more = ["--esp-secure-cert-file", "base.bin", "--skip_flash"];
     const { code, stderr } = await world.run("configure", ...flags, ...more);
     assertEquals(code, 0, stderr);
-    assertEquals(types(world.bytes(SIGNED)), [51, 9, 8, 8, 8], scheme);
+    assertEquals(types(world.bytes(SIGNED)), [51, 9, 8, 8, 8, 9], scheme);
     const verified = await world.run("verify", SIGNED, "--json");
     assertEquals(verified.stdout.includes("BAD_SIGNATURE"), false);
+    assertEquals(verified.stdout.includes("BAD_INTEGRITY"), false);
   }
 });
+
+signTest(
+  "a signed image has the entries of the reference, closed by an integrity entry",
+  async () => {
+    const shapeOf = (image: Uint8Array) =>
+      walkPartition(image).entries.map(({ value: { type, subtype, data }, offset }) => [
+        type,
+        subtype,
+        data.length,
+        offset,
+      ]);
+    let compared = 0;
+    for (const each of sharedCases("sign")) {
+      // That tool lost the signature of the one, and put it first in the other.
+      if (["sign_padded_lost", "sign_new_what_gets_flashed"].includes(each.name)) continue;
+      if (each.args === undefined || each.expect_error) continue;
+      const { world, outcome } = await runCase(each);
+      assertEquals(outcome.code, 0, `${each.name}: ${outcome.stderr}`);
+      const signed = world.bytes(SIGNED);
+      assertEquals(shapeOf(signed), shapeOf(expected(each.name)), each.name);
+      const { stdout } = await world.run("verify", SIGNED, "--json");
+      assertEquals(stdout.includes("BAD_SIGNATURE") || stdout.includes("BAD_INTEGRITY"), false);
+      compared++;
+    }
+    assertEquals(compared, 5);
+  },
+);
 
 signTest("--signing-scheme must be that of the keys; without it they tell", async () => {
   const world = worldWith(KEYS[0]!);
@@ -74,7 +102,7 @@ signTest("a padded or marked image is signed where its chain ends", async () => 
     const more = ["--esp-secure-cert-file", "base.bin", "--skip_flash"];
     const { code, stderr } = await world.run("configure", ...flags, ...more);
     assertEquals(code, 0, stderr);
-    assertEquals(types(world.bytes(SIGNED)), [51, 9, 8]);
+    assertEquals(types(world.bytes(SIGNED)), [51, 9, 8, 9]);
   }
 });
 
@@ -102,3 +130,20 @@ signTest(
     }
   },
 );
+
+signTest("--pwd opens a protected signing key", async () => {
+  const key = "ecp256.enc.pkcs8.pem";
+  const world = worldWith(key);
+  world.put("base.bin", base());
+  const flags = ["configure", "--secure-sign", "--signing-key-file", key];
+  const more = ["--esp-secure-cert-file", "base.bin", "--skip_flash"];
+  for (const pwd of [[], ["--pwd", "wrong123"]]) {
+    const { code, stderr } = await world.run(...flags, ...more, ...pwd);
+    assertEquals([code, world.files.has(SIGNED)], [1, false], stderr);
+    assertStringIncludes(stderr, "hint: give the password with --pwd");
+    assertEquals([stderr.includes("--password-file"), stderr.includes("wrong123")], [false, false]);
+  }
+  const { code, stderr } = await world.run(...flags, ...more, "--pwd", "test1234");
+  assertEquals([code, stderr.includes("--password-file")], [0, false], stderr);
+  assertEquals(types(world.bytes(SIGNED)), [51, 9, 8, 9]);
+});

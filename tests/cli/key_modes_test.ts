@@ -163,8 +163,12 @@ Deno.test("build --csv makes DS entries, writes the plan, and refuses a key file
   const missing = await world.run(...line);
   assertEquals([missing.code, world.files.has("out/i.bin")], [1, false]);
   assertStringIncludes(missing.stderr, "hmac.bin");
+  world.put("hmac.bin", `${"07".repeat(32)}\n`);
+  const fromText = await world.run(...line);
+  assertEquals(fromText.code, 0, fromText.stderr);
+  assertEquals(world.bytes("out/hmac_key.bin"), new Uint8Array(32).fill(7));
   world.put("hmac.bin", new Uint8Array(32).fill(7));
-  const built = await world.run(...line);
+  const built = await world.run(...line, "--force");
   assertEquals(built.code, 0, built.stderr);
   const plan = JSON.parse(new TextDecoder().decode(world.bytes("out/efuse_plan.json")));
   assertStringIncludes(plan.command, "burn-key BLOCK_KEY4 hmac.bin HMAC_DOWN_DIGITAL_SIGNATURE");
@@ -184,4 +188,26 @@ Deno.test("build --csv makes DS entries, writes the plan, and refuses a key file
     JSON.parse((await world.run("inspect", "out/i.bin", "--json")).stdout).format,
     "nvs",
   );
+});
+
+Deno.test("build --csv makes the eFuse key of a row that names none, and never overwrites one", async () => {
+  const world = new MemoryWorld();
+  await world.run("keygen", "--type", "rsa", "-o", "k.pem");
+  const head =
+    "tlv_type,tlv_subtype,data_value,data_type,priv_key_type,algorithm,key_size,efuse_id,efuse_key";
+  world.put("in.csv", `${head}\n2,0,k.pem,file,rsa_ds,RSA,2048,4,\n`);
+  const line = ["build", "--csv", "in.csv", "--chip", "esp32c3", "-o", "out/i.bin"];
+  const built = await world.run(...line);
+  assertEquals(built.code, 0, built.stderr);
+  assertStringIncludes(built.stderr, "wrote out/hmac_key.bin");
+  const made = world.files.get("out/hmac_key.bin")!;
+  assertEquals([made.bytes.length, made.secret, made.keep], [32, true, true]);
+  const plan = JSON.parse(new TextDecoder().decode(world.bytes("out/efuse_plan.json")));
+  assertStringIncludes(plan.command, "BLOCK_KEY4 out/hmac_key.bin HMAC_DOWN_DIGITAL_SIGNATURE");
+  const flags = ["--chip", "esp32c3", "--hmac-key", "out/hmac_key.bin"];
+  assertEquals((await world.run("verify", "out/i.bin", ...flags)).code, 0);
+  const again = await world.run(...line, "--force");
+  assertEquals([again.code, world.files.get("out/hmac_key.bin")], [1, made]);
+  const same = await world.run(...line, "--force", "--hmac-key", "out/hmac_key.bin");
+  assertEquals([same.code, world.files.get("out/hmac_key.bin")], [0, made], same.stderr);
 });

@@ -1,3 +1,5 @@
+import { equalBytes } from "../../bytes/pack.ts";
+import { exportPrivateKey } from "../../crypto/keys.ts";
 import type { Curve } from "../../format/chip.ts";
 import type { ChipName } from "../../format/chips.ts";
 import { planEfuse } from "../../format/efuse.ts";
@@ -5,12 +7,12 @@ import type { EfuseKey } from "../../provision/entry_source.ts";
 import { efuseFacts, type EfuseOutput } from "../../provision/plan_key.ts";
 import { buildFromCsv } from "../../provision/build_csv.ts";
 import type { Arguments } from "../arguments.ts";
-import { burnNotes, planFile, planJson } from "../efuse_files.ts";
-import { besidePath, type OutputFile } from "../io.ts";
+import { burnNotes, newKeyFile, planFile, planJson } from "../efuse_files.ts";
+import { besidePath, type Io, type OutputFile } from "../io.ts";
 import { csvLoad, readCsvFile } from "../csv_files.ts";
 import { usageError } from "../errors.ts";
 import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
-import { dataOf, hmacKeyOf, passwordOf, readFlag } from "../inputs.ts";
+import { dataOf, hasRawHmacKey, hmacKeyOf, passwordOf, readFlag } from "../inputs.ts";
 import { NOT_WITH_CSV } from "../options_port.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
 import { formatSize } from "../render.ts";
@@ -34,6 +36,7 @@ export const buildCsvCommand: Command = async (args, io) => {
     ...format && { format },
     ...size === undefined ? {} : { size },
     ...io.random && { random: io.random },
+    makeHmacKeys: true,
     fill: fill === true,
     integrity: integrity !== false,
     verify: verify !== false,
@@ -46,40 +49,66 @@ export const buildCsvCommand: Command = async (args, io) => {
   };
   const text = await readCsvFile(path, io);
   const result = await buildJudged(() => buildFromCsv(text, options), io);
-  const plans = chip === undefined ? [] : efusePlans(result.efuseKeys, chip, args, out);
-  const files = plans.map(({ file }) => file);
+  const plans = chip === undefined
+    ? []
+    : await efusePlans(result.efuseKeys, chip, await givenKey(args, io), out);
+  const files = plans.flatMap(({ files }) => files);
   await writeOut(out, { bytes: result.image, secret: true }, args, io, files);
   const restored = result.isRestored ? ", the very one that was extracted" : "";
-  const line = `image of ${formatSize(result.image.length)}: ${out}${restored}`;
-  tell(
-    out,
-    { image: imageReport(result, out), efuse: plans.map(({ efuse }) => planJson(efuse)) },
-    line,
-    args,
-    io,
-  );
-  for (const { efuse, file } of plans) io.note(burnNotes(efuse, file.path));
+  const wrote = files.map(({ path }) => `\nwrote ${path}`).join("");
+  const line = `image of ${formatSize(result.image.length)}: ${out}${restored}${wrote}`;
+  const json = {
+    image: imageReport(result, out),
+    ...files.length === 0 ? {} : { files: files.map(({ path }) => path) },
+    efuse: plans.map(({ efuse }) => planJson(efuse)),
+  };
+  tell(out, json, line, args, io);
+  for (const { efuse, planPath } of plans) io.note(burnNotes(efuse, planPath));
   return 0;
 };
 
+/** What must be burned for an eFuse key. */
 interface FiledPlan {
   readonly efuse: EfuseOutput;
-  readonly file: OutputFile;
+  readonly planPath: string;
+  /** The plan, and the key where no file holds it as espefuse takes it. */
+  readonly files: readonly OutputFile[];
 }
 
-/** What must be burned, a file for each eFuse key. */
+/** The key of --hmac-key, and its file when that is raw. */
+interface GivenKey {
+  readonly hmacKey?: Uint8Array;
+  readonly file?: string;
+}
+
+async function givenKey(args: Arguments, io: Io): Promise<GivenKey> {
+  const key = await hmacKeyOf(args, io);
+  return await hasRawHmacKey(args, io) ? { ...key, file: args.need("hmac-key") } : key;
+}
+
+/** What must be burned, a plan for each eFuse key. */
 function efusePlans(
   keys: readonly EfuseKey[],
   chip: ChipName,
-  args: Arguments,
+  given: GivenKey,
   out: string,
-): FiledPlan[] {
-  return keys.map(({ keyMode, efuseId: keyId, privateKey, hmacKey, file }) => {
-    const curve = privateKey?.curve as Curve | undefined;
-    const keyFile = file ?? args.get("hmac-key") ?? "KEY_FILE";
-    const plan = planEfuse({ keyMode, keyId, keyFile, ...curve && { curve } }, efuseFacts(chip));
-    const efuse: EfuseOutput = { plan, ...hmacKey && { hmacKey: new Uint8Array(hmacKey) } };
-    const name = keys.length === 1 ? "efuse_plan.json" : `efuse_plan_KEY${keyId}.json`;
-    return { efuse, file: planFile(efuse, besidePath(out, name)) };
-  });
+): Promise<FiledPlan[]> {
+  return Promise.all(
+    keys.map(async ({ keyMode, efuseId: keyId, privateKey, hmacKey, file: named }) => {
+      const suffix = keys.length === 1 ? "" : `_KEY${keyId}`;
+      const curve = privateKey?.curve as Curve | undefined;
+      const isGiven = hmacKey && given.hmacKey && equalBytes(hmacKey, given.hmacKey);
+      const there = named ?? (isGiven ? given.file : undefined);
+      const made = hmacKey && besidePath(out, `hmac_key${suffix}.bin`);
+      const ecdsaKey = besidePath(out, `ecdsa_key${suffix}.pem`);
+      const keyFile = there ?? made ?? ecdsaKey;
+      const plan = planEfuse({ keyMode, keyId, keyFile, ...curve && { curve } }, efuseFacts(chip));
+      const efuse: EfuseOutput = { plan, ...hmacKey && { hmacKey: new Uint8Array(hmacKey) } };
+      const planPath = besidePath(out, `efuse_plan${suffix}.json`);
+      const keyFiles = keyMode === "ecdsa-peripheral" && privateKey !== undefined
+        ? [{ path: ecdsaKey, bytes: await exportPrivateKey(privateKey), secret: true, keep: true }]
+        : newKeyFile(efuse, there !== undefined, keyFile);
+      return { efuse, planPath, files: [...keyFiles, planFile(efuse, planPath)] };
+    }),
+  );
 }

@@ -11,7 +11,8 @@ export const completions: Command = (args, io) => {
   if (!Object.hasOwn(SHELLS, shell)) {
     throw usageError(`completions are for bash, zsh and fish, not "${shell}"`);
   }
-  io.print(SHELLS[shell as keyof typeof SHELLS]());
+  const script = SHELLS[shell as keyof typeof SHELLS]();
+  io.print(args.has("json") ? JSON.stringify({ shell, script }) : script);
   return Promise.resolve(0);
 };
 

@@ -1,7 +1,9 @@
-import { parseConfigureArguments } from "../configure_arguments.ts";
+import { type ConfigureArguments, parseConfigureArguments } from "../configure_arguments.ts";
 import { fileError } from "../errors.ts";
+import type { Io } from "../io.ts";
 import { appendIntegrityTo } from "../configure/append.ts";
 import { buildConfigured } from "../configure/build.ts";
+import { printAsJson } from "../configure/json.ts";
 import { flash, runOrTell } from "../configure/flash.ts";
 import { parseBinary } from "../configure/parse.ts";
 import { signFile } from "../configure/sign.ts";
@@ -10,9 +12,13 @@ import type { Command } from "../run.ts";
 /** The flags of Espressif's configure_esp_secure_cert.py: what that tool does, done right. */
 export const configureCommand: Command = async (args, io) => {
   const given = parseConfigureArguments(args.positionals);
+  return await (given.json ? printAsJson((io) => configure(given, io), io) : configure(given, io));
+};
+
+async function configure(given: ConfigureArguments, io: Io): Promise<number> {
   if (given.password !== undefined) {
     io.note("warning: everybody on this machine can see a password in the command line");
-    io.note("hint: build takes it from a file, with --password-file");
+    io.note("hint: the commands build and sign take it from a file");
   }
   if (given.summary) {
     const line = ["--chip", given.chip, "-p", given.port!, "summary"];
@@ -31,4 +37,4 @@ export const configureCommand: Command = async (args, io) => {
     ? await buildConfigured(given, io)
     : await signFile(given.certFile, given, io);
   return await flash(path, given, io);
-};
+}

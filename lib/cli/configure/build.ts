@@ -5,9 +5,10 @@ import { decodeUtf8 } from "../../bytes/text.ts";
 import { importPrivateKey } from "../../crypto/keys.ts";
 import { TLV_TYPES } from "../../format/names.ts";
 import { encodeCsvImage } from "../../provision/build_csv.ts";
-import { type CsvPlan, formatProblems, planFromCsv } from "../../provision/csv.ts";
+import { type CsvPlan, formatProblems, hmacKeySource, planFromCsv } from "../../provision/csv.ts";
 import type { EntrySource, PlannedSources } from "../../provision/entry_source.ts";
 import { planSources } from "../../provision/plan_sources.ts";
+import type { Finding, FindingCode } from "../../provision/findings.ts";
 import type { ImageFormat } from "../../provision/recognise.ts";
 import { verify } from "../../provision/verify.ts";
 import type { ConfigureArguments } from "../configure_arguments.ts";
@@ -26,6 +27,14 @@ const FORMATS: Readonly<Record<ConfigureArguments["type"], ImageFormat>> = {
 };
 /** KEYn that the tool's help names as the default. */
 const DEFAULT_KEY_ID = 1;
+/** Findings about the credentials, which that tool puts into an image as they come. */
+const CREDENTIAL_CODES: ReadonlySet<FindingCode> = new Set<FindingCode>([
+  "KEY_MISMATCH",
+  "CHAIN_BROKEN",
+  "CERT_EXPIRED",
+  "CERT_NOT_YET_VALID",
+  "CERT_WEAK",
+]);
 
 /** Builds an image from flags and a CSV; gives the path of the file to flash. */
 export async function buildConfigured(given: ConfigureArguments, io: Io): Promise<string> {
@@ -39,8 +48,8 @@ export async function buildConfigured(given: ConfigureArguments, io: Io): Promis
   });
   refuse(csv, planned, given, io);
   const format = FORMATS[given.type];
-  const { image } = await encodeCsvImage(planned.entries, csv, { format });
-  await noteFindings(image, io);
+  const { image, isRestored } = await encodeCsvImage(planned.entries, csv, { format });
+  await judgeImage(image, given.verify && !isRestored, io);
   const signed = given.secureSign ? await signImage(image, given, io) : undefined;
   await io.makeDir(DATA_FOLDER);
   const burning = await tellEfuseKeys(planned.efuseKeys, given, io);
@@ -88,7 +97,7 @@ async function keySource(path: string, given: ConfigureArguments, io: Io): Promi
     keyMode: kind === "RSA" ? "rsa-ds" : "ecdsa-peripheral",
     efuseId: given.efuseKeyId ?? DEFAULT_KEY_ID,
     ...algorithm && { algorithm: algorithm.name, keySize: algorithm.bits },
-    ...kind === "RSA" && hmacKey ? { hmacKey, efuseKeyFile: given.efuseKeyFile! } : {},
+    ...kind === "RSA" && hmacKey ? hmacKeySource(hmacKey, given.efuseKeyFile!) : {},
   };
 }
 
@@ -119,9 +128,20 @@ function refuse(
   io.note(`warning: ${list}`);
 }
 
-/** What that tool never looked at: told, and left to the user. */
-async function noteFindings(image: Bytes, io: Io): Promise<void> {
+/**
+ * What that tool never looked at. What would not work on the chip is refused, unless the user
+ * insists or it comes back as it was extracted; what is wrong with the credentials themselves is told, and left to the user.
+ */
+async function judgeImage(image: Bytes, refuses: boolean, io: Io): Promise<void> {
   const { findings } = await verify(image);
-  const warnings = findings.map((finding) => ({ ...finding, severity: "warning" as const }));
-  if (warnings.length > 0) io.note(renderFindings(warnings, io.columns).join("\n"));
+  const isFatal = ({ severity, code }: Finding) =>
+    refuses && severity === "error" && !CREDENTIAL_CODES.has(code);
+  const told = findings.map((finding): Finding =>
+    isFatal(finding) ? finding : { ...finding, severity: "warning" }
+  );
+  if (told.length > 0) io.note(renderFindings(told, io.columns).join("\n"));
+  const fatal = findings.find(isFatal);
+  if (fatal === undefined) return;
+  const message = `Cannot build image: ${fatal.message} (${fatal.code})`;
+  throw new SecureCertError("ERR_VERIFY", message, fatal.place);
 }

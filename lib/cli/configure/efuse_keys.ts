@@ -39,12 +39,11 @@ async function keepKey(key: EfuseKey, io: Io): Promise<string> {
     if (parts.type === "ec") await keep("ecdsa_key", "bin", parts.scalar, io);
     return await keep("ecdsa_key", "pem", await exportPrivateKey(key.privateKey), io);
   }
-  if (key.isNew) {
-    const path = await keep("hmac_key", "bin", key.hmacKey!, io);
-    io.note(`note: a new HMAC key for KEY${key.efuseId} is in ${path}: keep it until it is burned`);
-    return path;
-  }
-  return key.file ?? "<KEY FILE>";
+  if (key.file !== undefined) return key.file;
+  const path = await keep("hmac_key", "bin", key.hmacKey!, io);
+  const what = key.isNew ? `a new HMAC key for KEY${key.efuseId} is` : "the raw HMAC key is";
+  io.note(`note: ${what} in ${path}: keep it until it is burned`);
+  return path;
 }
 
 /** Writes a key under a name that is free; one that holds this very key already will do. */

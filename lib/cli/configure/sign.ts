@@ -1,6 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { importPrivateKey, type PrivateKey } from "../../crypto/keys.ts";
 import type { ConfigureArguments, SigningScheme } from "../configure_arguments.ts";
+import { naming } from "../inputs.ts";
 import type { Io } from "../io.ts";
 import { withoutMarker } from "./marker.ts";
 import { DATA_FOLDER, SIGNED_PATH } from "./paths.ts";
@@ -22,7 +23,7 @@ export async function signFile(path: string, given: ConfigureArguments, io: Io):
 /** Signs an image with the keys of the flags. */
 export async function signImage(
   image: Uint8Array,
-  { signingKeyFiles, signingScheme }: ConfigureArguments,
+  { signingKeyFiles, signingScheme, password }: ConfigureArguments,
   io: Io,
 ): Promise<SignedImage> {
   if (signingKeyFiles.length > 3) {
@@ -30,7 +31,11 @@ export async function signImage(
     throw new SecureCertError("ERR_PLAN", message);
   }
   const keys: PrivateKey[] = [];
-  for (const path of signingKeyFiles) keys.push(await importPrivateKey(await io.read(path)));
+  const options = password === undefined ? {} : { password };
+  for (const path of signingKeyFiles) {
+    const bytes = await io.read(path);
+    keys.push(await naming(path, () => importPrivateKey(bytes, options)));
+  }
   for (const [at, key] of keys.entries()) checkScheme(key, signingKeyFiles[at]!, signingScheme);
   const bytes = await signWith(image, keys);
   const write = async () => {
@@ -52,5 +57,5 @@ function checkScheme(key: PrivateKey, path: string, wanted: SigningScheme | unde
 async function signWith(image: Uint8Array, keys: readonly PrivateKey[]): Promise<Uint8Array> {
   const { signPartition } = await import("../../provision/sign.ts");
   const { createSigner } = await import("../../crypto/signature.ts");
-  return await signPartition(image, keys.map(createSigner));
+  return await signPartition(image, keys.map(createSigner), { integrity: true });
 }

@@ -1,0 +1,35 @@
+import type { CliError } from "../errors.ts";
+import type { Io } from "../io.ts";
+
+/**
+ * Runs something whose lines on stdout are for people and scripts, and prints one JSON document in
+ * their place: the files that were written, and the lines.
+ *
+ * @throws {CliError} `ERR_IO` with what was noted when it failed without throwing.
+ */
+export async function printAsJson(act: (io: Io) => Promise<number>, io: Io): Promise<number> {
+  const lines: string[] = [];
+  const errors: string[] = [];
+  const files = new Set<string>();
+  const code = await act({
+    ...io,
+    print: (text) => void lines.push(...text.split("\n")),
+    note: (text) => {
+      const [, error] = /^error: (.*)/s.exec(text) ?? [];
+      if (error === undefined) io.note(text);
+      else errors.push(error);
+    },
+    write: async (outputs, force) => {
+      await io.write(outputs, force);
+      for (const { path } of outputs) files.add(path);
+    },
+    ...io.run && { run: (names, words) => io.run!(names, words, "stderr") },
+  });
+  if (code !== 0) {
+    lines.forEach((line) => io.note(line));
+    const message = errors.join("; ");
+    throw { cliError: true, code: "ERR_IO", message } satisfies CliError;
+  }
+  io.print(JSON.stringify({ files: [...files], lines }, null, 2));
+  return 0;
+}
