@@ -70,6 +70,7 @@ export type { ReadSignature } from "./lib/provision/signatures.ts";
 export { attachSignatures, type ExternalSignature, type SigningDigest, signingDigest, type SignOptions, signPartition } from "./lib/provision/sign.ts";
 export { type SignatureJudgement, verifySignatures, type VerifySignaturesOptions } from "./lib/provision/verify_signatures.ts";
 export { append, type AppendOptions, type AppendResult } from "./lib/provision/append.ts";
+export type { OtherDifference, OtherReport } from "./lib/provision/others.ts";
 export { diff, type Diff, type DiffOptions, type EntryDifference, type EntryPlace, type FieldDifference, type FieldValue } from "./lib/provision/diff.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/provision/provision.ts";
 export { type EfuseKey, type EntrySource, type PlannedSources, type SourceOptions, type SourceProblem } from "./lib/provision/entry_source.ts";

@@ -2,7 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8 } from "../bytes/text.ts";
-import { decodeNvs, type NvsStoredItem } from "./nvs.ts";
+import { type DecodedNvs, decodeNvs, type NvsStoredItem } from "./nvs.ts";
 import type { NvsProblem } from "./nvs_page.ts";
 import { DEFAULT_NVS_SIZE, encodeNvs, type NvsItemInput } from "./nvs_write.ts";
 
@@ -127,7 +127,19 @@ export function encodeNvsCredentials(
  * neither namespace is there.
  */
 export function decodeNvsCredentials(image: Uint8Array): DecodedNvsCredentials {
-  const { items, namespaces, problems } = decodeNvs(image);
+  return credentialsOfNvs(decodeNvs(image));
+}
+
+/**
+ * The credentials among what {@linkcode decodeNvs} found.
+ *
+ * @param decoded The items and namespaces.
+ * @returns As {@linkcode decodeNvsCredentials}.
+ * @throws {SecureCertError} `ERR_NOT_FOUND` when neither namespace is there.
+ */
+export function credentialsOfNvs(
+  { items, namespaces, problems }: DecodedNvs,
+): DecodedNvsCredentials {
   const namespace = NVS_CREDENTIAL_NAMESPACES.find((name) => namespaces.includes(name));
   if (namespace === undefined) {
     throw new SecureCertError(

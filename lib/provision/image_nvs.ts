@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { TLV_TYPES } from "../format/names.ts";
-import { decodeNvs } from "../format/nvs.ts";
-import { type DecodedNvsCredentials, decodeNvsCredentials } from "../format/nvs_credentials.ts";
+import { type DecodedNvs, decodeNvs } from "../format/nvs.ts";
+import { credentialsOfNvs, type DecodedNvsCredentials } from "../format/nvs_credentials.ts";
 import type { NvsCrc } from "../format/nvs_entry.ts";
 import type { NvsProblem, NvsProblemKind } from "../format/nvs_page.ts";
 import { errorFinding, type Finding, type FindingCode, warningFinding } from "./findings.ts";
@@ -30,19 +30,27 @@ const HARMLESS: ReadonlySet<NvsProblemKind> = new Set(["reserve", "page-dirty", 
 
 /** Takes an NVS image apart. */
 export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageContents {
+  let all: DecodedNvs | undefined;
   try {
-    const decoded = decodeNvsCredentials(image);
-    const crcs = new Map(decodeNvs(image).items.map(({ offset, crc }) => [offset, crc]));
+    all = decodeNvs(image);
+    const { items } = all;
+    const decoded = credentialsOfNvs(all);
+    const crcs = new Map(items.map(({ offset, crc }) => [offset, crc]));
     const entries = entriesOf(decoded, crcs).toSorted((a, b) => a.offset - b.offset);
     const used = Math.max(0, ...entries.map(({ offset, value }) => offset + value.data.length));
-    return { format, entries, used, findings: decoded.problems.map(findingOf) };
+    const taken = new Set(Object.values(decoded.offsets));
+    const others = items.filter(({ offset }) => !taken.has(offset));
+    return { format, entries, used, findings: decoded.problems.map(findingOf), others };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
+    // What is wrong with an image may be why no credentials are left to read.
+    const damage = all?.problems.map(findingOf) ?? [];
     return {
       format,
       entries: [],
       used: 0,
-      findings: [...damage(image), errorFinding("NOT_AN_IMAGE", error.message)],
+      findings: [...damage, errorFinding("NOT_AN_IMAGE", error.message)],
+      others: all?.items ?? [],
     };
   }
 }
@@ -74,14 +82,4 @@ function entriesOf(
 
 function findingOf({ kind, message, offset }: NvsProblem): Finding {
   return (HARMLESS.has(kind) ? warningFinding : errorFinding)(CODES[kind], message, { offset });
-}
-
-/** What is wrong with an image that has no credentials left to read. */
-function damage(image: Uint8Array): Finding[] {
-  try {
-    return decodeNvs(image).problems.map(findingOf);
-  } catch (error) {
-    if (!(error instanceof SecureCertError)) throw error;
-    return [];
-  }
 }

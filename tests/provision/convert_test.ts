@@ -3,6 +3,8 @@ import {
   build,
   convert,
   createDevelopmentCa,
+  decodeNvs,
+  encodeNvs,
   encodePartition,
   exportPrivateKey,
   generateKey,
@@ -97,6 +99,37 @@ Deno.test("what a layout cannot carry is refused with the list, and nothing is d
     error.message,
     "private key with flags 0x8, security configuration".split(",")[1]!.trim(),
   );
+});
+
+Deno.test("data beside the credentials in NVS is refused with the list, never dropped", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d", format: "nvs" });
+  const image2 = encodeNvs([
+    ...decodeNvs(image).items,
+    { namespace: "esp_secure_cert", key: "extra", type: "u32", value: 7 },
+    { namespace: "wifi", key: "ssid", type: "string", value: new TextEncoder().encode("home\0") },
+    { namespace: "wifi", key: "map", type: "blob", value: new Uint8Array(6000) },
+  ], { size: 0x6000 });
+  const list = [
+    "extra (u32, 4 bytes)",
+    "wifi/ssid (string, 5 bytes)",
+    "wifi/map (blob, 6000 bytes)",
+  ];
+  for (const to of FORMATS) {
+    const error = await assertRejects(() => convert(image2, { to }), SecureCertError);
+    assertEquals(error.code, "ERR_PLAN");
+    for (const each of list) assertStringIncludes(error.message, each);
+  }
+  const { others, entries } = await inspect(image2);
+  assertEquals(entries.length, 3);
+  assertEquals(
+    others?.map(({ namespace, key, type, length }) => [namespace, key, type, length]),
+    [
+      ["esp_secure_cert", "extra", "u32", 4],
+      ["wifi", "ssid", "string", 5],
+      ["wifi", "map", "blob", 6000],
+    ],
+  );
+  assertEquals("others" in await inspect(image), false);
 });
 
 Deno.test("an HMAC-encrypted key is opened for a plaintext layout with its key alone", async () => {
