@@ -2,7 +2,8 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { TLV_TYPES } from "../format/names.ts";
 import { type DecodedNvs, decodeNvs } from "../format/nvs.ts";
 import { credentialsOfNvs, type DecodedNvsCredentials } from "../format/nvs_credentials.ts";
-import type { NvsCrc } from "../format/nvs_entry.ts";
+import { NVS_ENTRY_SIZE, type NvsCrc } from "../format/nvs_entry.ts";
+import type { NvsErased } from "../format/nvs_erased.ts";
 import type { NvsProblem, NvsProblemKind } from "../format/nvs_page.ts";
 import { errorFinding, type Finding, type FindingCode, warningFinding } from "./findings.ts";
 import type { ImageContents, ImageEntry } from "./image.ts";
@@ -28,6 +29,9 @@ const CODES: Readonly<Record<NvsProblemKind, FindingCode>> = {
 /** Problems that leave every credential readable. */
 const HARMLESS: ReadonlySet<NvsProblemKind> = new Set(["reserve", "page-dirty", "duplicate"]);
 
+const PRIVATE_KEY = "priv_key";
+const PEM_KEY = "PRIVATE KEY-----";
+
 /** Takes an NVS image apart. */
 export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageContents {
   let all: DecodedNvs | undefined;
@@ -40,11 +44,11 @@ export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): I
     const used = Math.max(0, ...entries.map(({ offset, value }) => offset + value.data.length));
     const taken = new Set(Object.values(decoded.offsets));
     const others = items.filter(({ offset }) => !taken.has(offset));
-    return { format, entries, used, findings: decoded.problems.map(findingOf), others };
+    return { format, entries, used, findings: findingsOf(all, decoded.problems), others };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
     // What is wrong with an image may be why no credentials are left to read.
-    const damage = all?.problems.map(findingOf) ?? [];
+    const damage = all === undefined ? [] : findingsOf(all, all.problems);
     return {
       format,
       entries: [],
@@ -78,6 +82,21 @@ function entriesOf(
     const crc = crcs.get(offset) ?? { stored: 0, computed: 0 };
     return [{ offset, crc, value: { type, subtype: 0, flags: 0, data } }];
   });
+}
+
+function findingsOf({ erased }: DecodedNvs, problems: readonly NvsProblem[]): Finding[] {
+  return [...problems.map(findingOf), ...erased.flatMap(judgeErased)];
+}
+
+/** Deleting a key leaves its bytes in flash, where whoever reads the flash finds them. */
+function judgeErased({ offset, key, bytes }: NvsErased): Finding[] {
+  const isKeyEntry = key === PRIVATE_KEY && bytes.length > NVS_ENTRY_SIZE;
+  if (!isKeyEntry && !new TextDecoder("latin1").decode(bytes).includes(PEM_KEY)) return [];
+  const name = key === undefined ? "" : ` ${JSON.stringify(key)}`;
+  const message =
+    `an erased entry${name} at ${offset} still holds what looks like a private key in plaintext; ` +
+    "whoever reads the flash has it";
+  return [warningFinding("PLAINTEXT_KEY", message, { offset })];
 }
 
 function findingOf({ kind, message, offset }: NvsProblem): Finding {

@@ -8,6 +8,7 @@ import {
   type BuildPlan,
   createCa,
   createDevelopmentCa,
+  decodeNvs,
   decodePartition,
   encodeSecurityConfig,
   exportPrivateKey,
@@ -37,6 +38,23 @@ function imageOf(list: readonly TlvInput[], options = {}): Uint8Array {
 
 const [ca, dev, key] = entries;
 const body = [ca!, dev!, key!];
+
+Deno.test("a private key that still lies in an erased NVS entry is warned of", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d", format: "nvs" });
+  const key = decodeNvs(image).items.find((item) => item.key === "priv_key")!;
+  const header = key.offset - 32;
+  const first = (header % 4096 - 64) / 32;
+  const span = 1 + Math.ceil((key.value as Uint8Array).length / 32);
+  const erased = image.slice();
+  for (let slot = first; slot < first + span; slot++) {
+    erased[header - header % 4096 + 32 + (slot >> 2)]! &= ~(3 << 2 * (slot & 3));
+  }
+  const left = (await verify(erased)).findings.filter(({ code }) => code === "PLAINTEXT_KEY");
+  assertEquals(left.map(({ severity, place }) => [severity, place.offset]), [["warning", header]]);
+  assertEquals(left[0]!.message.includes(`erased entry "priv_key" at ${header}`), true);
+  const wiped = erased.slice().fill(0xFF, header, header + span * 32);
+  assertEquals(codes(await verify(wiped)).includes("PLAINTEXT_KEY"), false);
+});
 
 async function planWith(
   options: Partial<IssueCertificateOptions> & { other?: boolean } = {},
