@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { type Credentials, CUST_FLASH_SIZE, encodeCustFlash } from "../format/cust_flash.ts";
-import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import { encodeNvsCredentials } from "../format/nvs_credentials.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs_write.ts";
 import { DEFAULT_PARTITION_SIZE, encodePartition } from "../format/partition.ts";
@@ -79,9 +79,10 @@ export async function encodeImage(
 /** The credentials that the older layouts know; anything else is refused by name. */
 function carried(entries: readonly TlvInput[], format: ImageFormat): Credentials {
   const left = new Map(entries.map((entry) => [keyOf(entry), entry]));
+  // Flags are read by mask: the 0xFF of old images says nothing that would be lost.
   const take = (type: number) => {
     const entry = left.get(`${type}.0`);
-    if (entry === undefined || (entry.flags ?? 0) !== 0) return undefined;
+    if (entry === undefined || keyStorageOf(entry.flags ?? 0) !== "plaintext") return undefined;
     left.delete(`${type}.0`);
     return entry.data;
   };

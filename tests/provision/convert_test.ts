@@ -4,6 +4,7 @@ import {
   convert,
   createDevelopmentCa,
   decodeNvs,
+  decodePartition,
   encodeNvs,
   encodePartition,
   exportPrivateKey,
@@ -99,6 +100,32 @@ Deno.test("what a layout cannot carry is refused with the list, and nothing is d
     error.message,
     "private key with flags 0x8, security configuration".split(",")[1]!.trim(),
   );
+});
+
+Deno.test("flags are read by mask: 0xFF and other odd values are those of plain entries", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d" });
+  const plain = decodePartition(image).entries.filter(({ type }) => type !== 9);
+  const odd = encodePartition(
+    plain.map((entry, at) => ({ ...entry, flags: [0xFF, 0xC0, 1][at]! })),
+  );
+  for (const to of FORMATS.slice(1)) {
+    assertEquals((await convert(odd, { to })).image, (await convert(image, { to })).image, to);
+  }
+  for (const flags of [0x80, 0x40, 0x48, 0x08]) {
+    const secret = encodePartition(
+      plain.map((entry) => entry.type === 2 ? { ...entry, flags } : entry),
+    );
+    const error = await assertRejects(() => convert(secret, { to: "cust_flash" }), SecureCertError);
+    assertEquals(error.code, "ERR_PLAN");
+  }
+});
+
+sharedTest("the published TLV image with flags 0xFF converts to every layout", async () => {
+  const image = shared("espressif/qemu_test/cust_flash_tlv/cust_flash_tlv.bin");
+  const wanted = await credentialsOf(image);
+  for (const to of FORMATS) {
+    assertEquals(await credentialsOf((await convert(image, { to })).image), wanted, to);
+  }
 });
 
 Deno.test("data beside the credentials in NVS is refused with the list, never dropped", async () => {
