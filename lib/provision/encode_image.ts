@@ -1,6 +1,11 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
-import { type Credentials, CUST_FLASH_SIZE, encodeCustFlash } from "../format/cust_flash.ts";
+import {
+  type Credentials,
+  CUST_FLASH_SIZE,
+  custFlashEnd,
+  encodeCustFlash,
+} from "../format/cust_flash.ts";
 import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import { encodeNvsCredentials } from "../format/nvs_credentials.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs_write.ts";
@@ -55,16 +60,12 @@ export async function encodeImage(
       return encodePartition(entries, { size, fill, integrity });
     case "cust_flash":
     case "cust_flash_legacy": {
-      if (size < CUST_FLASH_SIZE) {
-        throw new SecureCertError(
-          "ERR_TOO_LARGE",
-          `cust_flash takes ${CUST_FLASH_SIZE} bytes, not ${size}`,
-        );
+      const credentials = carried(entries, format);
+      const needed = custFlashEnd(credentials);
+      if (size < needed) {
+        throw new SecureCertError("ERR_TOO_LARGE", `cust_flash takes ${needed} bytes, not ${size}`);
       }
-      return encodeCustFlash(carried(entries, format), {
-        legacy: format === "cust_flash_legacy",
-        size,
-      });
+      return encodeCustFlash(credentials, { legacy: format === "cust_flash_legacy", size });
     }
     case "nvs":
     case "nvs_legacy": {

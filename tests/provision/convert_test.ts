@@ -1,6 +1,7 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   build,
+  buildFromCsv,
   convert,
   createDevelopmentCa,
   decodeNvs,
@@ -8,6 +9,7 @@ import {
   encodeNvs,
   encodePartition,
   exportPrivateKey,
+  extract,
   generateKey,
   type ImageFormat,
   inspect,
@@ -125,6 +127,35 @@ sharedTest("the published TLV image with flags 0xFF converts to every layout", a
   const wanted = await credentialsOf(image);
   for (const to of FORMATS) {
     assertEquals(await credentialsOf((await convert(image, { to })).image), wanted, to);
+  }
+});
+
+Deno.test("cust_flash takes any size from the end of its content on", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d" });
+  const ds = await provision({ issuer, subject: "CN=d", chip: "esp32c3", keyMode: "rsa-ds" });
+  for (const to of ["cust_flash", "cust_flash_legacy"] as const) {
+    // The row of the first published partition table.
+    const small = (await convert(image, { to, size: 0x3000 })).image;
+    const whole = (await convert(image, { to })).image;
+    assertEquals([whole.length, small], [0x6000, whole.subarray(0, 0x3000)]);
+    assertEquals(await credentialsOf(small), await credentialsOf(image));
+    assertEquals((await convert(small, { to: "tlv" })).image, image);
+    const files = await extract(whole.subarray(0, 0x3000));
+    assertEquals(files.some(({ name }) => name.endsWith("patch.txt")), false);
+    const load = (path: string) =>
+      Promise.resolve(files.find(({ name }) => name === path)?.bytes ?? new Uint8Array());
+    const text = new TextDecoder().decode(files[0]!.bytes);
+    assertEquals((await buildFromCsv(text, { load })).image, small);
+    assertEquals((await convert(image, { to, size: 10304 })).image, whole.subarray(0, 10304));
+    for (const [each, end] of [[image, 10304], [ds.image, 7456]] as const) {
+      assertEquals((await convert(each, { to, size: end })).image.length, end);
+      const error = await assertRejects(
+        () => convert(each, { to, size: end - 1 }),
+        SecureCertError,
+        `${end} bytes`,
+      );
+      assertEquals(error.code, "ERR_TOO_LARGE");
+    }
   }
 });
 
