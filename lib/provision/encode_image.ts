@@ -44,15 +44,16 @@ export function partitionSizeOf({ format = "tlv", size }: LayoutOptions): number
 }
 
 /**
- * The bytes of entries in any layout.
+ * The bytes of entries in any layout; `readonly` allows NVS partitions of one or two pages.
  *
  * @throws {SecureCertError} `ERR_PLAN` with the list of what the layout cannot carry, `ERR_TOO_LARGE`
  * when it does not fit, `ERR_LENGTH` for a value too long for its place.
  */
 export async function encodeImage(
   entries: readonly TlvInput[],
-  options: LayoutOptions,
+  options: LayoutOptions & { readonly readonly?: boolean },
 ): Promise<Bytes> {
+  const { readonly = false } = options;
   const { format = "tlv", fill = false, integrity = true } = options;
   const size = partitionSizeOf(options);
   switch (format) {
@@ -70,7 +71,11 @@ export async function encodeImage(
     case "nvs":
     case "nvs_legacy": {
       const namespace = format === "nvs" ? "esp_secure_cert" : "pre_prov";
-      return encodeNvsCredentials(await asPem(carried(entries, format)), { size, namespace });
+      return encodeNvsCredentials(await asPem(carried(entries, format)), {
+        size,
+        namespace,
+        readonly,
+      });
     }
     default:
       throw new RangeError(`Unknown format: ${format satisfies never}`);
