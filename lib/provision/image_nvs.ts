@@ -1,10 +1,10 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { TLV_TYPES } from "../format/names.ts";
-import { type DecodedNvs, decodeNvs } from "../format/nvs.ts";
 import { credentialsOfNvs, type DecodedNvsCredentials } from "../format/nvs_credentials.ts";
 import { NVS_ENTRY_SIZE, type NvsCrc } from "../format/nvs_entry.ts";
 import type { NvsErased } from "../format/nvs_erased.ts";
 import type { NvsProblem, NvsProblemKind } from "../format/nvs_page.ts";
+import { type BoundedNvs, decodeBoundedNvs } from "./bounded_nvs.ts";
 import { errorFinding, type Finding, type FindingCode, warningFinding } from "./findings.ts";
 import type { ImageContents, ImageEntry } from "./image.ts";
 import { equivalentDsContext, equivalentDsData } from "./equivalent.ts";
@@ -34,9 +34,9 @@ const PEM_KEY = "PRIVATE KEY-----";
 
 /** Takes an NVS image apart. */
 export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageContents {
-  let all: DecodedNvs | undefined;
+  let all: BoundedNvs | undefined;
   try {
-    all = decodeNvs(image);
+    all = decodeBoundedNvs(image);
     const { items } = all;
     const decoded = credentialsOfNvs(all);
     const crcs = new Map(items.map(({ offset, crc }) => [offset, crc]));
@@ -84,8 +84,14 @@ function entriesOf(
   });
 }
 
-function findingsOf({ erased }: DecodedNvs, problems: readonly NvsProblem[]): Finding[] {
-  return [...problems.map(findingOf), ...erased.flatMap(judgeErased)];
+function findingsOf(
+  { erased, cutAt: offset }: BoundedNvs,
+  problems: readonly NvsProblem[],
+): Finding[] {
+  const cut = offset === undefined
+    ? []
+    : [errorFinding("TOO_LARGE", `an NVS image is read up to ${offset}; more follows`, { offset })];
+  return [...cut, ...problems.map(findingOf), ...erased.flatMap(judgeErased)];
 }
 
 /** Deleting a key leaves its bytes in flash, where whoever reads the flash finds them. */

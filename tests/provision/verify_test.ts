@@ -10,6 +10,7 @@ import {
   createDevelopmentCa,
   decodeNvs,
   decodePartition,
+  encodeNvs,
   encodeSecurityConfig,
   exportPrivateKey,
   generateKey,
@@ -54,6 +55,25 @@ Deno.test("a private key that still lies in an erased NVS entry is warned of", a
   assertEquals(left[0]!.message.includes(`erased entry "priv_key" at ${header}`), true);
   const wiped = erased.slice().fill(0xFF, header, header + span * 32);
   assertEquals(codes(await verify(wiped)).includes("PLAINTEXT_KEY"), false);
+});
+
+Deno.test("a huge NVS image is read up to a MiB, and what follows is reported", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d", format: "nvs" });
+  const erased = new Uint8Array(0x400000).fill(0xFF);
+  erased.set(image);
+  assertEquals((await verify(erased)).ok, true);
+  const items = Array.from({ length: 126 * 300 }, (_, at) => {
+    const namespace = at === 0 ? "esp_secure_cert" : "n";
+    return { namespace, key: `k${at}`, type: "u8" as const, value: 1 };
+  });
+  const { others, findings } = await inspect(encodeNvs(items, { size: 0x400000 }));
+  assertEquals(others!.length < 126 * 256, true);
+  const [finding] = findings;
+  assertEquals([finding?.severity, finding?.code, finding?.place.offset], [
+    "error",
+    "TOO_LARGE",
+    0x100000,
+  ]);
 });
 
 async function planWith(
