@@ -87,7 +87,9 @@ function renderOthers(others: readonly OtherReport[], width: number): string[] {
   const rest = others.length - MOST_OTHERS;
   return [
     dim("beside the credentials"),
-    ...others.slice(0, MOST_OTHERS).flatMap((other) => wrap(`  ${otherTitle(other)}`, width)),
+    ...others.slice(0, MOST_OTHERS).flatMap((other) =>
+      wrap(otherTitle(other), width - 2).map((line) => `  ${line}`)
+    ),
     ...rest > 0 ? [`  and ${rest} more`] : [],
   ];
 }

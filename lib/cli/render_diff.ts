@@ -14,7 +14,8 @@ function renderOther({ change, namespace, key, differs, a, b }: OtherDifference)
   const name = `${namespace}/${key}`;
   if (change === "added") return green(`+ ${name}`) + dim(` ${place(b!)}`);
   if (change === "removed") return red(`- ${name}`) + dim(` ${place(a!)}`);
-  return yellow(`~ ${name}`) + dim(` ${place(b!)}`) + ` ${differs.join(", ")}`;
+  return yellow(`~ ${name}`) + dim(` ${place(b!)}`) +
+    `: ${differs.join(" and ")} differ${differs.length === 1 ? "s" : ""}`;
 }
 
 function renderEntry({ change, type, subtype, a, b, fields }: EntryDifference): string[] {
