@@ -88,7 +88,7 @@ function carried(entries: readonly TlvInput[], format: ImageFormat): Credentials
   // Flags are read by mask: the 0xFF of old images says nothing that would be lost.
   const take = (type: number) => {
     const entry = left.get(`${type}.0`);
-    if (entry === undefined || keyStorageOf(entry.flags ?? 0) !== "plaintext") return undefined;
+    if (entry === undefined || !isPlain(type, entry.flags)) return undefined;
     left.delete(`${type}.0`);
     return entry.data;
   };
@@ -113,6 +113,13 @@ function carried(entries: readonly TlvInput[], format: ImageFormat): Credentials
     ...privateKey && { privateKey },
     ...data && context && { ds: { ...decodeDsData(data), ...decodeDsContext(context) } },
   };
+}
+
+/** Where a key lies elsewhere is said of keys alone; that a value is encrypted, of any. */
+function isPlain(type: number, flags = 0): boolean {
+  const storage = keyStorageOf(flags);
+  const isKey = type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
+  return isKey ? storage === "plaintext" : storage !== "hmac-encrypted";
 }
 
 async function asPem({ caCert, deviceCert, privateKey, ds }: Credentials): Promise<Credentials> {
