@@ -30,6 +30,7 @@ export { type Credentials, CUST_FLASH_SIZE, type CustFlash, type CustFlashOption
 export { type CustFlashName } from "./lib/format/cust_flash_layout.ts";
 export { type NvsBigintType, type NvsCrc, type NvsIntegerType, type NvsNumberType } from "./lib/format/nvs_entry.ts";
 export { NVS_PAGE_STATES, type NvsPage, type NvsPageHeader, type NvsPageState, type NvsProblem, type NvsProblemKind } from "./lib/format/nvs_page.ts";
+export type { NvsErased } from "./lib/format/nvs_erased.ts";
 export { type DecodedNvs, decodeNvs, type NvsBigintItem, type NvsBytesItem, type NvsItem, type NvsName, type NvsNumberItem, type NvsStoredItem } from "./lib/format/nvs.ts";
 export { encodeNvs, type NvsBlobInput, type NvsIntegerInput, type NvsItemInput, type NvsOptions, type NvsStringInput } from "./lib/format/nvs_write.ts";
 export { type DecodedNvsCredentials, decodeNvsCredentials, encodeNvsCredentials, NVS_CREDENTIAL_NAMESPACES, type NvsCredentialNamespace, type NvsCredentialOptions, type NvsCredentialPart, type NvsCredentials, type NvsDsParameters } from "./lib/format/nvs_credentials.ts";
@@ -70,6 +71,7 @@ export type { ReadSignature } from "./lib/provision/signatures.ts";
 export { attachSignatures, type ExternalSignature, type SigningDigest, signingDigest, type SignOptions, signPartition } from "./lib/provision/sign.ts";
 export { type SignatureJudgement, verifySignatures, type VerifySignaturesOptions } from "./lib/provision/verify_signatures.ts";
 export { append, type AppendOptions, type AppendResult } from "./lib/provision/append.ts";
+export type { OtherDifference, OtherReport } from "./lib/provision/others.ts";
 export { diff, type Diff, type DiffOptions, type EntryDifference, type EntryPlace, type FieldDifference, type FieldValue } from "./lib/provision/diff.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/provision/provision.ts";
 export { type EfuseKey, type EntrySource, type PlannedSources, type SourceOptions, type SourceProblem } from "./lib/provision/entry_source.ts";

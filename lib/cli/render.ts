@@ -2,6 +2,7 @@ import type { Place } from "../bytes/errors.ts";
 import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
 import type { Finding } from "../provision/findings.ts";
 import type { Inspection } from "../provision/inspect.ts";
+import { type OtherReport, otherTitle } from "../provision/others.ts";
 import type { Check, Verdict } from "../provision/verify.ts";
 import { ADVICE } from "./advice.ts";
 import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
@@ -21,6 +22,7 @@ export function renderInspection(report: Inspection, columns: number): string {
     lines.push(...renderEntries(report.entries, width));
     lines.push("");
   }
+  if (report.others !== undefined) lines.push(...renderOthers(report.others, width), "");
   if (report.format !== "partition_table" || report.findings.length > 0) {
     lines.push(...renderFindings(report.findings, width));
   }
@@ -77,6 +79,19 @@ export function formatSize(bytes: number): string {
 function renderWhere({ location, partitionTable }: Inspection): string[] {
   if (location !== undefined) return renderLocation(location);
   return partitionTable === undefined ? [] : ["", ...renderPartitionTable(partitionTable)];
+}
+
+const MOST_OTHERS = 50;
+
+function renderOthers(others: readonly OtherReport[], width: number): string[] {
+  const rest = others.length - MOST_OTHERS;
+  return [
+    dim("beside the credentials"),
+    ...others.slice(0, MOST_OTHERS).flatMap((other) =>
+      wrap(otherTitle(other), width - 2).map((line) => `  ${line}`)
+    ),
+    ...rest > 0 ? [`  and ${rest} more`] : [],
+  ];
 }
 
 function renderTitle({ format, size, credentials, partitionTable }: Inspection): string {

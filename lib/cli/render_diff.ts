@@ -1,11 +1,21 @@
 import { tlvTypeTitle } from "../format/names.ts";
 import type { Diff, EntryDifference, EntryPlace, FieldDifference } from "../provision/diff.ts";
+import type { OtherDifference } from "../provision/others.ts";
 import { dim, green, red, yellow } from "./colors.ts";
 
 /** What differs, as people read it: one line for each entry, with what differs of it below. */
-export function renderDiff({ same, layout, entries }: Diff): string {
+export function renderDiff({ same, layout, entries, others = [] }: Diff): string {
   if (same) return green("no difference");
-  return [...layout.map(renderField), ...entries.flatMap(renderEntry)].join("\n");
+  return [...layout.map(renderField), ...entries.flatMap(renderEntry), ...others.map(renderOther)]
+    .join("\n");
+}
+
+function renderOther({ change, namespace, key, differs, a, b }: OtherDifference): string {
+  const name = `${namespace}/${key}`;
+  if (change === "added") return green(`+ ${name}`) + dim(` ${place(b!)}`);
+  if (change === "removed") return red(`- ${name}`) + dim(` ${place(a!)}`);
+  return yellow(`~ ${name}`) + dim(` ${place(b!)}`) +
+    `: ${differs.join(" and ")} differ${differs.length === 1 ? "s" : ""}`;
 }
 
 function renderEntry({ change, type, subtype, a, b, fields }: EntryDifference): string[] {
@@ -42,6 +52,6 @@ function show(field: string, value: FieldDifference["a"]): string {
   return field === "sha256" ? `${text.slice(0, 16)}…` : text;
 }
 
-function place({ offset, length }: EntryPlace): string {
+function place({ offset, length }: Pick<EntryPlace, "offset" | "length">): string {
   return `at 0x${offset.toString(16)}, ${length} bytes`;
 }

@@ -203,6 +203,17 @@ export function looksLikeCustFlash(image: Uint8Array): boolean {
     (hasWord(image, MAGIC_AT, CUST_FLASH_MAGIC) || hasWord(image, DS_MAGIC_AT, CUST_FLASH_MAGIC));
 }
 
+/**
+ * Where the place of the last value ends, which is the least size of a cust_flash image.
+ *
+ * @param credentials The certificates, and either a private key or DS values.
+ * @returns Bytes from the start of the image.
+ * @throws {RangeError} for what {@linkcode encodeCustFlash} has no layout for.
+ */
+export function custFlashEnd(credentials: Credentials): number {
+  return layoutFor(credentials, false).end;
+}
+
 function layoutFor({ privateKey, ds }: Credentials, legacy: boolean): CustFlashLayout {
   if (ds !== undefined && privateKey !== undefined) {
     throw new RangeError(

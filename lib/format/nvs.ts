@@ -12,6 +12,7 @@ import {
   nvsIntegerType,
   type NvsNumberType,
 } from "./nvs_entry.ts";
+import type { NvsErased } from "./nvs_erased.ts";
 import { NVS_PAGE_SIZE, type NvsPage, type NvsProblem } from "./nvs_page.ts";
 import {
   duplicateProblem,
@@ -74,6 +75,8 @@ export interface DecodedNvs {
   readonly namespaces: readonly string[];
   /** The pages in the order of the image. */
   readonly pages: readonly NvsPage[];
+  /** Entries that were deleted or never finished and whose bytes still lie in a page. */
+  readonly erased: readonly NvsErased[];
   /** What is wrong; empty for a sound image. */
   readonly problems: readonly NvsProblem[];
 }
@@ -131,6 +134,7 @@ export function decodeNvs(image: Uint8Array): DecodedNvs {
     items,
     namespaces: [...names.values()],
     pages: read.map(({ page }) => page),
+    erased: read.flatMap(({ erased }) => erased),
     problems,
   };
 }

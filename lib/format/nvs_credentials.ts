@@ -2,7 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8 } from "../bytes/text.ts";
-import { decodeNvs, type NvsStoredItem } from "./nvs.ts";
+import { type DecodedNvs, decodeNvs, type NvsStoredItem } from "./nvs.ts";
 import type { NvsProblem } from "./nvs_page.ts";
 import { DEFAULT_NVS_SIZE, encodeNvs, type NvsItemInput } from "./nvs_write.ts";
 
@@ -40,6 +40,8 @@ export interface NvsCredentials {
 export interface NvsCredentialOptions {
   /** Size of the partition in bytes, a multiple of 0x1000 and at least 0x3000. @default 0x3000 */
   readonly size?: number;
+  /** Of a partition that is mounted readonly, which can be smaller and needs no reserve. @default false */
+  readonly readonly?: boolean;
   /** Namespace of the keys. @default "esp_secure_cert" */
   readonly namespace?: NvsCredentialNamespace;
 }
@@ -93,7 +95,8 @@ export function encodeNvsCredentials(
   credentials: NvsCredentials,
   options: NvsCredentialOptions = {},
 ): Bytes {
-  const { size = DEFAULT_NVS_SIZE, namespace = NVS_CREDENTIAL_NAMESPACES[0] } = options;
+  const { size = DEFAULT_NVS_SIZE, readonly = false } = options;
+  const { namespace = NVS_CREDENTIAL_NAMESPACES[0] } = options;
   const { ds, ...texts } = credentials;
   if (ds !== undefined && ds.iv.length !== IV_LENGTH) {
     throw new SecureCertError(
@@ -114,7 +117,7 @@ export function encodeNvsCredentials(
         : { namespace, key, type, value } as NvsItemInput,
     );
   }
-  return encodeNvs(items, { size });
+  return encodeNvs(items, { size, readonly });
 }
 
 /**
@@ -127,7 +130,19 @@ export function encodeNvsCredentials(
  * neither namespace is there.
  */
 export function decodeNvsCredentials(image: Uint8Array): DecodedNvsCredentials {
-  const { items, namespaces, problems } = decodeNvs(image);
+  return credentialsOfNvs(decodeNvs(image));
+}
+
+/**
+ * The credentials among what {@linkcode decodeNvs} found.
+ *
+ * @param decoded The items and namespaces.
+ * @returns As {@linkcode decodeNvsCredentials}.
+ * @throws {SecureCertError} `ERR_NOT_FOUND` when neither namespace is there.
+ */
+export function credentialsOfNvs(
+  { items, namespaces, problems }: DecodedNvs,
+): DecodedNvsCredentials {
   const namespace = NVS_CREDENTIAL_NAMESPACES.find((name) => namespaces.includes(name));
   if (namespace === undefined) {
     throw new SecureCertError(

@@ -8,6 +8,7 @@ import {
   nvsIntegerType,
   readNvsEntry,
 } from "./nvs_entry.ts";
+import { type NvsErased, readErasedEntries } from "./nvs_erased.ts";
 import {
   hasNvsPayload,
   NVS_BITMAP_OFFSET,
@@ -40,6 +41,8 @@ export interface ReadNvsPage {
   readonly page: NvsPage;
   /** The entries that the firmware would find, in their order; none of a hidden page. */
   readonly records: readonly NvsRecord[];
+  /** The entries that it passes over and that still hold bytes; none of a hidden page. */
+  readonly erased: readonly NvsErased[];
   /** What is wrong. */
   readonly problems: readonly NvsProblem[];
 }
@@ -68,7 +71,7 @@ export function readNvsPage(image: Uint8Array, offset: number): ReadNvsPage {
   const bytes = image.subarray(offset, offset + NVS_PAGE_SIZE);
   const header = readNvsPageHeader(bytes, offset);
   const problem = nvsPageProblem(bytes, header);
-  const unread = { page: { ...header, readable: false }, records: [] };
+  const unread = { page: { ...header, readable: false }, records: [], erased: [] };
   if (problem !== undefined) return { ...unread, problems: [problem] };
   if (header.state === "empty") return { ...unread, problems: [] };
   const bitmap = readBitmap(bytes, header);
@@ -78,6 +81,7 @@ export function readNvsPage(image: Uint8Array, offset: number): ReadNvsPage {
   return {
     page: { ...header, readable: true },
     records: kept.records,
+    erased: readErasedEntries(bytes, offset, (slot) => bitmap.slots[slot] === SLOT.written),
     problems: [...bitmap.problems, ...read.problems, ...kept.problems],
   };
 }

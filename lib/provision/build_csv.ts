@@ -3,6 +3,7 @@ import type { Bytes } from "../bytes/pack.ts";
 import { formatHex } from "../bytes/text.ts";
 import { readCertificates } from "../crypto/certificate_info.ts";
 import { digest } from "../crypto/signing.ts";
+import { DEFAULT_NVS_SIZE } from "../format/nvs_write.ts";
 import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
 import type { Tlv } from "../format/tlv.ts";
 import type { BuildOptions, BuildResult } from "./build.ts";
@@ -73,6 +74,8 @@ export async function encodeCsvImage(
     ...size === undefined ? {} : { size },
     fill: plan.image.size !== undefined || options.fill === true,
     integrity: integrity && options.integrity !== false,
+    // Such an image was extracted; none of that size is made anew.
+    readonly: options.size === undefined && (size ?? Infinity) < DEFAULT_NVS_SIZE,
   });
   const patched = plan.patch === undefined ? image : applyPatch(image, plan.patch);
   const isRestored = formatHex(await digest("SHA-256", patched)) === plan.image.sha256;

@@ -5,7 +5,8 @@ import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { TlvInput } from "../format/tlv.ts";
 import { readContents } from "./contents.ts";
 import { encodeImage, type LayoutOptions, partitionSizeOf } from "./encode_image.ts";
-import { type ImageEntry, readImage } from "./image.ts";
+import { type ImageContents, type ImageEntry, readImage } from "./image.ts";
+import { otherTitle, reportOther } from "./others.ts";
 import type { ImageFormat } from "./recognise.ts";
 import { judgeIntegrity } from "./verify_entries.ts";
 import { type Verdict, verify, type VerifyOptions } from "./verify.ts";
@@ -50,7 +51,8 @@ export interface ConvertResult {
  */
 export async function convert(image: Uint8Array, options: ConvertOptions): Promise<ConvertResult> {
   const { to: format, now, hmacKey, ...layout } = options;
-  const { format: from, entries, findings } = readImage(image);
+  const contents = readImage(image);
+  const { format: from, entries, findings } = contents;
   if (from === "unknown") {
     throw new SecureCertError(
       "ERR_MAGIC",
@@ -65,6 +67,7 @@ export async function convert(image: Uint8Array, options: ConvertOptions): Promi
       damaged.place,
     );
   }
+  refuseOthers(contents, format);
   const carried = carriedEntries(entries, format);
   await checkIntegrity(image, entries);
   const ordered = from === "tlv" ? carried : carried.toSorted((a, b) => rankOf(a) - rankOf(b));
@@ -80,6 +83,9 @@ export async function convert(image: Uint8Array, options: ConvertOptions): Promi
   });
   return { from, image: converted, verdict };
 }
+
+/** More names than that help nobody. */
+const MOST_LISTED = 50;
 
 /** A new hash over content that the old one does not match would make tampering look right. */
 async function checkIntegrity(image: Uint8Array, entries: readonly ImageEntry[]): Promise<void> {
@@ -126,6 +132,17 @@ function carriedEntries(entries: readonly ImageEntry[], format: ImageFormat): Tl
     }
   }
   return entries.map(({ value }) => value).filter(({ type }) => type !== integrity);
+}
+
+/** Only the credentials are written anew, in NVS too. */
+function refuseOthers({ others = [] }: ImageContents, format: ImageFormat): void {
+  if (others.length === 0) return;
+  const shown = others.slice(0, MOST_LISTED).map((item) => otherTitle(reportOther(item)));
+  const rest = others.length - shown.length;
+  const list = [...shown, ...rest > 0 ? [`${rest} more`] : []].join(", ");
+  throw new SecureCertError("ERR_PLAN", `Cannot write ${format}: it cannot carry ${list}`, {
+    offset: others[0]!.offset,
+  });
 }
 
 async function openFor(

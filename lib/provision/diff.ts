@@ -1,7 +1,10 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
+import type { NvsStoredItem } from "../format/nvs.ts";
 import { type EntryReport, inspect, type Inspection, type InspectOptions } from "./inspect.ts";
+import { readImage } from "./image.ts";
 import { locate } from "./locate.ts";
+import { diffOthers, type OtherDifference } from "./others.ts";
 
 /** How {@linkcode diff} compares; secrets are compared and never reported. */
 export type DiffOptions = Omit<InspectOptions, "showSecrets">;
@@ -57,6 +60,8 @@ export interface Diff {
   readonly layout: readonly FieldDifference[];
   /** The entries that differ, in the order of the images. */
   readonly entries: readonly EntryDifference[];
+  /** What differs of the data that NVS images hold beside the credentials, when any does. */
+  readonly others?: readonly OtherDifference[];
 }
 
 /**
@@ -91,8 +96,10 @@ export async function diff(
   const isOneLayout = first.report.format === second.report.format;
   const moved = isOneLayout ? movedPairs(pairs) : new Set<Pair>();
   const entries = pairs.flatMap((pair) => compare(pair, moved.has(pair)));
-  const layout = compareLayout(first, second, entries.length > 0);
-  return { same: entries.length === 0 && layout.length === 0, layout, entries };
+  const others = diffOthers(othersOf(first), othersOf(second));
+  const count = entries.length + others.length;
+  const layout = compareLayout(first, second, count > 0);
+  return { same: count + layout.length === 0, layout, entries, ...others.length > 0 && { others } };
 }
 
 interface Opened {
@@ -108,6 +115,10 @@ async function open(dump: Uint8Array, which: string, options: DiffOptions): Prom
   if (report.format !== "unknown" || finding?.code === "LOOKS_ERASED") return { image, report };
   const message = `Cannot compare: the ${which} file is no image: ${finding?.message}`;
   throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
+}
+
+function othersOf({ image, report }: Opened): readonly NvsStoredItem[] {
+  return report.others === undefined ? [] : readImage(image).others ?? [];
 }
 
 /** An entry in both images, or in one. */

@@ -1,7 +1,12 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
-import { type Credentials, CUST_FLASH_SIZE, encodeCustFlash } from "../format/cust_flash.ts";
-import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import {
+  type Credentials,
+  CUST_FLASH_SIZE,
+  custFlashEnd,
+  encodeCustFlash,
+} from "../format/cust_flash.ts";
+import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import { encodeNvsCredentials } from "../format/nvs_credentials.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs_write.ts";
 import { DEFAULT_PARTITION_SIZE, encodePartition } from "../format/partition.ts";
@@ -39,15 +44,16 @@ export function partitionSizeOf({ format = "tlv", size }: LayoutOptions): number
 }
 
 /**
- * The bytes of entries in any layout.
+ * The bytes of entries in any layout; `readonly` allows NVS partitions of one or two pages.
  *
  * @throws {SecureCertError} `ERR_PLAN` with the list of what the layout cannot carry, `ERR_TOO_LARGE`
  * when it does not fit, `ERR_LENGTH` for a value too long for its place.
  */
 export async function encodeImage(
   entries: readonly TlvInput[],
-  options: LayoutOptions,
+  options: LayoutOptions & { readonly readonly?: boolean },
 ): Promise<Bytes> {
+  const { readonly = false } = options;
   const { format = "tlv", fill = false, integrity = true } = options;
   const size = partitionSizeOf(options);
   switch (format) {
@@ -55,21 +61,21 @@ export async function encodeImage(
       return encodePartition(entries, { size, fill, integrity });
     case "cust_flash":
     case "cust_flash_legacy": {
-      if (size < CUST_FLASH_SIZE) {
-        throw new SecureCertError(
-          "ERR_TOO_LARGE",
-          `cust_flash takes ${CUST_FLASH_SIZE} bytes, not ${size}`,
-        );
+      const credentials = carried(entries, format);
+      const needed = custFlashEnd(credentials);
+      if (size < needed) {
+        throw new SecureCertError("ERR_TOO_LARGE", `cust_flash takes ${needed} bytes, not ${size}`);
       }
-      return encodeCustFlash(carried(entries, format), {
-        legacy: format === "cust_flash_legacy",
-        size,
-      });
+      return encodeCustFlash(credentials, { legacy: format === "cust_flash_legacy", size });
     }
     case "nvs":
     case "nvs_legacy": {
       const namespace = format === "nvs" ? "esp_secure_cert" : "pre_prov";
-      return encodeNvsCredentials(await asPem(carried(entries, format)), { size, namespace });
+      return encodeNvsCredentials(await asPem(carried(entries, format)), {
+        size,
+        namespace,
+        readonly,
+      });
     }
     default:
       throw new RangeError(`Unknown format: ${format satisfies never}`);
@@ -79,9 +85,10 @@ export async function encodeImage(
 /** The credentials that the older layouts know; anything else is refused by name. */
 function carried(entries: readonly TlvInput[], format: ImageFormat): Credentials {
   const left = new Map(entries.map((entry) => [keyOf(entry), entry]));
+  // Flags are read by mask: the 0xFF of old images says nothing that would be lost.
   const take = (type: number) => {
     const entry = left.get(`${type}.0`);
-    if (entry === undefined || (entry.flags ?? 0) !== 0) return undefined;
+    if (entry === undefined || !isPlain(type, entry.flags)) return undefined;
     left.delete(`${type}.0`);
     return entry.data;
   };
@@ -106,6 +113,13 @@ function carried(entries: readonly TlvInput[], format: ImageFormat): Credentials
     ...privateKey && { privateKey },
     ...data && context && { ds: { ...decodeDsData(data), ...decodeDsContext(context) } },
   };
+}
+
+/** Where a key lies elsewhere is said of keys alone; that a value is encrypted, of any. */
+function isPlain(type: number, flags = 0): boolean {
+  const storage = keyStorageOf(flags);
+  const isKey = type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
+  return isKey ? storage === "plaintext" : storage !== "hmac-encrypted";
 }
 
 async function asPem({ caCert, deviceCert, privateKey, ds }: Credentials): Promise<Credentials> {

@@ -2,7 +2,6 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { hasWord, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { inRange } from "../bytes/range.ts";
 import { looksLikeCustFlash } from "../format/cust_flash.ts";
-import { decodeNvs } from "../format/nvs.ts";
 import { NVS_CREDENTIAL_NAMESPACES } from "../format/nvs_credentials.ts";
 import { NVS_PAGE_SIZE, NVS_PAGE_STATES } from "../format/nvs_page.ts";
 import { walkPartition } from "../format/partition.ts";
@@ -15,6 +14,7 @@ import {
   type PartitionTableEntry,
 } from "../format/partition_table.ts";
 import { MAX_TLV_LENGTH, readTlv, TLV_ALIGNMENT, TLV_MAGIC, tlvSize } from "../format/tlv.ts";
+import { decodeBoundedNvs } from "./bounded_nvs.ts";
 import { looksLikeNvs } from "./recognise.ts";
 import { readTableSector, startsTable } from "./table_file.ts";
 
@@ -178,7 +178,7 @@ function holdsCredentials(bytes: Uint8Array): boolean {
     end += NVS_PAGE_SIZE;
   }
   try {
-    const { namespaces } = decodeNvs(bytes.subarray(0, end));
+    const { namespaces } = decodeBoundedNvs(bytes.subarray(0, end));
     return NVS_CREDENTIAL_NAMESPACES.some((name) => namespaces.includes(name));
   } catch (error) {
     if (error instanceof SecureCertError) return false;

@@ -1,3 +1,4 @@
+import type { NvsStoredItem } from "../format/nvs.ts";
 import type { WalkedTlv } from "../format/partition.ts";
 import type { Finding } from "./findings.ts";
 import { readCustFlashImage } from "./image_cust_flash.ts";
@@ -18,6 +19,8 @@ export interface ImageContents {
   readonly used: number;
   /** What is wrong with the layout. */
   readonly findings: readonly Finding[];
+  /** What an NVS image holds beside the credentials, which no other layout can carry. */
+  readonly others?: readonly NvsStoredItem[];
 }
 
 /**

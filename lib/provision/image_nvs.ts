@@ -1,9 +1,10 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { TLV_TYPES } from "../format/names.ts";
-import { decodeNvs } from "../format/nvs.ts";
-import { type DecodedNvsCredentials, decodeNvsCredentials } from "../format/nvs_credentials.ts";
-import type { NvsCrc } from "../format/nvs_entry.ts";
+import { credentialsOfNvs, type DecodedNvsCredentials } from "../format/nvs_credentials.ts";
+import { NVS_ENTRY_SIZE, type NvsCrc } from "../format/nvs_entry.ts";
+import type { NvsErased } from "../format/nvs_erased.ts";
 import type { NvsProblem, NvsProblemKind } from "../format/nvs_page.ts";
+import { type BoundedNvs, decodeBoundedNvs } from "./bounded_nvs.ts";
 import { errorFinding, type Finding, type FindingCode, warningFinding } from "./findings.ts";
 import type { ImageContents, ImageEntry } from "./image.ts";
 import { equivalentDsContext, equivalentDsData } from "./equivalent.ts";
@@ -28,21 +29,32 @@ const CODES: Readonly<Record<NvsProblemKind, FindingCode>> = {
 /** Problems that leave every credential readable. */
 const HARMLESS: ReadonlySet<NvsProblemKind> = new Set(["reserve", "page-dirty", "duplicate"]);
 
+const PRIVATE_KEY = "priv_key";
+const PEM_KEY = "PRIVATE KEY-----";
+
 /** Takes an NVS image apart. */
 export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageContents {
+  let all: BoundedNvs | undefined;
   try {
-    const decoded = decodeNvsCredentials(image);
-    const crcs = new Map(decodeNvs(image).items.map(({ offset, crc }) => [offset, crc]));
+    all = decodeBoundedNvs(image);
+    const { items } = all;
+    const decoded = credentialsOfNvs(all);
+    const crcs = new Map(items.map(({ offset, crc }) => [offset, crc]));
     const entries = entriesOf(decoded, crcs).toSorted((a, b) => a.offset - b.offset);
     const used = Math.max(0, ...entries.map(({ offset, value }) => offset + value.data.length));
-    return { format, entries, used, findings: decoded.problems.map(findingOf) };
+    const taken = new Set(Object.values(decoded.offsets));
+    const others = items.filter(({ offset }) => !taken.has(offset));
+    return { format, entries, used, findings: findingsOf(all, decoded.problems), others };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
+    // What is wrong with an image may be why no credentials are left to read.
+    const damage = all === undefined ? [] : findingsOf(all, all.problems);
     return {
       format,
       entries: [],
       used: 0,
-      findings: [...damage(image), errorFinding("NOT_AN_IMAGE", error.message)],
+      findings: [...damage, errorFinding("NOT_AN_IMAGE", error.message)],
+      others: all?.items ?? [],
     };
   }
 }
@@ -72,16 +84,27 @@ function entriesOf(
   });
 }
 
-function findingOf({ kind, message, offset }: NvsProblem): Finding {
-  return (HARMLESS.has(kind) ? warningFinding : errorFinding)(CODES[kind], message, { offset });
+function findingsOf(
+  { erased, cutAt: offset }: BoundedNvs,
+  problems: readonly NvsProblem[],
+): Finding[] {
+  const cut = offset === undefined
+    ? []
+    : [errorFinding("TOO_LARGE", `an NVS image is read up to ${offset}; more follows`, { offset })];
+  return [...cut, ...problems.map(findingOf), ...erased.flatMap(judgeErased)];
 }
 
-/** What is wrong with an image that has no credentials left to read. */
-function damage(image: Uint8Array): Finding[] {
-  try {
-    return decodeNvs(image).problems.map(findingOf);
-  } catch (error) {
-    if (!(error instanceof SecureCertError)) throw error;
-    return [];
-  }
+/** Deleting a key leaves its bytes in flash, where whoever reads the flash finds them. */
+function judgeErased({ offset, key, bytes }: NvsErased): Finding[] {
+  const isKeyEntry = key === PRIVATE_KEY && bytes.length > NVS_ENTRY_SIZE;
+  if (!isKeyEntry && !new TextDecoder("latin1").decode(bytes).includes(PEM_KEY)) return [];
+  const name = key === undefined ? "" : ` ${JSON.stringify(key)}`;
+  const message =
+    `an erased entry${name} at ${offset} still holds what looks like a private key in plaintext; ` +
+    "whoever reads the flash has it";
+  return [warningFinding("PLAINTEXT_KEY", message, { offset })];
+}
+
+function findingOf({ kind, message, offset }: NvsProblem): Finding {
+  return (HARMLESS.has(kind) ? warningFinding : errorFinding)(CODES[kind], message, { offset });
 }

@@ -15,6 +15,7 @@ import { type Credentials, findCredentials, keyModeOf } from "./credentials.ts";
 import type { Finding } from "./findings.ts";
 import { type PartitionTableReport, reportTable } from "./inspect_table.ts";
 import { type ImageLocation, judgeDigest } from "./locate.ts";
+import { type OtherReport, reportOther } from "./others.ts";
 import type { ImageFormat } from "./recognise.ts";
 import { startsTable, tableOfFile } from "./table_file.ts";
 import { judge } from "./verify.ts";
@@ -111,6 +112,8 @@ export interface Inspection {
   readonly used: number;
   /** The entries in the order of the image. */
   readonly entries: readonly EntryReport[];
+  /** What an NVS image holds beside them, present when there is any; the values are not shown. */
+  readonly others?: readonly OtherReport[];
   /** What the firmware finds for TLS. */
   readonly credentials: {
     readonly deviceCert: boolean;
@@ -155,12 +158,13 @@ export async function inspect(
   const table = tableOfFile(image, options.tableOffset);
   if (table !== undefined) return inspectTable(image, table, options);
   const judgement = await judge(image, options);
-  const { format, size, used, entries, findings, location } = judgement;
+  const { format, size, used, entries, findings, location, others } = judgement;
   return {
     format,
     size,
     used,
     entries: await Promise.all(entries.map((entry) => reportEntry(entry, options))),
+    ...others.length > 0 && { others: others.map(reportOther) },
     credentials: reportCredentials(judgement.credentials),
     findings,
     ...location && { location },

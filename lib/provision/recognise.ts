@@ -3,8 +3,8 @@ import { hasWord, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
 import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash.ts";
-import { decodeNvs } from "../format/nvs.ts";
 import { TLV_MAGIC } from "../format/tlv.ts";
+import { decodeBoundedNvs } from "./bounded_nvs.ts";
 import { errorFinding, type Finding } from "./findings.ts";
 import { readTable, startsTable } from "./table_file.ts";
 
@@ -56,7 +56,7 @@ export function recognise(image: Uint8Array): Recognised {
 /** The older namespace, and no other that holds credentials. */
 function isLegacyNvs(image: Uint8Array): boolean {
   try {
-    const { namespaces } = decodeNvs(image);
+    const { namespaces } = decodeBoundedNvs(image);
     return namespaces.includes("pre_prov") && !namespaces.includes("esp_secure_cert");
   } catch (error) {
     if (error instanceof SecureCertError) return false;

@@ -1,6 +1,7 @@
 import { readCertificates } from "../crypto/certificate_info.ts";
 import { currentTime, type Sources } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips.ts";
+import type { NvsStoredItem } from "../format/nvs.ts";
 import type { PartitionTable } from "../format/partition_table.ts";
 import { type Content, readContents, type ReadEntry, type Secrets } from "./contents.ts";
 import { type Credentials, findCredentials } from "./credentials.ts";
@@ -71,6 +72,8 @@ export interface Judgement extends Verdict {
   readonly used: number;
   readonly entries: readonly ReadEntry[];
   readonly credentials: Credentials;
+  /** What an NVS image holds beside the credentials. */
+  readonly others: readonly NvsStoredItem[];
 }
 
 interface Question {
@@ -177,7 +180,8 @@ export async function verify(image: Uint8Array, options: VerifyOptions = {}): Pr
 export async function judge(dump: Uint8Array, options: VerifyOptions = {}): Promise<Judgement> {
   const located = locate(dump, options.tableOffset);
   const { image, location, table } = located;
-  const { format, entries: raw, used, findings: layout } = readLocated(located, options);
+  const contents = readLocated(located, options);
+  const { format, entries: raw, used, findings: layout, others = [] } = contents;
   const entries = await readContents(image ?? dump, raw, options);
   const credentials = findCredentials(entries);
   const trust: Trust = {
@@ -214,6 +218,7 @@ export async function judge(dump: Uint8Array, options: VerifyOptions = {}): Prom
     used,
     entries,
     credentials,
+    others,
   };
 }
 

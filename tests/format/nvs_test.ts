@@ -297,6 +297,11 @@ Deno.test("erased entries are passed over", () => {
   const decoded = decodeNvs(bytes);
   assertEquals(plain(decoded), [{ namespace: "n", key: "k", type: "u8", value: 5 }]);
   assertEquals(decoded.problems, []);
+  const [left, ...others] = decoded.erased;
+  assertEquals([left?.offset, left?.key, left?.bytes.length, others], [96, "gone", 96, []]);
+  const torn = bytes.slice().fill(0, 96, 128);
+  assertEquals(decodeNvs(torn).erased.map(({ offset, key }) => [offset, key]), [[96, undefined]]);
+  assertEquals(decodeNvs(bytes.slice().fill(0xFF, 96, 192)).erased, []);
 });
 
 Deno.test("a bitmap that contradicts itself hides what the firmware does not reach", () => {

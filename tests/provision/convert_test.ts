@@ -1,10 +1,15 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   build,
+  buildFromCsv,
   convert,
   createDevelopmentCa,
+  decodeNvs,
+  decodePartition,
+  encodeNvs,
   encodePartition,
   exportPrivateKey,
+  extract,
   generateKey,
   type ImageFormat,
   inspect,
@@ -97,6 +102,93 @@ Deno.test("what a layout cannot carry is refused with the list, and nothing is d
     error.message,
     "private key with flags 0x8, security configuration".split(",")[1]!.trim(),
   );
+});
+
+Deno.test("flags are read by mask: 0xFF and other odd values are those of plain entries", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d" });
+  const plain = decodePartition(image).entries.filter(({ type }) => type !== 9);
+  for (const odd of [[0xFF, 0xC0, 1], [0x48, 0x08, 0xFF]]) {
+    const list = plain.map((entry, at) => ({ ...entry, flags: odd[at]! }));
+    for (const to of FORMATS.slice(1)) {
+      const { image: converted } = await convert(encodePartition(list), { to });
+      assertEquals(converted, (await convert(image, { to })).image, to);
+    }
+  }
+  for (const flags of [0x80, 0x40, 0x48, 0x08]) {
+    const secret = encodePartition(
+      plain.map((entry) => entry.type === 2 ? { ...entry, flags } : entry),
+    );
+    const error = await assertRejects(() => convert(secret, { to: "cust_flash" }), SecureCertError);
+    assertEquals(error.code, "ERR_PLAN");
+  }
+});
+
+sharedTest("the published TLV image with flags 0xFF converts to every layout", async () => {
+  const image = shared("espressif/qemu_test/cust_flash_tlv/cust_flash_tlv.bin");
+  const wanted = await credentialsOf(image);
+  for (const to of FORMATS) {
+    assertEquals(await credentialsOf((await convert(image, { to })).image), wanted, to);
+  }
+});
+
+Deno.test("cust_flash takes any size from the end of its content on", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d" });
+  const ds = await provision({ issuer, subject: "CN=d", chip: "esp32c3", keyMode: "rsa-ds" });
+  for (const to of ["cust_flash", "cust_flash_legacy"] as const) {
+    // The row of the first published partition table.
+    const small = (await convert(image, { to, size: 0x3000 })).image;
+    const whole = (await convert(image, { to })).image;
+    assertEquals([whole.length, small], [0x6000, whole.subarray(0, 0x3000)]);
+    assertEquals(await credentialsOf(small), await credentialsOf(image));
+    assertEquals((await convert(small, { to: "tlv" })).image, image);
+    const files = await extract(whole.subarray(0, 0x3000));
+    assertEquals(files.some(({ name }) => name.endsWith("patch.txt")), false);
+    const load = (path: string) =>
+      Promise.resolve(files.find(({ name }) => name === path)?.bytes ?? new Uint8Array());
+    const text = new TextDecoder().decode(files[0]!.bytes);
+    assertEquals((await buildFromCsv(text, { load })).image, small);
+    assertEquals((await convert(image, { to, size: 10304 })).image, whole.subarray(0, 10304));
+    for (const [each, end] of [[image, 10304], [ds.image, 7456]] as const) {
+      assertEquals((await convert(each, { to, size: end })).image.length, end);
+      const error = await assertRejects(
+        () => convert(each, { to, size: end - 1 }),
+        SecureCertError,
+        `${end} bytes`,
+      );
+      assertEquals(error.code, "ERR_TOO_LARGE");
+    }
+  }
+});
+
+Deno.test("data beside the credentials in NVS is refused with the list, never dropped", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d", format: "nvs" });
+  const image2 = encodeNvs([
+    ...decodeNvs(image).items,
+    { namespace: "esp_secure_cert", key: "extra", type: "u32", value: 7 },
+    { namespace: "wifi", key: "ssid", type: "string", value: new TextEncoder().encode("home\0") },
+    { namespace: "wifi", key: "map", type: "blob", value: new Uint8Array(6000) },
+  ], { size: 0x6000 });
+  const list = [
+    "extra (u32, 4 bytes)",
+    "wifi/ssid (string, 5 bytes)",
+    "wifi/map (blob, 6000 bytes)",
+  ];
+  for (const to of FORMATS) {
+    const error = await assertRejects(() => convert(image2, { to }), SecureCertError);
+    assertEquals(error.code, "ERR_PLAN");
+    for (const each of list) assertStringIncludes(error.message, each);
+  }
+  const { others, entries } = await inspect(image2);
+  assertEquals(entries.length, 3);
+  assertEquals(
+    others?.map(({ namespace, key, type, length }) => [namespace, key, type, length]),
+    [
+      ["esp_secure_cert", "extra", "u32", 4],
+      ["wifi", "ssid", "string", 5],
+      ["wifi", "map", "blob", 6000],
+    ],
+  );
+  assertEquals("others" in await inspect(image), false);
 });
 
 Deno.test("an HMAC-encrypted key is opened for a plaintext layout with its key alone", async () => {

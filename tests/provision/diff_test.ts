@@ -6,6 +6,7 @@ import {
   createDevelopmentCa,
   type Diff,
   diff,
+  encodeNvs,
   encodePartition,
   encodePartitionTable,
   encodeTlv,
@@ -32,6 +33,27 @@ Deno.test("an image is the same as itself, with an erased tail or without", asyn
   assertEquals(await diff(vector("nvs_full.bin"), vector("nvs_full.bin")), same);
   const erased = new Uint8Array(4096).fill(0xFF);
   assertEquals(await diff(erased, erased.subarray(0, 16)), same);
+});
+
+Deno.test("data beside the credentials in NVS that differs is named, its value not shown", async () => {
+  const bytes = (text: string) => new TextEncoder().encode(`${text}\0`);
+  const of = (ssid: string, n: number, other: "x" | "y") =>
+    encodeNvs([
+      { namespace: "esp_secure_cert", key: "ds_key_id", type: "u8", value: 1 },
+      { namespace: "wifi", key: "ssid", type: "string", value: bytes(ssid) },
+      { namespace: "wifi", key: "n", type: "u8", value: n },
+      { namespace: "wifi", key: other, type: "u8", value: 1 },
+    ]);
+  const first = of("hidden-one", 1, "x");
+  const result = await diff(first, of("hidden-two", 1, "y"));
+  assertEquals([result.same, result.layout, result.entries], [false, [], []]);
+  assertEquals(
+    result.others?.map(({ change, key, differs }) => [change, key, ...differs]),
+    [["changed", "ssid", "value"], ["removed", "x"], ["added", "y"]],
+  );
+  assertEquals(JSON.stringify(result).includes("hidden"), false);
+  assertEquals((await diff(first, of("hidden-one", 2, "x"))).others?.[0]?.differs, ["value"]);
+  assertEquals(await diff(first, first), { same: true, layout: [], entries: [] });
 });
 
 Deno.test("entries that are added, removed, changed and moved are told apart", async () => {

@@ -8,6 +8,7 @@ import { encodeTlv } from "../../lib/format/tlv.ts";
 import { buildFromCsv } from "../../lib/provision/build_csv.ts";
 import { extract, type ExtractedFile, type ExtractOptions } from "../../lib/provision/extract.ts";
 import { applyPatch, encodePatch } from "../../lib/provision/patch.ts";
+import { createDevelopmentCa, provision } from "../../mod.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../vectors.ts";
 
 const SEED = 20261126;
@@ -113,6 +114,13 @@ sharedTest("what Espressif's tool can say is said as it says it", async () => {
   assertEquals(text(csv), sharedText(`${folder}/esp_secure_cert_parsed.csv`));
   assertEquals(files.length, 4);
   for (const { name, bytes } of files) assertEquals(bytes, shared(`${folder}/${name}`), name);
+});
+
+Deno.test("an NVS image of one page, cut from a larger one, is extracted and built again", async () => {
+  const issuer = await createDevelopmentCa();
+  const { image } = await provision({ issuer, subject: "CN=d", format: "nvs" });
+  const page = image.subarray(0, 0x1000);
+  await assertRestored(page, "one page");
 });
 
 Deno.test("odd numbers, flags, reserved bytes, padding and leftovers come back", async () => {

@@ -8,7 +8,9 @@ import {
   type BuildPlan,
   createCa,
   createDevelopmentCa,
+  decodeNvs,
   decodePartition,
+  encodeNvs,
   encodeSecurityConfig,
   exportPrivateKey,
   generateKey,
@@ -37,6 +39,42 @@ function imageOf(list: readonly TlvInput[], options = {}): Uint8Array {
 
 const [ca, dev, key] = entries;
 const body = [ca!, dev!, key!];
+
+Deno.test("a private key that still lies in an erased NVS entry is warned of", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d", format: "nvs" });
+  const key = decodeNvs(image).items.find((item) => item.key === "priv_key")!;
+  const header = key.offset - 32;
+  const first = (header % 4096 - 64) / 32;
+  const span = 1 + Math.ceil((key.value as Uint8Array).length / 32);
+  const erased = image.slice();
+  for (let slot = first; slot < first + span; slot++) {
+    erased[header - header % 4096 + 32 + (slot >> 2)]! &= ~(3 << 2 * (slot & 3));
+  }
+  const left = (await verify(erased)).findings.filter(({ code }) => code === "PLAINTEXT_KEY");
+  assertEquals(left.map(({ severity, place }) => [severity, place.offset]), [["warning", header]]);
+  assertEquals(left[0]!.message.includes(`erased entry "priv_key" at ${header}`), true);
+  const wiped = erased.slice().fill(0xFF, header, header + span * 32);
+  assertEquals(codes(await verify(wiped)).includes("PLAINTEXT_KEY"), false);
+});
+
+Deno.test("a huge NVS image is read up to a MiB, and what follows is reported", async () => {
+  const { image } = await provision({ issuer, subject: "CN=d", format: "nvs" });
+  const erased = new Uint8Array(0x400000).fill(0xFF);
+  erased.set(image);
+  assertEquals((await verify(erased)).ok, true);
+  const items = Array.from({ length: 126 * 300 }, (_, at) => {
+    const namespace = at === 0 ? "esp_secure_cert" : "n";
+    return { namespace, key: `k${at}`, type: "u8" as const, value: 1 };
+  });
+  const { others, findings } = await inspect(encodeNvs(items, { size: 0x400000 }));
+  assertEquals(others!.length < 126 * 256, true);
+  const [finding] = findings;
+  assertEquals([finding?.severity, finding?.code, finding?.place.offset], [
+    "error",
+    "TOO_LARGE",
+    0x100000,
+  ]);
+});
 
 async function planWith(
   options: Partial<IssueCertificateOptions> & { other?: boolean } = {},
