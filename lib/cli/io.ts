@@ -1,7 +1,7 @@
 import { concat, equalBytes } from "../bytes/pack.ts";
 import { shownName } from "../bytes/shown_name.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
-import { promptSecret } from "./deps.ts";
+import { askSecret, canAsk } from "./ask.ts";
 import { type ProgramOutcome, runProgram } from "./programs.ts";
 import { type CliError, fileError, isCliError, usageError } from "./errors.ts";
 
@@ -64,38 +64,13 @@ export function denoIo(): Io {
     put: (bytes) => Promise.try(() => writeFully(Deno.stdout, bytes)),
     print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
     note: (text) => writeFully(Deno.stderr, encodeUtf8(`${text}\n`)),
-    ...canAsk() ? { promptSecret: ask } : {},
+    ...canAsk() ? { promptSecret: askSecret } : {},
     run: runProgram,
     isStdoutTerminal: Deno.stdout.isTerminal(),
     isStderrTerminal: Deno.stderr.isTerminal(),
     columns: terminalColumns(),
     noColor: Deno.noColor,
   };
-}
-
-/** Nothing is echoed, also not what is typed before the question stands there. */
-function ask(question: string): string | null {
-  Deno.stdin.setRaw(true, { cbreak: Deno.build.os !== "windows" });
-  try {
-    return promptSecret(question, { mask: "" });
-  } finally {
-    Deno.stdin.setRaw(false);
-  }
-}
-
-/** The question goes to stdout, which must not be where the result goes. */
-function canAsk(): boolean {
-  return hasWidth() && Deno.stdin.isTerminal() && Deno.stdout.isTerminal() &&
-    Deno.stderr.isTerminal();
-}
-
-/** A terminal that says it has no columns leaves no room for a question. */
-function hasWidth(): boolean {
-  try {
-    return Deno.consoleSize().columns > 0;
-  } catch {
-    return false;
-  }
 }
 
 /** A path inside a folder. */
