@@ -144,11 +144,13 @@ async function planDevices(
 ): Promise<void> {
   const problems: string[] = [];
   let chunk: BulkDevice[] = [];
+  let count = 0;
   const flush = async () => {
     problems.push(...await journal.plan(chunk));
     chunk = [];
   };
   for await (const row of devices) {
+    count++;
     if ("problem" in row) {
       problems.push(row.problem);
       continue;
@@ -161,6 +163,7 @@ async function planDevices(
     if (chunk.length >= PLAN_CHUNK) await flush();
   }
   await flush();
+  if (count === 0) problems.push("the list has no devices");
   if (problems.length === 0) return;
   throw new SecureCertError("ERR_PLAN", `Cannot make devices: ${problems.join("; ")}`, {}, {
     cause: problems,
@@ -256,7 +259,11 @@ async function call(
     run.finished.set(number, await run.maker(jobs));
     adapt(run, devices.length, performance.now() - start);
   } catch (error) {
-    run.problem ??= error;
+    if (error instanceof DOMException && error.name === "AbortError") {
+      // Nothing was made of them, and they stay as they were.
+      run.finished.set(number, []);
+      run.uncommitted -= devices.length;
+    } else run.problem ??= error;
   }
   run.underWay--;
   run.wake();

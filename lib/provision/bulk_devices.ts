@@ -132,10 +132,22 @@ async function* csvRows(
   if (rest !== "") yield { text: rest, line: start };
 }
 
+/** A column that would be kept as an extra one, though it looks like one that is used. */
+function miscased(name: string): string | undefined {
+  const meant = DEVICE_COLUMNS.find((known) =>
+    known.toLowerCase() === name.trim().toLowerCase().replace(/[-_ ]/g, "")
+  );
+  return meant === undefined || meant === name
+    ? undefined
+    : `the column "${name}" must be "${meant}"`;
+}
+
 function headerProblem(columns: readonly string[]): string | undefined {
   const twice = columns.find((name, at) => columns.indexOf(name) !== at);
   if (twice !== undefined) return `the column "${twice}" is there twice`;
   if (columns.includes("")) return "a column has no name";
+  const misspelt = columns.map(miscased).find((problem) => problem !== undefined);
+  if (misspelt !== undefined) return misspelt;
   return columns.includes("id") ? undefined : "there is no column id";
 }
 

@@ -52,6 +52,8 @@ interface Shop extends BulkMakerOptions {
   /** The CA certificate as PEM, and as the device stores it. */
   readonly caCert?: Bytes;
   readonly storedCa?: Bytes;
+  /** SubjectPublicKeyInfo of the CA, which is no device's. */
+  readonly caKey?: Bytes;
   /** The last whole judgement for each chip, which holds for what all devices share. */
   readonly samples: Map<string, Sample>;
 }
@@ -93,12 +95,14 @@ async function openShop(options: BulkMakerOptions): Promise<Shop> {
   if (issuer === undefined) return { ...options, samples };
   const { days, usage } = profile;
   const caCert = certificatesAsPem(issuer.certificate);
+  const { publicKey: caKey } = readCertificate(caCert);
   const shop = {
     ...options,
     samples,
+    caKey,
     caCert,
     storedCa: storedCertificates(caCert),
-    isSigned: await createVerifier(readCertificate(caCert).publicKey),
+    isSigned: await createVerifier(caKey),
   };
   if (!("key" in issuer)) return shop;
   const validity = { ...days === undefined ? {} : { days }, ...usage && { usage } };
@@ -153,6 +157,9 @@ async function make(
   reach: (state: BulkState) => void,
 ): Promise<Made> {
   const made = await makeKey(shop, job, settings);
+  if (shop.caKey !== undefined && equalBytes(made.key.publicKey, shop.caKey)) {
+    throw failure("its key is that of the CA");
+  }
   reach("key made");
   const certificate = await certify(shop, job, settings, made.key);
   reach("certified");

@@ -8,7 +8,7 @@ import {
   type BulkState,
   type JournaledDevice,
 } from "./bulk_ports.ts";
-import { failTwiceUsedKey } from "./bulk_results.ts";
+import { failTwiceUsed } from "./bulk_results.ts";
 
 /** A batch in memory. */
 export interface MemoryBatch {
@@ -68,7 +68,7 @@ function memoryJournal(): MemoryBatch["journal"] {
       sorted().filter((each) => each.state === state && each.device.index > after).slice(0, limit),
     commit: (results) =>
       results.map((each) => {
-        const result = failTwiceUsedKey(each, keys.get(each.row.publicKey));
+        const result = failTwiceUsed(each, keys.get(each.row.publicKey), "key");
         const { device, state, row } = result;
         if (state !== "failed") keys.set(row.publicKey, device.id);
         Object.assign(devices.get(foldId(device.id))!, { state, result });

@@ -125,14 +125,19 @@ function extrasOf({ fields }: BulkDevice): Readonly<Record<string, string>> {
 }
 
 /**
- * A result as it is recorded: a device whose key another one has fails.
+ * A result as it is recorded: a device that has what is another's fails.
  *
- * @param other Id of the device that has the key already.
+ * @param other Id of the device that has it already.
+ * @param what Which thing that is.
  */
-export function failTwiceUsedKey(result: BulkResult, other: string | undefined): BulkResult {
+export function failTwiceUsed(
+  result: BulkResult,
+  other: string | undefined,
+  what: "key" | "serial number",
+): BulkResult {
   const { device, state, row } = result;
   if (other === undefined || other === device.id || state === "failed") return result;
-  const reason = `its key is that of ${other} already`;
+  const reason = `its ${what} is that of ${other} already`;
   const failed = { ...row, serial: "", fingerprint: "", publicKey: "", imageSha256: "" };
   return {
     device,

@@ -262,3 +262,85 @@ Deno.test("signing keys of the profile sign every image, and labels come with th
     assertEquals(names(folder), ["batch", "ca", "keys"]);
   });
 });
+
+Deno.test({
+  name: "a wrong certificate costs no key: the right one is taken with --retry-failed",
+  ignore: !hasOpenssl,
+  fn: async () => {
+    await inFolder(async (folder) => {
+      const foreign = await createDevelopmentCa();
+      await Deno.writeTextFile(`${folder}/f.pem`, formatPem("CERTIFICATE", foreign.certificate));
+      await Deno.writeFile(`${folder}/f.key.pem`, await exportPrivateKey(foreign.key));
+      const line = ["bulk", "--count", "2", "-o", "batch"];
+      assertEquals((await cli([...line, "--csr"], folder)).code, 0);
+      await Deno.mkdir(`${folder}/issued`);
+      const issue = async (id: string, ca: string, key: string, serial: string) => {
+        const out = ["-days", "9", "-set_serial", serial, "-out", `issued/${id}.pem`];
+        const request = ["x509", "-req", "-in", `batch/csr/${id}.csr`, "-CA", ca, "-CAkey", key];
+        assertEquals((await run("openssl", [...request, ...out], folder)).code, 0);
+      };
+      const take = () =>
+        cli([...line, "--certificates", "issued", "--retry-failed", "--ca", "ca"], folder);
+      await issue("dev-000001", "ca/ca.pem", "ca/ca.key.pem", "77");
+      await issue("dev-000002", "f.pem", "f.key.pem", "78");
+      const key = Deno.readTextFileSync(`${folder}/batch/secret/dev-000002.key.pem`);
+      const refused = await take();
+      assertEquals(refused.code, 1);
+      assertStringIncludes(refused.stderr, "dev-000002");
+      assertEquals(Deno.readTextFileSync(`${folder}/batch/secret/dev-000002.key.pem`), key);
+      await issue("dev-000002", "ca/ca.pem", "ca/ca.key.pem", "77");
+      const twin = await take();
+      assertStringIncludes(twin.stderr, "its serial number is that of dev-000001 already");
+      await issue("dev-000002", "ca/ca.pem", "ca/ca.key.pem", "79");
+      const { code, stderr } = await take();
+      assertEquals(code, 0, stderr);
+      assertEquals((await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder)).code, 0);
+    });
+  },
+});
+
+Deno.test("the CA's key is no device's; lists that would be misread are refused before a folder is made", async () => {
+  await inFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/keys`);
+    await Deno.copyFile(`${folder}/ca/ca.key.pem`, `${folder}/keys/a.pem`);
+    const { code, stderr } = await cli(
+      ["bulk", "--count", "1", "--keys", "keys", "-o", "batch"],
+      folder,
+    );
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "its key is that of the CA");
+    await Deno.writeTextFile(`${folder}/case.csv`, "id,keymode\nx,hmac-derived\n");
+    await Deno.writeTextFile(`${folder}/none.csv`, "id\n");
+    for (
+      const [list, message] of [
+        ["case.csv", 'the column "keymode" must be "keyMode"'],
+        ["none.csv", "the list has no devices"],
+      ] as const
+    ) {
+      const refused = await cli(["bulk", "--devices", list, "-o", "lists"], folder);
+      assertEquals(refused.code, 1);
+      assertStringIncludes(refused.stderr, message);
+    }
+    for (const flags of [["--shard", "0/3"], ["--workers", "9999"], ["--count", "0"]]) {
+      const refused = await cli(["bulk", "--count", "2", ...flags, "-o", "other"], folder);
+      assertEquals([refused.code, names(folder).includes("other")], [2, false], refused.stderr);
+    }
+  });
+});
+
+Deno.test({
+  name: "SIGTERM ends a key command that hangs, and its devices stay as they were",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    await inFolder(async (folder) => {
+      const line = ["bulk", "--count", "3", "--key-command", "sleep 300", "-o", "batch"];
+      const child = command(Deno.execPath(), [...DENO_ARGS, ...line], folder).spawn();
+      setTimeout(() => child.kill("SIGTERM"), 1500);
+      const { code, stderr } = await child.output();
+      assertEquals(code, 1);
+      assertStringIncludes(new TextDecoder().decode(stderr), "run the same command again");
+      const { stdout } = await cli(["bulk", "status", "batch", "--json"], folder);
+      assertEquals(JSON.parse(stdout).states.pending, 3);
+    });
+  },
+});

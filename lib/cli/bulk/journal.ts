@@ -5,7 +5,7 @@ import type {
   BulkState,
   JournaledDevice,
 } from "../../provision/bulk_ports.ts";
-import { failTwiceUsedKey, manifestColumns } from "../../provision/bulk_results.ts";
+import { failTwiceUsed, manifestColumns } from "../../provision/bulk_results.ts";
 import type { ManifestRow } from "../../provision/manifest.ts";
 import { type ArchiveFiles, type ArchiveSizes, openArchives } from "./archive_files.ts";
 import type { DatabaseSync } from "./deps.ts";
@@ -123,9 +123,14 @@ function recorderOf(database: DatabaseSync): (result: BulkResult) => BulkResult 
      publicKey = coalesce(?, publicKey), imageSha256 = ?, keyMode = ?, efuseKeyId = ? WHERE n = ?`,
   );
   const owner = database.prepare("SELECT id FROM devices WHERE publicKey = ?");
+  const sameSerial = database.prepare(
+    "SELECT id FROM devices WHERE serial = ? AND serial <> '' AND state = 'verified'",
+  );
   return (result) => {
-    const other = owner.get(result.row.publicKey) as { id: string } | undefined;
-    const final = failTwiceUsedKey(result, other?.id);
+    const { publicKey, serial } = result.row;
+    const other = owner.get(publicKey) as { id: string } | undefined;
+    const twin = sameSerial.get(serial) as { id: string } | undefined;
+    const final = failTwiceUsed(failTwiceUsed(result, other?.id, "key"), twin?.id, "serial number");
     update.run(...columnsOf(final));
     return final;
   };
@@ -204,12 +209,15 @@ function* manifestRows(database: DatabaseSync): Generator<ManifestRow> {
   }
 }
 
-/** Back to where they came from; a key that was reserved stays theirs. */
+/**
+ * Back to where they came from; a key that was reserved stays theirs. A certificate that did not do is
+ * forgotten, so that another one may come.
+ */
 function retryFailed(database: DatabaseSync, meta: Meta): number {
   return transaction(database, () => {
     const { changes } = database.prepare(
-      `UPDATE devices SET state = CASE WHEN certificate IS NULL THEN 'pending' ELSE 'certified' END,
-       reason = NULL, reached = NULL WHERE state = 'failed'`,
+      `UPDATE devices SET state = CASE WHEN certificate IS NULL THEN 'pending' ELSE 'key made' END,
+       certificate = NULL, reason = NULL, reached = NULL WHERE state = 'failed'`,
     ).run();
     if (changes === 0) return 0;
     // Without sizes the manifests are written again from the rows.

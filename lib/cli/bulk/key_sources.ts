@@ -8,6 +8,9 @@ import { explain, joinPath } from "../io.ts";
 import type { DatabaseSync } from "./deps.ts";
 import { transaction } from "./meta.ts";
 
+/** A key of an HSM or of 4096 bits takes seconds; what takes this long hangs. */
+const KEY_TIME_MS = 600_000;
+
 type Taken = Uint8Array | { problem: string };
 
 /**
@@ -43,8 +46,11 @@ export function readyKeys(folder: string, database: DatabaseSync): KeySource {
 /**
  * A program that prints a private key, run once a device without a shell; `{id}` in its words becomes
  * the device's.
+ *
+ * @param lanes Programs at a time.
+ * @param signal Ends the programs; the devices that wait for them stay as they are.
  */
-export function commandKeys(line: string, lanes: number): KeySource {
+export function commandKeys(line: string, lanes: number, signal: AbortSignal): KeySource {
   const words = splitWords(line);
   if (words.length === 0) throw usageError("--key-command is empty", "key-command");
   let free = lanes;
@@ -65,13 +71,18 @@ export function commandKeys(line: string, lanes: number): KeySource {
     take: (devices) =>
       Promise.all(
         devices.map(({ id }) =>
-          inLane(() => runKeyCommand(words.map((word) => word.replaceAll("{id}", id))))
+          inLane(() => runKeyCommand(words.map((word) => word.replaceAll("{id}", id)), signal))
         ),
       ),
   };
 }
 
-async function runKeyCommand([program, ...args]: readonly string[]): Promise<Taken> {
+async function runKeyCommand(
+  [program, ...args]: readonly string[],
+  signal: AbortSignal,
+): Promise<Taken> {
+  signal.throwIfAborted();
+  const ends = AbortSignal.any([signal, AbortSignal.timeout(KEY_TIME_MS)]);
   let output;
   try {
     output = await new Deno.Command(program!, {
@@ -79,6 +90,7 @@ async function runKeyCommand([program, ...args]: readonly string[]): Promise<Tak
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
+      signal: ends,
     })
       .output();
   } catch (error) {
@@ -91,7 +103,9 @@ async function runKeyCommand([program, ...args]: readonly string[]): Promise<Tak
     }
     throw explain("read", program!, error);
   }
+  signal.throwIfAborted();
   if (output.success) return output.stdout;
+  if (ends.aborted) return { problem: "the key command took more than ten minutes" };
   return { problem: `the key command ended with code ${output.code}` };
 }
 

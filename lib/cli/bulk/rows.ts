@@ -37,9 +37,17 @@ async function secretsOf(id: string, packed: BatchFolder): Promise<BulkFile[]> {
   return files;
 }
 
-/** Removes what a device that failed may have left; its key goes with it, for nothing uses it. */
-export function clearLeftovers(folder: string, id: string): void {
-  for (const path of Object.values(paths)) {
+/**
+ * Removes what a device that failed may have left. Its key goes with it, for nothing uses it, unless a
+ * request was made with it, for which a right certificate may still come.
+ *
+ * @param keepsKey Whether there was a request.
+ */
+export function clearLeftovers(folder: string, id: string, keepsKey: boolean): void {
+  const kept: readonly unknown[] = keepsKey
+    ? [paths.key, paths.hmacKey, paths.salt, paths.request]
+    : [];
+  for (const path of Object.values(paths).filter((each) => !kept.includes(each))) {
     try {
       Deno.removeSync(joinPath(folder, path(id)));
     } catch (error) {

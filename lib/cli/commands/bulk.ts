@@ -83,7 +83,12 @@ interface Tools {
 
 async function planOf(args: Arguments, io: Io): Promise<Plan> {
   const workers = args.number("workers") ?? navigator.hardwareConcurrency;
-  if (workers < 1) throw usageError("--workers is a number from 1", "workers");
+  const most = 4 * navigator.hardwareConcurrency;
+  if (workers < 1 || workers > most) {
+    throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
+  }
+  devicesOf(args);
+  parseShard(args.get("shard") ?? "1/1");
   if (args.has("csr") && args.has("certificates")) {
     throw usageError("--csr comes first, and --certificates in a later run", "csr");
   }
@@ -143,7 +148,6 @@ async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Prom
   const { folder, journal, pool, sync = () => {} } = tools;
   const devices = devicesOf(args);
   const shard = args.get("shard");
-  const keys = keysOf(plan, folder, args);
   if (args.has("retry-failed")) journal.retryFailed();
   if (plan.phase === "certificates") {
     noteRefused(takeCertificates(args.need("certificates"), journal, folder.database), io);
@@ -152,6 +156,7 @@ async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Prom
   const asJson = args.has("json");
   let progress: ReturnType<typeof startProgress> | undefined;
   try {
+    const keys = keysOf(plan, folder, args, stop.signal);
     const run = bulk(devices, {
       profile: plan.profile,
       phase: plan.phase,
@@ -172,14 +177,14 @@ async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Prom
     let next = await run.next();
     for (; next.done !== true; next = await run.next()) {
       progress!.tell(next.value);
-      if (next.value.state === "failed") clearLeftovers(folder.path, next.value.device.id);
+      if (next.value.state !== "failed") continue;
+      clearLeftovers(folder.path, next.value.device.id, plan.phase === "certificates");
     }
     journal.finish();
     return report(plan, next.value, progress!.end(), keys, pool, args, io);
   } catch (error) {
     progress?.end();
-    noteRows(error, io);
-    throw error;
+    throw asJson ? error : noteRows(error, io);
   } finally {
     stop.close();
   }
@@ -189,20 +194,27 @@ function keysOf(
   { workers }: Plan,
   { database }: BatchFolder,
   args: Arguments,
+  signal: AbortSignal,
 ): KeySource | undefined {
   const [folder, command] = [args.get("keys"), args.get("key-command")];
   if (folder !== undefined) return readyKeys(folder, database);
-  return command === undefined ? undefined : commandKeys(command, workers);
+  return command === undefined ? undefined : commandKeys(command, workers, signal);
 }
 
 function noteRefused({ refused }: ReturnType<typeof takeCertificates>, io: Io): void {
   for (const line of refused) io.note(`refused ${line}`);
 }
 
-/** Every wrong row on a line of its own, before the error that counts them. */
-function noteRows(error: unknown, io: Io): void {
-  if (!(error instanceof SecureCertError) || !Array.isArray(error.cause)) return;
-  for (const problem of error.cause as string[]) io.note(problem);
+/** Every wrong row on a line of its own, and the error that counts them. */
+function noteRows(error: unknown, io: Io): unknown {
+  if (!(error instanceof SecureCertError) || !Array.isArray(error.cause)) return error;
+  const problems = error.cause as string[];
+  for (const problem of problems) io.note(problem);
+  const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
+  return new SecureCertError(
+    error.code,
+    `Cannot make devices: ${count} in the list, no key was made`,
+  );
 }
 
 function report(
@@ -238,6 +250,7 @@ function report(
   if (stopped) io.note("stopped; run the same command again to go on");
   if (counts.failed > 0) {
     io.note(`${counts.failed} failed; run again with --retry-failed to try them anew`);
+    if (failed < counts.failed) io.note(`bulk status ${out} tells why`);
   }
   if (phase === "certificates" && !isDone) io.note(`${counts["key made"]} have no certificate yet`);
   if (phase === "requests") {
