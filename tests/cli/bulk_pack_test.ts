@@ -311,10 +311,12 @@ Deno.test("the CA's key is no device's; lists that would be misread are refused 
     assertStringIncludes(stderr, "its key is that of the CA");
     await Deno.writeTextFile(`${folder}/case.csv`, "id,keymode\nx,hmac-derived\n");
     await Deno.writeTextFile(`${folder}/none.csv`, "id\n");
+    await Deno.writeTextFile(`${folder}/file.csv`, "id,privateKey\nx,ca/ca.pem\ny,nowhere.pem\n");
     for (
       const [list, message] of [
         ["case.csv", 'the column "keymode" must be "keyMode"'],
         ["none.csv", "the list has no devices"],
+        ["file.csv", "y: Cannot read nowhere.pem: no such file"],
       ] as const
     ) {
       const refused = await cli(["bulk", "--devices", list, "-o", "lists"], folder);

@@ -1,8 +1,9 @@
-import type { BulkDevice } from "../../provision/bulk_devices.ts";
+import { shownName } from "../../bytes/shown_name.ts";
+import type { BulkDevice, DeviceRow } from "../../provision/bulk_devices.ts";
 import type { BulkFile, BulkJob } from "../../provision/bulk_ports.ts";
 import { paths } from "../../provision/bulk_results.ts";
 import type { BatchFolder } from "../batch_folder.ts";
-import { type Io, joinPath } from "../io.ts";
+import { explain, type Io, joinPath } from "../io.ts";
 
 /**
  * Reads the files that the columns `certificate` and `privateKey` of a row name, and what an earlier
@@ -26,6 +27,30 @@ export function jobReader(
     }
     return job;
   };
+}
+
+/** Tells of files that rows name and that are not there, before anything is made. */
+export async function* withFiles(
+  devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
+): AsyncGenerator<DeviceRow> {
+  for await (const row of devices) {
+    if ("problem" in row) {
+      yield row;
+      continue;
+    }
+    const { id, fields } = row.device;
+    const missing = [fields.certificate, fields.privateKey].find((path) => path && !isFile(path));
+    yield missing ? { problem: `${id}: Cannot read ${shownName(missing)}: no such file` } : row;
+  }
+}
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw explain("read", path, error);
+  }
 }
 
 async function secretsOf(id: string, packed: BatchFolder): Promise<BulkFile[]> {

@@ -16,7 +16,7 @@ import { devicesOf } from "../bulk/lists.ts";
 import { openPool, type WorkerPool } from "../bulk/pool.ts";
 import { profileOf, signingKeysOf } from "../bulk/profile.ts";
 import { formatRate, startProgress, summaryReport } from "../bulk/progress.ts";
-import { clearLeftovers, jobReader } from "../bulk/rows.ts";
+import { clearLeftovers, jobReader, withFiles } from "../bulk/rows.ts";
 import { parseShard } from "../bulk/shard.ts";
 import { openSignal } from "../bulk/signal.ts";
 import { fileError, usageError } from "../errors.ts";
@@ -146,7 +146,7 @@ function agree(
 
 async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Promise<number> {
   const { folder, journal, pool, sync = () => {} } = tools;
-  const devices = devicesOf(args);
+  const devices = withFiles(devicesOf(args));
   const shard = args.get("shard");
   if (args.has("retry-failed")) journal.retryFailed();
   if (plan.phase === "certificates") {
