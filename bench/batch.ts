@@ -123,7 +123,8 @@ async function run(folder: string, name: string, words: readonly string[]): Prom
 function peakMemory(pid: number): number | undefined {
   try {
     const status = Deno.readTextFileSync(`/proc/${pid}/status`);
-    return Number(/VmHWM:\s*([0-9]+) kB/.exec(status)?.[1]) / 1024;
+    const [, size] = /VmHWM:\s*([0-9]+) kB/.exec(status) ?? [];
+    return size === undefined ? undefined : Number(size) / 1024;
   } catch {
     return undefined;
   }
