@@ -100,12 +100,13 @@ Deno.test("bulk status, verify and merge read the journal of a batch that is not
     assertEquals(merged.code, 1);
     assertStringIncludes(merged.stdout, "3 key made");
     const list = `${folder}/list.csv`;
-    await Deno.writeTextFile(list, "id,certificate\na,\nb,missing.pem\n");
+    await Deno.writeTextFile(`${folder}/bad.pem`, "no certificate");
+    await Deno.writeTextFile(list, `id,certificate\na,\nb,${folder}/bad.pem\n`);
     const some = ["bulk", "--devices", list, "--ca", `${folder}/ca`, "-o", `${folder}/f`];
     assertEquals((await cli(...some)).code, 1);
     const failed = JSON.parse((await cli("bulk", "status", `${folder}/f`, "--json")).stdout);
     assertEquals([failed.done, failed.states.failed, failed.failed[0].id], [true, 1, "b"]);
-    assertStringIncludes(failed.failed[0].reason, "missing.pem");
+    assertStringIncludes(failed.failed[0].reason, "certificate");
     assertEquals(await codesOf(`${folder}/f`), ["FAILED_DEVICE"]);
   });
 });
