@@ -175,7 +175,7 @@ function keptFile(path: string): CliError {
     "ERR_FILE_EXISTS",
     path,
     message,
-    `use it with --hmac-key ${path}, or write elsewhere`,
+    `write elsewhere; an HMAC key is used again with --hmac-key ${path}`,
   );
 }
 

@@ -3,7 +3,7 @@ import { encodeUtf8, parseBase64, parseHex } from "../bytes/text.ts";
 import type { CertificateUsage } from "../crypto/certificate.ts";
 import type { GenerateKeyOptions } from "../crypto/keys.ts";
 import { type ChipName, CHIPS } from "../format/chips.ts";
-import { type KeyMode, parseTlvType } from "../format/names.ts";
+import { type KeyMode, parseTlvType, TLV_TYPES } from "../format/names.ts";
 import type { LayoutOptions } from "./encode_image.ts";
 import { MAX_SIGNATURES } from "./sign.ts";
 
@@ -51,6 +51,13 @@ export interface BulkProfile extends LayoutOptions {
    */
   readonly signingKeys?: readonly string[];
 }
+
+/** Certificates and key, which every device gets. */
+const OWN_ENTRIES: readonly string[] = [
+  TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV,
+].map((type) => `${type}.0`);
 
 /** What is wrong with a value, or undefined. */
 type Judge = (value: unknown) => string | undefined;
@@ -168,9 +175,41 @@ export function parseBulkProfile(json: string): BulkProfile {
 export function bulkProfileProblems(value: unknown): string[] {
   const problems = membersProblems(value, MEMBERS);
   if (problems.length > 0) return problems;
-  const { format = "tlv", signingKeys = [] } = value as BulkProfile;
-  const isSigned = signingKeys.length > 0;
-  return isSigned && format !== "tlv" ? [`signingKeys: a ${format} image takes no signature`] : [];
+  const { format = "tlv", keyMode = "plaintext", data = [], signingKeys = [] } =
+    value as BulkProfile;
+  return [
+    ...signingKeys.length > 0 && format !== "tlv"
+      ? [`signingKeys: a ${format} image takes no signature`]
+      : [],
+    ...layoutProblems(format, keyMode, data),
+  ];
+}
+
+/**
+ * What keeps an image of a layout from being made, whatever the key: entries that it cannot carry, or
+ * that the firmware or the device itself needs.
+ */
+export function layoutProblems(
+  format: NonNullable<LayoutOptions["format"]>,
+  keyMode: KeyMode,
+  data: readonly Pick<BulkData, "type" | "subtype">[],
+): string[] {
+  const problems: string[] = [];
+  if (format !== "tlv" && data.length > 0) problems.push(`data: a ${format} image carries none`);
+  if (format !== "tlv" && keyMode !== "plaintext" && keyMode !== "rsa-ds") {
+    problems.push(`keyMode: a ${format} image carries no ${keyMode} key`);
+  }
+  const names = data.map(({ type, subtype = 0 }) => `${entryType(type)}.${subtype}`);
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice !== undefined) problems.push(`data: two entries of type and subtype ${twice}`);
+  const own = names.find((name) => OWN_ENTRIES.includes(name));
+  if (own !== undefined) {
+    problems.push(`data: type and subtype ${own} are those of the device's own`);
+  }
+  if (data.some(({ type }) => entryType(type) === TLV_TYPES.ESP_SECURE_CERT_TLV_END)) {
+    problems.push("data: the type of the end is a query value of the firmware, never stored");
+  }
+  return problems;
 }
 
 /** The number of an entry type that a profile names, or undefined. */

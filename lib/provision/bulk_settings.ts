@@ -6,7 +6,13 @@ import { type ChipName, CHIPS, isChipName, keyModesOf } from "../format/chips.ts
 import { planEfuse } from "../format/efuse.ts";
 import type { KeyMode } from "../format/names.ts";
 import type { BulkDevice } from "./bulk_devices.ts";
-import { type BulkData, type BulkProfile, entryType, fixedData } from "./bulk_profile.ts";
+import {
+  type BulkData,
+  type BulkProfile,
+  entryType,
+  fixedData,
+  layoutProblems,
+} from "./bulk_profile.ts";
 import { escapeNameValue, expandTemplate } from "./bulk_template.ts";
 import type { DataEntry } from "./plan.ts";
 import { efuseFacts } from "./plan_key.ts";
@@ -62,7 +68,10 @@ export function resolveDevice(profile: BulkProfile, device: BulkDevice): Resolve
       ...userData(device),
     ],
   };
-  problems.push(...namesProblems(settings), ...dataProblems(settings.data));
+  problems.push(
+    ...namesProblems(settings),
+    ...layoutProblems(profile.format ?? "tlv", settings.keyMode, settings.data),
+  );
   return { ...settings, problems };
 }
 
@@ -169,10 +178,4 @@ function namesProblems({ subject, sans }: Pick<DeviceSettings, "subject" | "sans
   if (sans.length > 0) attempt(() => encodeSans(sans));
   if (subject.trim() === "" && sans.length === 0) problems.push("neither subject nor sans");
   return problems;
-}
-
-function dataProblems(data: readonly DataEntry[]): string[] {
-  const names = data.map(({ type, subtype = 0 }) => `${type}.${subtype}`);
-  const twice = names.find((name, at) => names.indexOf(name) !== at);
-  return twice === undefined ? [] : [`two entries of type and subtype ${twice}`];
 }

@@ -8,36 +8,21 @@ import {
   exportPrivateKey,
   formatPem,
   generateKey,
-  type ManifestRow,
-  parseManifestNdjson,
   verify,
   verifySignatures,
 } from "../../mod.ts";
-
-const CLI = new URL("../../cli.ts", import.meta.url).href;
-const issuer = await createDevelopmentCa();
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function command(program: string, args: readonly string[], cwd: string): Deno.Command {
-  const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
-  return new Deno.Command(program, { args: [...args], cwd, ...piped, env: { NO_COLOR: "1" } });
-}
-
-const DENO_ARGS = ["run", "-A", "--no-prompt", CLI];
-
-async function run(program: string, args: readonly string[], cwd: string): Promise<Outcome> {
-  const { code, stdout, stderr } = await command(program, args, cwd).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
-
-const cli = (line: readonly string[], cwd: string) =>
-  run(Deno.execPath(), [...DENO_ARGS, ...line], cwd);
+import {
+  cli,
+  cliOutOfDisk,
+  command,
+  count,
+  inFolder,
+  issuer,
+  names,
+  rowsOf,
+  run,
+  sha256,
+} from "./bulk_process.ts";
 
 async function hasProgram(name: string): Promise<boolean> {
   const { state } = await Deno.permissions.query({ name: "run", command: name });
@@ -47,26 +32,6 @@ async function hasProgram(name: string): Promise<boolean> {
 }
 const hasOpenssl = await hasProgram("openssl");
 const hasTar = await hasProgram("tar");
-
-async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.mkdir(`${folder}/ca`);
-    await Deno.writeTextFile(`${folder}/ca/ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
-    await Deno.writeFile(`${folder}/ca/ca.key.pem`, await exportPrivateKey(issuer.key));
-    await act(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
-const rowsOf = (batch: string): ManifestRow[] =>
-  parseManifestNdjson(Deno.readTextFileSync(`${batch}/manifest.ndjson`));
-const sha256 = async (bytes: Uint8Array) =>
-  new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes))).toHex();
-const count = (number: number) =>
-  Array.from({ length: number }, (_, n) => `dev-${String(n + 1).padStart(6, "0")}`);
 
 /** Archives by name; every name stands there once, and each has a whole end. */
 function unpack(batch: string): { open: Map<string, Uint8Array>; secret: Map<string, Uint8Array> } {
@@ -110,7 +75,7 @@ Deno.test("a packed batch that is killed again and again ends as if nothing had 
     const line = ["bulk", "--count", "900", "--pack", "--labels", "-o", "batch"];
     let [seed, kills] = [4711, 0];
     for (let round = 0; round < 10; round++) {
-      const child = command(Deno.execPath(), [...DENO_ARGS, ...line], folder).spawn();
+      const child = command(line, folder).spawn();
       seed = seed * 1103515245 + 12345 & 0x7FFFFFFF;
       const timer = setTimeout(() => child.kill("SIGKILL"), 200 + seed % 500);
       const { success } = await child.output();
@@ -137,9 +102,7 @@ Deno.test({
     await inFolder(async (folder) => {
       const line = ["bulk", "--count", "300", "--pack", "--labels", "-o", "batch"];
       for (const kilobytes of [60, 200, 600]) {
-        const script = `trap "" XFSZ; ulimit -f ${kilobytes}; exec "$@"`;
-        const words = [Deno.execPath(), ...DENO_ARGS, ...line];
-        const { code, stderr } = await run("bash", ["-c", script, "bash", ...words], folder);
+        const { code, stderr } = await cliOutOfDisk(line, folder, kilobytes);
         assertEquals(code, 1, stderr);
         assertStringIncludes(stderr, "error: Cannot write");
         assertEquals(stderr.includes("    at "), false, stderr);
@@ -323,6 +286,29 @@ Deno.test("the CA's key is no device's; lists that would be misread are refused 
       assertEquals(refused.code, 1);
       assertStringIncludes(refused.stderr, message);
     }
+    await Deno.writeFile(`${folder}/ec.pem`, await exportPrivateKey(await generateKey()));
+    const p384 = await generateKey({ curve: "P-384" });
+    await Deno.writeFile(`${folder}/p384.pem`, await exportPrivateKey(p384));
+    const user1 = [{ type: "user1", string: "x" }];
+    for (
+      const [profile, message] of [
+        [{ format: "cust_flash", data: user1 }, "a cust_flash image carries none"],
+        [
+          { format: "nvs", keyMode: "hmac-derived", chip: "esp32c3" },
+          "carries no hmac-derived key",
+        ],
+        [{ data: [...user1, ...user1] }, "two entries of type and subtype 51.0"],
+        [{ data: [{ type: 2, hex: "00" }] }, "2.0 are those of the device's own"],
+        [{ data: [{ type: 50, hex: "00" }] }, "never stored"],
+        [{ signingKeys: ["ec.pem", "p384.pem"] }, "do not go together"],
+      ] as const
+    ) {
+      await Deno.writeTextFile(`${folder}/profile.json`, JSON.stringify(profile));
+      const line = ["bulk", "--count", "2", "--profile", "profile.json", "-o", "other"];
+      const refused = await cli(line, folder);
+      assertEquals([refused.code > 0, names(folder).includes("other")], [true, false]);
+      assertStringIncludes(refused.stderr, message);
+    }
     for (const flags of [["--shard", "0/3"], ["--workers", "9999"], ["--count", "0"]]) {
       const refused = await cli(["bulk", "--count", "2", ...flags, "-o", "other"], folder);
       assertEquals([refused.code, names(folder).includes("other")], [2, false], refused.stderr);
@@ -336,7 +322,7 @@ Deno.test({
   fn: async () => {
     await inFolder(async (folder) => {
       const line = ["bulk", "--count", "3", "--key-command", "sleep 300", "-o", "batch"];
-      const child = command(Deno.execPath(), [...DENO_ARGS, ...line], folder).spawn();
+      const child = command(line, folder).spawn();
       setTimeout(() => child.kill("SIGTERM"), 1500);
       const { code, stderr } = await child.output();
       assertEquals(code, 1);

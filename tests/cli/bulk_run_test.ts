@@ -3,7 +3,6 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { parseShard } from "../../lib/cli/bulk/shard.ts";
 import { splitWords } from "../../lib/cli/bulk/key_sources.ts";
 import {
-  createDevelopmentCa,
   exportPrivateKey,
   formatPem,
   generateKey,
@@ -13,60 +12,20 @@ import {
   readCertificate,
   verify,
 } from "../../mod.ts";
+import {
+  cli,
+  cliOutOfDisk,
+  command,
+  count,
+  inFolder,
+  issuer,
+  names,
+  outcomeOf,
+  rowsOf,
+  sha256,
+} from "./bulk_process.ts";
 
-const ROOT = new URL("../../", import.meta.url);
-const CLI = new URL("cli.ts", ROOT).href;
 const isLinux = Deno.build.os === "linux";
-
-const issuer = await createDevelopmentCa();
-
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-function command(
-  line: readonly string[],
-  cwd: string,
-  env: Record<string, string> = {},
-): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-prompt", CLI, ...line],
-    cwd,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    env: { NO_COLOR: "1", ...env },
-  });
-}
-
-async function outcomeOf(output: Promise<Deno.CommandOutput>): Promise<Outcome> {
-  const { code, stdout, stderr } = await output;
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
-
-const cli = (line: readonly string[], cwd: string, env?: Record<string, string>) =>
-  outcomeOf(command(line, cwd, env).output());
-
-async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await Deno.mkdir(`${folder}/ca`);
-    await Deno.writeTextFile(`${folder}/ca/ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
-    await Deno.writeFile(`${folder}/ca/ca.key.pem`, await exportPrivateKey(issuer.key));
-    await act(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-const names = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
-const rowsOf = (batch: string): ManifestRow[] =>
-  parseManifestNdjson(Deno.readTextFileSync(`${batch}/manifest.ndjson`));
-const hash = async (path: string) =>
-  new Uint8Array(await crypto.subtle.digest("SHA-256", await Deno.readFile(path))).toHex();
 
 /** Everything that must hold of a finished folder. */
 async function checkBatch(batch: string, ids: readonly string[]): Promise<ManifestRow[]> {
@@ -93,7 +52,7 @@ async function checkBatch(batch: string, ids: readonly string[]): Promise<Manife
   assertEquals(names(`${batch}/secret`), sorted.map((id) => `${id}.key.pem`));
   for (const [at, row] of rows.entries()) {
     const image = await Deno.readFile(`${batch}/images/${row.id}.bin`);
-    assertEquals(await hash(`${batch}/images/${row.id}.bin`), row.imageSha256);
+    assertEquals(await sha256(image), row.imageSha256);
     if (at % 10 !== 0) continue;
     assertEquals((await verify(image, { ca: issuer.certificate })).ok, true, row.id);
     const { serial } = readCertificate(await Deno.readFile(`${batch}/certificates/${row.id}.pem`));
@@ -101,9 +60,6 @@ async function checkBatch(batch: string, ids: readonly string[]): Promise<Manife
   }
   return rows;
 }
-
-const count = (number: number) =>
-  Array.from({ length: number }, (_, n) => `dev-${String(n + 1).padStart(6, "0")}`);
 
 Deno.test("killed with -9 at random moments, a batch ends as if nothing had happened", async () => {
   await inFolder(async (folder) => {
@@ -163,13 +119,7 @@ Deno.test({
     await inFolder(async (folder) => {
       const line = ["bulk", "--count", "400", "-o", "batch"];
       for (const kilobytes of [40, 120, 200]) {
-        const words = [Deno.execPath(), "run", "-A", "--no-prompt", CLI, ...line];
-        // No file grows beyond the limit; the signal that comes with it is ignored.
-        const script = `trap "" XFSZ; ulimit -f ${kilobytes}; exec "$@"`;
-        const args = ["-c", script, "bash", ...words];
-        const { code, stderr } = await outcomeOf(
-          new Deno.Command("bash", { args, cwd: folder, env: { NO_COLOR: "1" } }).output(),
-        );
+        const { code, stderr } = await cliOutOfDisk(line, folder, kilobytes);
         assertEquals(code, 1, stderr);
         assertStringIncludes(stderr, "error: Cannot write");
         assertEquals(stderr.includes("    at "), false, stderr);
@@ -245,7 +195,9 @@ Deno.test("ready keys are used once; what failed is tried again; a key command m
     const program = `${folder}/key.ts`;
     await Deno.writeTextFile(
       program,
-      `import { exportPrivateKey, generateKey } from "${new URL("mod.ts", ROOT).href}";
+      `import { exportPrivateKey, generateKey } from "${
+        new URL("../../mod.ts", import.meta.url).href
+      }";
        if (Deno.args[0] === "dev-000002") Deno.exit(3);
        await Deno.stdout.write(await exportPrivateKey(await generateKey()));`,
     );

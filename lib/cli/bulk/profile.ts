@@ -49,11 +49,18 @@ export async function signingKeysOf(
   io: Io,
 ): Promise<Uint8Array[]> {
   const keys: Uint8Array[] = [];
+  const algorithms = new Set<string>();
   for (const name of signingKeys) {
     const path = fromProfile(name, args.need("profile"));
     const key = await readKey(path, args, io);
-    await naming(path, () => readSignatureKey(key.publicKey));
+    algorithms.add((await naming(path, () => readSignatureKey(key.publicKey))).algorithm);
     keys.push(key.pkcs8);
+  }
+  if (algorithms.size > 1) {
+    throw usageError(
+      `signing keys of ${[...algorithms].join(" and ")} do not go together`,
+      "profile",
+    );
   }
   return keys;
 }

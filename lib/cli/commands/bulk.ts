@@ -3,8 +3,7 @@ import { formatHex } from "../../bytes/text.ts";
 import { readCertificate } from "../../crypto/certificate_info.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import { bulk, type BulkSummary } from "../../provision/bulk.ts";
-import type { BulkPhase, KeySource } from "../../provision/bulk_ports.ts";
-import type { BulkProfile } from "../../provision/bulk_profile.ts";
+import type { KeySource } from "../../provision/bulk_ports.ts";
 import type { Arguments } from "../arguments.ts";
 import { openBatch } from "../batch_folder.ts";
 import { takeCertificates } from "../bulk/certificates.ts";
@@ -12,22 +11,19 @@ import { type DiskSync, openDiskSync } from "../bulk/disk_sync.ts";
 import { type BatchFolder, openFolder } from "../bulk/folder.ts";
 import { type Fact, type FolderJournal, folderJournal } from "../bulk/journal.ts";
 import { commandKeys, readyKeys } from "../bulk/key_sources.ts";
-import { devicesOf } from "../bulk/lists.ts";
 import { openPool, type WorkerPool } from "../bulk/pool.ts";
-import { profileOf, signingKeysOf } from "../bulk/profile.ts";
 import { formatRate, startProgress, summaryReport } from "../bulk/progress.ts";
-import { clearLeftovers, jobReader, withFiles } from "../bulk/rows.ts";
-import { parseShard } from "../bulk/shard.ts";
+import { clearLeftovers, jobReader } from "../bulk/rows.ts";
+import { planRun, type RunPlan } from "../bulk/run_plan.ts";
 import { openSignal } from "../bulk/signal.ts";
-import { fileError, usageError } from "../errors.ts";
+import { fileError } from "../errors.ts";
 import { explain, type Io, joinPath } from "../io.ts";
-import { folderOf } from "../outputs.ts";
 import type { Command } from "../run.ts";
 import { openCa } from "./provision.ts";
 
 /** Makes the devices of a list: a folder that any later run goes on with. */
 export const bulkCommand: Command = async (args, io) => {
-  const plan = await planOf(args, io);
+  const plan = await planRun(args, io);
   try {
     return await inBatch(plan, args, io);
   } catch (error) {
@@ -40,7 +36,7 @@ export const bulkCommand: Command = async (args, io) => {
 };
 
 /** Holds folder, journal and threads while a run lasts. */
-async function inBatch(plan: Plan, args: Arguments, io: Io): Promise<number> {
+async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> {
   const { profile, phase, out, pack, signingKeys } = plan;
   const folder = openFolder(out);
   let pool: WorkerPool | undefined;
@@ -64,16 +60,6 @@ async function inBatch(plan: Plan, args: Arguments, io: Io): Promise<number> {
   }
 }
 
-interface Plan {
-  readonly out: string;
-  readonly phase: BulkPhase;
-  readonly profile: BulkProfile;
-  readonly workers: number;
-  readonly pack: boolean;
-  /** PKCS#8. */
-  readonly signingKeys: readonly Uint8Array[];
-}
-
 interface Tools {
   readonly folder: BatchFolder;
   readonly journal: FolderJournal;
@@ -81,29 +67,9 @@ interface Tools {
   readonly sync?: DiskSync;
 }
 
-async function planOf(args: Arguments, io: Io): Promise<Plan> {
-  const workers = args.number("workers") ?? navigator.hardwareConcurrency;
-  const most = 4 * navigator.hardwareConcurrency;
-  if (workers < 1 || workers > most) {
-    throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
-  }
-  devicesOf(args);
-  parseShard(args.get("shard") ?? "1/1");
-  if (args.has("csr") && args.has("certificates")) {
-    throw usageError("--csr comes first, and --certificates in a later run", "csr");
-  }
-  if (args.has("keys") && args.has("key-command")) {
-    throw usageError("keys come from --keys or from --key-command, not from both", "keys");
-  }
-  const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
-  const profile = await profileOf(args, io);
-  const signingKeys = await signingKeysOf(profile, args, io);
-  return { out: folderOf(args), phase, profile, workers, pack: args.has("pack"), signingKeys };
-}
-
 /** The CA; its certificate alone when it does not sign here, and none before there are requests. */
 async function caOf(
-  { phase, profile }: Plan,
+  { phase, profile }: RunPlan,
   args: Arguments,
   io: Io,
 ): Promise<{ certificate?: Uint8Array; key?: Uint8Array }> {
@@ -122,7 +88,7 @@ async function caOf(
 
 /** What all devices share stays the same in all runs, so that no batch is half of one and of another. */
 function agree(
-  { out, profile, pack }: Plan,
+  { out, profile, pack }: RunPlan,
   { certificate }: { certificate?: Uint8Array },
   journal: FolderJournal,
   args: Arguments,
@@ -144,10 +110,8 @@ function agree(
   }
 }
 
-async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Promise<number> {
+async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): Promise<number> {
   const { folder, journal, pool, sync = () => {} } = tools;
-  const devices = withFiles(devicesOf(args));
-  const shard = args.get("shard");
   if (args.has("retry-failed")) journal.retryFailed();
   if (plan.phase === "certificates") {
     noteRefused(takeCertificates(args.need("certificates"), journal, folder.database), io);
@@ -157,7 +121,7 @@ async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Prom
   let progress: ReturnType<typeof startProgress> | undefined;
   try {
     const keys = keysOf(plan, folder, args, stop.signal);
-    const run = bulk(devices, {
+    const run = bulk(plan.devices, {
       profile: plan.profile,
       phase: plan.phase,
       journal,
@@ -165,7 +129,7 @@ async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Prom
       maker: pool.maker,
       calls: pool.calls,
       signal: stop.signal,
-      ...shard === undefined ? {} : { shard: parseShard(shard) },
+      ...plan.shard && { shard: plan.shard },
       ...keys && { keys },
       certificateOf: ({ certificate }) => io.read(certificate!),
       jobOf: jobReader(
@@ -191,7 +155,7 @@ async function runBatch(plan: Plan, tools: Tools, args: Arguments, io: Io): Prom
 }
 
 function keysOf(
-  { workers }: Plan,
+  { workers }: RunPlan,
   { database }: BatchFolder,
   args: Arguments,
   signal: AbortSignal,
@@ -218,7 +182,7 @@ function noteRows(error: unknown, io: Io): unknown {
 }
 
 function report(
-  { out, phase }: Plan,
+  { out, phase }: RunPlan,
   summary: BulkSummary,
   seconds: number,
   keys: KeySource | undefined,

@@ -1,0 +1,61 @@
+import type { BulkShard } from "../../provision/bulk.ts";
+import type { DeviceRow } from "../../provision/bulk_devices.ts";
+import type { BulkPhase } from "../../provision/bulk_ports.ts";
+import type { BulkProfile } from "../../provision/bulk_profile.ts";
+import type { Arguments } from "../arguments.ts";
+import { usageError } from "../errors.ts";
+import type { Io } from "../io.ts";
+import { folderOf } from "../outputs.ts";
+import { devicesOf } from "./lists.ts";
+import { profileOf, signingKeysOf } from "./profile.ts";
+import { withFiles } from "./rows.ts";
+import { parseShard } from "./shard.ts";
+
+/** What the command line and the profile ask of `bulk`. */
+export interface RunPlan {
+  /** The batch's folder. */
+  readonly out: string;
+  readonly phase: BulkPhase;
+  readonly profile: BulkProfile;
+  readonly workers: number;
+  readonly pack: boolean;
+  /** Keys that sign the images, PKCS#8. */
+  readonly signingKeys: readonly Uint8Array[];
+  readonly devices: AsyncIterable<DeviceRow>;
+  readonly shard?: BulkShard;
+}
+
+/**
+ * Reads and checks all that can be checked before the batch's folder is touched; the list itself is read
+ * later.
+ *
+ * @throws {CliError} `ERR_USAGE` for what does not go together.
+ */
+export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
+  const workers = args.number("workers") ?? navigator.hardwareConcurrency;
+  const most = 4 * navigator.hardwareConcurrency;
+  if (workers < 1 || workers > most) {
+    throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
+  }
+  const devices = devicesOf(args);
+  const shard = args.get("shard");
+  if (args.has("csr") && args.has("certificates")) {
+    throw usageError("--csr comes first, and --certificates in a later run", "csr");
+  }
+  if (args.has("keys") && args.has("key-command")) {
+    throw usageError("keys come from --keys or from --key-command, not from both", "keys");
+  }
+  const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
+  const profile = await profileOf(args, io);
+  const signingKeys = await signingKeysOf(profile, args, io);
+  return {
+    out: folderOf(args),
+    phase,
+    profile,
+    workers,
+    pack: args.has("pack"),
+    signingKeys,
+    devices: withFiles(devices),
+    ...shard === undefined ? {} : { shard: parseShard(shard) },
+  };
+}
