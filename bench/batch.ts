@@ -4,7 +4,7 @@ const CLI = new URL("../cli.ts", import.meta.url).pathname;
 /** `deno task bench batch 100000` measures the memory of a batch of this size. */
 const MOST = Number(Deno.args.find((word) => /^[0-9]+$/.test(word)) ?? 20_000);
 const FEW = 1000;
-const RSA = 60;
+const RSA = 300;
 const RAW_MS = 6000;
 const LANES = 2 * navigator.hardwareConcurrency;
 const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };
