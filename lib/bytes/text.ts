@@ -2,12 +2,13 @@ import { decodeBase64, decodeHex, encodeBase64, encodeHex } from "./deps.ts";
 import { SecureCertError } from "./errors.ts";
 import type { Bytes } from "./pack.ts";
 
+const ENCODER = new TextEncoder();
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** The UTF-8 bytes of a text. */
 export function encodeUtf8(text: string): Bytes {
-  return new TextEncoder().encode(text);
+  return ENCODER.encode(text);
 }
 
 /** The text of UTF-8 bytes, or undefined when they are not UTF-8. */

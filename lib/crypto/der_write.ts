@@ -1,7 +1,7 @@
 // Written here and not by asn1js, which takes a hundred times as long: certificates are made by the
 // hundred thousand.
 
-import { type Bytes, concat } from "../bytes/pack.ts";
+import type { Bytes } from "../bytes/pack.ts";
 
 /** Class and form bits of an identifier octet (X.690 section 8.1.2). */
 const CONSTRUCTED = 0x20;
@@ -16,8 +16,19 @@ const oids = new Map<string, Bytes>();
  * @param parts The contents.
  */
 export function derElement(identifier: number, ...parts: readonly Uint8Array[]): Bytes {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  return concat(lengthHeader(identifier, length), ...parts);
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const digits = length < 0x80 ? 0 : Math.ceil((32 - Math.clz32(length)) / 8);
+  let at = 2 + digits;
+  const element = new Uint8Array(at + length);
+  element[0] = identifier;
+  element[1] = digits === 0 ? length : 0x80 | digits;
+  for (let byte = 0; byte < digits; byte++) element[1 + digits - byte] = length >>> 8 * byte;
+  for (const part of parts) {
+    element.set(part, at);
+    at += part.length;
+  }
+  return element;
 }
 
 /** SEQUENCE of elements that are DER already. */
@@ -91,13 +102,4 @@ function base128(arc: bigint): number[] {
   const digits = [Number(arc & 0x7Fn)];
   for (let rest = arc >> 7n; rest > 0n; rest >>= 7n) digits.unshift(Number(rest & 0x7Fn) | 0x80);
   return digits;
-}
-
-function lengthHeader(identifier: number, length: number): Bytes {
-  if (length < 0x80) return new Uint8Array([identifier, length]);
-  if (length < 0x100) return new Uint8Array([identifier, 0x81, length]);
-  if (length < 0x10000) return new Uint8Array([identifier, 0x82, length >> 8, length & 0xFF]);
-  const digits = [24, 16, 8, 0].map((shift) => length >>> shift & 0xFF);
-  while (digits[0] === 0) digits.shift();
-  return new Uint8Array([identifier, 0x80 | digits.length, ...digits]);
 }

@@ -110,11 +110,17 @@ function splitName(text: string): Part[] {
 
 /** Characters up to an unescaped `,` or `+`; spaces around them do not count unless escaped. */
 function readValue(text: string, start: number): { value: string; end: number } {
-  const bytes: number[] = [];
-  let kept = 0;
   let at = start;
   while (text[at] === " ") at++;
   if (text[at] === "#") throw badName("values in hexadecimal are not taken", at);
+  const plainEnd = endOfPlain(text, at);
+  if (text[plainEnd] !== "\\") {
+    let end = plainEnd;
+    while (end > at && text[end - 1] === " ") end--;
+    return { value: text.slice(at, end), end: plainEnd };
+  }
+  const bytes: number[] = [];
+  let kept = 0;
   while (at < text.length && text[at] !== "," && text[at] !== "+") {
     const isEscaped = text[at] === "\\";
     const { encoded, next } = isEscaped ? readEscape(text, at) : readCharacter(text, at);
@@ -127,9 +133,16 @@ function readValue(text: string, start: number): { value: string; end: number } 
   return { value, end: at };
 }
 
+/** Where the characters end that stand for themselves, as they mostly all do. */
+function endOfPlain(text: string, start: number): number {
+  let end = start;
+  while (end < text.length && text[end] !== "," && text[end] !== "+" && text[end] !== "\\") end++;
+  return end;
+}
+
 function readCharacter(text: string, at: number): { encoded: Uint8Array; next: number } {
   const character = String.fromCodePoint(text.codePointAt(at)!);
-  return { encoded: new TextEncoder().encode(character), next: at + character.length };
+  return { encoded: encodeUtf8(character), next: at + character.length };
 }
 
 function readEscape(text: string, at: number): { encoded: Uint8Array; next: number } {

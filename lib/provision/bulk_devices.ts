@@ -1,3 +1,4 @@
+import { encodeUtf8 } from "../bytes/text.ts";
 import { type CsvField, readCsv } from "../format/csv_records.ts";
 import { expandTemplate } from "./bulk_template.ts";
 
@@ -43,7 +44,7 @@ const RESERVED = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
 export function idProblem(id: string): string | undefined {
   if (id === "") return "id is empty";
   if ([...id].length > MAX_ID) return `id has ${[...id].length} characters, at most ${MAX_ID}`;
-  if (new TextEncoder().encode(id).length > 200) return "id has more than 200 bytes";
+  if (encodeUtf8(id).length > 200) return "id has more than 200 bytes";
   if (/\p{C}/u.test(id)) return "id has control characters";
   if (/[/\\:*?"<>|]/.test(id)) return `id "${id}" has a character that file names cannot have`;
   if (/^[. ]|[. ]$/.test(id)) return `id "${id}" begins or ends with a point or a space`;
