@@ -71,7 +71,10 @@ export interface BulkFile {
 
 /** Where a batch puts its files. */
 export interface BulkFiles {
-  /** Puts files in place, each whole or not at all; what is there is replaced. */
+  /**
+   * Puts files in place; what is there is replaced, whole or not at all. A new file that a crash cuts
+   * off belongs to a device that the journal has not yet, and is replaced when it is made again.
+   */
   write(files: readonly BulkFile[]): Awaitable<void>;
   /** The bytes of a file, from where it was put. */
   read(path: string): Awaitable<Uint8Array>;

@@ -1,43 +1,36 @@
+import { equalBytes } from "../../bytes/pack.ts";
 import type { BulkFile, BulkFiles } from "../../provision/bulk_ports.ts";
 import { explain, joinPath } from "../io.ts";
-import { writeAll } from "./manifest_files.ts";
 
 /** Folders of a batch; `secret` is for its owner alone. */
 export const FOLDERS = ["images", "certificates", "secret", "efuse", "csr", "labels"] as const;
-/**
- * How the name of a file begins while it grows; no device's does. It grows in the folder where it will
- * stand, for a move from one folder to another makes all threads wait for each other.
- */
+/** How the name of a file begins while it grows in another's place; no device's does. */
 export const GROWING = ".";
 
 const SECRET_MODE = 0o600;
 
 /**
- * The files of a batch on the disk. Each is written beside its place and renamed, and reaches the disk
- * at the next `sync`, many at a time.
+ * The files of a batch on the disk, which they reach at the next `sync`, many at a time. A file is
+ * written where it will stand: that it is whole is the journal's to say, which has its device only
+ * after the sync. What stands there already is kept when it is the same and otherwise replaced at one
+ * stroke, so that no key is ever without a copy.
  *
  * @param folder The batch's folder.
  * @param writer Tells the files of one writer from those of another.
  * @param syncs Whether `sync` is to see to it; somebody else does otherwise. @default true
  */
 export function diskFiles(folder: string, writer: string, syncs = true): BulkFiles {
-  let count = 0;
-  let written: Deno.FsFile[] = [];
-  const put = ({ path, bytes, secret }: BulkFile) => {
-    const [inside] = path.split("/");
-    const growing = joinPath(folder, `${inside}/${GROWING}${writer}-${count++}`);
-    const mode = secret ? { mode: SECRET_MODE } : {};
-    const file = Deno.openSync(growing, { write: true, createNew: true, ...mode });
+  let written: string[] = [];
+  const put = (file: BulkFile) => {
+    const path = joinPath(folder, file.path);
     try {
-      writeAll(file, bytes);
-      Deno.renameSync(growing, joinPath(folder, path));
+      create(path, file);
     } catch (error) {
-      file.close();
-      Deno.removeSync(growing);
-      throw error;
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+      const [inside] = file.path.split("/");
+      replace(path, file, joinPath(folder, `${inside}/${GROWING}${writer}`));
     }
-    if (syncs) written.push(file);
-    else file.close();
+    if (syncs) written.push(path);
   };
   return {
     write: (files) => {
@@ -48,17 +41,50 @@ export function diskFiles(folder: string, writer: string, syncs = true): BulkFil
       return attempt("read", full, () => Deno.readFileSync(full));
     },
     sync: async () => {
-      const files = written;
+      const paths = written;
       written = [];
       try {
-        await Promise.all(files.map((file) => file.syncData()));
+        await Promise.all(paths.map(syncFile));
       } catch (error) {
         throw explain("write", folder, error);
-      } finally {
-        for (const file of files) file.close();
       }
     },
   };
+}
+
+function create(path: string, { bytes, secret = false }: BulkFile): void {
+  const mode = secret ? { mode: SECRET_MODE } : {};
+  try {
+    Deno.writeFileSync(path, bytes, { createNew: true, ...mode });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) removeIfExists(path);
+    throw error;
+  }
+}
+
+function replace(path: string, file: BulkFile, growing: string): void {
+  if (equalBytes(Deno.readFileSync(path), file.bytes)) return;
+  create(growing, file);
+  syncFileSync(growing);
+  Deno.renameSync(growing, path);
+}
+
+async function syncFile(path: string): Promise<void> {
+  using file = await Deno.open(path, { write: true });
+  await file.syncData();
+}
+
+function syncFileSync(path: string): void {
+  using file = Deno.openSync(path, { write: true });
+  file.syncDataSync();
+}
+
+function removeIfExists(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
 }
 
 function attempt<T>(verb: "read" | "write", path: string, act: () => T): T {
