@@ -82,7 +82,8 @@ export { extract, type ExtractedFile, type ExtractOptions } from "./lib/provisio
 export { type BulkDevice, countDevices, type DeviceRow, readCsvDevices, readNdjsonDevices } from "./lib/provision/bulk_devices.ts";
 export { type BulkData, type BulkProfile, parseBulkProfile } from "./lib/provision/bulk_profile.ts";
 export type { Awaitable, BulkFile, BulkFiles, BulkJob, BulkJournal, BulkMaker, BulkPhase, BulkResult, BulkState, JournaledDevice, KeySource } from "./lib/provision/bulk_ports.ts";
-export { bulk, type BulkOptions, type BulkShard, type BulkSummary } from "./lib/provision/bulk.ts";
+export { bulk, type BulkOptions, type BulkSummary } from "./lib/provision/bulk.ts";
+export { type BulkShard } from "./lib/provision/bulk_list.ts";
 export { type MemoryBatch, memoryBatch } from "./lib/provision/bulk_memory.ts";
 export { extraColumns, formatManifestCsv, formatManifestCsvHeader, formatManifestNdjson, MANIFEST_COLUMNS, type ManifestRow, parseManifestNdjson } from "./lib/provision/manifest.ts";
 export { formatLabel, formatLabelPayload } from "./lib/provision/label.ts";

@@ -33,21 +33,32 @@ export interface CsvRecords {
   readonly problems: readonly CsvProblem[];
 }
 
+/** How {@linkcode readCsv} reads. */
+export interface CsvOptions {
+  /** Whether lines that begin with `#` are comments, and no records. @default true */
+  readonly comments?: boolean;
+}
+
+/** What is wrong with a text whose last quote is missing: another line may hold it. */
+export const OPEN_QUOTE = "quote is not closed";
+
 /**
  * The records of a CSV text (RFC 4180): commas, double quotes, line breaks of any kind, also within
  * quotes. A byte order mark and blank lines are passed over; lines that begin with `#` are comments.
  *
  * @param text The text.
+ * @param options Whether there are comments, which RFC 4180 does not have.
  * @returns The records and all problems; time and memory are linear in the length of the text.
  */
-export function readCsv(text: string): CsvRecords {
+export function readCsv(text: string, options: CsvOptions = {}): CsvRecords {
+  const passedOver = options.comments === false ? /^\s*$/ : /^\s*(#|$)/;
   const records: CsvField[][] = [];
   const problems: CsvProblem[] = [];
   const comments: { line: number; text: string }[] = [];
   const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
   const breaks = text.match(/\r\n|\n|\r/g) ?? [];
   for (let line = 0; line < lines.length; line++) {
-    if (/^\s*(#|$)/.test(lines[line]!)) {
+    if (passedOver.test(lines[line]!)) {
       const text = lines[line]!.trim();
       if (text !== "") comments.push({ line: line + 1, text });
       continue;
@@ -60,7 +71,7 @@ export function readCsv(text: string): CsvRecords {
         const quoted = readQuoted(lines, breaks, line, at + 1);
         record.push({ ...start, text: quoted.text, quoted: true });
         ({ line, at } = quoted);
-        if (!quoted.closed) problems.push({ ...start, message: "quote is not closed" });
+        if (!quoted.closed) problems.push({ ...start, message: OPEN_QUOTE });
       } else {
         const end = fieldEnd(lines[line]!, at);
         const plain = lines[line]!.slice(at, end);

@@ -1,8 +1,8 @@
-import { SecureCertError } from "../bytes/errors.ts";
 import type { Issuer } from "../crypto/certificate.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { Sources } from "../crypto/sources.ts";
 import type { BulkDevice, DeviceRow } from "./bulk_devices.ts";
+import { type BulkShard, planError, planList } from "./bulk_list.ts";
 import { createBulkMaker } from "./bulk_maker.ts";
 import type {
   Awaitable,
@@ -17,15 +17,7 @@ import type {
   KeySource,
 } from "./bulk_ports.ts";
 import type { BulkProfile } from "./bulk_profile.ts";
-import { resolveDevice } from "./bulk_settings.ts";
-
-/** A part of a batch, for one of several machines. */
-export interface BulkShard {
-  /** Number of the part, from 1. */
-  readonly index: number;
-  /** How many parts there are. */
-  readonly count: number;
-}
+import { rehearse } from "./bulk_rehearsal.ts";
 
 /** How {@linkcode bulk} works. */
 export interface BulkOptions extends Sources {
@@ -75,7 +67,7 @@ export interface BulkSummary {
   readonly stopped: boolean;
 }
 
-const PLAN_CHUNK = 1000;
+const CHUNK = 1000;
 const MOST_IN_CALL = 64;
 const MOST_UNCOMMITTED = 2048;
 const COMMIT_COUNT = 512;
@@ -87,10 +79,12 @@ const CALL_MS = 80;
  * judged, each device journaled before it is told of. What a run that was cut off had journaled is
  * not done again. One device that fails does not stop the others.
  *
- * @param devices The device list; all of it is checked before the first key is made.
+ * @param devices The device list; all of it is checked before the first key is made, and of each kind of
+ * device one is made in memory, with a key that is thrown away.
  * @param options Profile, CA, journal and files.
  * @returns Each device once it is journaled, in the order of the list; at the end the summary.
- * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong, and whatever journal
+ * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong (its `cause` has them
+ * one by one), and whatever journal
  * and files throw: those are no fault of a device.
  *
  * @example
@@ -112,10 +106,15 @@ export async function* bulk(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
   options: BulkOptions,
 ): AsyncGenerator<BulkResult, BulkSummary> {
-  await planDevices(devices, options);
-  const run = await openRun(options);
   const { journal, signal } = options;
-  options.onStart?.((await journal.counts())[run.state]);
+  const samples = await planList(devices, options);
+  const run = await openRun(options);
+  const planned = await journal.counts();
+  if (isUntouched(planned)) {
+    const problems = await rehearse(samples, options);
+    if (problems.length > 0) throw planError(problems);
+  }
+  options.onStart?.(planned[run.state]);
   let [made, failed] = [0, 0];
   for (;;) {
     await startCalls(run, options);
@@ -134,40 +133,12 @@ export async function* bulk(
   }
   if (run.problem !== undefined) throw run.problem;
   const counts = await journal.counts();
-  return { counts, made, failed, stopped: signal?.aborted === true };
+  return { counts, made, failed, stopped: signal?.aborted === true && counts[run.state] > 0 };
 }
 
-/** Checks the whole list and has the journal take it up. */
-async function planDevices(
-  devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
-  { profile, journal, shard }: BulkOptions,
-): Promise<void> {
-  const problems: string[] = [];
-  let chunk: BulkDevice[] = [];
-  let count = 0;
-  const flush = async () => {
-    problems.push(...await journal.plan(chunk));
-    chunk = [];
-  };
-  for await (const row of devices) {
-    count++;
-    if ("problem" in row) {
-      problems.push(row.problem);
-      continue;
-    }
-    const { device } = row;
-    const wrong = resolveDevice(profile, device).problems;
-    problems.push(...wrong.map((problem) => `${device.id}: ${problem}`));
-    const isMine = shard === undefined || device.index % shard.count === shard.index - 1;
-    if (isMine) chunk.push(device);
-    if (chunk.length >= PLAN_CHUNK) await flush();
-  }
-  await flush();
-  if (count === 0) problems.push("the list has no devices");
-  if (problems.length === 0) return;
-  throw new SecureCertError("ERR_PLAN", `Cannot make devices: ${problems.join("; ")}`, {}, {
-    cause: problems,
-  });
+/** Whether no device was made yet, which is when the batch is tried out. */
+function isUntouched({ pending, failed, ...others }: Readonly<Record<BulkState, number>>): boolean {
+  return pending > 0 && failed === 0 && Object.values(others).every((count) => count === 0);
 }
 
 interface Run {
@@ -234,8 +205,8 @@ async function startCalls(run: Run, options: BulkOptions): Promise<void> {
   while (run.underWay < run.calls && run.uncommitted < MOST_UNCOMMITTED) {
     if (options.signal?.aborted === true || run.problem !== undefined) return;
     if (run.waiting.length < run.size && !run.exhausted) {
-      const more = await options.journal.next(run.state, run.after, PLAN_CHUNK);
-      run.exhausted = more.length < PLAN_CHUNK;
+      const more = await options.journal.next(run.state, run.after, CHUNK);
+      run.exhausted = more.length < CHUNK;
       run.after = more.at(-1)?.device.index ?? run.after;
       run.waiting.push(...more);
     }

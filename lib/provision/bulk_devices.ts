@@ -1,5 +1,6 @@
 import { encodeUtf8 } from "../bytes/text.ts";
-import { type CsvField, readCsv } from "../format/csv_records.ts";
+import { type CsvField, OPEN_QUOTE, readCsv } from "../format/csv_records.ts";
+import { extraColumns } from "./manifest.ts";
 import { expandTemplate } from "./bulk_template.ts";
 
 /** One device of a batch. */
@@ -34,6 +35,10 @@ export const DEVICE_COLUMNS = [
   "privateKey",
 ] as const;
 
+/** RFC 4180 has no comments, and an id may begin with any character. */
+const NO_COMMENTS = { comments: false } as const;
+/** Characters of a row. */
+const MAX_ROW = 0x100000;
 const MAX_ID = 100;
 /** Names that Windows keeps for devices, with any ending. */
 const RESERVED = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
@@ -57,6 +62,12 @@ export function foldId(id: string): string {
   return id.normalize("NFC").toLowerCase();
 }
 
+/** What is wrong with an id that two rows of a list have. */
+export function twiceProblem(id: string, row: number, other: number): string {
+  const [first, second] = [Math.min(row, other) + 1, Math.max(row, other) + 1];
+  return `${id}: the id is there twice, in rows ${first} and ${second}`;
+}
+
 /**
  * The devices of a CSV text with a header line (RFC 4180), as they come; memory holds one row.
  *
@@ -68,18 +79,21 @@ export async function* readCsvDevices(
   let columns: readonly string[] | undefined;
   let index = 0;
   for await (const { text, line } of csvRows(lines)) {
-    const { records, problems } = readCsv(text);
-    const [record] = records;
-    if (problems[0] !== undefined) yield { problem: `line ${line}: ${problems[0].message}` };
-    if (record === undefined || problems.length > 0) continue;
-    if (columns === undefined) {
-      columns = record.map((field) => field.text.trim());
-      const problem = headerProblem(columns);
-      if (problem === undefined) continue;
-      yield { problem: `line ${line}: ${problem}` };
-      return;
+    const { records, problems } = readCsv(text, NO_COMMENTS);
+    if (problems[0] !== undefined) {
+      yield { problem: `line ${line}: ${problems[0].message}` };
+      continue;
     }
-    yield csvRow(record, columns, index++, line);
+    for (const record of records) {
+      if (columns === undefined) {
+        columns = record.map((field) => field.text.trim());
+        const problem = headerProblem(columns);
+        if (problem === undefined) continue;
+        yield { problem: `line ${line}: ${problem}` };
+        return;
+      }
+      yield csvRow(record, columns, index++, line);
+    }
   }
   if (columns === undefined) yield { problem: "the device list is empty" };
 }
@@ -125,30 +139,44 @@ async function* csvRows(
     line++;
     if (rest === "") start = line;
     rest = rest === "" ? each : `${rest}\n${each}`;
-    const isOpen = (rest.match(/"/g)?.length ?? 0) % 2 === 1;
-    if (isOpen && rest.length < 0x100000) continue;
+    if (isOpen(rest, line === start) && rest.length < MAX_ROW) continue;
     yield { text: rest, line: start };
     rest = "";
   }
   if (rest !== "") yield { text: rest, line: start };
 }
 
-/** A column that would be kept as an extra one, though it looks like one that is used. */
-function miscased(name: string): string | undefined {
-  const meant = DEVICE_COLUMNS.find((known) =>
-    known.toLowerCase() === name.trim().toLowerCase().replace(/[-_ ]/g, "")
-  );
-  return meant === undefined || meant === name
+/**
+ * Whether a row goes on in the next line: it has an odd number of quotes, and the first of them is one
+ * that opens a field. A quote elsewhere is wrong, and takes no other rows with it.
+ */
+function isOpen(text: string, isFirst: boolean): boolean {
+  const isOdd = (text.match(/"/g)?.length ?? 0) % 2 === 1;
+  return isOdd && (!isFirst || readCsv(text, NO_COMMENTS).problems[0]?.message === OPEN_QUOTE);
+}
+
+/**
+ * What keeps a column from being used or kept: one that looks like one that is used, or has the name of
+ * what the manifest says itself.
+ */
+function columnProblem(name: string): string | undefined {
+  const plain = name.trim().toLowerCase().replace(/[-_ ]/g, "");
+  const meant = DEVICE_COLUMNS.find((known) => known.toLowerCase() === plain);
+  if (meant !== undefined) {
+    return meant === name ? undefined : `the column "${name}" must be "${meant}"`;
+  }
+  if (name === "__proto__") return `a column cannot have the name "${name}"`;
+  return extraColumns([name]).length > 0
     ? undefined
-    : `the column "${name}" must be "${meant}"`;
+    : `the column "${name}" is one that the manifest has itself; give it another name`;
 }
 
 function headerProblem(columns: readonly string[]): string | undefined {
   const twice = columns.find((name, at) => columns.indexOf(name) !== at);
   if (twice !== undefined) return `the column "${twice}" is there twice`;
   if (columns.includes("")) return "a column has no name";
-  const misspelt = columns.map(miscased).find((problem) => problem !== undefined);
-  if (misspelt !== undefined) return misspelt;
+  const unfit = columns.map(columnProblem).find((problem) => problem !== undefined);
+  if (unfit !== undefined) return unfit;
   return columns.includes("id") ? undefined : "there is no column id";
 }
 
@@ -159,7 +187,12 @@ function csvRow(
   line: number,
 ): DeviceRow {
   if (record.length !== columns.length) {
-    return { problem: `line ${line}: ${record.length} fields, the header has ${columns.length}` };
+    const fields = record.length === 1 ? "1 field" : `${record.length} fields`;
+    const problem = `${fields}, the header has ${columns.length}`;
+    const isComment = record[0]!.text.trimStart().startsWith("#") && !record[0]!.quoted;
+    return {
+      problem: `line ${line}: ${problem}${isComment ? "; a device list has no comments" : ""}`,
+    };
   }
   const row = Object.fromEntries(columns.map((name, at) => [name, record[at]!.text]));
   return deviceRow(row, index, `line ${line}`);
@@ -175,6 +208,8 @@ function jsonRow(text: string): Record<string, string> | string {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "no JSON object";
   const row: Record<string, string> = {};
   for (const [name, each] of Object.entries(value)) {
+    const problem = columnProblem(name);
+    if (problem !== undefined) return problem;
     const isList = Array.isArray(each) && each.every((item) => typeof item === "string");
     if (each === null) continue;
     if (isList) row[name] = each.join(",");

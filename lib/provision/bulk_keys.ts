@@ -45,15 +45,31 @@ export async function makeKey(
     const { salt, sec1 } = await createDerivedKey({ hmacKey, ...sources });
     return { key: await importPrivateKey(sec1), hmacKey, salt };
   }
-  const standard = settings.keyMode === "rsa-ds" ? { type: "rsa" } as const : {};
-  const wanted = { ...standard, ...profile.key };
+  const wanted = wantedKey(profile, settings);
   if (job.key === undefined) return { key: await generateKey({ ...wanted, ...sources }) };
   const key = await importPrivateKey(job.key);
-  const { type = "ec", curve = "P-256", bits = 2048 } = wanted;
+  const problem = keyProblem(key, wanted);
+  if (problem === undefined) return { key };
+  throw failure(problem);
+}
+
+/** What key a device gets. */
+export function wantedKey(
+  profile: BulkProfile,
+  { keyMode }: Pick<DeviceSettings, "keyMode">,
+): NonNullable<BulkProfile["key"]> {
+  return { ...keyMode === "rsa-ds" ? { type: "rsa" } as const : {}, ...profile.key };
+}
+
+/** Why a key is not the one that a device gets. */
+export function keyProblem(
+  key: PrivateKey,
+  { type = "ec", curve = "P-256", bits = 2048 }: NonNullable<BulkProfile["key"]>,
+): string | undefined {
   const isWanted = key.type === type && (type === "ec" ? key.curve === curve : key.bits === bits);
-  if (isWanted) return { key };
+  if (isWanted) return undefined;
   const [had, want] = [key.curve ?? `RSA-${key.bits}`, type === "ec" ? curve : `RSA-${bits}`];
-  throw failure(`its key is ${had}, the profile wants ${want}`);
+  return `its key is ${had}, the profile wants ${want}`;
 }
 
 /** The error of a device that cannot be made. */

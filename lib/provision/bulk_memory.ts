@@ -1,5 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { foldId } from "./bulk_devices.ts";
+import { foldId, twiceProblem } from "./bulk_devices.ts";
 import {
   BULK_STATES,
   type BulkFiles,
@@ -34,36 +34,44 @@ interface MemoryDevice extends JournaledDevice {
 
 /** Journal and files for a batch that need not outlive the process. */
 export function memoryBatch(): MemoryBatch {
+  return { journal: memoryJournal(), files: memoryFiles() };
+}
+
+/** Files that need not outlive the process. */
+export function memoryFiles(): MemoryBatch["files"] {
   const all = new Map<string, Uint8Array>();
   return {
-    journal: memoryJournal(),
-    files: {
-      all,
-      write: (files) => {
-        for (const { path, bytes } of files) all.set(path, bytes.slice());
-      },
-      read: (path) => {
-        const bytes = all.get(path);
-        if (bytes === undefined) throw new SecureCertError("ERR_NOT_FOUND", `no file ${path}`);
-        return bytes.slice();
-      },
-      sync: () => {},
+    all,
+    write: (files) => {
+      for (const { path, bytes } of files) all.set(path, bytes.slice());
     },
+    read: (path) => {
+      const bytes = all.get(path);
+      if (bytes === undefined) throw new SecureCertError("ERR_NOT_FOUND", `no file ${path}`);
+      return bytes.slice();
+    },
+    sync: () => {},
   };
 }
 
 function memoryJournal(): MemoryBatch["journal"] {
   const devices = new Map<string, MemoryDevice>();
   const keys = new Map<string, string>();
+  /** Rows of the list by id, of others too. */
+  const rows = new Map<string, number>();
   const sorted = () => [...devices.values()].sort((a, b) => a.device.index - b.device.index);
   return {
-    plan: (planned) =>
-      planned.flatMap((device) => {
-        const known = devices.get(foldId(device.id));
-        if (known === undefined) devices.set(foldId(device.id), { device, state: "pending" });
-        const isSame = known === undefined || known.device.index === device.index;
-        return isSame ? [] : [`${device.id}: the id is there twice`];
-      }),
+    plan: (planned, others = []) => {
+      for (const device of planned) {
+        const fold = foldId(device.id);
+        if (!devices.has(fold)) devices.set(fold, { device, state: "pending" });
+      }
+      return [...planned, ...others].flatMap(({ id, index }) => {
+        const known = rows.get(foldId(id)) ?? index;
+        rows.set(foldId(id), known);
+        return known === index ? [] : [twiceProblem(id, known, index)];
+      });
+    },
     next: (state, after, limit) =>
       sorted().filter((each) => each.state === state && each.device.index > after).slice(0, limit),
     commit: (results) =>

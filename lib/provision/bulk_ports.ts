@@ -95,9 +95,15 @@ export interface BulkJournal {
   /**
    * Takes devices up as pending; those it has already stay as they are.
    *
+   * @param devices What is to be made here.
+   * @param others Devices of the same list that others make; it is only seen to that no id is there
+   * twice. @default none
    * @returns What is wrong: an id that is there twice, a list that is not that of the first run.
    */
-  plan(devices: readonly BulkDevice[]): Awaitable<readonly string[]>;
+  plan(
+    devices: readonly BulkDevice[],
+    others?: readonly BulkDevice[],
+  ): Awaitable<readonly string[]>;
   /** The first devices behind an index that are in a state, in the order of the list. */
   next(state: BulkState, after: number, limit: number): Awaitable<readonly JournaledDevice[]>;
   /**

@@ -1,6 +1,6 @@
 /** `bulk` as a process: killed at any moment, run twice at once, stopped, out of disk, in parts. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { parseShard } from "../../lib/cli/bulk/shard.ts";
+import { parseShard, type ReadEnv } from "../../lib/cli/bulk/shard.ts";
 import { splitWords } from "../../lib/cli/bulk/key_sources.ts";
 import {
   exportPrivateKey,
@@ -252,10 +252,15 @@ Deno.test("shards make every device once, also as a scheduler says", async () =>
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "10", "--workers", "1"];
     const env = {
-      SLURM_ARRAY_TASK_ID: "7",
-      SLURM_ARRAY_TASK_MIN: "5",
+      SLURM_ARRAY_TASK_ID: "3",
+      SLURM_ARRAY_TASK_MIN: "1",
+      SLURM_ARRAY_TASK_MAX: "3",
       SLURM_ARRAY_TASK_COUNT: "3",
     };
+    const alone = await cli([...line, "--shard", "1/3", "--ca", "none", "-o", "s1"], folder);
+    assertEquals(alone.code, 1);
+    assertStringIncludes(alone.stderr, "the shards of a batch share one");
+    assertEquals(names(folder), ["ca"]);
     const parts = await Promise.all([
       cli([...line, "--shard", "1/3", "-o", "s1"], folder),
       cli([...line, "--shard", "2/3", "-o", "s2"], folder),
@@ -270,19 +275,47 @@ Deno.test("shards make every device once, also as a scheduler says", async () =>
       rowsOf(`${folder}/${part}`).map(({ id }) => id)
     );
     assertEquals(ids.toSorted(), count(10));
+    for (const words of [[], ["--shard", "2/3"], ["--shard", "1/3", "--labels"]]) {
+      const other = await cli([...line, ...words, "-o", "s1"], folder);
+      assertEquals(other.code, 1);
+      assertStringIncludes(
+        other.stderr,
+        `${words.at(-1) === "--labels" ? "--labels" : "--shard"} is`,
+      );
+    }
   });
   const env = (values: Record<string, string>) => (name: string) => values[name];
   const aws = { AWS_BATCH_JOB_ARRAY_INDEX: "0", AWS_BATCH_JOB_ARRAY_SIZE: "4" };
   assertEquals(parseShard("auto", env(aws)), { index: 1, count: 4 });
   assertEquals(parseShard("auto/5", env({ JOB_COMPLETION_INDEX: "4" })), { index: 5, count: 5 });
-  for (const text of ["0/3", "4/3", "1", "x/y", "auto"]) {
+  const slurm = (id: string, first: string, last: string, tasks: string, step = "1") =>
+    env({
+      SLURM_ARRAY_TASK_ID: id,
+      SLURM_ARRAY_TASK_MIN: first,
+      SLURM_ARRAY_TASK_MAX: last,
+      SLURM_ARRAY_TASK_COUNT: tasks,
+      SLURM_ARRAY_TASK_STEP: step,
+    });
+  assertEquals(parseShard("auto/4", slurm("8", "0", "12", "4", "4")), { index: 3, count: 4 });
+  const wrong: readonly (readonly [string, ReadEnv])[] = [
+    ...["0/3", "4/3", "1", "x/y", "auto"].map((text) => [text, env({})] as const),
+    // One task is run again, a list has gaps, a part of the array is run again.
+    ["auto", slurm("3", "3", "3", "1")],
+    ["auto/3", slurm("3", "3", "3", "1")],
+    ["auto", slurm("4", "1", "4", "3")],
+    ["auto", slurm("3", "3", "4", "2")],
+    ["auto/8", env(aws)],
+    ["auto", env({ SLURM_ARRAY_TASK_ID: "x", JOB_COMPLETION_INDEX: "0", JOB_COMPLETIONS: "2" })],
+    ["auto", env({ JOB_COMPLETION_INDEX: "-1", JOB_COMPLETIONS: "2" })],
+  ];
+  for (const [text, read] of wrong) {
     let thrown: unknown;
     try {
-      parseShard(text, env({}));
+      parseShard(text, read);
     } catch (error) {
       thrown = error;
     }
-    assertEquals((thrown as { code: string }).code, "ERR_USAGE", text);
+    assertEquals((thrown as { code?: string } | undefined)?.code, "ERR_USAGE", text);
   }
 });
 

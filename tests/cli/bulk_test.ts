@@ -99,15 +99,14 @@ Deno.test("bulk status, verify and merge read the journal of a batch that is not
     const merged = await cli("bulk", "merge", `${folder}/b`, "-o", `${folder}/w`);
     assertEquals(merged.code, 1);
     assertStringIncludes(merged.stdout, "3 key made");
-    const list = `${folder}/list.csv`;
-    await Deno.writeTextFile(`${folder}/bad.pem`, "no certificate");
-    await Deno.writeTextFile(list, `id,certificate\na,\nb,${folder}/bad.pem\n`);
-    const some = ["bulk", "--devices", list, "--ca", `${folder}/ca`, "-o", `${folder}/f`];
-    assertEquals((await cli(...some)).code, 1);
+    await Deno.mkdir(`${folder}/keys`);
+    await Deno.copyFile(`${folder}/ca/ca.key.pem`, `${folder}/keys/a.pem`);
+    const some = ["bulk", "--count", "2", "--id-template", "d{n}", "--keys", `${folder}/keys`];
+    assertEquals((await cli(...some, "--ca", `${folder}/ca`, "-o", `${folder}/f`)).code, 1);
     const failed = JSON.parse((await cli("bulk", "status", `${folder}/f`, "--json")).stdout);
-    assertEquals([failed.done, failed.states.failed, failed.failed[0].id], [true, 1, "b"]);
-    assertStringIncludes(failed.failed[0].reason, "certificate");
-    assertEquals(await codesOf(`${folder}/f`), ["FAILED_DEVICE"]);
+    assertEquals([failed.done, failed.states.failed, failed.failed[0].id], [true, 2, "d1"]);
+    assertStringIncludes(failed.failed[0].reason, "its key is that of the CA");
+    assertEquals(await codesOf(`${folder}/f`), ["FAILED_DEVICE", "FAILED_DEVICE"]);
   });
 });
 

@@ -1,5 +1,5 @@
 /** Batches in memory: what is made, what is refused, what is made again after a crash. */
-import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import {
   bulk,
   type BulkJournal,
@@ -27,6 +27,7 @@ import {
   verify,
 } from "../../mod.ts";
 import { idProblem } from "../../lib/provision/bulk_devices.ts";
+import { createBulkMaker } from "../../lib/provision/bulk_maker.ts";
 import { bulkProfileProblems } from "../../lib/provision/bulk_profile.ts";
 import { expandTemplate } from "../../lib/provision/bulk_template.ts";
 
@@ -149,7 +150,7 @@ Deno.test("every wrong row is told, and nothing is made", async () => {
       "OK: the id is there twice",
       'chip "esp99" is not known',
       "san: Cannot encode subject alternative name",
-      "line 9: 1 fields",
+      "line 9: 1 field,",
       "line 10: text behind",
       'ok: subject: there is no column "nowhere"',
     ]
@@ -278,10 +279,46 @@ Deno.test("a file that is not read back as it was written fails its device", asy
   assertStringIncludes(results[1]!.reason!, "not what was written");
 });
 
-Deno.test("what is wrong with the CA fails every device, not the sample alone", async () => {
+Deno.test("what is wrong with the CA is known before the first key, and fails every device", async () => {
   const now = () => new Date("2025-01-01T00:00:00Z");
-  const { results } = await run(countDevices(20, "d{n}"), memoryBatch(), { now });
+  const batch = memoryBatch();
+  const error = await assertRejects(() => run(countDevices(20, "d{n}"), batch, { now }));
+  assertStringIncludes((error as Error).message, "CERT_NOT_YET_VALID");
+  assertEquals(batch.files.all.size, 0);
+  const maker = await createBulkMaker({ profile: {}, issuer, files: memoryBatch().files, now });
+  const list = [...countDevices(20, "d{n}")].flatMap((row) => "device" in row ? [row] : []);
+  const results = await maker(list);
   assertEquals(results.filter(({ reason }) => reason?.includes("CERT_NOT_YET_VALID")).length, 20);
+});
+
+Deno.test("what no partition holds is told for the largest devices of each kind, and no key is made", async () => {
+  const rows = ["id,keyMode,user1"];
+  for (let n = 0; n < 9; n++) rows.push(`d${n},,${"x".repeat(n * 40)}`);
+  rows.push(`w,hmac-encrypted,${"y".repeat(3000)}`);
+  const profile: BulkProfile = { chip: "esp32c3", size: 1824 };
+  const batch = memoryBatch();
+  const error = await assertRejects(() => run(readCsvDevices(rows), batch, { profile }));
+  const problems = (error as SecureCertError).cause as string[];
+  assertMatch(problems[0]!, /^d8: Cannot encode partition: 20.. bytes, 2.. more than its 1824/);
+  assertMatch(problems.at(-1)!, /^w: Cannot encode partition: /);
+  assertEquals([problems.length < 9, batch.files.all.size], [true, 0]);
+  const fitting = { ...profile, size: 8192 };
+  const { summary } = await run(readCsvDevices(rows), batch, { profile: fitting });
+  assertEquals(summary.counts.verified, 10);
+  for (const phase of ["requests", "all"] as const) {
+    const made = run(countDevices(30, "d{n}"), memoryBatch(), { profile: { size: 512 }, phase });
+    const { cause } = await assertRejects(() => made) as SecureCertError;
+    assertStringIncludes((cause as string[]).at(-1)!, "and maybe others");
+  }
+});
+
+Deno.test("an id that another shard's row has is told", async () => {
+  const rows = ["id", "a", "b", "A", "c"];
+  for (const index of [1, 2, 3]) {
+    const shard = { index, count: 3 };
+    const error = await assertRejects(() => run(readCsvDevices(rows), memoryBatch(), { shard }));
+    assertStringIncludes((error as Error).message, "the id is there twice, in rows 1 and 3");
+  }
 });
 
 Deno.test("a journal that cannot write ends the run", async () => {
@@ -305,12 +342,31 @@ Deno.test("device lists: NDJSON, quotes over lines, ids that file systems take",
       'line 5: "x" is neither text nor a number',
     ],
   );
-  const csv = ["\uFEFFid,text", 'a,"one', 'two"', "# a comment", "b,"];
+  const csv = ["\uFEFFid,text", 'a,"one', 'two"', "", "b,"];
   const devices = (await rows(readCsvDevices(csv))).map((row) => "device" in row && row.device);
   assertEquals(devices, [
     { index: 0, id: "a", fields: { text: "one\ntwo" } },
     { index: 1, id: "b", fields: { text: "" } },
   ]);
+  const odd = await rows(
+    readCsvDevices(["id,c", '# 5" panel,', "a,1\rb,2", "#7,x", "c,3", "# no", '"d"x,4']),
+  );
+  assertEquals(odd.map((row) => "device" in row ? row.device.id : row.problem), [
+    "line 2: quote within a field without quotes",
+    "a",
+    "b",
+    "#7",
+    "c",
+    "line 6: 1 field, the header has 2; a device list has no comments",
+    "line 7: text behind a closing quote",
+  ]);
+  for (const name of ["serial", "status", "publicKey", "keymode", "Private Key", "__proto__"]) {
+    const lists = [readCsvDevices([`id,${name}`, "a,1"]), readNdjsonDevices([`{"${name}":1}`])];
+    for (const list of lists) {
+      const [row] = await rows(list as AsyncIterable<DeviceRow>);
+      assertStringIncludes((row as { problem: string }).problem, `"${name}"`);
+    }
+  }
   for (
     const id of [
       "",

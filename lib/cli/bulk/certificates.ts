@@ -4,22 +4,28 @@ import { readCertificate } from "../../crypto/certificate_info.ts";
 import { certificateParts } from "../../crypto/der_walk.ts";
 import { explain, joinPath } from "../io.ts";
 import type { DatabaseSync } from "./deps.ts";
-import type { FolderJournal } from "./journal.ts";
+import { type FolderJournal, STRANGER } from "./journal.ts";
 import { transaction } from "./meta.ts";
 
 const CHUNK = 500;
 
-/**
- * Gives each certificate of a folder to the device that has its key.
- *
- * @returns What does not fit, one line each, and how many do.
- */
+/** What became of certificates from elsewhere. */
+export interface TakenCertificates {
+  readonly fitting: number;
+  /** What does not fit, one line each. */
+  readonly refused: readonly string[];
+  /** Those whose key is no device's here, one line each. */
+  readonly strangers: readonly string[];
+}
+
+/** Gives each certificate of a folder to the device that has its key. */
 export function takeCertificates(
   folder: string,
   journal: FolderJournal,
   database: DatabaseSync,
-): { fitting: number; refused: readonly string[] } {
+): TakenCertificates {
   const refused: string[] = [];
+  const strangers: string[] = [];
   let fitting = 0;
   const names = namesIn(folder);
   for (let at = 0; at < names.length; at += CHUNK) {
@@ -28,11 +34,11 @@ export function takeCertificates(
         const path = joinPath(folder, name);
         const problem = takeOne(path, journal);
         if (problem === undefined) fitting++;
-        else refused.push(`${path}: ${problem}`);
+        else (problem === STRANGER ? strangers : refused).push(`${path}: ${problem}`);
       }
     });
   }
-  return { fitting, refused };
+  return { fitting, refused, strangers };
 }
 
 function takeOne(path: string, journal: FolderJournal): string | undefined {

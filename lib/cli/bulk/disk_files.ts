@@ -79,7 +79,8 @@ function syncFileSync(path: string): void {
   file.syncDataSync();
 }
 
-function removeIfExists(path: string): void {
+/** Removes a file that may not be there. */
+export function removeIfExists(path: string): void {
   try {
     Deno.removeSync(path);
   } catch (error) {

@@ -1,18 +1,31 @@
 import { fileError } from "../errors.ts";
 import { explain, joinPath } from "../io.ts";
 import type { DatabaseSync } from "./deps.ts";
-import { FOLDERS, GROWING } from "./disk_files.ts";
+import { ARCHIVES } from "./archive_files.ts";
+import { FOLDERS, GROWING, removeIfExists } from "./disk_files.ts";
 import { openDatabase } from "./schema.ts";
 
 /** The folder of a batch, held by this process alone. */
 export interface BatchFolder {
   readonly path: string;
   readonly database: DatabaseSync;
-  /** Clears up at the end; the lock is the system's to release when the process dies. */
-  close(): void;
+  /**
+   * Clears up at the end; the lock is the system's to release when the process dies.
+   *
+   * @param isUnused Whether nothing came of it: what was not there before goes. @default false
+   */
+  close(isUnused?: boolean): void;
 }
 
 const JOURNAL = "journal.sqlite";
+const LOCK = ".lock";
+/** What a run makes before it has a device. */
+const FIRST_FILES: readonly string[] = [
+  JOURNAL,
+  `${JOURNAL}-wal`,
+  `${JOURNAL}-shm`,
+  ...Object.values(ARCHIVES),
+];
 const SECRET_MODE = 0o600;
 const SECRET_FOLDER_MODE = 0o700;
 
@@ -23,10 +36,12 @@ const SECRET_FOLDER_MODE = 0o700;
  */
 export function openFolder(path: string): BatchFolder {
   try {
+    const isNew = !exists(path);
     Deno.mkdirSync(path, { recursive: true });
+    refuseOthers(path);
     const lock = lockFolder(path);
     try {
-      return prepare(path, lock);
+      return prepare(path, isNew, lock);
     } catch (error) {
       lock.close();
       throw error;
@@ -36,37 +51,51 @@ export function openFolder(path: string): BatchFolder {
   }
 }
 
-function prepare(path: string, lock: Deno.FsFile): BatchFolder {
+/** A folder without a journal that has something in it is not ours to fill. */
+function refuseOthers(path: string): void {
+  if (exists(joinPath(path, JOURNAL))) return;
+  const names = [...Deno.readDirSync(path)].map(({ name }) => name).filter((name) => name !== LOCK);
+  if (names.length === 0) return;
+  const isBatch = names.includes("manifest.ndjson");
+  const message = isBatch
+    ? `${path} has a manifest and no journal: it is a merged batch, or its journal was lost`
+    : `${path} has ${names.sort()[0]} in it and is no batch's folder`;
+  const hint = isBatch
+    ? "go on in the folders that were merged"
+    : "give a folder that is new or empty";
+  throw fileError("ERR_FILE_EXISTS", path, message, hint);
+}
+
+function prepare(path: string, isNew: boolean, lock: Deno.FsFile): BatchFolder {
   const journal = joinPath(path, JOURNAL);
-  if (!exists(journal)) {
-    const other = [...Deno.readDirSync(path)].find(({ name }) => name !== ".lock");
-    if (other !== undefined) {
-      const message = `${path} has ${other.name} in it and is no batch's folder`;
-      throw fileError("ERR_FILE_EXISTS", path, message, "give a folder that is new or empty");
-    }
-  }
+  const isFirst = !exists(journal);
   for (const name of FOLDERS) {
     const mode = name === "secret" ? { mode: SECRET_FOLDER_MODE } : {};
     Deno.mkdirSync(joinPath(path, name), { recursive: true, ...mode });
     removeGrowing(joinPath(path, name));
   }
-  if (!exists(journal)) {
-    Deno.openSync(journal, { createNew: true, write: true, mode: SECRET_MODE }).close();
-  }
+  if (isFirst) Deno.openSync(journal, { createNew: true, write: true, mode: SECRET_MODE }).close();
   const database = openDatabase(journal);
   return {
     path,
     database,
-    close: () => {
+    close: (isUnused = false) => {
       for (const name of FOLDERS) removeIfEmpty(joinPath(path, name));
+      if (!isUnused || !isFirst) return lock.close();
+      for (const name of [...FIRST_FILES, LOCK]) removeIfExists(joinPath(path, name));
       lock.close();
+      if (isNew) removeIfEmpty(path);
     },
   };
 }
 
 function lockFolder(path: string): Deno.FsFile {
-  const lock = Deno.openSync(joinPath(path, ".lock"), { create: true, write: true, read: true });
-  if (lock.tryLockSync(true)) return lock;
+  const name = joinPath(path, LOCK);
+  const lock = Deno.openSync(name, { create: true, write: true, read: true });
+  // A run that came to nothing removes its lock: ours may be the one that it removed.
+  if (lock.tryLockSync(true) && exists(name) && lock.statSync().ino === Deno.statSync(name).ino) {
+    return lock;
+  }
   lock.close();
   throw fileError(
     "ERR_IO",
@@ -90,7 +119,8 @@ function removeIfEmpty(path: string): void {
 
 function exists(path: string): boolean {
   try {
-    return Deno.statSync(path).isFile;
+    Deno.statSync(path);
+    return true;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw error;

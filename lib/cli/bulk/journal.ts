@@ -10,16 +10,16 @@ import type { ManifestRow } from "../../provision/manifest.ts";
 import { type ArchiveFiles, type ArchiveSizes, openArchives } from "./archive_files.ts";
 import type { DatabaseSync } from "./deps.ts";
 import { openManifests, rewriteManifests } from "./manifest_files.ts";
-import { countsOf, type Meta, metaOf, transaction } from "./meta.ts";
+import { countsOf, isEmpty, type Meta, metaOf, transaction } from "./meta.ts";
 import { plannerOf } from "./planner.ts";
 
 /** What stays the same in all runs of a batch. */
-export type Fact = "profile" | "ca" | "pack";
+export type Fact = "profile" | "ca" | "pack" | "labels" | "shard";
 
 /** The journal of a folder: a row a device in SQLite, and the manifests that follow from it. */
 export interface FolderJournal extends BulkJournal {
-  /** A fact of the batch; false when an earlier run had another, which it then stays with. */
-  agree(name: Fact, value: string): boolean;
+  /** A fact of the batch: that of an earlier run which took devices up, or else the one given. */
+  agree(name: Fact, value: string): string;
   /** Puts a fact in the place of that of an earlier run. */
   settle(name: Fact, value: string): void;
   /** Has the files of devices go into archives, whose ends it brings to what it knows. */
@@ -34,6 +34,9 @@ export interface FolderJournal extends BulkJournal {
   finish(): void;
   close(): void;
 }
+
+/** What {@linkcode FolderJournal.certify} says of a certificate that nobody here waits for. */
+export const STRANGER = "its key is no device's of this batch";
 
 interface Row {
   readonly n: number;
@@ -92,9 +95,9 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
       }),
     counts: () => countsOf(database),
     agree: (name, value) => {
-      const known = meta.get(name);
+      const known = isEmpty(database) ? undefined : meta.get(name);
       if (known === undefined) meta.set(name, value);
-      return known === undefined || known === value;
+      return known ?? value;
     },
     settle: (name, value) => meta.set(name, value),
     pack: () => void (archives = openArchives(folder, packedSizes(meta))),
@@ -236,7 +239,7 @@ function certify(
     "SELECT n, id, state, certificate FROM devices WHERE publicKey = ?",
   )
     .get(publicKey) as unknown as Row | undefined;
-  if (found === undefined) return "its key is no device's of this batch";
+  if (found === undefined) return STRANGER;
   if (found.certificate === certificate) return undefined;
   if (found.certificate !== null) return `${found.id} has ${found.certificate} already`;
   if (found.state !== "key made") return `${found.id} is ${found.state} already`;

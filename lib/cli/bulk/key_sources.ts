@@ -2,6 +2,7 @@ import { isPem, parsePem } from "../../bytes/pem.ts";
 import { decodeUtf8, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import type { BulkDevice } from "../../provision/bulk_devices.ts";
+import { type BulkShard, isInShard } from "../../provision/bulk_list.ts";
 import type { KeySource } from "../../provision/bulk_ports.ts";
 import { fileError, usageError } from "../errors.ts";
 import { explain, joinPath } from "../io.ts";
@@ -16,9 +17,16 @@ type Taken = Uint8Array | { problem: string };
 /**
  * The private keys that lie in a folder, in the order of their names. A key is reserved in the journal
  * before it is used, and stays its device's.
+ *
+ * @param shard The part that is made here, which takes its share of the keys: of n shards each takes
+ * every nth, so that no two take the same.
  */
-export function readyKeys(folder: string, database: DatabaseSync): KeySource {
-  const names = namesIn(folder);
+export function readyKeys(
+  folder: string,
+  database: DatabaseSync,
+  shard: BulkShard | undefined,
+): KeySource {
+  const names = namesIn(folder).filter((_, index) => isInShard({ index }, shard));
   let at = 0;
   const reserved = database.prepare("SELECT name FROM keys WHERE n = ?");
   const isUsed = database.prepare("SELECT 1 FROM keys WHERE name = ? OR sha256 = ?");

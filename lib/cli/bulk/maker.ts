@@ -1,19 +1,28 @@
 import { importPrivateKey } from "../../crypto/keys.ts";
 import { createSigner } from "../../crypto/signature.ts";
-import { createBulkMaker } from "../../provision/bulk_maker.ts";
+import { type BulkMakerOptions, createBulkMaker } from "../../provision/bulk_maker.ts";
 import type { BulkMaker } from "../../provision/bulk_ports.ts";
 import { diskFiles } from "./disk_files.ts";
 import { holdFiles, holdResults } from "./held_files.ts";
 import type { WorkerStart } from "./messages.ts";
 
+/** The CA and what signs images, as a thread needs them to make devices. */
+export async function openSigning(
+  { certificate, key, signingKeys }: Pick<WorkerStart, "certificate" | "key" | "signingKeys">,
+): Promise<Pick<BulkMakerOptions, "issuer" | "signers">> {
+  const signers = (await Promise.all(signingKeys.map((each) => importPrivateKey(each))))
+    .map(createSigner);
+  if (certificate === undefined) return { signers };
+  const issuer = key === undefined
+    ? { certificate }
+    : { certificate, key: await importPrivateKey(key) };
+  return { signers, issuer };
+}
+
 /** The maker that a thread, or the process itself, works with. */
 export async function openMaker(start: WorkerStart): Promise<BulkMaker> {
-  const { folder, number, profile, phase, syncs, pack, labels, certificate, key } = start;
-  const issuer = certificate === undefined ? {} : {
-    issuer: key === undefined ? { certificate } : { certificate, key: await importPrivateKey(key) },
-  };
-  const keys = await Promise.all(start.signingKeys.map((key) => importPrivateKey(key)));
-  const shared = { profile, phase, labels, signers: keys.map(createSigner), ...issuer };
+  const { folder, number, profile, phase, syncs, pack, labels } = start;
+  const shared = { profile, phase, labels, ...await openSigning(start) };
   if (!pack) {
     return await createBulkMaker({ ...shared, files: diskFiles(folder, String(number), syncs) });
   }

@@ -25,6 +25,8 @@ interface MetaValues {
   readonly profile: string;
   readonly ca: string;
   readonly pack: string;
+  readonly labels: string;
+  readonly shard: string;
 }
 
 /** Facts of the batch as a whole. */
@@ -44,6 +46,11 @@ export function metaOf(database: DatabaseSync): Meta {
     },
     set: (name, value) => void write.run(name, JSON.stringify(value)),
   };
+}
+
+/** Whether no device was taken up yet. */
+export function isEmpty(database: DatabaseSync): boolean {
+  return database.prepare("SELECT 1 FROM devices LIMIT 1").get() === undefined;
 }
 
 /** How many devices are in each state. */

@@ -1,4 +1,4 @@
-import { type BulkDevice, foldId } from "../../provision/bulk_devices.ts";
+import { type BulkDevice, foldId, twiceProblem } from "../../provision/bulk_devices.ts";
 import type { BulkJournal } from "../../provision/bulk_ports.ts";
 import { manifestColumns } from "../../provision/bulk_results.ts";
 import { fileError } from "../errors.ts";
@@ -23,6 +23,7 @@ export function plannerOf(
   const same = database.prepare("SELECT n, id, fields FROM devices WHERE n = ? OR fold = ?");
   const columns = new Set<string>(meta.get("columns") ?? []);
   let planned: number | undefined;
+  let foreign: ReturnType<typeof foreignRows> | undefined;
   const planOne = (device: BulkDevice, seen: number): string[] => {
     const { index, id } = device;
     const fields = JSON.stringify(device.fields);
@@ -31,18 +32,18 @@ export function plannerOf(
     const known = same.all(index, foldId(id)) as unknown as Row[];
     if (known.some((row) => row.n === index && row.id === id && row.fields === fields)) return [];
     const twice = known.find((row) => row.n !== index && foldId(row.id) === foldId(id));
-    if (twice !== undefined) {
-      return [`${id}: the id is there twice, in rows ${twice.n + 1} and ${index + 1}`];
-    }
+    if (twice !== undefined) return [twiceProblem(id, twice.n, index)];
     return [`${id}: row ${index + 1} is not what it was in the first run`];
   };
   return {
-    plan: (devices) => {
+    plan: (devices, others = []) => {
       if (planned === undefined) database.exec("BEGIN IMMEDIATE");
       planned ??= 0;
       const start = planned;
       planned += devices.length;
-      return devices.flatMap((device, at) => planOne(device, start + at));
+      const problems = devices.flatMap((device, at) => planOne(device, start + at));
+      if (others.length > 0) foreign ??= foreignRows(database);
+      return foreign === undefined ? problems : [...problems, ...foreign(devices, others)];
     },
     end: () => {
       if (planned === undefined) return;
@@ -56,5 +57,29 @@ export function plannerOf(
       database.exec("COMMIT");
       planned = undefined;
     },
+  };
+}
+
+/** Sees to it that no id is there twice among a shard's devices and those of others. */
+function foreignRows(
+  database: DatabaseSync,
+): (mine: readonly BulkDevice[], others: readonly BulkDevice[]) => string[] {
+  database.exec("CREATE TEMP TABLE foreign_rows (fold TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID");
+  const insert = database.prepare(
+    "INSERT INTO foreign_rows (fold, n) VALUES (?, ?) ON CONFLICT DO NOTHING",
+  );
+  const ofOthers = database.prepare("SELECT n FROM foreign_rows WHERE fold = ?");
+  const ofMine = database.prepare("SELECT n FROM devices WHERE fold = ?");
+  const judge = ({ id, index }: BulkDevice, rows: typeof ofMine) => {
+    const row = rows.get(foldId(id)) as { n: number } | undefined;
+    return row === undefined || row.n === index ? [] : [twiceProblem(id, row.n, index)];
+  };
+  return (mine, others) => {
+    const twice = others.filter(({ id, index }) => insert.run(foldId(id), index).changes === 0);
+    return [
+      ...twice.flatMap((device) => judge(device, ofOthers)),
+      ...others.flatMap((device) => judge(device, ofMine)),
+      ...mine.flatMap((device) => judge(device, ofOthers)),
+    ];
   };
 }

@@ -1,4 +1,4 @@
-import type { BulkShard } from "../../provision/bulk.ts";
+import type { BulkShard } from "../../provision/bulk_list.ts";
 import type { DeviceRow } from "../../provision/bulk_devices.ts";
 import type { BulkPhase } from "../../provision/bulk_ports.ts";
 import type { BulkProfile } from "../../provision/bulk_profile.ts";
@@ -19,6 +19,8 @@ export interface RunPlan {
   readonly profile: BulkProfile;
   readonly workers: number;
   readonly pack: boolean;
+  /** Whether each device gets a label. */
+  readonly labels: boolean;
   /** Keys that sign the images, PKCS#8. */
   readonly signingKeys: readonly Uint8Array[];
   readonly devices: AsyncIterable<DeviceRow>;
@@ -38,13 +40,15 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
   }
   const devices = devicesOf(args);
-  const shard = args.get("shard");
+  const part = args.get("shard");
+  const shard = part === undefined ? undefined : parseShard(part);
   if (args.has("csr") && args.has("certificates")) {
     throw usageError("--csr comes first, and --certificates in a later run", "csr");
   }
   if (args.has("keys") && args.has("key-command")) {
     throw usageError("keys come from --keys or from --key-command, not from both", "keys");
   }
+  const hasKeys = args.has("keys") || args.has("key-command");
   const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
   const profile = await profileOf(args, io);
   const signingKeys = await signingKeysOf(profile, args, io);
@@ -54,8 +58,9 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     profile,
     workers,
     pack: args.has("pack"),
+    labels: args.has("labels"),
     signingKeys,
-    devices: withFiles(devices),
-    ...shard === undefined ? {} : { shard: parseShard(shard) },
+    devices: withFiles(devices, { profile, phase, hasKeys, ...shard && { shard } }),
+    ...shard && { shard },
   };
 }

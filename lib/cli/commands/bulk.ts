@@ -1,16 +1,18 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { formatHex } from "../../bytes/text.ts";
 import { readCertificate } from "../../crypto/certificate_info.ts";
-import { sha256 } from "../../crypto/deps.ts";
 import { bulk, type BulkSummary } from "../../provision/bulk.ts";
+import type { BulkShard } from "../../provision/bulk_list.ts";
 import type { KeySource } from "../../provision/bulk_ports.ts";
 import type { Arguments } from "../arguments.ts";
 import { openBatch } from "../batch_folder.ts";
 import { takeCertificates } from "../bulk/certificates.ts";
 import { type DiskSync, openDiskSync } from "../bulk/disk_sync.ts";
+import { agreeFacts } from "../bulk/facts.ts";
 import { type BatchFolder, openFolder } from "../bulk/folder.ts";
-import { type Fact, type FolderJournal, folderJournal } from "../bulk/journal.ts";
+import { type FolderJournal, folderJournal } from "../bulk/journal.ts";
 import { commandKeys, readyKeys } from "../bulk/key_sources.ts";
+import { openSigning } from "../bulk/maker.ts";
+import { isEmpty } from "../bulk/meta.ts";
 import { openPool, type WorkerPool } from "../bulk/pool.ts";
 import { formatRate, startProgress, summaryReport } from "../bulk/progress.ts";
 import { clearLeftovers, jobReader } from "../bulk/rows.ts";
@@ -37,26 +39,30 @@ export const bulkCommand: Command = async (args, io) => {
 
 /** Holds folder, journal and threads while a run lasts. */
 async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> {
-  const { profile, phase, out, pack, signingKeys } = plan;
+  const { profile, phase, out, pack, labels, signingKeys } = plan;
   const folder = openFolder(out);
   let pool: WorkerPool | undefined;
   let journal: FolderJournal | undefined;
+  let isUnused = false;
   try {
     journal = folderJournal(folder.path, folder.database);
     const ca = await caOf(plan, args, io);
-    agree(plan, ca, journal, args);
+    agreeFacts(plan, ca.certificate, journal, args);
     if (pack) journal.pack();
     const sync = pack ? undefined : await openDiskSync(out);
     const syncs = !pack && sync === undefined;
-    const labels = args.has("labels");
     const shared = { folder: out, profile, phase, syncs, labels, pack, signingKeys, ...ca };
     pool = await openPool(plan.workers, shared);
     if (pool.missing !== undefined) io.note(`one thread; for more of them add ${pool.missing}`);
-    return await runBatch(plan, { folder, journal, pool, ...sync && { sync } }, args, io);
+    return await runBatch(plan, { folder, journal, pool, ca, ...sync && { sync } }, args, io);
+  } catch (error) {
+    if (folder.database.isTransaction) folder.database.exec("ROLLBACK");
+    isUnused = isEmpty(folder.database);
+    throw error;
   } finally {
     pool?.close();
     journal?.close();
-    folder.close();
+    folder.close(isUnused);
   }
 }
 
@@ -64,18 +70,31 @@ interface Tools {
   readonly folder: BatchFolder;
   readonly journal: FolderJournal;
   readonly pool: WorkerPool;
+  readonly ca: BatchCa;
   readonly sync?: DiskSync;
 }
 
 /** The CA; its certificate alone when it does not sign here, and none before there are requests. */
-async function caOf(
-  { phase, profile }: RunPlan,
-  args: Arguments,
-  io: Io,
-): Promise<{ certificate?: Uint8Array; key?: Uint8Array }> {
+interface BatchCa {
+  readonly certificate?: Uint8Array;
+  /** PKCS#8. */
+  readonly key?: Uint8Array;
+}
+
+async function caOf({ phase, profile, shard }: RunPlan, args: Arguments, io: Io): Promise<BatchCa> {
   if (phase === "requests") return {};
   const path = args.get("ca") ?? profile.ca ?? "ca";
-  if (phase === "certificates") return { certificate: await io.read(joinPath(path, "ca.pem")) };
+  const certificate = joinPath(path, "ca.pem");
+  if (phase === "certificates") return { certificate: await io.read(certificate) };
+  if (shard !== undefined && await io.readIfExists(certificate) === undefined) {
+    const message = `no CA in ${path}: the shards of a batch share one`;
+    throw fileError(
+      "ERR_FILE_NOT_FOUND",
+      certificate,
+      message,
+      "make it first, with the ca command",
+    );
+  }
   const { issuer, files } = await openCa(path, args, io);
   if (!readCertificate(issuer.certificate).isCa) {
     const message = "Cannot use CA: its certificate is not a CA's";
@@ -86,35 +105,12 @@ async function caOf(
   return { certificate: issuer.certificate, key: issuer.key.pkcs8 };
 }
 
-/** What all devices share stays the same in all runs, so that no batch is half of one and of another. */
-function agree(
-  { out, profile, pack }: RunPlan,
-  { certificate }: { certificate?: Uint8Array },
-  journal: FolderJournal,
-  args: Arguments,
-): void {
-  const facts = {
-    profile: JSON.stringify(profile),
-    pack: String(pack),
-    ...certificate && { ca: formatHex(sha256(readCertificate(certificate).der)) },
-  };
-  for (const [name, value] of Object.entries(facts) as [Fact, string][]) {
-    if (journal.agree(name, value)) continue;
-    if (args.has("retry-failed") && name !== "pack") journal.settle(name, value);
-    else {
-      const what = { ca: "the CA", profile: "the profile", pack: "--pack" }[name];
-      const retry = name === "pack" ? "" : "; --retry-failed takes the new one";
-      const hint = `give what the first run had, or another folder${retry}`;
-      throw fileError("ERR_IO", out, `${what} is not that of the first run in ${out}`, hint);
-    }
-  }
-}
-
 async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): Promise<number> {
   const { folder, journal, pool, sync = () => {} } = tools;
   if (args.has("retry-failed")) journal.retryFailed();
   if (plan.phase === "certificates") {
-    noteRefused(takeCertificates(args.need("certificates"), journal, folder.database), io);
+    const taken = takeCertificates(args.need("certificates"), journal, folder.database);
+    noteRefused(taken, plan.shard, io);
   }
   const stop = openSignal(io);
   const asJson = args.has("json");
@@ -126,6 +122,7 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
       phase: plan.phase,
       journal,
       files: { write: () => {}, read: () => new Uint8Array(), sync },
+      ...await openSigning({ ...tools.ca, signingKeys: plan.signingKeys }),
       maker: pool.maker,
       calls: pool.calls,
       signal: stop.signal,
@@ -155,18 +152,30 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
 }
 
 function keysOf(
-  { workers }: RunPlan,
+  { workers, shard }: RunPlan,
   { database }: BatchFolder,
   args: Arguments,
   signal: AbortSignal,
 ): KeySource | undefined {
   const [folder, command] = [args.get("keys"), args.get("key-command")];
-  if (folder !== undefined) return readyKeys(folder, database);
+  if (folder !== undefined) return readyKeys(folder, database, shard);
   return command === undefined ? undefined : commandKeys(command, workers, signal);
 }
 
-function noteRefused({ refused }: ReturnType<typeof takeCertificates>, io: Io): void {
+/** In a shard, certificates of the other shards are no news. */
+function noteRefused(
+  { refused, strangers }: ReturnType<typeof takeCertificates>,
+  shard: BulkShard | undefined,
+  io: Io,
+): void {
   for (const line of refused) io.note(`refused ${line}`);
+  if (shard === undefined) { for (const line of strangers) io.note(`refused ${line}`); }
+  else if (strangers.length > 0) {
+    const what = strangers.length === 1
+      ? "1 certificate is"
+      : `${strangers.length} certificates are`;
+    io.note(`${what} for no device of this shard`);
+  }
 }
 
 /** Every wrong row on a line of its own, and the error that counts them. */

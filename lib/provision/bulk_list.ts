@@ -1,0 +1,76 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import type { BulkDevice, DeviceRow } from "./bulk_devices.ts";
+import type { BulkJournal } from "./bulk_ports.ts";
+import type { BulkProfile } from "./bulk_profile.ts";
+import { type Samples, takeSamples } from "./bulk_rehearsal.ts";
+import { resolveDevice } from "./bulk_settings.ts";
+
+/** A part of a batch, for one of several machines. */
+export interface BulkShard {
+  /** Number of the part, from 1. */
+  readonly index: number;
+  /** How many parts there are. */
+  readonly count: number;
+}
+
+interface ListOptions {
+  readonly profile: BulkProfile;
+  readonly journal: BulkJournal;
+  readonly shard?: BulkShard;
+}
+
+const CHUNK = 1000;
+
+/** Whether a part has a device; the parts take turns along the list. */
+export function isInShard(
+  { index }: Pick<BulkDevice, "index">,
+  shard: BulkShard | undefined,
+): boolean {
+  return shard === undefined || index % shard.count === shard.index - 1;
+}
+
+/**
+ * Checks the whole list, also the parts that others take, and has the journal take up what is to be
+ * made here.
+ *
+ * @returns Devices to try the batch out with.
+ * @throws {SecureCertError} `ERR_PLAN` with everything that is wrong.
+ */
+export async function planList(
+  devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
+  { profile, journal, shard }: ListOptions,
+): Promise<Samples> {
+  const problems: string[] = [];
+  const samples = takeSamples();
+  let [chunk, others]: BulkDevice[][] = [[], []];
+  let count = 0;
+  const flush = async () => {
+    problems.push(...await journal.plan(chunk!, others!));
+    [chunk, others] = [[], []];
+  };
+  for await (const row of devices) {
+    count++;
+    if ("problem" in row) {
+      problems.push(row.problem);
+      continue;
+    }
+    const { device } = row;
+    const { problems: wrong, ...settings } = resolveDevice(profile, device);
+    problems.push(...wrong.map((problem) => `${device.id}: ${problem}`));
+    const isMine = isInShard(device, shard);
+    if (isMine && wrong.length === 0) samples.add(device, settings);
+    (isMine ? chunk! : others!).push(device);
+    if (chunk!.length + others!.length >= CHUNK) await flush();
+  }
+  await flush();
+  if (count === 0) problems.push("the list has no devices");
+  if (problems.length > 0) throw planError(problems);
+  return samples;
+}
+
+/** The error of a batch that cannot be made, with all of its problems. */
+export function planError(problems: readonly string[]): SecureCertError {
+  return new SecureCertError("ERR_PLAN", `Cannot make devices: ${problems.join("; ")}`, {}, {
+    cause: problems,
+  });
+}
