@@ -256,11 +256,14 @@ export function explain(verb: "read" | "write", name: string, error: unknown): C
     return fileError("ERR_FILE_NOT_FOUND", path, `Cannot ${verb} ${path}: ${what}`);
   }
   if (error instanceof Deno.errors.NotCapable) {
-    const hint = /[\s,"'$]/.test(path) ? `add --allow-${verb}` : `add --allow-${verb}=${path}`;
+    // To write a folder Deno may have to read it, which is a permission of its own.
+    const [, needs = verb] = /Requires (read|write) access/.exec(error.message) ?? [];
+    const hint = /[\s,"'$]/.test(path) ? `add --allow-${needs}` : `add --allow-${needs}=${path}`;
+    const what = needs === verb ? "" : ` to ${needs} it`;
     return fileError(
       "ERR_PERMISSION",
       path,
-      `Cannot ${verb} ${path}: Deno was not permitted to`,
+      `Cannot ${verb} ${path}: Deno was not permitted${what === "" ? " to" : what}`,
       hint,
     );
   }

@@ -96,12 +96,20 @@ async function load(name: CommandName): Promise<Command> {
 
 function report(error: SecureCertError | CliError, argv: readonly string[], io: Io): number {
   const { code, message, place = {} } = error;
-  if (argv.includes("--json")) io.print(JSON.stringify({ error: { code, message, place } }));
+  if (argv.includes("--json")) {
+    io.print(JSON.stringify({ error: { code, message, place, ...problemsOf(error) } }));
+  }
   // A file's name may hold what moves a terminal's cursor.
   io.note(`error: ${message.replace(/[^\P{Cc}\n]/gu, "?")}`);
   const hint = isCliError(error) ? error.hint : hintOf(error, argv[0]);
   if (hint !== undefined) io.note(`hint: ${hint}`);
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/** What a list of devices has wrong, one by one. */
+function problemsOf(error: SecureCertError | CliError): { problems?: readonly unknown[] } {
+  const cause = error instanceof SecureCertError ? error.cause : undefined;
+  return Array.isArray(cause) ? { problems: cause } : {};
 }
 
 /** By the option of the library that would help, or else by the code. */

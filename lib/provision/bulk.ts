@@ -47,6 +47,8 @@ export interface BulkOptions extends Sources {
   readonly maker?: BulkMaker;
   /** How many calls of the maker are under way at once. @default 2, or 1 when `random` is given */
   readonly calls?: number;
+  /** Called while the list is read, with the number of its devices so far. */
+  readonly onList?: (devices: number) => void;
   /** Called when the list is checked, with the number of devices that this run is to make. */
   readonly onStart?: (total: number) => void;
   /** Finishes the devices under way and ends. */
@@ -108,8 +110,9 @@ export async function* bulk(
 ): AsyncGenerator<BulkResult, BulkSummary> {
   const { journal, signal } = options;
   const samples = await planList(devices, options);
-  const run = await openRun(options);
   const planned = await journal.counts();
+  if (samples === undefined) return { counts: planned, made: 0, failed: 0, stopped: true };
+  const run = await openRun(options);
   if (isUntouched(planned)) {
     const problems = await rehearse(samples, options);
     if (problems.length > 0) throw planError(problems);

@@ -201,7 +201,7 @@ function csvRow(
 function jsonRow(text: string): Record<string, string> | string {
   let value: unknown;
   try {
-    value = JSON.parse(text);
+    value = JSON.parse(text, numberAsText);
   } catch {
     return "not JSON";
   }
@@ -213,10 +213,15 @@ function jsonRow(text: string): Record<string, string> | string {
     const isList = Array.isArray(each) && each.every((item) => typeof item === "string");
     if (each === null) continue;
     if (isList) row[name] = each.join(",");
-    else if (["string", "number", "boolean"].includes(typeof each)) row[name] = String(each);
+    else if (typeof each === "string" || typeof each === "boolean") row[name] = String(each);
     else return `"${name}" is neither text nor a number`;
   }
   return row;
+}
+
+/** A number as it is written: a serial number may have more digits than JavaScript keeps. */
+function numberAsText(_name: string, value: unknown, context?: { source?: string }): unknown {
+  return typeof value === "number" ? context?.source ?? String(value) : value;
 }
 
 function deviceRow(row: Readonly<Record<string, string>>, index: number, place: string): DeviceRow {

@@ -1,5 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
+import type { EcCurve } from "../crypto/curves.ts";
 import { createDerivedKey } from "../crypto/hmac_key.ts";
 import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
 import { generateKey, importPrivateKey, type PrivateKey } from "../crypto/keys.ts";
@@ -64,12 +65,21 @@ export function wantedKey(
 /** Why a key is not the one that a device gets. */
 export function keyProblem(
   key: PrivateKey,
-  { type = "ec", curve = "P-256", bits = 2048 }: NonNullable<BulkProfile["key"]>,
+  wanted: NonNullable<BulkProfile["key"]>,
 ): string | undefined {
-  const isWanted = key.type === type && (type === "ec" ? key.curve === curve : key.bits === bits);
-  if (isWanted) return undefined;
-  const [had, want] = [key.curve ?? `RSA-${key.bits}`, type === "ec" ? curve : `RSA-${bits}`];
-  return `its key is ${had}, the profile wants ${want}`;
+  const [had, want] = [kindOfKey(key), kindOfKey(wanted)];
+  return had === want ? undefined : `its key is ${had}, the profile wants ${want}`;
+}
+
+/** The kind of a key in words, such as P-256 or RSA-2048. */
+export function kindOfKey(
+  { type = "ec", curve = "P-256", bits = 2048 }: {
+    readonly type?: "ec" | "rsa";
+    readonly curve?: EcCurve;
+    readonly bits?: number;
+  },
+): string {
+  return type === "ec" ? curve : `RSA-${bits}`;
 }
 
 /** The error of a device that cannot be made. */

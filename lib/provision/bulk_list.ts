@@ -17,6 +17,8 @@ interface ListOptions {
   readonly profile: BulkProfile;
   readonly journal: BulkJournal;
   readonly shard?: BulkShard;
+  readonly signal?: AbortSignal;
+  readonly onList?: (devices: number) => void;
 }
 
 const CHUNK = 1000;
@@ -33,13 +35,13 @@ export function isInShard(
  * Checks the whole list, also the parts that others take, and has the journal take up what is to be
  * made here.
  *
- * @returns Devices to try the batch out with.
+ * @returns Devices to try the batch out with; undefined when it was told to stop.
  * @throws {SecureCertError} `ERR_PLAN` with everything that is wrong.
  */
 export async function planList(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
-  { profile, journal, shard }: ListOptions,
-): Promise<Samples> {
+  { profile, journal, shard, signal, onList }: ListOptions,
+): Promise<Samples | undefined> {
   const problems: string[] = [];
   const samples = takeSamples();
   let [chunk, others]: BulkDevice[][] = [[], []];
@@ -47,6 +49,9 @@ export async function planList(
   const flush = async () => {
     problems.push(...await journal.plan(chunk!, others!));
     [chunk, others] = [[], []];
+    onList?.(count);
+    // Signals and timers have their turn, which a list of its own would never give them.
+    await new Promise((resolve) => setTimeout(resolve));
   };
   for await (const row of devices) {
     count++;
@@ -61,6 +66,7 @@ export async function planList(
     if (isMine && wrong.length === 0) samples.add(device, settings);
     (isMine ? chunk! : others!).push(device);
     if (chunk!.length + others!.length >= CHUNK) await flush();
+    if (signal?.aborted === true) return undefined;
   }
   await flush();
   if (count === 0) problems.push("the list has no devices");

@@ -86,7 +86,7 @@ export interface BulkFiles {
 export interface JournaledDevice {
   /** The device. */
   readonly device: BulkDevice;
-  /** Where a certificate that was issued elsewhere lies, or its PEM text. */
+  /** A certificate that was issued elsewhere: PEM, or where it lies. */
   readonly certificate?: string;
 }
 

@@ -68,8 +68,12 @@ export function resolveDevice(profile: BulkProfile, device: BulkDevice): Resolve
       ...userData(device),
     ],
   };
+  // A subject whose template could not be filled in was told of already.
+  const named = settings.subject === "" && problems.length > 0
+    ? { ...settings, subject: `CN=${escapeNameValue(device.id)}` }
+    : settings;
   problems.push(
-    ...namesProblems(settings),
+    ...namesProblems(named),
     ...layoutProblems(profile.format ?? "tlv", settings.keyMode, settings.data),
   );
   return { ...settings, problems };

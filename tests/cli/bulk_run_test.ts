@@ -1,7 +1,7 @@
 /** `bulk` as a process: killed at any moment, run twice at once, stopped, out of disk, in parts. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { parseShard, type ReadEnv } from "../../lib/cli/bulk/shard.ts";
-import { splitWords } from "../../lib/cli/bulk/key_sources.ts";
+import { splitWords } from "../../lib/cli/bulk/key_command.ts";
 import {
   exportPrivateKey,
   formatPem,
@@ -179,7 +179,7 @@ Deno.test("ready keys are used once; what failed is tried again; a key command m
     const line = ["bulk", "--count", "3", "--keys", "keys", "-o", "batch"];
     const first = await cli(line, folder);
     assertEquals(first.code, 1);
-    assertStringIncludes(first.stderr, "failed dev-000003: no key is left in keys");
+    assertStringIncludes(first.stderr, "failed dev-000003: no P-256 key is left in keys");
     assertStringIncludes(first.stdout, "keys from ready keys of keys");
     assertEquals(rowsOf(`${folder}/batch`).map(({ status }) => status), [
       "verified",

@@ -40,6 +40,7 @@ const KINDS = ["open", "secret"] as const;
  * @throws {CliError} `ERR_IO` when an archive is shorter than the journal says.
  */
 export function openArchives(folder: string, sizes: ArchiveSizes): ArchiveFiles {
+  for (const kind of KINDS) refuseShort(folder, kind, sizes[kind]);
   const files = {
     open: openAt(folder, "open", sizes.open),
     secret: openAt(folder, "secret", sizes.secret),
@@ -72,17 +73,34 @@ export function openArchives(folder: string, sizes: ArchiveSizes): ArchiveFiles 
   };
 }
 
+/** Before either is touched. */
+function refuseShort(folder: string, kind: typeof KINDS[number], size: number): void {
+  const path = joinPath(folder, ARCHIVES[kind]);
+  const missing = size - sizeOf(path);
+  if (missing <= 0) return;
+  const message = missing === size
+    ? `${path} is missing or empty, and the journal says that it has ${size} bytes`
+    : `${path} is ${missing} bytes shorter than the journal says`;
+  throw fileError("ERR_IO", path, message, "take it from a backup, or give a new folder");
+}
+
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
 function openAt(folder: string, kind: typeof KINDS[number], size: number): Deno.FsFile {
   const path = joinPath(folder, ARCHIVES[kind]);
-  const file = Deno.openSync(path, { read: true, write: true, create: true, mode: MODES[kind] });
-  const missing = size - file.statSync().size;
-  if (missing <= 0) {
-    file.truncateSync(size);
-    return file;
-  }
-  file.close();
-  const message = `${path} is ${missing} bytes shorter than the journal says`;
-  throw fileError("ERR_IO", path, message, "take it from a backup, or give a new folder");
+  const mode = MODES[kind];
+  const file = Deno.openSync(path, { read: true, write: true, create: true, mode });
+  // Another program may have put it there, with a mode of its own.
+  if (Deno.build.os !== "windows") Deno.chmodSync(path, mode);
+  file.truncateSync(size);
+  return file;
 }
 
 function readBack(file: Deno.FsFile, offset: number, length: number): Uint8Array {

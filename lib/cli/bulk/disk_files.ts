@@ -1,5 +1,6 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import type { BulkFile, BulkFiles } from "../../provision/bulk_ports.ts";
+import { paths } from "../../provision/bulk_results.ts";
 import { explain, joinPath } from "../io.ts";
 
 /** Folders of a batch; `secret` is for its owner alone. */
@@ -41,10 +42,12 @@ export function diskFiles(folder: string, writer: string, syncs = true): BulkFil
       return attempt("read", full, () => Deno.readFileSync(full));
     },
     sync: async () => {
-      const paths = written;
+      const files = written;
       written = [];
       try {
-        await Promise.all(paths.map(syncFile));
+        await Promise.all(files.map((path) => syncPath(path, { write: true })));
+        const folders = new Set(files.map((path) => path.slice(0, path.lastIndexOf("/"))));
+        await Promise.all([...folders].map(syncFolder));
       } catch (error) {
         throw explain("write", folder, error);
       }
@@ -69,9 +72,20 @@ function replace(path: string, file: BulkFile, growing: string): void {
   Deno.renameSync(growing, path);
 }
 
-async function syncFile(path: string): Promise<void> {
-  using file = await Deno.open(path, { write: true });
+async function syncPath(path: string, how: Deno.OpenOptions): Promise<void> {
+  using file = await Deno.open(path, how);
   await file.syncData();
+}
+
+/** Sees the names in a folder onto the disk, where the system can. */
+export async function syncFolder(path: string): Promise<void> {
+  if (Deno.build.os !== "windows") await syncPath(path, { read: true });
+}
+
+/** Sees a file and its name onto the disk. */
+export async function syncFile(path: string): Promise<void> {
+  await syncPath(path, { write: true });
+  await syncFolder(path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".");
 }
 
 function syncFileSync(path: string): void {
@@ -85,6 +99,30 @@ export function removeIfExists(path: string): void {
     Deno.removeSync(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/**
+ * Removes what a device that failed may have left. Its key goes with it, for nothing uses it, unless a
+ * request was made with it, for which a right certificate may still come.
+ */
+export function clearLeftovers(folder: string, id: string): void {
+  const hasRequest = isThere(joinPath(folder, paths.request(id)));
+  const kept: readonly unknown[] = hasRequest
+    ? [paths.key, paths.hmacKey, paths.salt, paths.request]
+    : [];
+  for (const path of Object.values(paths).filter((each) => !kept.includes(each))) {
+    removeIfExists(joinPath(folder, path(id)));
+  }
+}
+
+function isThere(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
   }
 }
 

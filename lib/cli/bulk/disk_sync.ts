@@ -19,7 +19,8 @@ export async function openDiskSync(folder: string): Promise<DiskSync | undefined
   const run = async () => (await command.output()).success;
   if (!await run().catch(() => false)) return undefined;
   return async () => {
-    if (await run()) return;
+    // Ctrl-C on a terminal ends the program too, while this process still finishes what is under way.
+    if (await run() || await run()) return;
     throw fileError("ERR_IO", folder, `Cannot write ${folder}: it does not reach the disk`);
   };
 }

@@ -1,6 +1,9 @@
 import { formatHex } from "../../bytes/text.ts";
 import { readCertificate } from "../../crypto/certificate_info.ts";
 import { sha256 } from "../../crypto/deps.ts";
+import { importPrivateKey } from "../../crypto/keys.ts";
+import { wantedKey } from "../../provision/bulk_keys.ts";
+import type { BulkProfile } from "../../provision/bulk_profile.ts";
 import type { Arguments } from "../arguments.ts";
 import { fileError } from "../errors.ts";
 import type { Fact, FolderJournal } from "./journal.ts";
@@ -17,6 +20,7 @@ const onOrOff = (value: string) => value === "true" ? "given" : "not given";
 
 const RULES: Readonly<Record<Fact, FactRule>> = {
   profile: { what: "the profile", settles: true },
+  signers: { what: "a signing key", settles: true },
   ca: { what: "the CA", settles: true },
   pack: { what: "--pack", tell: onOrOff },
   labels: { what: "--labels", tell: onOrOff },
@@ -30,38 +34,69 @@ const RULES: Readonly<Record<Fact, FactRule>> = {
  * @param certificate The CA's, where one is needed.
  * @throws {CliError} `ERR_IO` for the first fact that is not that of the first run.
  */
-export function agreeFacts(
+export async function agreeFacts(
   plan: RunPlan,
   certificate: Uint8Array | undefined,
   journal: FolderJournal,
   args: Arguments,
-): void {
-  for (const [name, value] of Object.entries(factsOf(plan, certificate)) as [Fact, string][]) {
-    const known = journal.agree(name, value);
+): Promise<void> {
+  for (
+    const [name, value] of Object.entries(await factsOf(plan, certificate)) as [Fact, string][]
+  ) {
+    const known = journal.fact(name);
     if (known === value) continue;
     const { what, tell, settles = false } = RULES[name];
-    if (settles && args.has("retry-failed")) {
+    if (known === undefined || settles && args.has("retry-failed") && await isFinished(journal)) {
       journal.settle(name, value);
       continue;
     }
     const was = tell === undefined ? "" : `: it was ${tell(known)}`;
     const message = `${what} is not that of the first run in ${plan.out}${was}`;
-    const retry = settles ? "; --retry-failed takes the new one" : "";
+    const retry = settles ? "; a finished batch takes a new one with --retry-failed" : "";
     const hint = `give what the first run had, or another folder${retry}`;
     throw fileError("ERR_IO", plan.out, message, hint);
   }
 }
 
-function factsOf(
-  { profile, pack, shard, labels, phase }: RunPlan,
+/** Whether all that is left to make are devices that failed. */
+async function isFinished(journal: FolderJournal): Promise<boolean> {
+  const { verified: _, failed: __, ...others } = await journal.counts();
+  return Object.values(others).every((count) => count === 0);
+}
+
+async function factsOf(
+  { profile, pack, shard, labels, phase, signingKeys }: RunPlan,
   certificate: Uint8Array | undefined,
-): Partial<Record<Fact, string>> {
+): Promise<Partial<Record<Fact, string>>> {
   const { index, count } = shard ?? { index: 1, count: 1 };
+  const signers = await Promise.all(signingKeys.map((key) => importPrivateKey(key)));
   return {
     shard: `${index}/${count}`,
-    profile: JSON.stringify(profile),
+    profile: plainProfile(profile),
+    signers: signers.map(({ publicKey }) => formatHex(sha256(publicKey))).join(),
     pack: String(pack),
     ...phase === "requests" ? {} : { labels: String(labels) },
     ...certificate && { ca: formatHex(sha256(readCertificate(certificate).der)) },
   };
+}
+
+/** The same for profiles that mean the same; CA and signing keys are facts of their own. */
+function plainProfile({ ca: _, signingKeys: __, ...profile }: BulkProfile): string {
+  const { keyMode = "plaintext", format = "tlv" } = profile;
+  const { type = "ec", ...key } = wantedKey(profile, { keyMode });
+  const { curve = "P-256", bits = 2048 } = key;
+  const whole = {
+    ...profile,
+    keyMode,
+    format,
+    key: type === "ec" ? { type, curve } : { type, bits },
+  };
+  return JSON.stringify(whole, (_, value) => {
+    const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+    return isObject ? Object.fromEntries(Object.entries(value).toSorted(byName)) : value;
+  });
+}
+
+function byName([a]: [string, unknown], [b]: [string, unknown]): number {
+  return a < b ? -1 : 1;
 }

@@ -69,12 +69,13 @@ function refuseOthers(path: string): void {
 function prepare(path: string, isNew: boolean, lock: Deno.FsFile): BatchFolder {
   const journal = joinPath(path, JOURNAL);
   const isFirst = !exists(journal);
+  // The journal comes first: what a crash leaves behind is then a batch's folder.
+  if (isFirst) Deno.openSync(journal, { createNew: true, write: true, mode: SECRET_MODE }).close();
   for (const name of FOLDERS) {
     const mode = name === "secret" ? { mode: SECRET_FOLDER_MODE } : {};
     Deno.mkdirSync(joinPath(path, name), { recursive: true, ...mode });
     removeGrowing(joinPath(path, name));
   }
-  if (isFirst) Deno.openSync(journal, { createNew: true, write: true, mode: SECRET_MODE }).close();
   const database = openDatabase(journal);
   return {
     path,

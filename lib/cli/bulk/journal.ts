@@ -1,3 +1,4 @@
+import { foldId } from "../../provision/bulk_devices.ts";
 import type {
   BulkFile,
   BulkJournal,
@@ -10,17 +11,28 @@ import type { ManifestRow } from "../../provision/manifest.ts";
 import { type ArchiveFiles, type ArchiveSizes, openArchives } from "./archive_files.ts";
 import type { DatabaseSync } from "./deps.ts";
 import { openManifests, rewriteManifests } from "./manifest_files.ts";
-import { countsOf, isEmpty, type Meta, metaOf, transaction } from "./meta.ts";
+import { clearLeftovers } from "./disk_files.ts";
+import { countsOf, forgetSizes, isEmpty, type Meta, metaOf, transaction } from "./meta.ts";
 import { plannerOf } from "./planner.ts";
 
 /** What stays the same in all runs of a batch. */
-export type Fact = "profile" | "ca" | "pack" | "labels" | "shard";
+export type Fact = "profile" | "signers" | "ca" | "pack" | "labels" | "shard";
+
+/** A certificate from elsewhere. */
+export interface IssuedCertificate {
+  /** SubjectPublicKeyInfo, DER in base64. */
+  readonly publicKey: string;
+  /** PEM. */
+  readonly certificate: string;
+  /** The common name of its subject. */
+  readonly commonName?: string;
+}
 
 /** The journal of a folder: a row a device in SQLite, and the manifests that follow from it. */
 export interface FolderJournal extends BulkJournal {
-  /** A fact of the batch: that of an earlier run which took devices up, or else the one given. */
-  agree(name: Fact, value: string): string;
-  /** Puts a fact in the place of that of an earlier run. */
+  /** A fact of the batch, once devices were taken up. */
+  fact(name: Fact): string | undefined;
+  /** Sets a fact, also in the place of that of an earlier run. */
   settle(name: Fact, value: string): void;
   /** Has the files of devices go into archives, whose ends it brings to what it knows. */
   pack(): void;
@@ -28,8 +40,8 @@ export interface FolderJournal extends BulkJournal {
   retryFailed(): number;
   /** Ids of the devices that failed, and why. */
   failures(): Iterable<{ readonly id: string; readonly reason: string }>;
-  /** Gives the device that has a public key its certificate's path; tells why it does not fit. */
-  certify(publicKey: string, certificate: string): string | undefined;
+  /** Gives a device its certificate; tells why it does not fit. */
+  certify(issued: IssuedCertificate): string | undefined;
   /** Ends the archives; brings the manifests into the order of the list, when devices were tried again. */
   finish(): void;
   close(): void;
@@ -79,31 +91,30 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
       opened();
       return select.all(state, after, limit).map((row) => journaledOf(row as unknown as Row));
     },
-    commit: (results) =>
-      transaction(database, () => {
+    commit: (results) => {
+      const { format, append, sizes } = opened();
+      const { recorded, part } = transaction(database, () => {
         const recorded = results.map(record);
-        if (archives !== undefined) {
-          meta.set("archives", archives.append(goodFiles(recorded), packedSizes(meta)));
-        }
-        const finished = recorded.filter(({ state }) => state !== "key made")
-          .map(({ row }) => row);
-        if (finished.length > 0) {
-          const { append, sizes } = opened();
-          meta.set("sizes", append(finished, meta.get("sizes") ?? sizes));
-        }
-        return recorded.map(({ files: _, ...result }) => result);
-      }),
-    counts: () => countsOf(database),
-    agree: (name, value) => {
-      const known = isEmpty(database) ? undefined : meta.get(name);
-      if (known === undefined) meta.set(name, value);
-      return known ?? value;
+        const failed = recorded.filter(({ state }) => state === "failed");
+        if (archives === undefined) {
+          failed.forEach(({ device }) => clearLeftovers(folder, device.id));
+        } else meta.set("archives", archives.append(goodFiles(recorded), packedSizes(meta)));
+        const finished = recorded.filter(({ state }) => state !== "key made");
+        const part = format(finished.map(({ row }) => row), meta.get("sizes") ?? sizes);
+        meta.set("sizes", part.to);
+        return { recorded, part };
+      });
+      // Not before the journal has them, for nobody is to see a device that is then made again.
+      if (part.to.ndjson > part.from.ndjson) append(part);
+      return recorded.map(({ files: _, ...result }) => result);
     },
+    counts: () => countsOf(database),
+    fact: (name) => isEmpty(database) ? undefined : meta.get(name),
     settle: (name, value) => meta.set(name, value),
     pack: () => void (archives = openArchives(folder, packedSizes(meta))),
     retryFailed: () => retryFailed(database, meta),
     failures: () => failuresOf(database),
-    certify: (publicKey, certificate) => certify(database, publicKey, certificate),
+    certify: (issued) => certify(database, issued),
     finish: () => {
       archives?.finish(packedSizes(meta));
       if (meta.get("disordered") !== true) return;
@@ -213,27 +224,25 @@ function* manifestRows(database: DatabaseSync): Generator<ManifestRow> {
 }
 
 /**
- * Back to where they came from; a key that was reserved stays theirs. A certificate that did not do is
- * forgotten, so that another one may come.
+ * Back to where they came from. A ready key and a certificate that did not do are given back, so that
+ * others may take their places.
  */
 function retryFailed(database: DatabaseSync, meta: Meta): number {
   return transaction(database, () => {
+    database.exec("DELETE FROM keys WHERE n IN (SELECT n FROM devices WHERE state = 'failed')");
     const { changes } = database.prepare(
       `UPDATE devices SET state = CASE WHEN certificate IS NULL THEN 'pending' ELSE 'key made' END,
        certificate = NULL, reason = NULL, reached = NULL WHERE state = 'failed'`,
     ).run();
     if (changes === 0) return 0;
-    // Without sizes the manifests are written again from the rows.
-    database.prepare("DELETE FROM meta WHERE name = 'sizes'").run();
-    meta.set("disordered", true);
+    forgetSizes(database, meta);
     return Number(changes);
   });
 }
 
 function certify(
   database: DatabaseSync,
-  publicKey: string,
-  certificate: string,
+  { publicKey, certificate, commonName }: IssuedCertificate,
 ): string | undefined {
   const found = database.prepare(
     "SELECT n, id, state, certificate FROM devices WHERE publicKey = ?",
@@ -241,8 +250,13 @@ function certify(
     .get(publicKey) as unknown as Row | undefined;
   if (found === undefined) return STRANGER;
   if (found.certificate === certificate) return undefined;
-  if (found.certificate !== null) return `${found.id} has ${found.certificate} already`;
+  if (found.certificate !== null) return `${found.id} has another certificate already`;
   if (found.state !== "key made") return `${found.id} is ${found.state} already`;
+  const named = commonName === undefined ? undefined : database.prepare(
+    "SELECT id FROM devices WHERE fold = ? AND n <> ?",
+  ).get(foldId(commonName), found.n);
+  // A CA may give another subject than was asked for, but not that of another device.
+  if (named !== undefined) return `it has the key of ${found.id} and the name of ${named.id}`;
   database.prepare("UPDATE devices SET state = 'certified', certificate = ? WHERE n = ?")
     .run(certificate, found.n);
   return undefined;

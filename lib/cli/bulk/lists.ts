@@ -8,6 +8,8 @@ import type { Arguments } from "../arguments.ts";
 import { usageError } from "../errors.ts";
 import { explain } from "../io.ts";
 
+const MAX_LINE = 0x100000;
+
 /** The devices that --devices names or --count counts. */
 export function devicesOf(args: Arguments): AsyncIterable<DeviceRow> | Iterable<DeviceRow> {
   const path = args.get("devices");
@@ -15,7 +17,12 @@ export function devicesOf(args: Arguments): AsyncIterable<DeviceRow> | Iterable<
   if ((path === undefined) === (count === undefined)) {
     throw usageError("bulk needs --devices or --count", "devices", "run bulk --help");
   }
-  if (path !== undefined) return readList(path);
+  if (path !== undefined) {
+    if (args.has("id-template")) {
+      throw usageError("--id-template goes with --count; a list has its ids", "id-template");
+    }
+    return readList(path);
+  }
   if (count! < 1) throw usageError("--count is a number from 1", "count");
   const template = args.get("id-template") ?? "dev-{n:06}";
   return countDevices(count!, template);
@@ -42,6 +49,7 @@ export async function* readLines(path: string): AsyncGenerator<string> {
       const lines = (rest + part).split(/\r\n|\n/);
       rest = lines.pop()!;
       yield* lines;
+      if (rest.length > MAX_LINE) throw usageError(`${path} has a line of over a MiB`, "devices");
     }
     if (rest !== "") yield rest.replace(/\r$/, "");
   } catch (error) {

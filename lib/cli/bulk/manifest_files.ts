@@ -5,6 +5,7 @@ import {
   formatManifestNdjson,
   type ManifestRow,
 } from "../../provision/manifest.ts";
+import { type CliError, fileError } from "../errors.ts";
 import { joinPath } from "../io.ts";
 
 /** Sizes of the two manifests in bytes. */
@@ -13,28 +14,34 @@ export interface ManifestSizes {
   readonly csv: number;
 }
 
-/** The manifests of a batch, which grow by whole rows. */
+/** Rows on their way into the manifests. */
+export interface ManifestPart {
+  /** Sizes before them and behind them. */
+  readonly from: ManifestSizes;
+  readonly to: ManifestSizes;
+  readonly bytes: Readonly<Record<keyof ManifestSizes, Uint8Array>>;
+}
+
+/** The manifests of a batch, which grow by whole rows that the journal knows already. */
 export interface ManifestFiles {
-  /**
-   * Writes rows behind those that the journal knows; on return they are on the disk.
-   *
-   * @param sizes What the journal knows: rows of a commit that failed are written over.
-   * @returns What it is to know from now on.
-   */
-  append(rows: readonly ManifestRow[], sizes: ManifestSizes): ManifestSizes;
+  /** Prepares rows, and says where the manifests will end. */
+  format(rows: readonly ManifestRow[], from: ManifestSizes): ManifestPart;
+  /** Writes rows; on return they are on the disk. */
+  append(part: ManifestPart): void;
   close(): void;
 }
 
 const NAMES = { ndjson: "manifest.ndjson", csv: "manifest.csv" } as const;
 
 /**
- * Opens the manifests and brings them to the state that the journal knows: what is behind it is cut
- * off, and what is not there is written again.
+ * Opens the manifests and brings them to the state that the journal knows: what is not there is
+ * written again. A manifest has never more than the journal, unless the journal was lost.
  *
  * @param folder The batch's folder.
  * @param sizes What the journal knows; undefined when there is nothing yet.
  * @param columns Columns of the device list that go into the manifest.
  * @param rows All rows that the journal has, for files that are too short.
+ * @throws {CliError} `ERR_IO` when the manifest has rows that the journal does not know.
  */
 export function openManifests(
   folder: string,
@@ -42,33 +49,48 @@ export function openManifests(
   columns: readonly string[],
   rows: () => Iterable<ManifestRow>,
 ): ManifestFiles & { readonly sizes: ManifestSizes } {
-  const isWhole = sizes !== undefined &&
-    sizeOf(folder, "ndjson") >= sizes.ndjson && sizeOf(folder, "csv") >= sizes.csv;
+  const [ndjson, csv] = [sizeOf(folder, "ndjson"), sizeOf(folder, "csv")];
+  if (sizes === undefined ? ndjson > 0 && isNone(rows()) : ndjson > sizes.ndjson) {
+    throw lostJournal(folder);
+  }
+  const isWhole = sizes !== undefined && ndjson === sizes.ndjson && csv >= sizes.csv;
   const known = isWhole ? sizes : rewriteManifests(folder, columns, rows());
   const files = { ndjson: openAt(folder, "ndjson", known), csv: openAt(folder, "csv", known) };
   return {
     sizes: known,
-    append: (added, from) => {
-      const current = { ...from };
-      const texts = {
-        ndjson: added.map(formatManifestNdjson).join(""),
-        csv: added.map((row) => formatManifestCsv(row, columns)).join(""),
+    format: (added, from) => {
+      const bytes = {
+        ndjson: encodeUtf8(added.map(formatManifestNdjson).join("")),
+        csv: encodeUtf8(added.map((row) => formatManifestCsv(row, columns)).join("")),
       };
+      const to = { ndjson: from.ndjson + bytes.ndjson.length, csv: from.csv + bytes.csv.length };
+      return { from, to, bytes };
+    },
+    append: ({ from, bytes }) => {
       for (const name of ["ndjson", "csv"] as const) {
-        const bytes = encodeUtf8(texts[name]);
-        files[name].truncateSync(current[name]);
-        files[name].seekSync(current[name], Deno.SeekMode.Start);
-        writeAll(files[name], bytes);
+        files[name].seekSync(from[name], Deno.SeekMode.Start);
+        writeAll(files[name], bytes[name]);
         files[name].syncDataSync();
-        current[name] += bytes.length;
       }
-      return current;
     },
     close: () => {
       files.ndjson.close();
       files.csv.close();
     },
   };
+}
+
+function isNone(rows: Iterable<ManifestRow>): boolean {
+  for (const _ of rows) return false;
+  return true;
+}
+
+/** To go on would make second keys for devices that have theirs. */
+function lostJournal(folder: string): CliError {
+  const message = `${joinPath(folder, NAMES.ndjson)} has devices that the journal does not know`;
+  const hint = "the journal is older than it, or journal.sqlite-wal was lost: take both from a " +
+    "backup, or give another folder";
+  return fileError("ERR_IO", folder, message, hint);
 }
 
 /** Writes both manifests anew, beside the old ones and then in their place. */
@@ -104,6 +126,10 @@ export function rewriteManifests(
   }
   for (const name of ["ndjson", "csv"] as const) {
     Deno.renameSync(parts[name], joinPath(folder, NAMES[name]));
+  }
+  if (Deno.build.os !== "windows") {
+    using names = Deno.openSync(folder, { read: true });
+    names.syncSync();
   }
   return sizes;
 }

@@ -26,6 +26,7 @@ interface MetaValues {
   readonly ca: string;
   readonly pack: string;
   readonly labels: string;
+  readonly signers: string;
   readonly shard: string;
 }
 
@@ -46,6 +47,12 @@ export function metaOf(database: DatabaseSync): Meta {
     },
     set: (name, value) => void write.run(name, JSON.stringify(value)),
   };
+}
+
+/** Has the manifests written again from the rows, in the order of the list at the end of the run. */
+export function forgetSizes(database: DatabaseSync, meta: Meta): void {
+  database.exec("DELETE FROM meta WHERE name = 'sizes'");
+  meta.set("disordered", true);
 }
 
 /** Whether no device was taken up yet. */

@@ -3,7 +3,7 @@ import type { BulkJournal } from "../../provision/bulk_ports.ts";
 import { manifestColumns } from "../../provision/bulk_results.ts";
 import { fileError } from "../errors.ts";
 import type { DatabaseSync } from "./deps.ts";
-import { countsOf, type Meta } from "./meta.ts";
+import { countsOf, forgetSizes, type Meta } from "./meta.ts";
 
 interface Row {
   readonly n: number;
@@ -53,7 +53,11 @@ export function plannerOf(
         const message = `the batch in ${folder} has ${total} devices, the list has ${planned}`;
         throw fileError("ERR_IO", folder, message, "give the same list, or another folder");
       }
-      meta.set("columns", manifestColumns([...columns]));
+      const known = meta.get("columns");
+      const current = manifestColumns([...columns]);
+      meta.set("columns", current);
+      // Every row of the manifest in CSV gets the new column.
+      if (known !== undefined && known.length !== current.length) forgetSizes(database, meta);
       database.exec("COMMIT");
       planned = undefined;
     },

@@ -5,63 +5,104 @@ import type { Io } from "../io.ts";
 
 /** Tells people or programs how a batch goes. */
 export interface Progress {
+  /** So many devices of the list are read. */
+  list(devices: number): void;
+  /** The making begins. */
+  start(total: number): void;
   /** A device has come to its end. */
   tell(result: BulkResult): void;
-  /** Ends the telling; the seconds that it took. */
+  /** Ends the telling; the seconds that the making took. */
   end(): number;
 }
 
 const TERMINAL_MS = 200;
 const JSON_MS = 1000;
 const MOST_REASONS = 20;
+/** Failed devices in a line of JSON; `bulk status` has all of them. */
+const MOST_IN_LINE = 100;
 const BAR = 24;
 
-/**
- * Starts the telling: a bar on a terminal, with --json a line a second.
- *
- * @param total Devices that are to be made.
- */
-export function startProgress(total: number, asJson: boolean, io: Io): Progress {
-  const start = performance.now();
-  let [done, failed, told] = [0, 0, start];
-  const every = asJson ? JSON_MS : TERMINAL_MS;
+interface State {
+  /** Devices of the list so far; the making has a total. */
+  listed: number;
+  total?: number;
+  done: number;
+  failed: number;
+  /** When the making began, in milliseconds. */
+  start: number;
+  /** Devices that failed since the last line. */
+  failures: { id: string; reason: string }[];
+}
+
+/** Starts the telling: a bar on a terminal, with --json a line a second. */
+export function startProgress(asJson: boolean, io: Io): Progress {
+  const state: State = { listed: 0, done: 0, failed: 0, start: performance.now(), failures: [] };
   const isBar = io.isStderrTerminal && !asJson;
-  const clear = () => isBar && io.note(`\x1b[1A\x1b[2K\x1b[1A`);
-  const show = () => {
-    const seconds = (performance.now() - start) / 1000;
-    const rate = done / Math.max(seconds, 0.001);
-    const left = rate === 0 ? null : (total - done) / rate;
-    if (asJson) {
-      io.print(
-        JSON.stringify({
-          progress: { done, total, failed, rate: round(rate), left: left && round(left) },
-        }),
-      );
-    } else if (isBar) io.note(barLine({ done, total, failed, rate, left }, io.columns));
+  let isShown = false;
+  const clear = () => {
+    if (isShown) io.note(`\x1b[1A\x1b[2K\x1b[1A`);
+    isShown = false;
   };
-  if (isBar) show();
+  const show = () => {
+    if (asJson) io.print(JSON.stringify(jsonLine(state)));
+    if (!isBar) return;
+    clear();
+    io.note(textLine(state, io.columns));
+    isShown = true;
+  };
+  const timer = asJson || isBar ? setInterval(show, asJson ? JSON_MS : TERMINAL_MS) : undefined;
   return {
-    tell: (result) => {
-      done++;
-      if (result.state === "failed" && ++failed <= MOST_REASONS) {
+    list: (devices) => void (state.listed = devices),
+    start: (total) => {
+      state.total = total;
+      state.start = performance.now();
+      if (isBar) show();
+    },
+    tell: ({ device, state: end, reason = "" }) => {
+      state.done++;
+      if (end !== "failed") return;
+      state.failed++;
+      if (asJson) state.failures.push({ id: device.id, reason });
+      else if (state.failed <= MOST_REASONS) {
         clear();
-        io.note(`${red("failed")} ${result.device.id}: ${result.reason}`);
+        io.note(`${red("failed")} ${device.id}: ${reason}`);
         if (isBar) show();
       }
-      const now = performance.now();
-      if (now - told < every) return;
-      told = now;
-      clear();
-      show();
     },
     end: () => {
+      clearInterval(timer);
       clear();
-      if (failed > MOST_REASONS) {
-        io.note(`and ${failed - MOST_REASONS} more; bulk status lists them`);
+      if (state.failures.length > 0) io.print(JSON.stringify(jsonLine(state)));
+      if (!asJson && state.failed > MOST_REASONS) {
+        io.note(`and ${state.failed - MOST_REASONS} more; bulk status lists them`);
       }
-      return (performance.now() - start) / 1000;
+      return (performance.now() - state.start) / 1000;
     },
   };
+}
+
+function standingOf({ done, failed, start, total = 0 }: State): Standing {
+  const rate = done / Math.max((performance.now() - start) / 1000, 0.001);
+  return { done, failed, total, rate, left: rate === 0 ? null : (total - done) / rate };
+}
+
+function jsonLine(state: State): unknown {
+  if (state.total === undefined) return { list: { devices: state.listed } };
+  const { rate, left, ...counts } = standingOf(state);
+  const failures = state.failures.splice(0);
+  return {
+    progress: {
+      ...counts,
+      rate: round(rate),
+      left: left && round(left),
+      ...failures.length > 0 && { failures: failures.slice(0, MOST_IN_LINE) },
+    },
+  };
+}
+
+function textLine(state: State, columns: number): string {
+  if (state.total !== undefined) return barLine(standingOf(state), columns);
+  return `reading the list: ${state.listed} devices`.slice(0, columns);
 }
 
 interface Standing {

@@ -12,7 +12,7 @@ import type { BulkFile, BulkJob, BulkPhase } from "../../provision/bulk_ports.ts
 import type { BulkProfile } from "../../provision/bulk_profile.ts";
 import { paths } from "../../provision/bulk_results.ts";
 import type { BatchFolder } from "../batch_folder.ts";
-import { explain, type Io, joinPath } from "../io.ts";
+import { explain, type Io } from "../io.ts";
 
 /**
  * Reads the files that the columns `certificate` and `privateKey` of a row name, and what an earlier
@@ -65,9 +65,12 @@ async function fileProblem(
   { profile, phase, hasKeys }: FileRules,
 ): Promise<string | undefined> {
   const { certificate = "", privateKey = "" } = fields;
+  const keyMode = (fields.keyMode || profile.keyMode || "plaintext") as KeyMode;
+  if (keyMode === "hmac-derived" && (hasKeys || privateKey !== "")) {
+    return `${id}: hmac-derived makes its key; it takes no other`;
+  }
   try {
     const key = privateKey === "" ? undefined : await importPrivateKey(readRowFile(privateKey));
-    const keyMode = (fields.keyMode || profile.keyMode || "plaintext") as KeyMode;
     const problem = key && keyProblem(key, wantedKey(profile, { keyMode }));
     if (problem !== undefined) return `${id}: ${problem}`;
     if (certificate === "") return undefined;
@@ -103,23 +106,4 @@ async function secretsOf(id: string, packed: BatchFolder): Promise<BulkFile[]> {
     if (bytes !== undefined) files.push({ path, bytes, secret: true });
   }
   return files;
-}
-
-/**
- * Removes what a device that failed may have left. Its key goes with it, for nothing uses it, unless a
- * request was made with it, for which a right certificate may still come.
- *
- * @param keepsKey Whether there was a request.
- */
-export function clearLeftovers(folder: string, id: string, keepsKey: boolean): void {
-  const kept: readonly unknown[] = keepsKey
-    ? [paths.key, paths.hmacKey, paths.salt, paths.request]
-    : [];
-  for (const path of Object.values(paths).filter((each) => !kept.includes(each))) {
-    try {
-      Deno.removeSync(joinPath(folder, path(id)));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
 }

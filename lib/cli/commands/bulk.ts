@@ -1,24 +1,29 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
 import { readCertificate } from "../../crypto/certificate_info.ts";
-import { bulk, type BulkSummary } from "../../provision/bulk.ts";
+import { bulk } from "../../provision/bulk.ts";
 import type { BulkShard } from "../../provision/bulk_list.ts";
 import type { KeySource } from "../../provision/bulk_ports.ts";
 import type { Arguments } from "../arguments.ts";
 import { openBatch } from "../batch_folder.ts";
-import { takeCertificates } from "../bulk/certificates.ts";
+import { takeCertificates, type TakenCertificates } from "../bulk/certificates.ts";
+import { syncFile } from "../bulk/disk_files.ts";
 import { type DiskSync, openDiskSync } from "../bulk/disk_sync.ts";
 import { agreeFacts } from "../bulk/facts.ts";
 import { type BatchFolder, openFolder } from "../bulk/folder.ts";
 import { type FolderJournal, folderJournal } from "../bulk/journal.ts";
-import { commandKeys, readyKeys } from "../bulk/key_sources.ts";
+import { commandKeys } from "../bulk/key_command.ts";
 import { openSigning } from "../bulk/maker.ts";
 import { isEmpty } from "../bulk/meta.ts";
 import { openPool, type WorkerPool } from "../bulk/pool.ts";
-import { formatRate, startProgress, summaryReport } from "../bulk/progress.ts";
-import { clearLeftovers, jobReader } from "../bulk/rows.ts";
+import { startProgress } from "../bulk/progress.ts";
+import { reportRun } from "../bulk/report.ts";
+import { readyKeys } from "../bulk/ready_keys.ts";
+import { jobReader } from "../bulk/rows.ts";
 import { planRun, type RunPlan } from "../bulk/run_plan.ts";
 import { openSignal } from "../bulk/signal.ts";
-import { fileError } from "../errors.ts";
+import { fileError, isCliError } from "../errors.ts";
+import { passwordOf } from "../inputs.ts";
 import { explain, type Io, joinPath } from "../io.ts";
 import type { Command } from "../run.ts";
 import { openCa } from "./provision.ts";
@@ -46,8 +51,8 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
   let isUnused = false;
   try {
     journal = folderJournal(folder.path, folder.database);
-    const ca = await caOf(plan, args, io);
-    agreeFacts(plan, ca.certificate, journal, args);
+    const ca = await caOf(plan, journal, args, io);
+    await agreeFacts(plan, ca.certificate, journal, args);
     if (pack) journal.pack();
     const sync = pack ? undefined : await openDiskSync(out);
     const syncs = !pack && sync === undefined;
@@ -81,19 +86,23 @@ interface BatchCa {
   readonly key?: Uint8Array;
 }
 
-async function caOf({ phase, profile, shard }: RunPlan, args: Arguments, io: Io): Promise<BatchCa> {
+async function caOf(
+  plan: RunPlan,
+  journal: FolderJournal,
+  args: Arguments,
+  io: Io,
+): Promise<BatchCa> {
+  const { phase, profile, shard } = plan;
   if (phase === "requests") return {};
   const path = args.get("ca") ?? profile.ca ?? "ca";
   const certificate = joinPath(path, "ca.pem");
   if (phase === "certificates") return { certificate: await io.read(certificate) };
-  if (shard !== undefined && await io.readIfExists(certificate) === undefined) {
-    const message = `no CA in ${path}: the shards of a batch share one`;
-    throw fileError(
-      "ERR_FILE_NOT_FOUND",
-      certificate,
-      message,
-      "make it first, with the ca command",
-    );
+  const isBegun = journal.fact("ca") !== undefined;
+  if ((isBegun || shard !== undefined) && await io.readIfExists(certificate) === undefined) {
+    const [why, hint] = isBegun
+      ? ["the first run of this batch had one", "give its folder with --ca"]
+      : ["the shards of a batch share one", "make it first, with the ca command"];
+    throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}: ${why}`, hint);
   }
   const { issuer, files } = await openCa(path, args, io);
   if (!readCertificate(issuer.certificate).isCa) {
@@ -101,7 +110,16 @@ async function caOf({ phase, profile, shard }: RunPlan, args: Arguments, io: Io)
     throw new SecureCertError("ERR_CERTIFICATE", message);
   }
   if (files.length > 0) await io.makeDir(path);
-  await io.write(files, false);
+  try {
+    await io.write(files, false);
+    for (const file of files) await syncFile(file.path);
+  } catch (error) {
+    // Another batch that begins now has made it in between.
+    if (isCliError(error) && error.code === "ERR_FILE_EXISTS") {
+      return await caOf(plan, journal, args, io);
+    }
+    throw error;
+  }
   return { certificate: issuer.certificate, key: issuer.key.pkcs8 };
 }
 
@@ -114,9 +132,9 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
   }
   const stop = openSignal(io);
   const asJson = args.has("json");
-  let progress: ReturnType<typeof startProgress> | undefined;
+  const progress = startProgress(asJson, io);
   try {
-    const keys = keysOf(plan, folder, args, stop.signal);
+    const keys = await keysOf(plan, folder, stop.signal, args, io);
     const run = bulk(plan.devices, {
       profile: plan.profile,
       phase: plan.phase,
@@ -128,47 +146,55 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
       signal: stop.signal,
       ...plan.shard && { shard: plan.shard },
       ...keys && { keys },
-      certificateOf: ({ certificate }) => io.read(certificate!),
+      certificateOf: ({ certificate }) => encodeUtf8(certificate!),
       jobOf: jobReader(
         io,
         plan.pack && plan.phase === "certificates" ? await openBatch(plan.out) : undefined,
       ),
-      onStart: (total) => void (progress = startProgress(total, asJson, io)),
+      onList: progress.list,
+      onStart: progress.start,
     });
     let next = await run.next();
     for (; next.done !== true; next = await run.next()) {
-      progress!.tell(next.value);
-      if (next.value.state !== "failed") continue;
-      clearLeftovers(folder.path, next.value.device.id, plan.phase === "certificates");
+      progress.tell(next.value);
     }
     journal.finish();
-    return report(plan, next.value, progress!.end(), keys, pool, args, io);
+    const told = { plan, keys, workers: pool.workers, seconds: progress.end() };
+    return reportRun(next.value, told, args, io);
   } catch (error) {
-    progress?.end();
-    throw asJson ? error : noteRows(error, io);
+    progress.end();
+    throw shortenRows(error, io);
   } finally {
     stop.close();
   }
 }
 
-function keysOf(
-  { workers, shard }: RunPlan,
+async function keysOf(
+  { workers, shard, profile }: RunPlan,
   { database }: BatchFolder,
-  args: Arguments,
   signal: AbortSignal,
-): KeySource | undefined {
+  args: Arguments,
+  io: Io,
+): Promise<KeySource | undefined> {
   const [folder, command] = [args.get("keys"), args.get("key-command")];
-  if (folder !== undefined) return readyKeys(folder, database, shard);
+  if (folder !== undefined) {
+    const password = await passwordOf(args, io);
+    const note = (line: string) => io.note(line);
+    return readyKeys(folder, { database, profile, note, ...password, ...shard && { shard } });
+  }
   return command === undefined ? undefined : commandKeys(command, workers, signal);
 }
 
 /** In a shard, certificates of the other shards are no news. */
 function noteRefused(
-  { refused, strangers }: ReturnType<typeof takeCertificates>,
+  { refused, strangers, others }: TakenCertificates,
   shard: BulkShard | undefined,
   io: Io,
 ): void {
   for (const line of refused) io.note(`refused ${line}`);
+  if (others > 0) {
+    io.note(`${others} files that are not .pem, .crt, .cer, .cert or .der passed over`);
+  }
   if (shard === undefined) { for (const line of strangers) io.note(`refused ${line}`); }
   else if (strangers.length > 0) {
     const what = strangers.length === 1
@@ -178,56 +204,12 @@ function noteRefused(
   }
 }
 
-/** Every wrong row on a line of its own, and the error that counts them. */
-function noteRows(error: unknown, io: Io): unknown {
+/** Every wrong row on a line of its own, and an error that counts them. */
+function shortenRows(error: unknown, io: Io): unknown {
   if (!(error instanceof SecureCertError) || !Array.isArray(error.cause)) return error;
   const problems = error.cause as string[];
-  for (const problem of problems) io.note(problem);
+  for (const problem of problems) io.note(problem.replace(/\p{Cc}/gu, "?"));
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
-  return new SecureCertError(
-    error.code,
-    `Cannot make devices: ${count} in the list, no key was made`,
-  );
-}
-
-function report(
-  { out, phase }: RunPlan,
-  summary: BulkSummary,
-  seconds: number,
-  keys: KeySource | undefined,
-  pool: WorkerPool,
-  args: Arguments,
-  io: Io,
-): number {
-  const { counts, made, failed, stopped } = summary;
-  const source = keys?.name ?? "WebCrypto";
-  const facts = { folder: out, phase, keys: source, workers: pool.workers };
-  const isDone = phase === "requests" ? counts.pending === 0 : counts["key made"] === 0;
-  const isGood = counts.failed === 0 && !stopped && isDone;
-  if (args.has("json")) {
-    io.print(
-      JSON.stringify({ summary: { ok: isGood, ...summaryReport(summary, facts, seconds) } }),
-    );
-  } else {
-    const rate = formatRate((made + failed) / Math.max(seconds, 0.001));
-    const done = phase === "requests" ? counts["key made"] : counts.verified;
-    const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-    const what = phase === "requests" ? "requests" : "devices verified";
-    io.print(
-      `${done} of ${total} ${what} in ${out}; ${made + failed} in this run, ${
-        seconds.toFixed(1)
-      } s, ${rate}`,
-    );
-    io.print(`keys from ${source}; ${pool.workers} ${pool.workers === 1 ? "thread" : "threads"}`);
-  }
-  if (stopped) io.note("stopped; run the same command again to go on");
-  if (counts.failed > 0) {
-    io.note(`${counts.failed} failed; run again with --retry-failed to try them anew`);
-    if (failed < counts.failed) io.note(`bulk status ${out} tells why`);
-  }
-  if (phase === "certificates" && !isDone) io.note(`${counts["key made"]} have no certificate yet`);
-  if (phase === "requests") {
-    io.note(`next: have csr/*.csr certified, and run again with --certificates DIR`);
-  }
-  return isGood ? 0 : 1;
+  const message = `Cannot make devices: ${count} in the list, no key was made`;
+  return new SecureCertError(error.code, message, {}, { cause: problems });
 }

@@ -1,0 +1,160 @@
+import type { KeySource } from "../../provision/bulk_ports.ts";
+import { concat } from "../../bytes/pack.ts";
+import { decodeUtf8 } from "../../bytes/text.ts";
+import { fileError, usageError } from "../errors.ts";
+import { explain } from "../io.ts";
+
+/** A key of an HSM or of 4096 bits takes seconds; what takes this long hangs. */
+const KEY_TIME_MS = 600_000;
+/** A program that is told to end gets so long. */
+const GRACE_MS = 3000;
+/** Most bytes of a private key as PEM, and of what a program says of its failure. */
+const MOST_KEY = 0x10000;
+const MOST_WORDS = 0x1000;
+const MOST_REASON = 200;
+/** Exit codes of shells for programs that SIGHUP, SIGINT and SIGTERM ended. */
+const SIGNAL_CODES: readonly number[] = [129, 130, 143];
+
+type Taken = Uint8Array | { problem: string };
+
+/** Programs under way, which do not outlive the process. */
+const running = new Set<Deno.ChildProcess>();
+
+/**
+ * A program that prints a private key, run once a device without a shell; `{id}` in its words becomes
+ * the device's.
+ *
+ * @param lanes Programs at a time.
+ * @param signal Ends the programs; the devices that wait for them stay as they are.
+ */
+export function commandKeys(line: string, lanes: number, signal: AbortSignal): KeySource {
+  const words = splitWords(line);
+  if (words.length === 0) throw usageError("--key-command is empty", "key-command");
+  globalThis.addEventListener("unload", () => running.forEach((child) => end(child, "SIGKILL")));
+  let free = lanes;
+  const waiting: (() => void)[] = [];
+  const inLane = async (act: () => Promise<Taken>): Promise<Taken> => {
+    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    else free--;
+    try {
+      return await act();
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free++;
+      else next();
+    }
+  };
+  return {
+    name: `the command ${words[0]}`,
+    take: (devices) =>
+      Promise.all(
+        devices.map(({ id }) =>
+          inLane(() => runKeyCommand(words.map((word) => word.replaceAll("{id}", id)), signal))
+        ),
+      ),
+  };
+}
+
+async function runKeyCommand(words: readonly string[], signal: AbortSignal): Promise<Taken> {
+  signal.throwIfAborted();
+  const child = start(words);
+  running.add(child);
+  const limit = AbortSignal.timeout(KEY_TIME_MS);
+  const ends = AbortSignal.any([signal, limit]);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stop = () => {
+    end(child, "SIGTERM");
+    timer = setTimeout(() => end(child, "SIGKILL"), GRACE_MS);
+  };
+  ends.addEventListener("abort", stop);
+  try {
+    const output = readUpTo(child.stdout, MOST_KEY, () => end(child, "SIGKILL"));
+    const messages = readUpTo(child.stderr, MOST_WORDS, () => {});
+    const status = await child.status;
+    // What the program started may hold its output open.
+    const rest = setTimeout(() => [output, messages].forEach(({ cancel }) => cancel()), GRACE_MS);
+    const [key, said] = await Promise.all([output.bytes, messages.bytes]);
+    clearTimeout(rest);
+    signal.throwIfAborted();
+    if (key === undefined) return { problem: "the key command printed more than a private key" };
+    if (status.success) return key;
+    if (limit.aborted) return { problem: "the key command took more than ten minutes" };
+    const isStopped = status.signal !== null && status.signal !== "SIGKILL" &&
+      status.signal !== "SIGSEGV" && status.signal !== "SIGABRT";
+    if (isStopped || SIGNAL_CODES.includes(status.code)) {
+      // A terminal sends Ctrl-C to it too, and it may end before this process has heard of it.
+      throw new DOMException("the key command was told to end", "AbortError");
+    }
+    return { problem: `the key command ended with code ${status.code}${reasonOf(said)}` };
+  } finally {
+    ends.removeEventListener("abort", stop);
+    clearTimeout(timer);
+    running.delete(child);
+  }
+}
+
+function start([program, ...args]: readonly string[]): Deno.ChildProcess {
+  try {
+    const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+    return new Deno.Command(program!, { args, ...piped }).spawn();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) {
+      const message = `Cannot run ${program}: Deno was not permitted to`;
+      throw fileError("ERR_PERMISSION", program!, message, `add --allow-run=${program}`);
+    }
+    if (error instanceof Deno.errors.NotFound) {
+      throw fileError("ERR_FILE_NOT_FOUND", program!, `Cannot run ${program}: no such program`);
+    }
+    throw explain("read", program!, error);
+  }
+}
+
+function end(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch {
+    // It has ended already.
+  }
+}
+
+interface Reading {
+  /** All bytes; undefined when there were too many. */
+  readonly bytes: Promise<Uint8Array | undefined>;
+  cancel(): void;
+}
+
+function readUpTo(stream: ReadableStream<Uint8Array>, most: number, onMore: () => void): Reading {
+  const reader = stream.getReader();
+  const read = async () => {
+    const parts: Uint8Array[] = [];
+    for (let length = 0; length <= most;) {
+      const { value } = await reader.read();
+      if (value === undefined) return concat(...parts);
+      parts.push(value);
+      length += value.length;
+    }
+    onMore();
+    await reader.cancel();
+    return undefined;
+  };
+  return { bytes: read(), cancel: () => void reader.cancel() };
+}
+
+/** What a program said last; nothing when that may be a key. */
+function reasonOf(said: Uint8Array | undefined): string {
+  const text = decodeUtf8(said ?? new Uint8Array()) ?? "";
+  const last = text.trim().split("\n").at(-1)!.replace(/\p{C}/gu, " ").trim();
+  return last === "" || text.includes("-----") ? "" : `: ${last.slice(0, MOST_REASON)}`;
+}
+
+/** Words as a shell splits them: spaces part them, quotes and backslashes keep them together. */
+export function splitWords(line: string): string[] {
+  const words = line.matchAll(/(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/g);
+  return [...words].map(([word]) =>
+    word.replace(
+      /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)/g,
+      (_, single, double, escaped) =>
+        single ?? (double as string | undefined)?.replace(/\\(["\\$`])/g, "$1") ?? escaped,
+    )
+  );
+}
