@@ -1,2 +1,2 @@
 export { DatabaseSync, type StatementSync } from "node:sqlite";
-export { parentPort, Worker } from "node:worker_threads";
+export { parentPort, Worker, workerData } from "node:worker_threads";

@@ -3,6 +3,7 @@ import { concat } from "../../bytes/pack.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
 import { fileError, usageError } from "../errors.ts";
 import { explain } from "../io.ts";
+import type { StopSignal } from "./signal.ts";
 
 /** A key of an HSM or of 4096 bits takes seconds; what takes this long hangs. */
 const KEY_TIME_MS = 600_000;
@@ -25,12 +26,16 @@ const running = new Set<Deno.ChildProcess>();
  * the device's.
  *
  * @param lanes Programs at a time.
- * @param signal Ends the programs; the devices that wait for them stay as they are.
+ * @param stop Ends the programs; the devices that wait for them stay as they are.
  */
-export function commandKeys(line: string, lanes: number, signal: AbortSignal): KeySource {
+export function commandKeys(
+  line: string,
+  lanes: number,
+  { signal, kill }: Pick<StopSignal, "signal" | "kill">,
+): KeySource {
   const words = splitWords(line);
   if (words.length === 0) throw usageError("--key-command is empty", "key-command");
-  globalThis.addEventListener("unload", () => running.forEach((child) => end(child, "SIGKILL")));
+  kill.addEventListener("abort", () => running.forEach((child) => end(child, "SIGKILL")));
   let free = lanes;
   const waiting: (() => void)[] = [];
   const inLane = async (act: () => Promise<Taken>): Promise<Taken> => {

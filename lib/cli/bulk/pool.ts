@@ -1,7 +1,8 @@
 import type { BulkJob, BulkMaker, BulkResult } from "../../provision/bulk_ports.ts";
-import { Worker } from "./deps.ts";
+import type { Worker } from "./deps.ts";
 import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
 import { openMaker } from "./maker.ts";
+import { missingPermission, startThread } from "./threads.ts";
 
 /** Threads that make devices. */
 export interface WorkerPool {
@@ -18,9 +19,6 @@ interface Thread {
   readonly worker: Worker;
   underWay: number;
 }
-
-/** Megabytes of a thread's heap: with less room its garbage is collected sooner, and that is all it holds. */
-const HEAP = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 256 };
 
 /** Two calls a thread: while one waits for the disk, the other computes. */
 const CALLS = 2;
@@ -47,7 +45,7 @@ export async function openPool(
   }
   const waiting = new Map<number, PromiseWithResolvers<readonly BulkResult[]>>();
   const threads = Array.from({ length: count }, (_, number): Thread => {
-    const worker = new Worker(moduleOf(url), { name: `bulk ${number}`, resourceLimits: HEAP });
+    const worker = startThread(url, `bulk ${number}`);
     const thread = { worker, underWay: 0 };
     listen(thread, waiting);
     send(worker, message(number));
@@ -85,22 +83,4 @@ function listen(
 
 function send(worker: Worker, message: ToWorker): void {
   worker.postMessage(message);
-}
-
-/** What a thread runs; Node's workers, which have limits, take no URL of the network by itself. */
-function moduleOf(url: URL): URL {
-  if (url.protocol === "file:") return url;
-  return new URL(
-    `data:text/javascript,${encodeURIComponent(`import ${JSON.stringify(url.href)}`)}`,
-  );
-}
-
-/** Deno wants permission to read, or to import, the module of a worker. */
-async function missingPermission(url: URL): Promise<string | undefined> {
-  const isFile = url.protocol === "file:";
-  const wanted = isFile
-    ? { name: "read", path: url } as const
-    : { name: "import", host: url.host } as const;
-  if ((await Deno.permissions.query(wanted)).state === "granted") return undefined;
-  return isFile ? `--allow-read=${decodeURI(url.pathname)}` : `--allow-import=${url.host}`;
 }

@@ -1,25 +1,43 @@
 import type { Io } from "../io.ts";
+import { parentPort } from "./deps.ts";
 
-/** What ends a run early and in good order. */
+/** What ends a run early. */
 export interface StopSignal {
+  /** In good order, with what is under way. */
   readonly signal: AbortSignal;
+  /** At once. */
+  readonly kill: AbortSignal;
   close(): void;
 }
 
 /** Ctrl-C finishes what is under way; a second one ends at once. */
 export function openSignal(io: Io): StopSignal {
-  const controller = new AbortController();
-  const stop = () => {
-    if (controller.signal.aborted) Deno.exit(1);
+  const stop = new AbortController();
+  const kill = new AbortController();
+  const onStop = () => {
+    if (stop.signal.aborted) {
+      kill.abort();
+      Deno.exit(1);
+    }
     io.note("finishing the devices under way; once more to end at once");
-    controller.abort();
+    stop.abort();
   };
+  return { signal: stop.signal, kill: kill.signal, close: listen(onStop) };
+}
+
+/** In a thread it is the process that hears signals, and passes them on. */
+function listen(onStop: () => void): () => void {
+  const port = parentPort;
+  if (port === null) return stopSignals(onStop);
+  port.on("message", onStop);
+  return () => void port.off("message", onStop);
+}
+
+/** Listens to the signals that ask the process to end; gives what ends the listening. */
+export function stopSignals(onStop: () => void): () => void {
   const signals: readonly Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT"]
     : ["SIGINT", "SIGTERM"];
-  for (const signal of signals) Deno.addSignalListener(signal, stop);
-  return {
-    signal: controller.signal,
-    close: () => signals.forEach((signal) => Deno.removeSignalListener(signal, stop)),
-  };
+  for (const signal of signals) Deno.addSignalListener(signal, onStop);
+  return () => signals.forEach((signal) => Deno.removeSignalListener(signal, onStop));
 }

@@ -1,0 +1,215 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
+import { readCertificate } from "../../crypto/certificate_info.ts";
+import { bulk } from "../../provision/bulk.ts";
+import type { BulkShard } from "../../provision/bulk_list.ts";
+import type { KeySource } from "../../provision/bulk_ports.ts";
+import type { Arguments } from "../arguments.ts";
+import { openBatch } from "../batch_folder.ts";
+import { takeCertificates, type TakenCertificates } from "./certificates.ts";
+import { syncFile } from "./disk_files.ts";
+import { type DiskSync, openDiskSync } from "./disk_sync.ts";
+import { agreeFacts } from "./facts.ts";
+import { type BatchFolder, openFolder } from "./folder.ts";
+import { type FolderJournal, folderJournal } from "./journal.ts";
+import { commandKeys } from "./key_command.ts";
+import { openSigning } from "./maker.ts";
+import { isEmpty } from "./meta.ts";
+import { openPool, type WorkerPool } from "./pool.ts";
+import { startProgress } from "./progress.ts";
+import { reportRun } from "./report.ts";
+import { readyKeys } from "./ready_keys.ts";
+import { jobReader } from "./rows.ts";
+import { planRun, type RunPlan } from "./run_plan.ts";
+import { openSignal, type StopSignal } from "./signal.ts";
+import { fileError, isCliError } from "../errors.ts";
+import { passwordOf } from "../inputs.ts";
+import { explain, type Io, joinPath } from "../io.ts";
+import type { Command } from "../run.ts";
+import { openCa } from "../commands/provision.ts";
+
+/** Makes the devices of a list: a folder that any later run goes on with. */
+export const runBulk: Command = async (args, io) => {
+  const plan = await planRun(args, io);
+  try {
+    return await inBatch(plan, args, io);
+  } catch (error) {
+    const isOfDisk = error instanceof Error &&
+      ("code" in error || /\(os error \d+\)$/.test(error.message));
+    throw isOfDisk && !(error instanceof SecureCertError)
+      ? explain("write", plan.out, error)
+      : error;
+  }
+};
+
+/** Holds folder, journal and threads while a run lasts. */
+async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> {
+  const { profile, phase, out, pack, labels, signingKeys } = plan;
+  const folder = openFolder(out);
+  let pool: WorkerPool | undefined;
+  let journal: FolderJournal | undefined;
+  let isUnused = false;
+  try {
+    journal = folderJournal(folder.path, folder.database);
+    const ca = await caOf(plan, journal, args, io);
+    await agreeFacts(plan, ca.certificate, journal, args);
+    if (pack) journal.pack();
+    const sync = pack ? undefined : await openDiskSync(out);
+    const syncs = !pack && sync === undefined;
+    const shared = { folder: out, profile, phase, syncs, labels, pack, signingKeys, ...ca };
+    pool = await openPool(plan.workers, shared);
+    if (pool.missing !== undefined) io.note(`one thread; for more of them add ${pool.missing}`);
+    return await runBatch(plan, { folder, journal, pool, ca, ...sync && { sync } }, args, io);
+  } catch (error) {
+    if (folder.database.isTransaction) folder.database.exec("ROLLBACK");
+    isUnused = isEmpty(folder.database);
+    throw error;
+  } finally {
+    pool?.close();
+    journal?.close();
+    folder.close(isUnused);
+  }
+}
+
+interface Tools {
+  readonly folder: BatchFolder;
+  readonly journal: FolderJournal;
+  readonly pool: WorkerPool;
+  readonly ca: BatchCa;
+  readonly sync?: DiskSync;
+}
+
+/** The CA; its certificate alone when it does not sign here, and none before there are requests. */
+interface BatchCa {
+  readonly certificate?: Uint8Array;
+  /** PKCS#8. */
+  readonly key?: Uint8Array;
+}
+
+async function caOf(
+  plan: RunPlan,
+  journal: FolderJournal,
+  args: Arguments,
+  io: Io,
+): Promise<BatchCa> {
+  const { phase, profile, shard } = plan;
+  if (phase === "requests") return {};
+  const path = args.get("ca") ?? profile.ca ?? "ca";
+  const certificate = joinPath(path, "ca.pem");
+  if (phase === "certificates") return { certificate: await io.read(certificate) };
+  const isBegun = journal.fact("ca") !== undefined;
+  if ((isBegun || shard !== undefined) && await io.readIfExists(certificate) === undefined) {
+    const [why, hint] = isBegun
+      ? ["the first run of this batch had one", "give its folder with --ca"]
+      : ["the shards of a batch share one", "make it first, with the ca command"];
+    throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}: ${why}`, hint);
+  }
+  const { issuer, files } = await openCa(path, args, io);
+  if (!readCertificate(issuer.certificate).isCa) {
+    const message = "Cannot use CA: its certificate is not a CA's";
+    throw new SecureCertError("ERR_CERTIFICATE", message);
+  }
+  if (files.length > 0) await io.makeDir(path);
+  try {
+    await io.write(files, false);
+    for (const file of files) await syncFile(file.path);
+  } catch (error) {
+    // Another batch that begins now has made it in between.
+    if (isCliError(error) && error.code === "ERR_FILE_EXISTS") {
+      return await caOf(plan, journal, args, io);
+    }
+    throw error;
+  }
+  return { certificate: issuer.certificate, key: issuer.key.pkcs8 };
+}
+
+async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): Promise<number> {
+  const { folder, journal, pool, sync = () => {} } = tools;
+  if (args.has("retry-failed")) journal.retryFailed();
+  if (plan.phase === "certificates") {
+    const taken = takeCertificates(args.need("certificates"), journal, folder.database);
+    noteRefused(taken, plan.shard, io);
+  }
+  const stop = openSignal(io);
+  const asJson = args.has("json");
+  const progress = startProgress(asJson, io);
+  try {
+    const keys = await keysOf(plan, folder, stop, args, io);
+    const run = bulk(plan.devices, {
+      profile: plan.profile,
+      phase: plan.phase,
+      journal,
+      files: { write: () => {}, read: () => new Uint8Array(), sync },
+      ...await openSigning({ ...tools.ca, signingKeys: plan.signingKeys }),
+      maker: pool.maker,
+      calls: pool.calls,
+      signal: stop.signal,
+      ...plan.shard && { shard: plan.shard },
+      ...keys && { keys },
+      certificateOf: ({ certificate }) => encodeUtf8(certificate!),
+      jobOf: jobReader(
+        io,
+        plan.pack && plan.phase === "certificates" ? await openBatch(plan.out) : undefined,
+      ),
+      onList: progress.list,
+      onStart: progress.start,
+    });
+    let next = await run.next();
+    for (; next.done !== true; next = await run.next()) {
+      progress.tell(next.value);
+    }
+    journal.finish();
+    const told = { plan, keys, workers: pool.workers, seconds: progress.end() };
+    return reportRun(next.value, told, args, io);
+  } catch (error) {
+    progress.end();
+    throw shortenRows(error, io);
+  } finally {
+    stop.close();
+  }
+}
+
+async function keysOf(
+  { workers, shard, profile }: RunPlan,
+  { database }: BatchFolder,
+  stop: StopSignal,
+  args: Arguments,
+  io: Io,
+): Promise<KeySource | undefined> {
+  const [folder, command] = [args.get("keys"), args.get("key-command")];
+  if (folder !== undefined) {
+    const password = await passwordOf(args, io);
+    const note = (line: string) => io.note(line);
+    return readyKeys(folder, { database, profile, note, ...password, ...shard && { shard } });
+  }
+  return command === undefined ? undefined : commandKeys(command, workers, stop);
+}
+
+/** In a shard, certificates of the other shards are no news. */
+function noteRefused(
+  { refused, strangers, others }: TakenCertificates,
+  shard: BulkShard | undefined,
+  io: Io,
+): void {
+  for (const line of refused) io.note(`refused ${line}`);
+  if (others > 0) {
+    io.note(`${others} files that are not .pem, .crt, .cer, .cert or .der passed over`);
+  }
+  if (shard === undefined) { for (const line of strangers) io.note(`refused ${line}`); }
+  else if (strangers.length > 0) {
+    const what = strangers.length === 1
+      ? "1 certificate is"
+      : `${strangers.length} certificates are`;
+    io.note(`${what} for no device of this shard`);
+  }
+}
+
+/** Every wrong row on a line of its own, and an error that counts them. */
+function shortenRows(error: unknown, io: Io): unknown {
+  if (!(error instanceof SecureCertError) || !Array.isArray(error.cause)) return error;
+  const problems = error.cause as string[];
+  for (const problem of problems) io.note(problem.replace(/\p{Cc}/gu, "?"));
+  const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
+  const message = `Cannot make devices: ${count} in the list, no key was made`;
+  return new SecureCertError(error.code, message, {}, { cause: problems });
+}

@@ -1,0 +1,27 @@
+import { Worker } from "./deps.ts";
+
+/** Megabytes of a thread's heap: with little room for what is new its garbage is collected sooner. */
+const HEAP = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 1024 };
+
+/** Starts a thread whose heap has limits. */
+export function startThread(module: URL, name: string, data?: unknown): Worker {
+  return new Worker(moduleOf(module), { name, workerData: data, resourceLimits: HEAP });
+}
+
+/** What a thread runs; Node's workers, which have limits, take no URL of the network by itself. */
+function moduleOf(url: URL): URL {
+  if (url.protocol === "file:") return url;
+  return new URL(
+    `data:text/javascript,${encodeURIComponent(`import ${JSON.stringify(url.href)}`)}`,
+  );
+}
+
+/** The permission to read, or to import, that Deno wants for the module of a thread and has not. */
+export async function missingPermission(url: URL): Promise<string | undefined> {
+  const isFile = url.protocol === "file:";
+  const wanted = isFile
+    ? { name: "read", path: url } as const
+    : { name: "import", host: url.host } as const;
+  if ((await Deno.permissions.query(wanted)).state === "granted") return undefined;
+  return isFile ? `--allow-read=${decodeURI(url.pathname)}` : `--allow-import=${url.host}`;
+}
