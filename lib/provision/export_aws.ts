@@ -1,13 +1,20 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type ExportDevice, type Exporter, issuerPem, pemOf } from "./export_device.ts";
+import {
+  type ExportDevice,
+  type Exporter,
+  issuerPem,
+  pemOf,
+  thingNameProblems,
+} from "./export_device.ts";
 
 // AWS IoT Core, Developer Guide: "Bulk registration" (one JSON object of template parameters a line)
 // and "Provisioning templates" (Parameters and Resources). API Reference: StartThingRegistrationTask
-// (templateBody up to 10240 characters), CreateThing (thingName [a-zA-Z0-9:_-], 1 to 128).
+// (templateBody up to 10240 characters), CreateThing (thingName [a-zA-Z0-9:_-], 1 to 128),
+// AttachPolicy (policyName [\w+=,.@-], 1 to 128).
 
 /** Longest provisioning template in characters. */
 const TEMPLATE_LIMIT = 10240;
-const THING_NAME = /^[a-zA-Z0-9:_-]{1,128}$/;
+const POLICY_NAME = /^[\w+=,.@-]{1,128}$/;
 const TEXT = { Type: "String" } as const;
 
 /** What {@linkcode exportAws} is told. */
@@ -26,14 +33,12 @@ export interface AwsExportOptions {
  * @param options CA and policy.
  * @throws {SecureCertError} `ERR_CERTIFICATE` when the CA given is none, `ERR_TOO_LARGE` when the
  * template is longer than 10240 characters.
+ * @throws {RangeError} for a name of a policy that the service does not take.
  */
 export function exportAws(options: AwsExportOptions): Exporter {
   const template = formatAwsTemplate(options);
   return {
-    problemsOf: ({ row: { id } }) =>
-      THING_NAME.test(id)
-        ? []
-        : ["a thing's name has 1 to 128 letters, digits, colons, hyphens and underscores"],
+    problemsOf: thingNameProblems,
     parts: async function* (devices) {
       yield { file: "template.json", text: template };
       for await (const device of devices) {
@@ -55,6 +60,9 @@ export function formatAwsParameters({ row, certificate }: ExportDevice): string 
 
 /** The provisioning template: a thing with its serial number, its certificate, and a policy. */
 export function formatAwsTemplate({ ca, policy }: AwsExportOptions): string {
+  if (policy !== undefined && !POLICY_NAME.test(policy)) {
+    throw new RangeError(`"${policy}" is no name of a policy`);
+  }
   const template = {
     Parameters: {
       ThingName: TEXT,

@@ -1,6 +1,6 @@
 import { formatCsvRecord } from "../format/csv_records.ts";
-import { type Exporter, pemOf } from "./export_device.ts";
-import { extraColumns, MANIFEST_COLUMNS } from "./manifest.ts";
+import { exportColumns, type Exporter, pemOf } from "./export_device.ts";
+import { cellOf, MANIFEST_COLUMNS } from "./manifest.ts";
 
 /** What {@linkcode exportCsv} is told. */
 export interface CsvExportOptions {
@@ -16,19 +16,21 @@ export interface CsvExportOptions {
  */
 export function exportCsv(options: CsvExportOptions = {}): Exporter {
   const added = ["subject", "notBefore", "notAfter", "certificate"];
-  const extra = extraColumns(options.columns ?? []).filter((name) => !added.includes(name));
-  const names = [...MANIFEST_COLUMNS, ...extra];
+  const { columns: extra, notes } = exportColumns(options.columns ?? [], added);
+  const names = [...MANIFEST_COLUMNS, ...extra.map(({ name }) => name)];
+  const titles = [...MANIFEST_COLUMNS, ...extra.map(({ title }) => title)];
   const file = "devices.csv";
   return {
     problemsOf: () => [],
+    notes,
     parts: async function* (devices) {
-      yield { file, text: formatCsvRecord([...names, ...added]) };
+      yield { file, text: formatCsvRecord([...titles, ...added]) };
       for await (const { row, certificate } of devices) {
         const { subject, notBefore, notAfter } = certificate;
         yield {
           file,
           text: formatCsvRecord([
-            ...names.map((name) => String(row[name] ?? "")),
+            ...names.map((name) => cellOf(row, name)),
             subject,
             notBefore.toISOString(),
             notAfter.toISOString(),

@@ -1,9 +1,11 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { formatPem } from "../bytes/pem.ts";
-import { decodeUtf8 } from "../bytes/text.ts";
+import { decodeUtf8, formatHex } from "../bytes/text.ts";
 import { type CertificateInfo, readCertificate } from "../crypto/certificate_info.ts";
+import { isIssuedBy } from "../crypto/chain.ts";
+import { sha256 } from "../crypto/deps.ts";
 import { readDer } from "../crypto/der.ts";
-import type { ManifestRow } from "./manifest.ts";
+import { extraColumns, type ManifestRow } from "./manifest.ts";
 
 /** A finished device on its way to a registry in the cloud. */
 export interface ExportDevice {
@@ -25,11 +27,15 @@ export interface ExportPart {
 export interface Exporter {
   /** What the registry would refuse about a device, in words; called once for each. */
   readonly problemsOf: (device: ExportDevice) => readonly string[];
+  /** What is otherwise than the device list has it, in words. @default [] */
+  readonly notes?: readonly string[];
   /** The files, from devices about which there is no problem. */
   readonly parts: (devices: AsyncIterable<ExportDevice>) => AsyncGenerator<ExportPart>;
 }
 
 const COMMON_NAME = "2.5.4.3";
+/** AWS IoT, API Reference: CreateThing. */
+const THING_NAME = /^[a-zA-Z0-9:_-]{1,128}$/;
 
 /**
  * A device with its certificate.
@@ -60,6 +66,53 @@ export function commonNameProblems({ row, certificate }: ExportDevice): string[]
   if (name === row.id) return [];
   const what = name === undefined ? "has no common name" : `has the common name "${name}"`;
   return [`the certificate ${what}; it must be "${row.id}"`];
+}
+
+/** What there is to say when the device's name cannot be that of a thing of AWS IoT. */
+export function thingNameProblems({ row: { id } }: ExportDevice): string[] {
+  if (THING_NAME.test(id)) return [];
+  return ["a thing's name has 1 to 128 letters, digits, colons, hyphens and underscores"];
+}
+
+/**
+ * Whether a certificate is the one that the manifest lists, and of the CA that it is to be.
+ *
+ * @param issuer The CA, where the registry is told of one.
+ * @returns What is wrong, in words.
+ */
+export async function certificateProblems(
+  { row, certificate }: ExportDevice,
+  issuer?: CertificateInfo,
+): Promise<string[]> {
+  if (formatHex(sha256(certificate.der)) !== row.fingerprint.toLowerCase()) {
+    return ["the certificate is not the one that the manifest lists"];
+  }
+  if (issuer === undefined || await isIssuedBy(certificate, issuer)) return [];
+  return [`"${issuer.subject}" did not sign the certificate`];
+}
+
+/** A column of the manifest, and what it is called in an export. */
+export interface ExportColumn {
+  readonly name: string;
+  readonly title: string;
+}
+
+/** The further columns of a manifest; those that have the name of one of the export's own get another. */
+export function exportColumns(
+  columns: readonly string[],
+  own: readonly string[],
+): { readonly columns: readonly ExportColumn[]; readonly notes: readonly string[] } {
+  const taken = new Set([...own, ...columns]);
+  const named = extraColumns(columns).map((name) => {
+    let title = name;
+    while (own.includes(name) && taken.has(title)) title = `list_${title}`;
+    taken.add(title);
+    return { name, title };
+  });
+  const notes = named.filter(({ name, title }) => name !== title).map(({ name, title }) =>
+    `the column ${name} of the list is ${title} here, for ${name} is the export's own`
+  );
+  return { columns: named, notes };
 }
 
 /** The CA certificate in a file, as PEM text; the first of a bundle. */

@@ -1,10 +1,16 @@
 import { formatCsvRecord } from "../format/csv_records.ts";
-import { commonNameProblems, type Exporter, pemOf } from "./export_device.ts";
-import { extraColumns } from "./manifest.ts";
+import {
+  commonNameProblems,
+  exportColumns,
+  type Exporter,
+  pemOf,
+  thingNameProblems,
+} from "./export_device.ts";
+import { cellOf } from "./manifest.ts";
 
 // ESP RainMaker Admin CLI, README, "Register Device Certificates": `certs devicecert register` takes
 // a CSV with the columns node_id and certs, further ones for tags (`--tags city:@city`), and checks
-// that the certificate's common name is the node's ID.
+// that the certificate's common name is the node's ID. Its nodes are things of AWS IoT.
 
 /** What {@linkcode exportRainmaker} is told. */
 export interface RainmakerExportOptions {
@@ -18,15 +24,16 @@ export interface RainmakerExportOptions {
  * @param options Columns for tags.
  */
 export function exportRainmaker(options: RainmakerExportOptions = {}): Exporter {
-  const names = extraColumns(options.columns ?? [])
-    .filter((name) => name !== "node_id" && name !== "certs");
+  const own = ["node_id", "certs"];
+  const { columns, notes } = exportColumns(options.columns ?? [], own);
   const file = "node_certs.csv";
   return {
-    problemsOf: commonNameProblems,
+    problemsOf: (device) => [...commonNameProblems(device), ...thingNameProblems(device)],
+    notes,
     parts: async function* (devices) {
-      yield { file, text: formatCsvRecord(["node_id", "certs", ...names]) };
+      yield { file, text: formatCsvRecord([...own, ...columns.map(({ title }) => title)]) };
       for await (const { row, certificate } of devices) {
-        const cells = names.map((name) => String(row[name] ?? ""));
+        const cells = columns.map(({ name }) => cellOf(row, name));
         yield { file, text: formatCsvRecord([row.id, pemOf(certificate), ...cells]) };
       }
     },

@@ -52,7 +52,12 @@ export function formatManifestCsvHeader(columns: readonly string[]): string {
  */
 export function formatManifestCsv(row: ManifestRow, columns: readonly string[]): string {
   const names = [...MANIFEST_COLUMNS, ...extraColumns(columns)];
-  return formatCsvLine(names.map((name) => String(row[name] ?? "")));
+  return formatCsvLine(names.map((name) => cellOf(row, name)));
+}
+
+/** What a row has in a column, as text; a column may have the name of what every object inherits. */
+export function cellOf(row: ManifestRow, name: string): string {
+  return Object.hasOwn(row, name) ? String(row[name] ?? "") : "";
 }
 
 /**

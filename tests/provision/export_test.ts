@@ -6,13 +6,19 @@ import { exportAws } from "../../lib/provision/export_aws.ts";
 import { exportAzure, formatAzureBatch } from "../../lib/provision/export_azure.ts";
 import { exportCsv } from "../../lib/provision/export_csv.ts";
 import {
+  certificateProblems,
   commonNameOf,
+  exportColumns,
   type ExportDevice,
   exportDevice,
   type Exporter,
 } from "../../lib/provision/export_device.ts";
 import { exportRainmaker } from "../../lib/provision/export_rainmaker.ts";
-import { MANIFEST_COLUMNS, type ManifestRow } from "../../lib/provision/manifest.ts";
+import {
+  formatManifestCsv,
+  MANIFEST_COLUMNS,
+  type ManifestRow,
+} from "../../lib/provision/manifest.ts";
 import {
   createCa,
   createDevelopmentCa,
@@ -21,6 +27,7 @@ import {
   issueCertificate,
   readCertificate,
 } from "../../mod.ts";
+import { sha256 } from "../cli/batch.ts";
 
 const issuer = await createDevelopmentCa();
 const ca = issuer.certificate;
@@ -111,6 +118,10 @@ Deno.test("aws: names that a thing cannot have are told, and a CA too long for a
   for (const id of ["dev.1", "dev 1", "é", "x".repeat(129)]) {
     assertEquals(problemsOf(await device(id, "CN=x")).length, 1, id);
   }
+  for (const policy of ["", "a b", "é", "x".repeat(129)]) {
+    assertThrows(() => exportAws({ ca, policy }), RangeError, "is no name of a policy");
+  }
+  assertEquals(exportAws({ ca, policy: "a.b_c+d=e,f@g-1" }).problemsOf(devices[0]!), []);
   const leaf = devices[0]!.certificate.der;
   assertEquals(
     assertThrows(() => exportAws({ ca: leaf }), SecureCertError).code,
@@ -178,8 +189,8 @@ Deno.test("rainmaker: node_id, certs and the columns for tags", async () => {
   const files = await filesOf(exportRainmaker({ columns: ["city", "certs", "id"] }), tagged);
   assertEquals(Object.keys(files), ["node_certs.csv"]);
   assertEquals(records(files["node_certs.csv"]!), [
-    ["node_id", "certs", "city"],
-    ["n1", pem(tagged[0]!), "Pune, east"],
+    ["node_id", "certs", "city", "list_certs"],
+    ["n1", pem(tagged[0]!), "Pune, east", "x"],
   ]);
   const plain = await filesOf(exportRainmaker(), devices);
   assert(
@@ -187,6 +198,48 @@ Deno.test("rainmaker: node_id, certs and the columns for tags", async () => {
   );
   assertEquals(exportRainmaker().problemsOf(devices[0]!), []);
   assertEquals(exportRainmaker().problemsOf(await device("n2", "CN=n1")).length, 1);
+  assertMatch(exportRainmaker().problemsOf(await device("n.1"))[0]!, /a thing's name/);
+});
+
+Deno.test("a column with the name of one of the export's own is kept under another, which is told", async () => {
+  const { columns, notes } = exportColumns(["certs", "list_certs", "city"], ["certs"]);
+  assertEquals(columns.map(({ title }) => title), ["list_list_certs", "list_certs", "city"]);
+  assertEquals(notes.length, 1);
+  assertMatch(notes[0]!, /certs of the list is list_list_certs here/);
+  const exporter = exportCsv({ columns: ["notAfter"] });
+  assertEquals(exporter.notes?.length, 1);
+  const files = await filesOf(exporter, [await device("n1", "CN=n1", { notAfter: "2099" })]);
+  const [head, row] = records(files["devices.csv"]!);
+  assertEquals(row![head!.indexOf("list_notAfter")], "2099");
+});
+
+Deno.test("a column may have the name of what every object inherits", async () => {
+  const columns = ["constructor", "toString"];
+  const with1 = await device("n1", "CN=n1", { constructor: "x" });
+  for (
+    const [exporter, file] of [
+      [exportCsv({ columns }), "devices.csv"],
+      [exportRainmaker({ columns }), "node_certs.csv"],
+    ] as const
+  ) {
+    const [head, one, two] = records((await filesOf(exporter, [with1, devices[0]!]))[file]!);
+    const [at, other] = columns.map((name) => head!.indexOf(name));
+    assertEquals([one![at!], one![other!], two![at!]], ["x", "", ""]);
+  }
+  assertMatch(formatManifestCsv(devices[0]!.row, columns), /,verified,,\n$/);
+});
+
+Deno.test("the certificate is the row's, and the CA signed it", async () => {
+  const [one] = devices;
+  const fingerprint = await sha256(one!.certificate.der);
+  const right = { ...one!, row: { ...one!.row, fingerprint } };
+  assertEquals(await certificateProblems(right, readCertificate(ca)), []);
+  assertMatch((await certificateProblems(one!))[0]!, /not the one that the manifest lists/);
+  const { certificate: stranger } = await createDevelopmentCa();
+  assertMatch(
+    (await certificateProblems(right, readCertificate(stranger)))[0]!,
+    /did not sign the certificate/,
+  );
 });
 
 Deno.test("csv: the manifest's columns and the certificate", async () => {
@@ -196,6 +249,7 @@ Deno.test("csv: the manifest's columns and the certificate", async () => {
   assertEquals(head, [
     ...MANIFEST_COLUMNS,
     "hall",
+    "list_subject",
     "subject",
     "notBefore",
     "notAfter",
