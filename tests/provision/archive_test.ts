@@ -29,11 +29,11 @@ function archive(): Uint8Array {
   );
 }
 
-async function index(bytes: Uint8Array) {
+async function index(bytes: Uint8Array, onDamage?: (error: SecureCertError) => void) {
   const readAt = (offset: number, length: number) =>
     Promise.resolve(bytes.subarray(offset, offset + length));
   const entries: ArchiveEntry[] = [];
-  const walk = indexArchive(readAt, bytes.length);
+  const walk = indexArchive(readAt, bytes.length, onDamage);
   for (;;) {
     const step = await walk.next();
     if (step.done) return { entries, ...step.value };
@@ -116,6 +116,27 @@ Deno.test("every truncation and flipped bit of a header is found", async () => {
     assertThrows(() => [...readArchive(stray)], SecureCertError).code,
     "ERR_STRAY_BYTES",
   );
+});
+
+Deno.test("damage is told once for each part, and what follows it is found again", async () => {
+  const whole = archive();
+  const all = FILES.map(([name]) => name);
+  const second = whole.length - ARCHIVE_END.length - 1024;
+  const spoil: readonly (readonly [(bytes: Uint8Array) => void, string, readonly string[]])[] = [
+    [(bytes) => bytes[0]! ^= 1, "ERR_CHECKSUM", all.slice(1)],
+    [(bytes) => bytes.fill(0, 0, ARCHIVE_BLOCK), "ERR_STRAY_BYTES", all.slice(1)],
+    [(bytes) => bytes.fill(0, 1024, 1536), "ERR_STRAY_BYTES", all.toSpliced(1, 1)],
+    [(bytes) => bytes.fill(0xFF, second, second + 300), "ERR_MAGIC", all.slice(0, -1)],
+    [(bytes) => bytes[whole.length - 1] = 1, "ERR_STRAY_BYTES", all],
+  ];
+  for (const [act, code, left] of spoil) {
+    const bad = whole.slice();
+    act(bad);
+    const told: string[] = [];
+    const { entries } = await index(bad, (error) => void told.push(error.code));
+    assertEquals([told, entries.map(({ name }) => name)], [[code], left], act.toString());
+    assertEquals((await assertRejects(() => index(bad), SecureCertError)).code, code);
+  }
 });
 
 Deno.test("names that leave the folder or do not fit are refused", () => {
