@@ -1,30 +1,35 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type ArchiveEntry, indexArchive } from "../provision/archive.ts";
 import { type ManifestRow, parseManifestNdjson } from "../provision/manifest.ts";
+import { type BatchArchives, openArchives, type PackedFile } from "./batch_archives.ts";
+import { archiveOf, DEVICE_FOLDERS, deviceOf } from "./batch_names.ts";
+import {
+  entriesIn,
+  fileNames,
+  isFile,
+  readAt,
+  readIfThere,
+  readLines,
+  withFile,
+} from "./batch_read.ts";
+import { ARCHIVES } from "./bulk/archive_files.ts";
 import { fileError } from "./errors.ts";
-import { explain, joinPath } from "./io.ts";
+import { joinPath } from "./io.ts";
 
 /** The manifest that the others are made from. */
 export const MANIFEST = "manifest.ndjson";
 /** The same rows for spreadsheets. */
 export const MANIFEST_CSV = "manifest.csv";
-
-/** Folders with files of single devices, and what stands behind the device's name in each. */
-export const DEVICE_FOLDERS = {
-  images: ".bin",
-  certificates: ".pem",
-  efuse: ".json",
-  csr: ".csr",
-  labels: ".svg",
-  secret: "",
-} as const;
+/** What `bulk` has written down of its work. */
+export const JOURNAL = "journal.sqlite";
 
 /** A file of a batch. */
 export interface BatchFile {
   /** Path within the folder, such as `images/dev-1.bin`. */
   readonly name: string;
   /** Where it is packed, when it is. */
-  readonly packed?: ArchiveEntry & { readonly archive: string };
+  readonly packed?: PackedFile;
+  /** Whether an archive has it too, which is then the one that counts. */
+  readonly isShadowed?: boolean;
 }
 
 /** The folder of a batch, opened for reading: files in folders, packed in archives, or both. */
@@ -32,12 +37,20 @@ export interface BatchFolder {
   readonly path: string;
   /** Paths of its archives. */
   readonly archives: readonly string[];
+  /** Names of archives that are none of a batch's. */
+  readonly strayArchives: readonly string[];
+  /** What is wrong with the archives themselves. */
+  readonly damage: BatchArchives["damage"];
+  /** Whether it has a manifest; a batch that was planned and no more has none. */
+  readonly hasManifest: boolean;
   /** The rows of the manifest, one at a time. */
   rows(): AsyncGenerator<ManifestRow>;
   /** A file's bytes, or undefined when there is none of that name. */
   read(name: string): Promise<Uint8Array | undefined>;
   /** Whether there is a file of that name. */
   has(name: string): Promise<boolean>;
+  /** Whether it has private keys, or the place where they would be. */
+  hasSecrets(): Promise<boolean>;
   /** Every file of single devices. */
   files(): AsyncGenerator<BatchFile>;
 }
@@ -45,12 +58,17 @@ export interface BatchFolder {
 /**
  * Opens the folder of a batch.
  *
+ * @param path The folder.
+ * @param options `tolerant`: reads on behind damage in an archive, which the caller asks for.
  * @throws {CliError} `ERR_FILE_NOT_FOUND` when it has neither manifest nor journal.
  */
-export async function openBatch(path: string): Promise<BatchFolder> {
+export async function openBatch(
+  path: string,
+  options: { readonly tolerant?: boolean } = {},
+): Promise<BatchFolder> {
   const manifest = joinPath(path, MANIFEST);
-  const hasManifest = await exists(manifest);
-  if (!hasManifest && !await exists(joinPath(path, "journal.sqlite"))) {
+  const hasManifest = await isFile(manifest);
+  if (!hasManifest && !await isFile(joinPath(path, JOURNAL))) {
     throw fileError(
       "ERR_FILE_NOT_FOUND",
       manifest,
@@ -58,93 +76,52 @@ export async function openBatch(path: string): Promise<BatchFolder> {
       "give the folder that bulk has written to with -o",
     );
   }
-  const archives = (await names(path)).filter((name) => name.endsWith(".tar"))
-    .map((name) => joinPath(path, name));
-  const packed = new Map<string, Required<BatchFile>["packed"]>();
-  for (const archive of archives) {
-    for await (const entry of entriesOf(archive)) packed.set(entry.name, { ...entry, archive });
-  }
+  const there = await fileNames(path);
+  const names: readonly string[] = Object.values(ARCHIVES).filter((name) => there.includes(name));
+  const archives = openArchives(path, names, options.tolerant === true);
   return {
     path,
-    archives,
+    archives: archives.paths,
+    strayArchives: there.filter((name) => name.endsWith(".tar") && !names.includes(name)),
+    damage: archives.damage,
+    hasManifest,
     rows: () => hasManifest ? readRows(manifest) : noRows(),
     read: async (name) => {
-      const place = packed.get(name);
+      const place = await archives.find(name);
       if (place === undefined) return await readIfThere(joinPath(path, name));
       return await withFile(place.archive, (file) => readAt(file, place.offset, place.size));
     },
-    has: async (name) => packed.has(name) || await exists(joinPath(path, name)),
-    files: async function* () {
-      for (const folder of Object.keys(DEVICE_FOLDERS)) {
-        for (const name of await names(joinPath(path, folder))) yield { name: `${folder}/${name}` };
-      }
-      for (const [name, place] of packed) yield { name, packed: place };
+    has: async (name) =>
+      await archives.find(name) !== undefined || await isFile(joinPath(path, name)),
+    hasSecrets: async () => {
+      if ((await entriesIn(path)).some(({ name }) => name === "secret")) return true;
+      for await (const { name } of archives.files()) if (name.startsWith("secret/")) return true;
+      return false;
     },
+    files: () => filesOf(path, archives),
   };
 }
 
-/** The lines of a text file, without their ends, in memory that does not grow with the file. */
-async function* readLines(path: string): AsyncGenerator<string> {
-  let rest = "";
-  for await (const part of readText(path)) {
-    rest += part;
-    const lines = rest.split("\n");
-    rest = lines.pop()!;
-    yield* lines;
+/** Why a file is none of these devices', or not where it belongs; undefined for those that are. */
+export function strayReason(
+  { name, packed, isShadowed = false }: BatchFile,
+  ids: ReadonlySet<string>,
+): string | undefined {
+  const [id, archive] = [deviceOf(name), archiveOf(name)];
+  if (id === undefined || !ids.has(id)) return "belongs to no device of the manifest";
+  if (isShadowed) return `lies beside ${archive}, which has it too`;
+  if (packed === undefined || packed.archive.endsWith(archive)) return undefined;
+  return `is in ${packed.archive}, and belongs into ${archive}`;
+}
+
+async function* filesOf(path: string, archives: BatchArchives): AsyncGenerator<BatchFile> {
+  for (const folder of DEVICE_FOLDERS) {
+    for (const file of await fileNames(joinPath(path, folder))) {
+      const name = `${folder}/${file}`;
+      yield { name, isShadowed: await archives.find(name) !== undefined };
+    }
   }
-  if (rest !== "") yield rest;
-}
-
-/** A text file in parts. */
-export async function* readText(path: string): AsyncGenerator<string> {
-  const file = await opening(path);
-  yield* file.readable.pipeThrough(new TextDecoderStream());
-}
-
-/** The entries of an archive. */
-export async function* entriesOf(path: string): AsyncGenerator<ArchiveEntry> {
-  const file = await opening(path);
-  try {
-    const { size } = await file.stat();
-    yield* indexArchive((offset, length) => readAt(file, offset, length), size);
-  } finally {
-    file.close();
-  }
-}
-
-/** Up to `length` bytes from `offset`; fewer at the end of the file alone. */
-export async function readAt(
-  file: Deno.FsFile,
-  offset: number,
-  length: number,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  await file.seek(offset, Deno.SeekMode.Start);
-  let have = 0;
-  while (have < length) {
-    const read = await file.read(bytes.subarray(have));
-    if (read === null) break;
-    have += read;
-  }
-  return bytes.subarray(0, have);
-}
-
-/** Does something with an open file, which is closed afterwards. */
-export async function withFile<T>(
-  path: string,
-  act: (file: Deno.FsFile) => Promise<T>,
-): Promise<T> {
-  const file = await opening(path);
-  try {
-    return await act(file);
-  } finally {
-    file.close();
-  }
-}
-
-/** Whether something has this path. */
-export async function exists(path: string): Promise<boolean> {
-  return await quietly(path, () => Deno.lstat(path)) !== undefined;
+  for await (const packed of archives.files()) yield { name: packed.name, packed };
 }
 
 /** A batch that has been planned and no more. */
@@ -161,33 +138,5 @@ async function* readRows(path: string): AsyncGenerator<ManifestRow> {
       const message = error.message.replace(/ in line 1$/, ` in line ${line}`);
       throw new SecureCertError(error.code, `${message} of ${path}`, { line });
     }
-  }
-}
-
-/** Names in a folder, sorted; none when it is not there. */
-async function names(path: string): Promise<string[]> {
-  const found = await quietly(path, () => Array.fromAsync(Deno.readDir(path)));
-  return (found ?? []).filter(({ isFile }) => isFile).map(({ name }) => name).sort();
-}
-
-async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  return await quietly(path, () => Deno.readFile(path));
-}
-
-async function opening(path: string): Promise<Deno.FsFile> {
-  try {
-    return await Deno.open(path);
-  } catch (error) {
-    throw explain("read", path, error);
-  }
-}
-
-/** The result, or undefined when the path is not there. */
-async function quietly<T>(path: string, act: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await act();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw explain("read", path, error);
   }
 }

@@ -8,20 +8,29 @@ import {
   formatManifestNdjson,
   type ManifestRow,
 } from "../provision/manifest.ts";
-import { type BatchFolder, exists, MANIFEST, MANIFEST_CSV, readText } from "./batch_folder.ts";
+import { type BatchFolder, MANIFEST, MANIFEST_CSV } from "./batch_folder.ts";
+import { isFile, readText } from "./batch_read.ts";
 import { explain, joinPath } from "./io.ts";
 
 const PART = 1 << 16;
 
-/** Whether `manifest.csv`, where it is, holds the rows of `manifest.ndjson` in their order. */
-export async function judgeManifestCsv(batch: BatchFolder): Promise<BatchProblem[]> {
+/**
+ * Whether `manifest.csv` holds the rows of `manifest.ndjson` in their order.
+ *
+ * @param expected The columns of the device list that it should have, in any order.
+ */
+export async function judgeManifestCsv(
+  batch: BatchFolder,
+  expected: Iterable<string>,
+): Promise<BatchProblem[]> {
+  const wrong = (message: string) => [problem("BAD_MANIFEST", null, message)];
   const path = joinPath(batch.path, MANIFEST_CSV);
-  if (!await exists(path)) return [problem("BAD_MANIFEST", null, `${MANIFEST_CSV} is not there`)];
-  const columns = await csvColumns(path);
-  const expected = csvParts(batch.rows(), columns);
-  if (await isSameText(expected, readText(path))) return [];
-  const message = `${MANIFEST_CSV} does not hold the rows of ${MANIFEST}`;
-  return [problem("BAD_MANIFEST", null, message)];
+  if (!await isFile(path)) return wrong(`${MANIFEST_CSV} is not there`);
+  const columns = extraColumns(await csvColumns(path));
+  const missing = [...expected].filter((name) => !columns.includes(name));
+  if (missing.length > 0) return wrong(`${MANIFEST_CSV} lacks the columns ${missing.join(", ")}`);
+  if (await isSameText(csvParts(batch.rows(), columns), readText(path))) return [];
+  return wrong(`${MANIFEST_CSV} does not hold the rows of ${MANIFEST}`);
 }
 
 /** The columns that the rows have beyond those of every manifest, in order of first sight. */

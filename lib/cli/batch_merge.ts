@@ -1,6 +1,7 @@
-import { ARCHIVE_BLOCK, ARCHIVE_END } from "../provision/archive.ts";
-import { alignUp } from "../bytes/pack.ts";
-import { type BatchFolder, entriesOf, readAt, withFile } from "./batch_folder.ts";
+import { ARCHIVE_END } from "../provision/archive.ts";
+import { indexFile } from "./batch_archives.ts";
+import type { BatchFolder } from "./batch_folder.ts";
+import { readAt, withFile } from "./batch_read.ts";
 import { writeFully } from "./batch_manifest.ts";
 import { explain, joinPath } from "./io.ts";
 
@@ -71,10 +72,8 @@ async function joinInto(path: string, archives: readonly string[]): Promise<void
 
 /** Everything up to the end of the last whole entry. */
 async function appendEntries(target: Deno.FsFile, archive: string): Promise<void> {
-  let end = 0;
-  for await (const { offset, size } of entriesOf(archive)) {
-    end = offset + alignUp(size, ARCHIVE_BLOCK);
-  }
+  const { files } = await indexFile(archive);
+  const end = Math.max(0, ...[...files.values()].map((file) => file.end));
   await withFile(archive, async (file) => {
     for (let at = 0; at < end; at += PART) {
       await writeFully(target, await readAt(file, at, Math.min(PART, end - at)));

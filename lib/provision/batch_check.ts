@@ -23,7 +23,13 @@ import type { ManifestRow } from "./manifest.ts";
  * | `BAD_IMAGE` | `verify` finds an error in the image |
  * | `WRONG_CERTIFICATE` | the certificate is not the one that the manifest lists, or not that of the image |
  * | `WRONG_KEY_MODE` | the image keeps its key in another way than the manifest says |
- * | `BAD_MANIFEST` | `manifest.csv` does not hold the rows of `manifest.ndjson` |
+ * | `WRONG_KEY` | a file in `secret` is not that of the device's key |
+ * | `WRONG_EFUSE_PLAN` | the eFuse plan is not the one that this device needs |
+ * | `WRONG_LABEL` | the label is another device's |
+ * | `BAD_MANIFEST` | a manifest does not hold the rows of the journal, or `manifest.csv` those of `manifest.ndjson` |
+ * | `BAD_ARCHIVE` | an archive is damaged |
+ * | `FOREIGN_SHARD` | a shard has another CA, profile or number of parts than the first |
+ * | `MISSING_SHARD`, `DUPLICATE_SHARD` | a part of the list is in no shard, or in two |
  */
 export type BatchProblemCode =
   | "FAILED_DEVICE"
@@ -39,7 +45,14 @@ export type BatchProblemCode =
   | "BAD_IMAGE"
   | "WRONG_CERTIFICATE"
   | "WRONG_KEY_MODE"
-  | "BAD_MANIFEST";
+  | "WRONG_KEY"
+  | "WRONG_EFUSE_PLAN"
+  | "WRONG_LABEL"
+  | "BAD_MANIFEST"
+  | "BAD_ARCHIVE"
+  | "FOREIGN_SHARD"
+  | "MISSING_SHARD"
+  | "DUPLICATE_SHARD";
 
 /** One thing that is wrong with a batch. */
 export interface BatchProblem {
@@ -153,19 +166,27 @@ async function judgeImageFile(
   if (bytes === undefined) return [problem("MISSING_FILE", id, "its image is not there")];
   const hash = await sha256Hex(bytes);
   const problems: BatchProblem[] = [];
-  if (hash !== imageSha256.toLowerCase()) {
+  const isListed = hash === imageSha256.toLowerCase();
+  if (!isListed) {
     problems.push(problem("WRONG_IMAGE", id, `SHA-256 of its image is ${hash}`));
   }
   const judgement = await judge(bytes, options);
+  const { hmacKey, ...others } = options;
+  // What a right image has wrong with an HMAC key alone is the key's fault.
+  const keyless = hmacKey === undefined || judgement.ok ? judgement : await judge(bytes, others);
+  const usual = new Set(keyless.findings.map(({ message }) => message));
   for (const { severity, code, message } of judgement.findings) {
-    if (severity === "error") problems.push(problem("BAD_IMAGE", id, `${code}: ${message}`));
+    if (severity !== "error") continue;
+    const isKeys = isListed && !usual.has(message);
+    const what = isKeys ? "WRONG_KEY" : "BAD_IMAGE";
+    problems.push(problem(what, id, `${isKeys ? "its HMAC key: " : ""}${code}: ${message}`));
   }
-  return [...problems, ...judgeContents(row, judgement, certificate)];
+  return [...problems, ...judgeContents(row, keyless, certificate)];
 }
 
 /** Whether the image is this device's: its certificate, and how its key is kept. */
 function judgeContents(
-  { id, keyMode }: ManifestRow,
+  { id, keyMode, efuseKeyId }: ManifestRow,
   { credentials, format }: Judgement,
   certificate: CertificateInfo | undefined,
 ): BatchProblem[] {
@@ -179,6 +200,18 @@ function judgeContents(
   const stored = keyModeOf(credentials);
   if (stored !== keyMode) {
     const message = `the manifest says ${keyMode}, the image ${stored ?? "has no key"}`;
+    problems.push(problem("WRONG_KEY_MODE", id, message));
+  }
+  if ((keyMode === "plaintext") !== (efuseKeyId === null)) {
+    const message = `the manifest says ${keyMode} with ${
+      efuseKeyId === null ? "no eFuse key" : `eFuse key ${efuseKeyId}`
+    }`;
+    problems.push(problem("WRONG_KEY_MODE", id, message));
+  }
+  const inContext = credentials.dsContext?.context.efuseKeyId ??
+    credentials.securityConfig?.config.efuseKeyId;
+  if (inContext !== undefined && efuseKeyId !== null && inContext !== efuseKeyId) {
+    const message = `the manifest says eFuse key ${efuseKeyId}, the image ${inContext}`;
     problems.push(problem("WRONG_KEY_MODE", id, message));
   }
   return problems;

@@ -1,4 +1,5 @@
 /** Folders of batches, as `bulk` leaves them, for the tests of what works on them. */
+import { assertEquals } from "@std/assert";
 import { formatBase64, formatHex } from "../../lib/bytes/text.ts";
 import {
   formatManifestCsv,
@@ -6,9 +7,14 @@ import {
   formatManifestNdjson,
   type ManifestRow,
 } from "../../lib/provision/manifest.ts";
+import { archiveOf } from "../../lib/cli/batch_names.ts";
+import { denoIo } from "../../lib/cli/io.ts";
+import { run } from "../../lib/cli/run.ts";
+import { ARCHIVE_END, formatArchiveEntry } from "../../lib/provision/archive.ts";
 import {
   createDevelopmentCa,
   exportPrivateKey,
+  formatPem,
   type Issuer,
   provision,
   readCertificate,
@@ -85,4 +91,116 @@ export async function writeManifest(
 /** SHA-256 in hexadecimal. */
 export async function sha256(bytes: Uint8Array): Promise<string> {
   return formatHex(new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes))));
+}
+
+/** What a command did. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a command in this process. */
+export async function cli(...argv: readonly string[]): Promise<Outcome> {
+  const [out, notes]: [string[], string[]] = [[], []];
+  const io = {
+    ...denoIo(),
+    print: (text: string) => void out.push(text),
+    note: (text: string) => void notes.push(text),
+  };
+  const code = await run(argv, io);
+  return { code, stdout: out.join("\n"), stderr: notes.join("\n") };
+}
+
+/** Runs something in a new folder with the certificate of {@linkcode issuer}. */
+export async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(`${folder}/ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
+    await act(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** The CA of {@linkcode inFolder}. */
+export const issuer = await createDevelopmentCa();
+
+/** The codes of what `bulk verify` finds. */
+export async function codesOf(folder: string, ...flags: readonly string[]): Promise<string[]> {
+  const { code, stdout } = await cli("bulk", "verify", folder, "--json", ...flags);
+  const { ok, problems } = JSON.parse(stdout) as { ok: boolean; problems: { code: string }[] };
+  assertEquals([code, ok], problems.length === 0 ? [0, true] : [1, false]);
+  return problems.map((problem) => problem.code);
+}
+
+/** A file with a JSON object a line. */
+export async function read(path: string): Promise<Record<string, unknown>[]> {
+  const text = await Deno.readTextFile(path);
+  return text.trim().split("\n").map((line) => JSON.parse(line));
+}
+
+/** Packs the files of a batch away, as `--pack` does. */
+export async function pack(folder: string): Promise<void> {
+  for (const { name, isDirectory } of [...Deno.readDirSync(folder)]) {
+    if (!isDirectory) continue;
+    for (const { name: file } of [...Deno.readDirSync(`${folder}/${name}`)]) {
+      const entry = formatArchiveEntry(
+        `${name}/${file}`,
+        await Deno.readFile(`${folder}/${name}/${file}`),
+      );
+      const archive = `${folder}/${archiveOf(`${name}/${file}`)}`;
+      await Deno.writeFile(archive, entry, { append: true, mode: 0o600 });
+    }
+    await Deno.remove(`${folder}/${name}`, { recursive: true });
+  }
+  for (const name of ["files.tar", "secret.tar"]) {
+    await Deno.writeFile(`${folder}/${name}`, ARCHIVE_END, { append: true });
+  }
+}
+
+/** Changes a bit of a file. */
+export async function flip(path: string, at: number): Promise<void> {
+  const bytes = await Deno.readFile(path);
+  bytes[at]! ^= 1;
+  await Deno.writeFile(path, bytes);
+}
+
+/** A folder with all that is in it. */
+export async function copyFolder(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to);
+  for (const { name, isDirectory } of Deno.readDirSync(from)) {
+    if (isDirectory) await copyFolder(`${from}/${name}`, `${to}/${name}`);
+    else await Deno.copyFile(`${from}/${name}`, `${to}/${name}`);
+  }
+}
+
+/** Runs `bulk` in a folder of {@linkcode inFolder} with a CA of its own; gives the batch's folder. */
+export async function bulkIn(
+  folder: string,
+  name: string,
+  ...flags: readonly string[]
+): Promise<string> {
+  const ca = `${folder}/ca`;
+  const isThere = [...Deno.readDirSync(folder)].some((entry) => entry.name === "ca");
+  if (!isThere) assertEquals((await cli("ca", "--subject", "CN=x", "-o", ca)).code, 0);
+  const line = ["bulk", "--ca", ca, "--workers", "1", "-o", `${folder}/${name}`];
+  const { code, stdout, stderr } = await cli(...line, ...flags);
+  assertEquals(code, 0, stdout + stderr);
+  return `${folder}/${name}`;
+}
+
+/** Two files, each in the other's place. */
+export async function swap(a: string, b: string): Promise<void> {
+  const [left, right] = [await Deno.readFile(a), await Deno.readFile(b)];
+  await Deno.writeFile(a, right);
+  await Deno.writeFile(b, left);
+}
+
+/** Replaces a text in a file, wherever it stands. */
+export async function edit(path: string, from: string | RegExp, to: string): Promise<void> {
+  const text = await Deno.readTextFile(path);
+  const edited = text.replaceAll(from, to);
+  assertEquals(edited === text, false, `${from} is not in ${path}`);
+  await Deno.writeTextFile(path, edited);
 }

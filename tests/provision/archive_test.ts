@@ -7,9 +7,9 @@ import {
   ARCHIVE_END,
   type ArchiveEntry,
   formatArchiveEntry,
-  indexArchive,
   readArchive,
 } from "../../lib/provision/archive.ts";
+import { indexArchive } from "../../lib/provision/archive_index.ts";
 
 const LONG = `secret/${"é".repeat(40)}/${"n".repeat(90)}.key.pem`;
 /** Longer than the fields of a header together, as an id of 200 bytes makes it. */

@@ -62,7 +62,7 @@ Deno.test("a key in an eFuse is judged with the eFuse key", async () => {
   const { hmacKey } = made.efuse!;
   assertEquals(await judgeDevice(row, files, { hmacKey: hmacKey! }), []);
   const wrong = await judgeDevice(row, files, { hmacKey: new Uint8Array(32) });
-  assertEquals(codes(wrong), ["BAD_IMAGE"]);
+  assertEquals(codes(wrong), ["WRONG_KEY"]);
   assertEquals(codes(await judgeDevice(row, files, { chip: "esp32c2" })), ["BAD_IMAGE"]);
 });
 

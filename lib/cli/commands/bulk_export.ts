@@ -11,7 +11,8 @@ import {
 } from "../../provision/export_device.ts";
 import { exportRainmaker } from "../../provision/export_rainmaker.ts";
 import type { Arguments } from "../arguments.ts";
-import { type BatchFolder, exists, openBatch } from "../batch_folder.ts";
+import { type BatchFolder, openBatch } from "../batch_folder.ts";
+import { exists } from "../batch_read.ts";
 import { collectColumns, writeFully } from "../batch_manifest.ts";
 import { fileError, isCliError, usageError } from "../errors.ts";
 import { explain, type Io, joinPath } from "../io.ts";

@@ -2,8 +2,9 @@ import { type BatchProblem, createDuplicateFinder, problem } from "../../provisi
 import type { ManifestRow } from "../../provision/manifest.ts";
 import type { Arguments } from "../arguments.ts";
 import { findMissing } from "../batch_expected.ts";
-import { judgeJournal, readJournal } from "../batch_journal.ts";
-import { type BatchFolder, exists, MANIFEST, openBatch } from "../batch_folder.ts";
+import { judgeJournal, withJournal } from "../batch_journal.ts";
+import { type BatchFolder, MANIFEST, openBatch } from "../batch_folder.ts";
+import { exists } from "../batch_read.ts";
 import { collectColumns, writeManifests } from "../batch_manifest.ts";
 import { joinArchives, placeFiles } from "../batch_merge.ts";
 import { renderProblems } from "../batch_report.ts";
@@ -15,7 +16,7 @@ import type { Command } from "../run.ts";
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
 export const bulkMerge: Command = async (args, io) => {
   const out = folderOf(args);
-  const shards = await Promise.all(args.positionals.map(openBatch));
+  const shards = await Promise.all(args.positionals.map((path) => openBatch(path)));
   await refuseExisting(out, args);
   const { devices, failed, columns, problems } = await judgeShards(shards, args, io);
   if (problems.length > 0) {
@@ -66,7 +67,13 @@ async function judgeShards(
   const findDuplicates = createDuplicateFinder();
   let [devices, failed] = [0, 0];
   for (const shard of shards) {
-    problems.push(...judgeJournal(shard.path, await readJournal(shard.path, io)));
+    problems.push(
+      ...await withJournal(
+        shard.path,
+        io,
+        (journal) => Promise.resolve(judgeJournal(shard.path, journal)),
+      ),
+    );
     for await (const row of shard.rows()) {
       devices++;
       ids.add(row.id);

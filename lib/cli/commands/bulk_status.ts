@@ -1,13 +1,15 @@
 import { BULK_STATES } from "../../provision/bulk_ports.ts";
 import { openBatch } from "../batch_folder.ts";
-import { type JournalReport, readJournal } from "../batch_journal.ts";
+import { type BatchJournal, openJournal } from "../batch_journal.ts";
+import { countOf } from "../batch_report.ts";
 import { bold, green, red, yellow } from "../colors.ts";
 import type { Command } from "../run.ts";
 
 /** Says how far a batch is: from its journal where it has one, and its manifest. */
 export const bulkStatus: Command = async (args, io) => {
   const batch = await openBatch(args.positionals[0]!);
-  const journal = await readJournal(batch.path, io);
+  const journal = await openJournal(batch.path, io);
+  journal?.close();
   const keyModes: Record<string, number> = {};
   const listed: { id: string; reason: string }[] = [];
   let verified = 0;
@@ -35,7 +37,7 @@ export const bulkStatus: Command = async (args, io) => {
     return `  ${paint(state.padEnd(10))}${states[state]}${note}`;
   });
   io.print([
-    bold(`${batch.path}: ${devices} devices${packed ? ", packed" : ""}`),
+    bold(`${batch.path}: ${countOf(devices, "device")}${packed ? ", packed" : ""}`),
     ...lines,
     ...failed.map(({ id, reason }) => `    ${yellow(id)}${reason === "" ? "" : `: ${reason}`}`),
     ...done ? [] : ["not done; run bulk again with the same flags"],
@@ -43,6 +45,6 @@ export const bulkStatus: Command = async (args, io) => {
   return 0;
 };
 
-function statesOf(verified: number, failed: number): JournalReport["states"] {
+function statesOf(verified: number, failed: number): BatchJournal["states"] {
   return { pending: 0, "key made": 0, certified: 0, built: 0, verified, failed };
 }

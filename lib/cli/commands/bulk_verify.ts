@@ -1,18 +1,13 @@
-import {
-  type BatchProblem,
-  createDuplicateFinder,
-  judgeDevice,
-  problem,
-} from "../../provision/batch_check.ts";
-import { type ChipName, isChipName } from "../../format/chips.ts";
-import type { ManifestRow } from "../../provision/manifest.ts";
+import type { ChipName } from "../../format/chips.ts";
+import { type BatchProblem, createDuplicateFinder, problem } from "../../provision/batch_check.ts";
 import type { VerifyOptions } from "../../provision/verify.ts";
 import type { Arguments } from "../arguments.ts";
+import { judgeFiles } from "../batch_device.ts";
 import { findMissing } from "../batch_expected.ts";
-import { judgeJournal, readJournal } from "../batch_journal.ts";
-import { type BatchFolder, DEVICE_FOLDERS, openBatch } from "../batch_folder.ts";
-import { renderProblems } from "../batch_report.ts";
-import { judgeManifestCsv } from "../batch_manifest.ts";
+import { type BatchFolder, openBatch, strayReason } from "../batch_folder.ts";
+import { type BatchJournal, judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
+import { collectColumns, judgeManifestCsv } from "../batch_manifest.ts";
+import { countOf, renderProblems } from "../batch_report.ts";
 import { bold, green, red } from "../colors.ts";
 import { readFlag } from "../inputs.ts";
 import type { Io } from "../io.ts";
@@ -21,31 +16,63 @@ import type { Command } from "../run.ts";
 /** Devices that are judged at a time: WebCrypto's threads get to work, and memory stays flat. */
 const AT_A_TIME = 32;
 
-/** Reads every image of a batch back and judges it: exit code 1 when something is wrong. */
+/** Reads every file of a batch back and judges it: exit code 1 when something is wrong. */
 export const bulkVerify: Command = async (args, io) => {
-  const batch = await openBatch(args.positionals[0]!);
+  const batch = await openBatch(args.positionals[0]!, { tolerant: true });
+  const judged = await withJournal(
+    batch.path,
+    io,
+    async (journal) => await judgeBatch(batch, journal, args, io),
+  );
+  report(batch, judged, args, io);
+  return judged.problems.length === 0 ? 0 : 1;
+};
+
+interface Judged {
+  readonly devices: number;
+  readonly problems: readonly BatchProblem[];
+  /** What is as it may be, and worth a word. */
+  readonly notes: readonly string[];
+}
+
+async function judgeBatch(
+  batch: BatchFolder,
+  journal: BatchJournal | undefined,
+  args: Arguments,
+  io: Io,
+): Promise<Judged> {
   const options = await optionsOf(args, io);
-  const unfinished = judgeJournal(batch.path, await readJournal(batch.path, io));
+  const unfinished = judgeJournal(batch.path, journal);
   const problems = [...unfinished];
   const ids = new Set<string>();
+  const columns = new Set<string>();
   const findDuplicates = createDuplicateFinder();
+  const manifest = manifestJudge(batch.path, journal);
+  const hasSecrets = await batch.hasSecrets();
+  const chipOf = (id: string) => journal?.chipOf(id);
   for await (const rows of inGroups(batch.rows(), AT_A_TIME)) {
     for (const row of rows) {
       ids.add(row.id);
-      problems.push(...findDuplicates(row));
+      collectColumns(row, columns);
+      problems.push(...findDuplicates(row), ...manifest.row(row));
     }
-    const judged = await Promise.all(rows.map((row) => judgeRow(batch, row, options)));
+    const judged = await Promise.all(
+      rows.map((row) => judgeFiles({ batch, hasSecrets, options, chipOf }, row)),
+    );
     problems.push(...judged.flat());
   }
   problems.push(
+    ...manifest.end(),
     ...await findMissing(ids, args),
-    ...await judgeManifestCsv(batch),
-    // What belongs to devices under way is in no manifest yet.
+    ...batch.hasManifest ? await judgeManifestCsv(batch, journal?.columns ?? columns) : [],
+    // What belongs to devices under way is in no manifest yet, and the archives still grow.
     ...unfinished.length === 0 ? await findStray(batch, ids) : [],
+    ...(await batch.damage()).filter(({ isCut }) => !isCut || unfinished.length === 0)
+      .map(({ message }) => problem("BAD_ARCHIVE", null, message)),
   );
-  report(batch, ids.size, problems, args, io);
-  return problems.length === 0 ? 0 : 1;
-};
+  const notes = hasSecrets ? [] : [`${batch.path} has no secrets, so that no key was judged`];
+  return { devices: ids.size, problems, notes };
+}
 
 async function optionsOf(args: Arguments, io: Io): Promise<VerifyOptions> {
   const chip = args.get("chip") as ChipName | undefined;
@@ -56,59 +83,38 @@ async function optionsOf(args: Arguments, io: Io): Promise<VerifyOptions> {
   };
 }
 
-async function judgeRow(
-  batch: BatchFolder,
-  row: ManifestRow,
-  options: VerifyOptions,
-): Promise<BatchProblem[]> {
-  const { id, efuseKeyId, status } = row;
-  const image = await batch.read(`images/${id}.bin`);
-  const certificate = await batch.read(`certificates/${id}.pem`);
-  const hmacKey = row.keyMode === "plaintext"
-    ? undefined
-    : await batch.read(`secret/${id}.hmac.bin`);
-  const chip = typeof row.chip === "string" && isChipName(row.chip) ? { chip: row.chip } : {};
-  const problems = await judgeDevice(row, {
-    ...image && { image },
-    ...certificate && { certificate },
-  }, { ...options, ...chip, ...hmacKey && { hmacKey } });
-  const needsPlan = efuseKeyId !== null && status === "verified";
-  if (needsPlan && !await batch.has(`efuse/${id}.json`)) {
-    problems.push(problem("MISSING_FILE", id, "its eFuse plan is not there"));
-  }
-  return problems;
-}
-
-/** Images and certificates that no row names: of another batch, or half written. */
+/** Files that no row names, of another batch or half written, and those that are not where they belong. */
 async function findStray(
   batch: BatchFolder,
   ids: ReadonlySet<string>,
 ): Promise<BatchProblem[]> {
   const problems: BatchProblem[] = [];
-  for await (const { name } of batch.files()) {
-    const [folder, file] = [name.slice(0, name.indexOf("/")), name.slice(name.indexOf("/") + 1)];
-    const ending = DEVICE_FOLDERS[folder as keyof typeof DEVICE_FOLDERS];
-    if (ending === "" || ending === undefined) continue;
-    if (file.endsWith(ending) && ids.has(file.slice(0, -ending.length))) continue;
-    problems.push(problem("STRAY_FILE", null, `${name} belongs to no device of the manifest`));
+  const stray = (name: string, why: string) =>
+    void problems.push(problem("STRAY_FILE", null, `${name} ${why}`));
+  for await (const file of batch.files()) {
+    const reason = strayReason(file, ids);
+    if (reason !== undefined) stray(file.name, reason);
   }
+  for (const name of batch.strayArchives) stray(name, "is no archive of a batch");
   return problems;
 }
 
 function report(
   { path }: BatchFolder,
-  devices: number,
-  problems: readonly BatchProblem[],
+  { devices, problems, notes }: Judged,
   args: Arguments,
   io: Io,
 ): void {
   const ok = problems.length === 0;
+  for (const note of notes) io.note(`note: ${note}`);
   if (args.has("json")) {
-    io.print(JSON.stringify({ ok, folder: path, devices, problems }, null, 2));
+    io.print(JSON.stringify({ ok, folder: path, devices, notes, problems }, null, 2));
     return;
   }
   const verdict = ok ? bold(green("good")) : bold(red("BAD"));
-  io.print([...renderProblems(problems), "", `${devices} devices: ${verdict}`].join("\n"));
+  io.print(
+    [...renderProblems(problems), "", `${countOf(devices, "device")}: ${verdict}`].join("\n"),
+  );
 }
 
 async function* inGroups<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {

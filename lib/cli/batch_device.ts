@@ -1,0 +1,66 @@
+import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
+import type { ChipName } from "../format/chips.ts";
+import { type BatchProblem, judgeDevice, problem } from "../provision/batch_check.ts";
+import { filesNeeded, judgeEfusePlan, judgeLabel, judgeSecrets } from "../provision/batch_files.ts";
+import { paths } from "../provision/bulk_results.ts";
+import type { ManifestRow } from "../provision/manifest.ts";
+import type { VerifyOptions } from "../provision/verify.ts";
+import type { BatchFolder } from "./batch_folder.ts";
+
+/** What is judged in every row of a batch. */
+export interface BatchJudge {
+  readonly batch: BatchFolder;
+  /** Whether the batch has private keys. */
+  readonly hasSecrets: boolean;
+  readonly options: VerifyOptions;
+  /** The chip of a device, by the journal. */
+  readonly chipOf: (id: string) => ChipName | undefined;
+}
+
+/** Files that a verified device needs and does not have. */
+export async function findMissingFiles(
+  batch: BatchFolder,
+  row: ManifestRow,
+  secrets: boolean,
+): Promise<BatchProblem[]> {
+  const { id } = row;
+  const names = [paths.image(id), paths.certificate(id), ...filesNeeded(row, secrets)];
+  const problems: BatchProblem[] = [];
+  for (const name of names) {
+    if (!await batch.has(name)) problems.push(missingFile(batch, id, name));
+  }
+  return problems;
+}
+
+/** Everything that is wrong with the files of a device. */
+export async function judgeFiles(judge: BatchJudge, row: ManifestRow): Promise<BatchProblem[]> {
+  const { batch, hasSecrets, options, chipOf } = judge;
+  const { id } = row;
+  if (row.status === "failed") return await judgeDevice(row, {});
+  const needed = filesNeeded(row, hasSecrets);
+  const names = [paths.image(id), paths.certificate(id), paths.label(id), ...needed];
+  const bytes = await Promise.all(names.map((name) => batch.read(name)));
+  const fileOf = (path: (id: string) => string) => bytes[names.indexOf(path(id))];
+  const [image, certificate, label] = bytes;
+  const [plan, hmacKey] = [fileOf(paths.efusePlan), fileOf(paths.hmacKey)];
+  const known = options.chip ?? chipOf(id);
+  const judged = plan && judgeEfusePlan(row, plan, known);
+  const chip = known ?? judged?.chip;
+  const problems = await judgeDevice(row, {
+    ...image && { image },
+    ...certificate && { certificate },
+  }, { ...options, ...chip && { chip }, ...hmacKey?.length === HMAC_KEY_SIZE && { hmacKey } });
+  const secrets = { key: fileOf(paths.key), hmacKey, salt: fileOf(paths.salt) };
+  return [
+    ...problems,
+    ...needed.filter((name) => bytes[names.indexOf(name)] === undefined)
+      .map((name) => missingFile(batch, id, name)),
+    ...judged?.problems ?? [],
+    ...await judgeSecrets(row, secrets),
+    ...label ? judgeLabel(row, label) : [],
+  ];
+}
+
+function missingFile({ path }: BatchFolder, id: string, name: string): BatchProblem {
+  return problem("MISSING_FILE", id, `${name} is not in ${path}`);
+}
