@@ -1,12 +1,31 @@
 import { ARCHIVE_END } from "../provision/archive.ts";
-import { indexFile } from "./batch_archives.ts";
-import type { BatchFolder } from "./batch_folder.ts";
-import { readAt, withFile } from "./batch_read.ts";
+import { type BatchFolder, strayReason } from "./batch_folder.ts";
 import { writeFully } from "./batch_manifest.ts";
+import { archiveOf, isSecret } from "./batch_names.ts";
+import { readAt, withFile } from "./batch_read.ts";
+import { ARCHIVES } from "./bulk/archive_files.ts";
 import { explain, joinPath } from "./io.ts";
 
+const SECRET_MODE = 0o600;
 const SECRET_DIR_MODE = 0o700;
+const OTHERS = 0o077;
 const PART = 1 << 20;
+/** Copies under way at a time: each waits for the disk. */
+const AT_A_TIME = 32;
+
+/** A shard, and the devices that its manifest has. */
+export interface JudgedShard {
+  readonly batch: BatchFolder;
+  readonly ids: ReadonlySet<string>;
+}
+
+/** Where the files of shards go. */
+export interface Place {
+  readonly folder: string;
+  /** Whether files are copied where they could be linked. */
+  readonly copyOnly: boolean;
+  readonly signal: AbortSignal;
+}
 
 /** How the files came to their new folder. */
 export interface Placed {
@@ -14,68 +33,80 @@ export interface Placed {
   readonly copied: number;
 }
 
-/** Hard links, or copies where the disk or the permissions have no links; an earlier try is replaced. */
-export async function placeFiles(
-  shards: readonly BatchFolder[],
-  out: string,
-  copyOnly: boolean,
-): Promise<Placed> {
+/** A part of an archive: whole entries. */
+interface Region {
+  readonly archive: string;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * Brings the files of the shards' own devices to a new folder: hard links, or copies where the disk or
+ * the permissions have no links, and archives of the same name as one.
+ */
+export async function placeFiles(shards: readonly JudgedShard[], place: Place): Promise<Placed> {
+  const regions = new Map<string, Region[]>();
   const made = new Set<string>();
+  const copies = copyPool();
   let [linked, copied] = [0, 0];
-  for (const shard of shards) {
-    for await (const { name, packed } of shard.files()) {
-      if (packed !== undefined) continue;
+  for (const { batch, ids } of shards) {
+    for await (const file of batch.files()) {
+      place.signal.throwIfAborted();
+      const { name, packed } = file;
+      if (strayReason(file, ids) !== undefined) continue;
+      if (packed !== undefined) {
+        addRegion(regions, archiveOf(name), packed);
+        continue;
+      }
       const folder = name.slice(0, name.indexOf("/"));
-      if (!made.has(folder)) await makeFolder(joinPath(out, folder), folder);
+      if (!made.has(folder)) await makeFolder(joinPath(place.folder, folder), folder);
       made.add(folder);
-      const isLink = !copyOnly && await link(joinPath(shard.path, name), joinPath(out, name));
-      if (!isLink) await copy(joinPath(shard.path, name), joinPath(out, name));
+      const [from, to] = [joinPath(batch.path, name), joinPath(place.folder, name)];
+      const isLink = !place.copyOnly && await canLink(from, isSecret(name)) && await link(from, to);
+      if (!isLink) await copies.add(from, to, isSecret(name));
       if (isLink) linked++;
       else copied++;
     }
   }
+  await copies.end();
+  for (const [name, parts] of regions) await joinArchive(name, parts, place);
   return { linked, copied };
 }
 
-/** Archives of the same name become one, with the mode of the first: their entries behind one another, with one end. */
-export async function joinArchives(shards: readonly BatchFolder[], out: string): Promise<void> {
-  const archives = shards.flatMap((shard) => shard.archives);
-  const groups = Object.groupBy(archives, (path) => path.slice(path.search(/[^/\\]+$/)));
-  for (const [name, paths = []] of Object.entries(groups)) {
-    const path = joinPath(out, name);
-    try {
-      await joinInto(path, paths);
-    } catch (error) {
-      throw error instanceof Error && !("place" in error) ? explain("write", path, error) : error;
-    }
-  }
+/** Entries that follow one another are one part. */
+function addRegion(
+  regions: Map<string, Region[]>,
+  name: string,
+  { archive, start, end }: Region,
+): void {
+  const parts = regions.get(name) ?? [];
+  regions.set(name, parts);
+  const last = parts.at(-1);
+  const isNext = last?.archive === archive && last.end === start;
+  if (isNext) parts[parts.length - 1] = { ...last, end };
+  else parts.push({ archive, start, end });
 }
 
-async function joinInto(path: string, archives: readonly string[]): Promise<void> {
-  const beside = `${path}.tmp`;
-  const { mode } = await Deno.stat(archives[0]!);
-  const target = await Deno.open(beside, {
-    write: true,
-    create: true,
-    truncate: true,
-    ...mode !== null && { mode: mode & 0o777 },
-  });
+async function joinArchive(name: string, parts: readonly Region[], place: Place): Promise<void> {
+  const path = joinPath(place.folder, name);
   try {
-    for (const archive of archives) await appendEntries(target, archive);
+    using target = await createFile(path, name === ARCHIVES.secret);
+    for (const part of parts) await appendRegion(target, part, place.signal);
     await writeFully(target, ARCHIVE_END);
     await target.syncData();
-  } finally {
-    target.close();
+  } catch (error) {
+    throw place.signal.aborted ? error : explain("write", path, error);
   }
-  await Deno.rename(beside, path);
 }
 
-/** Everything up to the end of the last whole entry. */
-async function appendEntries(target: Deno.FsFile, archive: string): Promise<void> {
-  const { files } = await indexFile(archive);
-  const end = Math.max(0, ...[...files.values()].map((file) => file.end));
+async function appendRegion(
+  target: Deno.FsFile,
+  { archive, start, end }: Region,
+  signal: AbortSignal,
+): Promise<void> {
   await withFile(archive, async (file) => {
-    for (let at = 0; at < end; at += PART) {
+    for (let at = start; at < end; at += PART) {
+      signal.throwIfAborted();
       await writeFully(target, await readAt(file, at, Math.min(PART, end - at)));
     }
   });
@@ -90,10 +121,15 @@ async function makeFolder(path: string, folder: string): Promise<void> {
   }
 }
 
+/** A link has the mode of its file, which for a secret must be its owner's; and one to a link breaks. */
+async function canLink(from: string, secret: boolean): Promise<boolean> {
+  const { isSymlink, mode } = await Deno.lstat(from);
+  return !isSymlink && !(secret && mode !== null && (mode & OTHERS) !== 0);
+}
+
 /** Whether the file has got a second name. */
 async function link(from: string, to: string): Promise<boolean> {
   try {
-    await Deno.remove(to).catch(() => {});
     await Deno.link(from, to);
     return true;
   } catch {
@@ -101,11 +137,38 @@ async function link(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** With its mode, so that what is secret stays so. */
-async function copy(from: string, to: string): Promise<void> {
+/** Copies files, some at a time, and sees each onto the disk. */
+function copyPool(): {
+  add(from: string, to: string, secret: boolean): Promise<void>;
+  end(): Promise<void>;
+} {
+  let waiting: Promise<unknown>[] = [];
+  const end = async () => {
+    const errors = await Promise.all(waiting);
+    waiting = [];
+    for (const error of errors) if (error !== undefined) throw error;
+  };
+  return {
+    add: async (from, to, secret) => {
+      waiting.push(copy(from, to, secret).catch((error: unknown) => error));
+      if (waiting.length >= AT_A_TIME) await end();
+    },
+    end,
+  };
+}
+
+async function copy(from: string, to: string, secret: boolean): Promise<void> {
   try {
-    await Deno.copyFile(from, to);
+    const bytes = await Deno.readFile(from);
+    using target = await createFile(to, secret);
+    await writeFully(target, bytes);
+    await target.syncData();
   } catch (error) {
     throw explain("write", to, error);
   }
+}
+
+async function createFile(path: string, secret: boolean): Promise<Deno.FsFile> {
+  const mode = secret ? { mode: SECRET_MODE } : {};
+  return await Deno.open(path, { write: true, createNew: true, ...mode });
 }

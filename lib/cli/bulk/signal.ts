@@ -10,8 +10,16 @@ export interface StopSignal {
   close(): void;
 }
 
-/** Ctrl-C finishes what is under way; a second one ends at once. */
-export function openSignal(io: Io): StopSignal {
+/** What is said of work that leaves nothing when it is cut off. */
+export const STOPPING = "stopping; once more to end at once";
+const FINISHING = "finishing the devices under way; once more to end at once";
+
+/**
+ * Ctrl-C finishes what is under way; a second one ends at once.
+ *
+ * @param text What is said at the first one.
+ */
+export function openSignal(io: Io, text = FINISHING): StopSignal {
   const stop = new AbortController();
   const kill = new AbortController();
   const onStop = () => {
@@ -19,7 +27,7 @@ export function openSignal(io: Io): StopSignal {
       kill.abort();
       Deno.exit(1);
     }
-    io.note("finishing the devices under way; once more to end at once");
+    io.note(text);
     stop.abort();
   };
   return { signal: stop.signal, kill: kill.signal, close: listen(onStop) };

@@ -1,33 +1,40 @@
 import { type BatchProblem, createDuplicateFinder, problem } from "../../provision/batch_check.ts";
+import { areWhole, judgeShards, type Shard } from "../../provision/batch_shards.ts";
 import type { ManifestRow } from "../../provision/manifest.ts";
 import type { Arguments } from "../arguments.ts";
+import { findMissingFiles } from "../batch_device.ts";
 import { findMissing } from "../batch_expected.ts";
-import { judgeJournal, withJournal } from "../batch_journal.ts";
-import { type BatchFolder, MANIFEST, openBatch } from "../batch_folder.ts";
-import { exists } from "../batch_read.ts";
+import { type BatchFolder, openBatch } from "../batch_folder.ts";
+import { judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
 import { collectColumns, writeManifests } from "../batch_manifest.ts";
-import { joinArchives, placeFiles } from "../batch_merge.ts";
-import { renderProblems } from "../batch_report.ts";
-import { fileError } from "../errors.ts";
-import { type Io, joinPath } from "../io.ts";
+import { type JudgedShard, placeFiles } from "../batch_merge.ts";
+import { countOf, renderProblems } from "../batch_report.ts";
+import { inTarget, judgeTarget, refuseSame } from "../batch_target.ts";
+import type { Io } from "../io.ts";
 import { folderOf } from "../outputs.ts";
 import type { Command } from "../run.ts";
 
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
 export const bulkMerge: Command = async (args, io) => {
   const out = folderOf(args);
-  const shards = await Promise.all(args.positionals.map((path) => openBatch(path)));
-  await refuseExisting(out, args);
-  const { devices, failed, columns, problems } = await judgeShards(shards, args, io);
+  await refuseSame(out, args.positionals);
+  const target = await judgeTarget(out, args.has("force"));
+  const shards = await Promise.all(
+    args.positionals.map((path) => openBatch(path, { tolerant: true })),
+  );
+  const { devices, failed, columns, problems, notes, judged } = await judgeAll(shards, args, io);
+  for (const note of notes) io.note(`note: ${note}`);
+  const made = { folder: out, devices, failed, notes, problems };
   if (problems.length > 0) {
-    report({ ok: false, folder: out, devices, failed, problems }, args, io);
+    report({ ok: false, ...made }, args, io);
     return 1;
   }
-  await io.makeDir(out);
-  const linked = await placeFiles(shards, out, args.has("copy"));
-  await joinArchives(shards, out);
-  await writeManifests(out, () => rowsOf(shards), columns);
-  report({ ok: true, folder: out, devices, failed, problems, ...linked }, args, io);
+  const placed = await inTarget(target, io, async (folder, signal) => {
+    const placed = await placeFiles(judged, { folder, copyOnly: args.has("copy"), signal });
+    await writeManifests(folder, () => rowsOf(shards, signal), columns);
+    return placed;
+  });
+  report({ ok: true, ...made, ...placed }, args, io);
   return 0;
 };
 
@@ -35,11 +42,15 @@ export const bulkMerge: Command = async (args, io) => {
  * The rows of all shards, one of each in turn: the order of the device list, when the shards are named
  * in their order, for `--shard i/n` takes every nth device.
  */
-async function* rowsOf(shards: readonly BatchFolder[]): AsyncGenerator<ManifestRow> {
+async function* rowsOf(
+  shards: readonly BatchFolder[],
+  signal: AbortSignal,
+): AsyncGenerator<ManifestRow> {
   let open = shards.map((shard) => shard.rows());
   while (open.length > 0) {
     const left: typeof open = [];
     for (const rows of open) {
+      signal.throwIfAborted();
       const { done, value } = await rows.next();
       if (done) continue;
       yield value;
@@ -54,60 +65,98 @@ interface Judged {
   readonly failed: number;
   readonly columns: readonly string[];
   readonly problems: readonly BatchProblem[];
+  /** What is as it may be, and worth a word. */
+  readonly notes: readonly string[];
+  readonly judged: readonly JudgedShard[];
 }
 
-async function judgeShards(
+async function judgeAll(
   shards: readonly BatchFolder[],
   args: Arguments,
   io: Io,
 ): Promise<Judged> {
-  const problems: BatchProblem[] = [];
   const columns = new Set<string>();
-  const ids = new Set<string>();
+  const parts: JudgedPart[] = [];
   const findDuplicates = createDuplicateFinder();
-  let [devices, failed] = [0, 0];
-  for (const shard of shards) {
-    problems.push(
-      ...await withJournal(
-        shard.path,
-        io,
-        (journal) => Promise.resolve(judgeJournal(shard.path, journal)),
-      ),
-    );
-    for await (const row of shard.rows()) {
+  const noteRow = (row: ManifestRow, { path }: BatchFolder) => {
+    collectColumns(row, columns);
+    return findDuplicates(row, path);
+  };
+  for (const shard of shards) parts.push(await judgeShard(shard, noteRow, args, io));
+  const ids = new Set(parts.flatMap(({ ids }) => [...ids]));
+  const known = parts.flatMap(({ shard }) => shard === undefined ? [] : [shard]);
+  const hasList = args.has("devices") || args.has("count");
+  return {
+    devices: parts.reduce((sum, { devices }) => sum + devices, 0),
+    failed: parts.reduce((sum, { failed }) => sum + failed, 0),
+    columns: [...columns],
+    problems: [
+      ...judgeShards(known),
+      ...parts.flatMap(({ problems }) => problems),
+      ...await findMissing(ids, args),
+    ],
+    notes: [
+      ...parts.flatMap(({ notes }) => notes),
+      ...hasList || areWhole(known, shards.length)
+        ? []
+        : ["a shard that is missing is not noticed without --devices or --count"],
+    ],
+    judged: parts,
+  };
+}
+
+interface JudgedPart extends JudgedShard {
+  readonly devices: number;
+  readonly failed: number;
+  readonly problems: readonly BatchProblem[];
+  readonly notes: readonly string[];
+  /** Absent without a journal. */
+  readonly shard?: Shard;
+}
+
+async function judgeShard(
+  batch: BatchFolder,
+  noteRow: (row: ManifestRow, shard: BatchFolder) => BatchProblem[],
+  args: Arguments,
+  io: Io,
+): Promise<JudgedPart> {
+  const { path } = batch;
+  return await withJournal(path, io, async (journal) => {
+    const problems = judgeJournal(path, journal);
+    const manifest = manifestJudge(path, journal);
+    const hasSecrets = await batch.hasSecrets();
+    const ids = new Set<string>();
+    let [devices, failed] = [0, 0];
+    for await (const row of batch.rows()) {
       devices++;
       ids.add(row.id);
       if (row.status === "failed") failed++;
-      collectColumns(row, columns);
-      problems.push(...findDuplicates(row, shard.path), ...await judgeRow(shard, row, args));
+      problems.push(...noteRow(row, batch), ...manifest.row(row));
+      problems.push(...await judgeRow(batch, row, hasSecrets, args));
     }
-  }
-  problems.push(...await findMissing(ids, args));
-  return { devices, failed, columns: [...columns], problems };
+    const damage = (await batch.damage()).filter(({ isCut }) => !isCut)
+      .map(({ message }) => problem("BAD_ARCHIVE", null, message));
+    return {
+      batch,
+      ids,
+      devices,
+      failed,
+      problems: [...problems, ...manifest.end(), ...damage],
+      notes: hasSecrets ? [] : [`${path} has no secrets`],
+      ...journal && { shard: { path, facts: journal.facts } },
+    };
+  });
 }
 
 async function judgeRow(
-  shard: BatchFolder,
-  { id, status }: ManifestRow,
+  batch: BatchFolder,
+  row: ManifestRow,
+  hasSecrets: boolean,
   args: Arguments,
 ): Promise<BatchProblem[]> {
-  if (status === "failed") {
-    return args.has("keep-failed")
-      ? []
-      : [problem("FAILED_DEVICE", id, `listed as failed in ${shard.path}`)];
-  }
-  const problems: BatchProblem[] = [];
-  for (const name of [`images/${id}.bin`, `certificates/${id}.pem`]) {
-    if (await shard.has(name)) continue;
-    problems.push(problem("MISSING_FILE", id, `${name} is not in ${shard.path}`));
-  }
-  return problems;
-}
-
-async function refuseExisting(out: string, args: Arguments): Promise<void> {
-  const manifest = joinPath(out, MANIFEST);
-  if (args.has("force") || !await exists(manifest)) return;
-  throw fileError("ERR_FILE_EXISTS", manifest, `${manifest} exists`, "give --force to replace it");
+  if (row.status !== "failed") return await findMissingFiles(batch, row, hasSecrets);
+  if (args.has("keep-failed")) return [];
+  return [problem("FAILED_DEVICE", row.id, `listed as failed in ${batch.path}`)];
 }
 
 interface Report {
@@ -115,6 +164,7 @@ interface Report {
   readonly folder: string;
   readonly devices: number;
   readonly failed: number;
+  readonly notes: readonly string[];
   readonly problems: readonly BatchProblem[];
   readonly linked?: number;
   readonly copied?: number;
@@ -125,10 +175,10 @@ function report(made: Report, args: Arguments, io: Io): void {
   if (!made.ok) {
     return io.print([...renderProblems(made.problems), "nothing was written"].join("\n"));
   }
-  const { folder, devices, failed, linked, copied } = made;
+  const { folder, devices, failed, linked = 0, copied } = made;
   io.note(
-    `${devices} devices${failed === 0 ? "" : `, ${failed} of them failed`}: ${folder} ` +
-      `(${linked} files linked, ${copied} copied)`,
+    `${countOf(devices, "device")}${failed === 0 ? "" : `, ${failed} of them failed`}: ${folder} ` +
+      `(${countOf(linked, "file")} linked, ${copied} copied)`,
   );
   io.note(`next: bulk verify ${folder}`);
 }
