@@ -20,7 +20,7 @@ export const BATCH_COMMANDS = {
     examples: [{ permissions: "--allow-read=batch", line: "bulk status batch" }],
   },
   "bulk verify": {
-    summary: "read every image of a batch back and judge it",
+    summary: "read every file of a batch back and judge it",
     arguments: [FOLDER],
     options: [
       { ...ISSUER, help: "CA that should have issued the device certificates" },
@@ -29,7 +29,7 @@ export const BATCH_COMMANDS = {
       { name: "allow-weak", help: "do not judge RSA keys of 1024 bits an error" },
       JSON_OPTION,
     ],
-    exit1: "something is wrong; all of it is listed",
+    exit1: "something is wrong; it is listed, with --json all of it",
     examples: [{ permissions: "--allow-read=batch,ca", line: "bulk verify batch --ca ca/ca.pem" }],
   },
   "bulk merge": {
@@ -43,7 +43,8 @@ export const BATCH_COMMANDS = {
       FORCE,
       JSON_OPTION,
     ],
-    exit1: "a device is missing, failed or there twice; nothing is written then",
+    exit1:
+      "a device is missing, failed or there twice, or --out is in use; nothing is written then",
     examples: [{
       permissions: "--allow-read=batch,whole --allow-write=batch,whole",
       line: "bulk merge batch -o whole",
@@ -67,11 +68,13 @@ export const BATCH_COMMANDS = {
         help: "azure: name of the enrolment group",
         default: "devices",
       },
+      { name: "partial", help: "export what is done of a batch that is not" },
       OUT_DIR,
       FORCE,
       JSON_OPTION,
     ],
-    exit1: "it failed, or the service would refuse a device; nothing is written then",
+    exit1:
+      "it failed, the batch is not done, or a device is not fit for it; nothing is written then",
     examples: [{
       permissions: "--allow-read=batch,ca,aws --allow-write=aws",
       line: "bulk export batch --to aws --ca ca/ca.pem -o aws",

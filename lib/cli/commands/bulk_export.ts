@@ -1,32 +1,35 @@
-import { encodeUtf8 } from "../../bytes/text.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
+import { type CertificateInfo, readCertificate } from "../../crypto/certificate_info.ts";
 import { exportAws } from "../../provision/export_aws.ts";
 import { exportAzure } from "../../provision/export_azure.ts";
 import { exportCsv } from "../../provision/export_csv.ts";
 import {
+  certificateProblems,
   type ExportDevice,
   exportDevice,
   type Exporter,
-  type ExportPart,
 } from "../../provision/export_device.ts";
 import { exportRainmaker } from "../../provision/export_rainmaker.ts";
 import type { Arguments } from "../arguments.ts";
+import { writeExport } from "../batch_export.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
-import { exists } from "../batch_read.ts";
-import { collectColumns, writeFully } from "../batch_manifest.ts";
-import { fileError, isCliError, usageError } from "../errors.ts";
-import { explain, type Io, joinPath } from "../io.ts";
+import { type BatchJournal, manifestJudge, unfinished, withJournal } from "../batch_journal.ts";
+import { collectColumns } from "../batch_manifest.ts";
+import { countOf, listOf } from "../batch_report.ts";
+import { fileError, usageError } from "../errors.ts";
+import { type Io, joinPath } from "../io.ts";
 import { folderOf, tell } from "../outputs.ts";
 import type { Command } from "../run.ts";
 
 type Service = "aws" | "azure" | "rainmaker" | "csv";
 
+/** Lines of what is wrong that are shown. */
+const LINES = 50;
 const ONLY_FOR: Readonly<Record<string, readonly Service[]>> = {
   ca: ["aws", "azure"],
   policy: ["aws"],
   group: ["azure"],
 };
-const PART = 1 << 16;
 
 /** Writes what a cloud service takes: checked device by device first, then written in parts. */
 export const bulkExport: Command = async (args, io) => {
@@ -38,58 +41,117 @@ export const bulkExport: Command = async (args, io) => {
     }
   }
   const batch = await openBatch(args.positionals[0]!);
-  const columns = new Set<string>();
-  const wrong: string[] = [];
-  const skipped: string[] = [];
-  let devices = 0;
-  const make = await exporterOf(to, args, io);
-  const { problemsOf } = make([]);
-  for await (const row of batch.rows()) {
-    collectColumns(row, columns);
-    if (row.status !== "failed") {
-      const problems = problemsOf(await readDevice(batch, row));
-      wrong.push(...problems.map((problem) => `${row.id}: ${problem}`));
-      devices++;
-    } else skipped.push(row.id);
+  const target = await targetOf(to, args, io);
+  const judged = await withJournal(batch.path, io, async (journal) => {
+    refuseUnfinished(batch, journal, args, io);
+    return await judgeBatch(batch, journal, target);
+  });
+  const { devices, columns, skipped, wrong } = judged;
+  if (wrong.size > 0) throw refused(to, wrong);
+  if (devices === 0) {
+    const { path } = batch;
+    throw fileError("ERR_IO", path, `Cannot export: ${path} has no device that is verified`);
   }
-  if (wrong.length > 0) throw refused(to, wrong);
-  await io.makeDir(out);
-  const files = await writeFiles(out, make([...columns]).parts(readDevices(batch)), args);
-  if (skipped.length > 0) io.note(`left out, for they failed: ${skipped.join(", ")}`);
+  const { parts, notes = [] } = target.make(columns);
+  const files = await writeExport(out, parts(readDevices(batch)), args.has("force"), io);
+  for (const note of notes) io.note(`note: ${note}`);
+  if (skipped.length > 0) io.note(`left out, for they failed: ${listOf(skipped)}`);
   if (to === "aws" && !args.has("policy")) {
     io.note(
       "the template attaches no policy, so the things may do nothing; name one with --policy",
     );
   }
-  const text = `${devices} devices for ${to}: ${files.join(", ")}`;
+  const text = `${countOf(devices, "device")} for ${to}: ${files.join(", ")}`;
   tell(out, { to, devices, skipped, files }, text, args, io);
   return 0;
 };
 
-/** An exporter for further columns; the flags are checked before the first device is read. */
-async function exporterOf(
-  to: Service,
-  args: Arguments,
-  io: Io,
-): Promise<(columns: readonly string[]) => Exporter> {
-  const policy = args.get("policy");
-  const group = args.get("group");
+/** Where a batch goes. */
+interface Target {
+  /** An exporter for further columns. */
+  readonly make: (columns: readonly string[]) => Exporter;
+  /** The CA that the service is told of. */
+  readonly issuer?: CertificateInfo;
+}
+
+/** The flags are checked before the first device is read. */
+async function targetOf(to: Service, args: Arguments, io: Io): Promise<Target> {
   switch (to) {
     case "aws": {
-      const options = { ca: await io.read(args.need("ca")), ...policy && { policy } };
-      return () => exportAws(options);
+      const [ca, policy] = [await io.read(args.need("ca")), args.get("policy")];
+      const options = { ca, ...policy !== undefined && { policy } };
+      const make = () => naming("policy", () => exportAws(options));
+      return { make, issuer: readCertificate(ca) };
     }
     case "azure": {
-      const options = { ca: await io.read(args.need("ca")), ...group && { group } };
-      return () => naming("group", () => exportAzure(options));
+      const [ca, group] = [await io.read(args.need("ca")), args.get("group")];
+      const options = { ca, ...group !== undefined && { group } };
+      const make = () => naming("group", () => exportAzure(options));
+      return { make, issuer: readCertificate(ca) };
     }
     case "rainmaker":
-      return (columns) => exportRainmaker({ columns });
+      return { make: (columns) => exportRainmaker({ columns }) };
     case "csv":
-      return (columns) => exportCsv({ columns });
+      return { make: (columns) => exportCsv({ columns }) };
     default:
       return to satisfies never;
   }
+}
+
+/** A part of a batch may be wanted before the rest is done, but never by mistake. */
+function refuseUnfinished(
+  { path }: BatchFolder,
+  journal: BatchJournal | undefined,
+  args: Arguments,
+  io: Io,
+): void {
+  const open = journal === undefined ? "" : unfinished(journal);
+  if (open === "") return;
+  if (args.has("partial")) return io.note(`warning: left out, for they are not done: ${open}`);
+  const hint =
+    "run bulk again with the same flags, or give --partial for the devices that are done";
+  throw fileError("ERR_IO", path, `Cannot export: ${path} is not done: ${open}`, hint);
+}
+
+interface Judged {
+  readonly devices: number;
+  readonly columns: readonly string[];
+  /** Devices that failed. */
+  readonly skipped: readonly string[];
+  /** What is wrong, and with which devices. */
+  readonly wrong: ReadonlyMap<string, readonly string[]>;
+}
+
+async function judgeBatch(
+  batch: BatchFolder,
+  journal: BatchJournal | undefined,
+  { make, issuer }: Target,
+): Promise<Judged> {
+  const { problemsOf } = make([]);
+  const manifest = manifestJudge(batch.path, journal);
+  const columns = new Set<string>();
+  const skipped: string[] = [];
+  const wrong = new Map<string, string[]>();
+  const add = (id: string, message: string) => {
+    const ids = wrong.get(message) ?? [];
+    wrong.set(message, ids);
+    ids.push(id);
+  };
+  let devices = 0;
+  for await (const row of batch.rows()) {
+    collectColumns(row, columns);
+    const foreign = manifest.row(row);
+    for (const { message } of foreign) add(row.id, message);
+    if (row.status === "failed") skipped.push(row.id);
+    else if (foreign.length === 0) {
+      const device = await readDevice(batch, row);
+      const problems = [...problemsOf(device), ...await certificateProblems(device, issuer)];
+      for (const message of problems) add(row.id, message);
+      devices++;
+    }
+  }
+  for (const { message } of manifest.end()) add("", message);
+  return { devices, columns: [...columns], skipped, wrong };
 }
 
 /** A value that a flag may not have, said of the flag. */
@@ -119,48 +181,15 @@ async function* readDevices(batch: BatchFolder): AsyncGenerator<ExportDevice> {
   }
 }
 
-/** Writes the files beside their places; they are renamed when all of them are whole. */
-async function writeFiles(
-  folder: string,
-  parts: AsyncIterable<ExportPart>,
-  args: Arguments,
-): Promise<string[]> {
-  const open = new Map<string, { readonly file: Deno.FsFile; waiting: string }>();
-  let path = folder;
-  try {
-    for await (const { file, text } of parts) {
-      path = joinPath(folder, file);
-      if (!open.has(path)) open.set(path, { file: await openNew(path, args), waiting: "" });
-      const target = open.get(path)!;
-      target.waiting += text;
-      if (target.waiting.length < PART) continue;
-      await writeFully(target.file, encodeUtf8(target.waiting));
-      target.waiting = "";
-    }
-    for (const { file, waiting } of open.values()) await writeFully(file, encodeUtf8(waiting));
-    for (const name of open.keys()) await Deno.rename(`${name}.tmp`, name);
-    return [...open.keys()];
-  } catch (error) {
-    for (const name of open.keys()) await Deno.remove(`${name}.tmp`).catch(() => {});
-    throw isCliError(error) || error instanceof SecureCertError
-      ? error
-      : explain("write", path, error);
-  } finally {
-    for (const { file } of open.values()) file.close();
-  }
-}
-
-async function openNew(path: string, args: Arguments): Promise<Deno.FsFile> {
-  if (!args.has("force") && await exists(path)) {
-    throw fileError("ERR_FILE_EXISTS", path, `${path} exists`, "give --force to replace it");
-  }
-  return await Deno.open(`${path}.tmp`, { write: true, create: true, truncate: true });
-}
-
-function refused(to: Service, wrong: readonly string[]): SecureCertError {
-  const list = wrong.map((line) => `\n  ${line}`).join("");
-  return new SecureCertError(
-    "ERR_PLAN",
-    `Cannot export: ${to} would refuse ${wrong.length} devices${list}`,
+function refused(to: Service, wrong: ReadonlyMap<string, readonly string[]>): SecureCertError {
+  const ids = new Set([...wrong.values()].flat().filter((id) => id !== ""));
+  const lines = [...wrong].map(([message, ids]) =>
+    `\n  ${ids[0] === "" ? "" : `${listOf(ids)}: `}${message}`
   );
+  const shown = lines.slice(0, LINES);
+  if (shown.length < lines.length) shown.push(`\n  and ${lines.length - shown.length} more`);
+  const what = ids.size === 0
+    ? "the batch is not whole"
+    : `${countOf(ids.size, "device")} not fit for ${to}`;
+  return new SecureCertError("ERR_PLAN", `Cannot export: ${what}${shown.join("")}`);
 }
