@@ -1,7 +1,13 @@
 import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
 import type { ChipName } from "../format/chips.ts";
 import { type BatchProblem, judgeDevice, problem } from "../provision/batch_check.ts";
-import { filesNeeded, judgeEfusePlan, judgeLabel, judgeSecrets } from "../provision/batch_files.ts";
+import {
+  filesNeeded,
+  judgeEfusePlan,
+  judgeLabel,
+  judgeSecrets,
+  type KeptFiles,
+} from "../provision/batch_files.ts";
 import { paths } from "../provision/bulk_results.ts";
 import type { ManifestRow } from "../provision/manifest.ts";
 import type { VerifyOptions } from "../provision/verify.ts";
@@ -10,8 +16,7 @@ import type { BatchFolder } from "./batch_folder.ts";
 /** What is judged in every row of a batch. */
 export interface BatchJudge {
   readonly batch: BatchFolder;
-  /** Whether the batch has private keys. */
-  readonly hasSecrets: boolean;
+  readonly kept: KeptFiles;
   readonly options: VerifyOptions;
   /** The chip of a device, by the journal. */
   readonly chipOf: (id: string) => ChipName | undefined;
@@ -21,10 +26,10 @@ export interface BatchJudge {
 export async function findMissingFiles(
   batch: BatchFolder,
   row: ManifestRow,
-  secrets: boolean,
+  kept: KeptFiles,
 ): Promise<BatchProblem[]> {
   const { id } = row;
-  const names = [paths.image(id), paths.certificate(id), ...filesNeeded(row, secrets)];
+  const names = [paths.image(id), paths.certificate(id), ...filesNeeded(row, kept)];
   const problems: BatchProblem[] = [];
   for (const name of names) {
     if (!await batch.has(name)) problems.push(missingFile(batch, id, name));
@@ -34,11 +39,13 @@ export async function findMissingFiles(
 
 /** Everything that is wrong with the files of a device. */
 export async function judgeFiles(judge: BatchJudge, row: ManifestRow): Promise<BatchProblem[]> {
-  const { batch, hasSecrets, options, chipOf } = judge;
+  const { batch, kept, options, chipOf } = judge;
   const { id } = row;
   if (row.status === "failed") return await judgeDevice(row, {});
-  const needed = filesNeeded(row, hasSecrets);
-  const names = [paths.image(id), paths.certificate(id), paths.label(id), ...needed];
+  const needed = filesNeeded(row, kept);
+  const names = [
+    ...new Set([paths.image(id), paths.certificate(id), paths.label(id), ...needed]),
+  ];
   const bytes = await Promise.all(names.map((name) => batch.read(name)));
   const fileOf = (path: (id: string) => string) => bytes[names.indexOf(path(id))];
   const [image, certificate, label] = bytes;

@@ -23,6 +23,8 @@ export interface BatchJournal {
   readonly failures: readonly { readonly id: string; readonly reason: string }[];
   /** What the batch has in common with others of its list. */
   readonly facts: ShardFacts;
+  /** Whether each device has a label; false also where that is not known. */
+  readonly labels: boolean;
   /** Columns of the device list that are in its manifest.csv. */
   readonly columns: readonly string[];
   /** What it has of a device; undefined when it does not know it. */
@@ -96,6 +98,7 @@ function journalOf(database: DatabaseSync): BatchJournal {
       reason: String(reason ?? ""),
     })),
     facts,
+    labels: meta.get("labels") === "true",
     columns: meta.get("columns") ?? [],
     find,
     chipOf: (id) => {
@@ -107,10 +110,12 @@ function journalOf(database: DatabaseSync): BatchJournal {
 }
 
 function factsOf(meta: Meta): ShardFacts {
-  const [profile, ca, shard] = [meta.get("profile"), meta.get("ca"), meta.get("shard")];
+  const [profile, ca] = [meta.get("profile"), meta.get("ca")];
+  const [signers, shard] = [meta.get("signers"), meta.get("shard")];
   return {
     ...profile !== undefined && { profile: JSON.parse(profile) as Record<string, unknown> },
     ...ca !== undefined && { ca },
+    ...signers !== undefined && { signers },
     ...shard !== undefined && { shard },
   };
 }

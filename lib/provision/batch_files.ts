@@ -25,16 +25,25 @@ export interface DeviceSecrets {
   readonly salt?: Uint8Array;
 }
 
+/** What a batch has for each of its devices, or for none. */
+export interface KeptFiles {
+  /** Its keys, which are taken away before others get the rest. */
+  readonly secrets: boolean;
+  /** Labels, which are made on demand. */
+  readonly labels: boolean;
+}
+
 /**
  * The files that a verified device has beside its image and certificate, by its row of the manifest.
  *
  * @param row The row.
- * @param secrets Whether the batch still has its keys.
+ * @param kept What its batch has of such files.
  */
-export function filesNeeded({ id, keyMode }: ManifestRow, secrets: boolean): string[] {
+export function filesNeeded({ id, keyMode }: ManifestRow, kept: KeptFiles): string[] {
   return [
+    ...kept.labels ? [paths.label(id)] : [],
     ...keyMode === "plaintext" ? [] : [paths.efusePlan(id)],
-    ...secrets ? secretsNeeded(id, keyMode) : [],
+    ...kept.secrets ? secretsNeeded(id, keyMode) : [],
   ];
 }
 

@@ -6,6 +6,8 @@ export interface ShardFacts {
   readonly profile?: Readonly<Record<string, unknown>>;
   /** SHA-256 of the CA certificate's DER, hexadecimal. */
   readonly ca?: string;
+  /** The keys that signed the images. */
+  readonly signers?: string;
   /** Which part of the list it is: `i/n`. */
   readonly shard?: string;
 }
@@ -30,6 +32,7 @@ const SHOWN = 20;
 export function judgeShards(shards: readonly Shard[]): BatchProblem[] {
   return [
     ...differing(shards, ({ ca }) => ca, () => "its CA is not that"),
+    ...differing(shards, ({ signers }) => signers, () => "its signing keys are not those"),
     ...differing(
       shards,
       ({ profile }) => profile && canonical(profile),

@@ -8,6 +8,7 @@ import {
   type ManifestRow,
 } from "../../lib/provision/manifest.ts";
 import { archiveOf } from "../../lib/cli/batch_names.ts";
+import { DatabaseSync } from "../../lib/cli/bulk/deps.ts";
 import { denoIo } from "../../lib/cli/io.ts";
 import { run } from "../../lib/cli/run.ts";
 import { ARCHIVE_END, formatArchiveEntry } from "../../lib/provision/archive.ts";
@@ -203,4 +204,11 @@ export async function edit(path: string, from: string | RegExp, to: string): Pro
   const edited = text.replaceAll(from, to);
   assertEquals(edited === text, false, `${from} is not in ${path}`);
   await Deno.writeTextFile(path, edited);
+}
+
+/** Sets a fact in the journal of a batch. */
+export function setFact(batch: string, name: string, value: string): void {
+  const database = new DatabaseSync(`${batch}/journal.sqlite`);
+  database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)").run(name, JSON.stringify(value));
+  database.close();
 }

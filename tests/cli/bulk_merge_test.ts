@@ -2,7 +2,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ARCHIVE_END, formatArchiveEntry } from "../../lib/provision/archive.ts";
 import { parseManifestNdjson } from "../../lib/provision/manifest.ts";
-import { DatabaseSync } from "../../lib/cli/bulk/deps.ts";
 import {
   bulkIn,
   cli,
@@ -12,6 +11,7 @@ import {
   issuer,
   makeBatch,
   pack,
+  setFact,
   writeManifest,
 } from "./batch.ts";
 
@@ -298,9 +298,7 @@ Deno.test("bulk merge joins shards of one batch alone, and all of them", async (
     await Deno.rename(`${folder}/ca`, `${folder}/old`);
     const other = await of("other", "--shard", "3/3");
     for (const [path, part] of [[s1, "1/3"], [s2, "2/3"], [s3, "3/3"]] as const) {
-      const database = new DatabaseSync(`${path}/journal.sqlite`);
-      database.prepare("INSERT OR REPLACE INTO meta VALUES ('shard', ?)").run(JSON.stringify(part));
-      database.close();
+      setFact(path, "shard", part);
     }
     const out = ["-o", `${folder}/w`];
     for (

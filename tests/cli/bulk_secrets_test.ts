@@ -1,6 +1,6 @@
 /** `bulk verify` and what belongs to a device beside its image: keys, eFuse plans, labels. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { bulkIn, cli, codesOf, copyFolder, edit, inFolder, pack, swap } from "./batch.ts";
+import { bulkIn, cli, codesOf, copyFolder, edit, inFolder, pack, setFact, swap } from "./batch.ts";
 
 const A = "dev-000001";
 const B = "dev-000002";
@@ -45,7 +45,14 @@ Deno.test("keys and labels are those of their devices", async () => {
       [["MISSING_FILE"], (batch) => Deno.removeSync(`${batch}/${key(A)}`)],
       [["STRAY_FILE"], (batch) => Deno.copyFileSync(`${batch}/${key(A)}`, `${batch}/${key("c")}`)],
       [["WRONG_LABEL"], (batch) => swap(...both(batch, (id) => `labels/${id}.svg`))],
-      [[], (batch) => Deno.removeSync(`${batch}/labels/${A}.svg`)],
+      [[], (batch) => {
+        forget(batch);
+        Deno.removeSync(`${batch}/labels/${A}.svg`);
+      }],
+      [["MISSING_FILE"], (batch) => {
+        setFact(batch, "labels", "true");
+        Deno.removeSync(`${batch}/labels/${A}.svg`);
+      }],
     ]);
   });
 });

@@ -1,5 +1,6 @@
 import { type BatchProblem, createDuplicateFinder, problem } from "../../provision/batch_check.ts";
 import { areWhole, judgeShards, type Shard } from "../../provision/batch_shards.ts";
+import type { KeptFiles } from "../../provision/batch_files.ts";
 import type { ManifestRow } from "../../provision/manifest.ts";
 import type { Arguments } from "../arguments.ts";
 import { findMissingFiles } from "../batch_device.ts";
@@ -124,7 +125,7 @@ async function judgeShard(
   return await withJournal(path, io, async (journal) => {
     const problems = judgeJournal(path, journal);
     const manifest = manifestJudge(path, journal);
-    const hasSecrets = await batch.hasSecrets();
+    const kept = { secrets: await batch.hasSecrets(), labels: journal?.labels === true };
     const ids = new Set<string>();
     let [devices, failed] = [0, 0];
     for await (const row of batch.rows()) {
@@ -132,7 +133,7 @@ async function judgeShard(
       ids.add(row.id);
       if (row.status === "failed") failed++;
       problems.push(...noteRow(row, batch), ...manifest.row(row));
-      problems.push(...await judgeRow(batch, row, hasSecrets, args));
+      problems.push(...await judgeRow(batch, row, kept, args));
     }
     const damage = (await batch.damage()).filter(({ isCut }) => !isCut)
       .map(({ message }) => problem("BAD_ARCHIVE", null, message));
@@ -142,7 +143,7 @@ async function judgeShard(
       devices,
       failed,
       problems: [...problems, ...manifest.end(), ...damage],
-      notes: hasSecrets ? [] : [`${path} has no secrets`],
+      notes: kept.secrets ? [] : [`${path} has no secrets`],
       ...journal && { shard: { path, facts: journal.facts } },
     };
   });
@@ -151,10 +152,10 @@ async function judgeShard(
 async function judgeRow(
   batch: BatchFolder,
   row: ManifestRow,
-  hasSecrets: boolean,
+  kept: KeptFiles,
   args: Arguments,
 ): Promise<BatchProblem[]> {
-  if (row.status !== "failed") return await findMissingFiles(batch, row, hasSecrets);
+  if (row.status !== "failed") return await findMissingFiles(batch, row, kept);
   if (args.has("keep-failed")) return [];
   return [problem("FAILED_DEVICE", row.id, `listed as failed in ${batch.path}`)];
 }

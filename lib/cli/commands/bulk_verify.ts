@@ -48,7 +48,7 @@ async function judgeBatch(
   const columns = new Set<string>();
   const findDuplicates = createDuplicateFinder();
   const manifest = manifestJudge(batch.path, journal);
-  const hasSecrets = await batch.hasSecrets();
+  const kept = { secrets: await batch.hasSecrets(), labels: journal?.labels === true };
   const chipOf = (id: string) => journal?.chipOf(id);
   for await (const rows of inGroups(batch.rows(), AT_A_TIME)) {
     for (const row of rows) {
@@ -57,7 +57,7 @@ async function judgeBatch(
       problems.push(...findDuplicates(row), ...manifest.row(row));
     }
     const judged = await Promise.all(
-      rows.map((row) => judgeFiles({ batch, hasSecrets, options, chipOf }, row)),
+      rows.map((row) => judgeFiles({ batch, kept, options, chipOf }, row)),
     );
     problems.push(...judged.flat());
   }
@@ -70,7 +70,7 @@ async function judgeBatch(
     ...(await batch.damage()).filter(({ isCut }) => !isCut || unfinished.length === 0)
       .map(({ message }) => problem("BAD_ARCHIVE", null, message)),
   );
-  const notes = hasSecrets ? [] : [`${batch.path} has no secrets, so that no key was judged`];
+  const notes = kept.secrets ? [] : [`${batch.path} has no secrets, so that no key was judged`];
   return { devices: ids.size, problems, notes };
 }
 
