@@ -47,10 +47,12 @@ Deno.test({
       const made = await cli(["bulk", "--count", "1500", "-o", "s1"], folder);
       assertEquals(made.code, 0, made.stderr);
       const child = command(["bulk", "merge", "s1", "-o", "whole", "--copy"], folder).spawn();
-      const output = outcomeOf(child.output());
-      while (!await exists(`${folder}/whole/.merge/images`)) {
+      let hasEnded = false;
+      const output = outcomeOf(child.output()).finally(() => hasEnded = true);
+      while (!hasEnded && !await exists(`${folder}/whole/.merge/images`)) {
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
+      assertEquals(hasEnded, false);
       child.kill("SIGTERM");
       const { code, stderr } = await output;
       assertEquals(code, 1, stderr);
