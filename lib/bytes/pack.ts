@@ -24,6 +24,11 @@ export function concat(...parts: readonly Uint8Array[]): Bytes {
   return joined;
 }
 
+/** The same bytes; a copy of them where their buffer is shared with other threads. */
+export function plainBytes(bytes: Uint8Array): Bytes {
+  return bytes.buffer instanceof ArrayBuffer ? bytes as Bytes : new Uint8Array(bytes);
+}
+
 /** The smallest multiple of `unit` that is not below `length`. */
 export function alignUp(length: number, unit: number): number {
   return Math.ceil(length / unit) * unit;

@@ -29,9 +29,8 @@ export function derSpan(bytes: Uint8Array, start: number, limit = bytes.length):
   const count = first < 0x80 ? 0 : first & 0x7F;
   if (first === 0x80 || count > 3) throw badDer("element");
   const content = start + 2 + count;
-  const length = count === 0
-    ? first
-    : bytes.subarray(start + 2, content).reduce((sum, byte) => sum << 8 | byte, 0);
+  let length = count === 0 ? first : 0;
+  for (let at = start + 2; at < content; at++) length = length << 8 | (bytes[at] ?? 0);
   const isShortest = count === 0 || length >= 0x80 && length >= 2 ** (8 * (count - 1));
   if (!isShortest || content + length > limit) throw badDer("element");
   return { identifier, start, content, end: content + length };
@@ -61,11 +60,11 @@ export interface CertificateParts {
 }
 
 /**
- * The parts of a certificate (RFC 5280 section 4.1) by their place.
+ * The parts of a certificate (RFC 5280 section 4.1) by their place; they are views of it.
  *
  * @throws {SecureCertError} `ERR_DER` when it is none.
  */
-export function certificateParts(der: Uint8Array): CertificateParts {
+export function certificateParts(der: Bytes): CertificateParts {
   const root = derSpan(der, 0);
   const [tbs, , signature] = derChildren(der, root);
   if (root.end !== der.length || tbs === undefined || signature === undefined) {
@@ -78,11 +77,11 @@ export function certificateParts(der: Uint8Array): CertificateParts {
   if (serial?.identifier !== 2 || key?.identifier !== 0x30) {
     throw badDer("certificate");
   }
-  const number = new Uint8Array(der.subarray(serial.content, serial.end));
+  const number = der.subarray(serial.content, serial.end);
   return {
-    signedPart: new Uint8Array(der.subarray(tbs.start, tbs.end)),
-    publicKey: new Uint8Array(der.subarray(key.start, key.end)),
-    serial: number[0] === 0 && number.length > 1 ? number.slice(1) : number,
-    signature: new Uint8Array(der.subarray(signature.content + 1, signature.end)),
+    signedPart: der.subarray(tbs.start, tbs.end),
+    publicKey: der.subarray(key.start, key.end),
+    serial: number[0] === 0 && number.length > 1 ? number.subarray(1) : number,
+    signature: der.subarray(signature.content + 1, signature.end),
   };
 }

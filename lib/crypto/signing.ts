@@ -1,7 +1,8 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, concat } from "../bytes/pack.ts";
+import type { Bytes } from "../bytes/pack.ts";
 import { CURVES, type EcCurve, type HashName } from "./curves.ts";
-import { badDer, derSequence, derUnsigned, readDer, TAG, unsignedContent } from "./der.ts";
+import { badDer, derSequence, derUnsigned } from "./der.ts";
+import { derChildren, derSpan } from "./der_walk.ts";
 import { decodeKeyParts, decodeSpki } from "./key_encoding.ts";
 import { otherCurve } from "./other_curves.ts";
 
@@ -107,15 +108,18 @@ export function encodeEcdsaSignature(raw: Uint8Array): Bytes {
  * @throws {SecureCertError} `ERR_DER` when it is none, or a number is too long.
  */
 export function decodeEcdsaSignature(der: Uint8Array, size: number): Bytes {
-  const { children } = readDer(der, "ECDSA signature");
-  if (children.length !== 2 || children.some(({ tag }) => tag !== TAG.integer)) {
-    throw badDer("ECDSA signature");
-  }
-  return concat(...children.map((node) => {
-    const number = unsignedContent(node);
-    if (number.length > size) throw badDer("ECDSA signature");
-    return concat(new Uint8Array(size - number.length), number);
-  }));
+  const root = derSpan(der, 0);
+  const numbers = derChildren(der, root);
+  const isPair = root.identifier === 0x30 && root.end === der.length && numbers.length === 2;
+  if (!isPair) throw badDer("ECDSA signature");
+  const raw = new Uint8Array(2 * size);
+  numbers.forEach(({ identifier, content, end }, at) => {
+    let start = content;
+    while (start < end - 1 && der[start] === 0) start++;
+    if (identifier !== 2 || end === content || end - start > size) throw badDer("ECDSA signature");
+    raw.set(der.subarray(start, end), (at + 1) * size - (end - start));
+  });
+  return raw;
 }
 
 async function signOther(

@@ -1,8 +1,8 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, concat, isFilledWith, viewOf } from "../bytes/pack.ts";
+import { type Bytes, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { sha256 } from "./deps.ts";
 import { tlvTypeTitle } from "./names.ts";
-import { decodeTlv, encodeTlv, type RawTlv, readTlv, type Tlv, TLV_MAGIC } from "./tlv.ts";
+import { decodeTlv, encodeTlv, type RawTlv, readTlv, type Tlv, TLV_MAGIC, tlvSize } from "./tlv.ts";
 import type { TlvInput } from "./tlv.ts";
 
 /** Size in bytes of the partition that Espressif documents (FORMAT: placement). */
@@ -14,6 +14,7 @@ export const DEFAULT_PARTITION_SIZE = 0x2000;
 export const WALK_LIMIT = 0x10000;
 
 const INTEGRITY = 9;
+const SHA256_SIZE = 32;
 const ERASED = 0xFF;
 
 /** How {@linkcode encodePartition} lays an image out. */
@@ -59,14 +60,24 @@ export function encodePartition(
 ): Bytes {
   const { size = DEFAULT_PARTITION_SIZE, fill = false, integrity = false } = options;
   const parts = entries.map(encodeTlv);
-  if (integrity) parts.push(encodeTlv(integrityEntry(concat(...parts))));
-  const used = parts.reduce((sum, part) => sum + part.length, 0);
+  const before = sizeOf(parts);
+  const used = before + (integrity ? tlvSize(SHA256_SIZE) : 0);
   if (used > size || used >= WALK_LIMIT) {
+    if (integrity) parts.push(encodeTlv(integrityEntry(new Uint8Array())));
     throw tooLarge(parts, used, Math.min(size, WALK_LIMIT - 16));
   }
-  const image = new Uint8Array(fill ? size : used).fill(ERASED);
-  image.set(concat(...parts));
-  return image;
+  const image = new Uint8Array(fill ? size : used);
+  let at = 0;
+  for (const part of parts) {
+    image.set(part, at);
+    at += part.length;
+  }
+  if (integrity) image.set(encodeTlv(integrityEntry(image.subarray(0, before))), before);
+  return image.fill(ERASED, used);
+}
+
+function sizeOf(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
 /**

@@ -1,14 +1,6 @@
 import { crc32 } from "../bytes/crc32.ts";
 import { SecureCertError } from "../bytes/errors.ts";
-import {
-  alignUp,
-  type Bytes,
-  concat,
-  type Decoded,
-  isFilledWith,
-  take,
-  viewOf,
-} from "../bytes/pack.ts";
+import { alignUp, type Bytes, type Decoded, isFilledWith, take, viewOf } from "../bytes/pack.ts";
 import { TLV_TYPES, type TlvTypeName } from "./names.ts";
 
 /** The first four bytes of an entry, little-endian. */
@@ -27,6 +19,7 @@ export const TLV_CRC_SEED = 0xFFFFFFFF;
 
 const FOOTER_SIZE = 4;
 const NO_RESERVED = new Uint8Array(3);
+const NO_PADDING = new Uint8Array(TLV_ALIGNMENT);
 
 /** One entry as it is decoded. */
 export interface Tlv {
@@ -98,22 +91,23 @@ export function encodeTlv(entry: TlvInput): Bytes {
       `Cannot encode TLV: value of ${data.length} bytes, at most ${MAX_TLV_LENGTH} fit an entry`,
     );
   }
-  const padding = entry.padding ?? new Uint8Array(paddingSize(data.length));
+  const { padding = NO_PADDING.subarray(0, paddingSize(data.length)) } = entry;
   if (reserved.length !== 3) throw new RangeError("Cannot encode TLV: need 3 reserved bytes");
   if (padding.length !== paddingSize(data.length)) {
     throw new RangeError(`Cannot encode TLV: need ${paddingSize(data.length)} bytes of padding`);
   }
-  const head = new Uint8Array(TLV_HEADER_SIZE);
-  const view = viewOf(head);
+  const bytes = new Uint8Array(tlvSize(data.length));
+  const view = viewOf(bytes);
   view.setUint32(0, TLV_MAGIC, true);
   view.setUint8(4, byte(entry.flags ?? 0, "flags"));
-  head.set(reserved, 5);
+  bytes.set(reserved, 5);
   view.setUint8(8, byte(typeNumber(entry.type), "type"));
   view.setUint8(9, byte(entry.subtype ?? 0, "subtype"));
   view.setUint16(10, data.length, true);
-  const bytes = concat(head, data, padding, new Uint8Array(FOOTER_SIZE));
+  bytes.set(data, TLV_HEADER_SIZE);
+  bytes.set(padding, TLV_HEADER_SIZE + data.length);
   const end = bytes.length - FOOTER_SIZE;
-  viewOf(bytes).setUint32(end, crc32(bytes.subarray(0, end), TLV_CRC_SEED), true);
+  view.setUint32(end, crc32(bytes.subarray(0, end), TLV_CRC_SEED), true);
   return bytes;
 }
 

@@ -1,7 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../bytes/pack.ts";
-import { formatPem } from "../bytes/pem.ts";
-import { encodeUtf8 } from "../bytes/text.ts";
 import { certificateParts } from "../crypto/der_walk.ts";
 import { exportPrivateKey, type PrivateKey } from "../crypto/keys.ts";
 import type { BytesVerifier } from "../crypto/signer.ts";
@@ -40,14 +38,14 @@ export function isQuick(
  * cannot be wrong here.
  *
  * @param storedCa The CA certificate as the device stores it.
- * @param certificate The device certificate, DER.
+ * @param certificatePem The device certificate.
  */
 export async function quickImage(
   profile: BulkProfile,
   settings: DeviceSettings,
-  { storedCa, certificate, key }: { storedCa: Bytes; certificate: Bytes; key: PrivateKey },
+  { storedCa, certificatePem, key }: { storedCa: Bytes; certificatePem: Bytes; key: PrivateKey },
 ): Promise<QuickImage> {
-  const deviceCert = concat(encodeUtf8(formatPem("CERTIFICATE", certificate)), NUL);
+  const deviceCert = concat(certificatePem, NUL);
   const privateKey = concat(await exportPrivateKey(key, { encoding: "traditional" }), NUL);
   const entries: Tlv[] = [
     entry(TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV, storedCa),

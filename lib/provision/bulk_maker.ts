@@ -1,5 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, equalBytes } from "../bytes/pack.ts";
+import { type Bytes, equalBytes, plainBytes } from "../bytes/pack.ts";
 import { formatPem } from "../bytes/pem.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import type { Issuer } from "../crypto/certificate.ts";
@@ -23,7 +23,15 @@ import type {
   BulkState,
 } from "./bulk_ports.ts";
 import type { BulkProfile } from "./bulk_profile.ts";
-import { failedRow, filesOf, labelOf, paths, requestRow, verifiedRow } from "./bulk_results.ts";
+import {
+  failedRow,
+  filesOf,
+  labelOf,
+  paths,
+  pemOf,
+  requestRow,
+  verifiedRow,
+} from "./bulk_results.ts";
 import { type DeviceSettings, resolveDevice } from "./bulk_settings.ts";
 import { type Made, makeWhole } from "./bulk_whole.ts";
 import { certificatesAsPem, storedCertificates } from "./stored.ts";
@@ -127,7 +135,7 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
     const labels = shop.labels === true ? [labelOf(device, made.certificate)] : [];
     await shop.files.write([...labels, ...made.files]);
     const path = paths.image(device.id);
-    const image = new Uint8Array(await shop.files.read(path));
+    const image = plainBytes(await shop.files.read(path));
     await made.judge(image);
     return { device, state: "verified", row: verifiedRow(device, settings, { ...made, image }) };
   } catch (error) {
@@ -190,12 +198,13 @@ async function makeQuick(
   settings: DeviceSettings,
   made: Certified & { storedCa: Bytes; isSigned: BytesVerifier },
 ): Promise<Made> {
-  const quick = await quickImage(shop.profile, settings, made);
+  const certificatePem = pemOf(made.certificate);
+  const quick = await quickImage(shop.profile, settings, { ...made, certificatePem });
   return {
     ...made,
     image: quick.image,
     efuseKeyId: null,
-    files: await filesOf(device, { ...made, image: quick.image }),
+    files: await filesOf(device, { key: made.key, certificatePem, image: quick.image }),
     judge: async (image) => {
       await judgeQuick(image, quick, made);
       await judgeShared(shop, settings, image);

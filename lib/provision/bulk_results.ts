@@ -27,8 +27,7 @@ export const paths = {
 /** What was made for a device, as far as it goes into files. */
 export interface DeviceParts {
   readonly key: PrivateKey;
-  /** DER. */
-  readonly certificate?: Bytes;
+  readonly certificatePem?: Bytes;
   readonly image?: Bytes;
   readonly hmacKey?: Bytes;
   readonly salt?: Bytes;
@@ -37,7 +36,7 @@ export interface DeviceParts {
 
 /** The files of a device; the image, which may hold the key, is for its owner alone. */
 export async function filesOf({ id }: BulkDevice, parts: DeviceParts): Promise<BulkFile[]> {
-  const { key, certificate, image, salt, efuse } = parts;
+  const { key, certificatePem, image, salt, efuse } = parts;
   const hmacKey = efuse?.hmacKey ?? parts.hmacKey;
   const secrets: BulkFile[] = [
     { path: paths.key(id), bytes: await exportPrivateKey(key), secret: true },
@@ -52,12 +51,16 @@ export async function filesOf({ id }: BulkDevice, parts: DeviceParts): Promise<B
     const text = `${JSON.stringify({ ...rest, command: formatCommand(command) }, null, 2)}\n`;
     files.push({ path: paths.efusePlan(id), bytes: encodeUtf8(text) });
   }
-  if (certificate !== undefined) {
-    const bytes = encodeUtf8(formatPem("CERTIFICATE", certificate));
-    files.push({ path: paths.certificate(id), bytes });
+  if (certificatePem !== undefined) {
+    files.push({ path: paths.certificate(id), bytes: certificatePem });
   }
   if (image !== undefined) files.push({ path: paths.image(id), bytes: image, secret: true });
   return [...secrets, ...files];
+}
+
+/** A certificate as the files of a batch have it. */
+export function pemOf(certificate: Bytes): Bytes {
+  return encodeUtf8(formatPem("CERTIFICATE", certificate));
 }
 
 /** The label of a device that has its certificate. */

@@ -1,6 +1,4 @@
 import { type Bytes, equalBytes } from "../bytes/pack.ts";
-import { formatPem } from "../bytes/pem.ts";
-import { encodeUtf8 } from "../bytes/text.ts";
 import { exportPrivateKey, type PrivateKey } from "../crypto/keys.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { Sources } from "../crypto/sources.ts";
@@ -10,7 +8,7 @@ import { bad } from "./bulk_image.ts";
 import type { MadeKey } from "./bulk_keys.ts";
 import type { BulkFile } from "./bulk_ports.ts";
 import type { BulkProfile } from "./bulk_profile.ts";
-import { filesOf, paths } from "./bulk_results.ts";
+import { filesOf, paths, pemOf } from "./bulk_results.ts";
 import type { DeviceSettings } from "./bulk_settings.ts";
 import { partitionSizeOf } from "./encode_image.ts";
 import type { BuildPlan } from "./plan.ts";
@@ -46,6 +44,7 @@ export async function makeWhole(
 ): Promise<Made> {
   const { profile, caCert, signers = [], now, random } = shop;
   const { keyMode, chip, efuseKeyId, data } = settings;
+  const certificatePem = pemOf(certificate);
   const isEcdsa = keyMode === "ecdsa-peripheral";
   const plan: BuildPlan = {
     keyMode,
@@ -54,7 +53,7 @@ export async function makeWhole(
     ...caCert && { caCert },
     ...hmacKey && { hmacKey },
     ...salt ? { salt } : { privateKey: await exportPrivateKey(key) },
-    deviceCert: encodeUtf8(formatPem("CERTIFICATE", certificate)),
+    deviceCert: certificatePem,
     efuseKeyFile: isEcdsa ? paths.key(device.id) : paths.hmacKey(device.id),
     data,
   };
@@ -78,7 +77,7 @@ export async function makeWhole(
     efuseKeyId: efuse?.plan.blocks[0]?.keyId ?? null,
     files: await filesOf(device, {
       key,
-      certificate,
+      certificatePem,
       image,
       ...efuse && { efuse },
       ...salt && { salt },

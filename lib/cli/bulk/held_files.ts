@@ -25,7 +25,7 @@ export function holdFiles(): HeldFiles {
     },
     read: (path) => {
       const file = made.get(path) ?? known.get(path);
-      if (file !== undefined) return file.bytes.slice();
+      if (file !== undefined) return file.bytes;
       throw fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${path}: it is in no archive`);
     },
     sync: () => {},
