@@ -1,5 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type BatchProblem, problem } from "../provision/batch_check.ts";
+import { isInShard } from "../provision/bulk_list.ts";
 import type { Arguments } from "./arguments.ts";
 import { devicesOf } from "./bulk/lists.ts";
 
@@ -8,18 +9,22 @@ import { devicesOf } from "./bulk/lists.ts";
  * says which these are.
  *
  * @param ids The devices that it has.
+ * @param shard The part of the list that it is, `i/n`. @default all of it
  */
 export async function findMissing(
   ids: ReadonlySet<string>,
   args: Arguments,
+  shard = "1/1",
 ): Promise<BatchProblem[]> {
   if (!args.has("devices") && !args.has("count")) return [];
   const problems: BatchProblem[] = [];
   const extra = new Set(ids);
+  const [index = 1, count = 1] = shard.split("/").map(Number);
   for await (const row of devicesOf(args)) {
     if ("problem" in row) {
       throw new SecureCertError("ERR_CSV", `Cannot read device list: ${row.problem}`);
     }
+    if (!isInShard(row.device, { index, count })) continue;
     const { id } = row.device;
     if (!ids.has(id)) problems.push(problem("MISSING_DEVICE", id, "in no manifest"));
     extra.delete(id);

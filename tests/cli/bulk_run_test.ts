@@ -275,6 +275,10 @@ Deno.test("shards make every device once, also as a scheduler says", async () =>
       rowsOf(`${folder}/${part}`).map(({ id }) => id)
     );
     assertEquals(ids.toSorted(), count(10));
+    for (const part of ["s1", "s2", "s3"]) {
+      const verdict = await cli(["bulk", "verify", part, "--count", "10"], folder);
+      assertEquals(verdict.code, 0, verdict.stdout);
+    }
     for (const words of [[], ["--shard", "2/3"], ["--shard", "1/3", "--labels"]]) {
       const other = await cli([...line, ...words, "-o", "s1"], folder);
       assertEquals(other.code, 1);

@@ -6,6 +6,11 @@ import type { BulkShard } from "../../provision/bulk_list.ts";
 import type { KeySource } from "../../provision/bulk_ports.ts";
 import type { Arguments } from "../arguments.ts";
 import { openBatch } from "../batch_folder.ts";
+import { openCa } from "../commands/provision.ts";
+import { fileError, isCliError } from "../errors.ts";
+import { passwordOf } from "../inputs.ts";
+import { explain, type Io, joinPath } from "../io.ts";
+import type { Command } from "../run.ts";
 import { takeCertificates, type TakenCertificates } from "./certificates.ts";
 import { syncFile } from "./disk_files.ts";
 import { type DiskSync, openDiskSync } from "./disk_sync.ts";
@@ -17,16 +22,11 @@ import { openSigning } from "./maker.ts";
 import { isEmpty } from "./meta.ts";
 import { openPool, type WorkerPool } from "./pool.ts";
 import { startProgress } from "./progress.ts";
-import { reportRun } from "./report.ts";
 import { readyKeys } from "./ready_keys.ts";
+import { reportRun } from "./report.ts";
 import { jobReader } from "./rows.ts";
 import { planRun, type RunPlan } from "./run_plan.ts";
 import { openSignal, type StopSignal } from "./signal.ts";
-import { fileError, isCliError } from "../errors.ts";
-import { passwordOf } from "../inputs.ts";
-import { explain, type Io, joinPath } from "../io.ts";
-import type { Command } from "../run.ts";
-import { openCa } from "../commands/provision.ts";
 
 /** Makes the devices of a list: a folder that any later run goes on with. */
 export const runBulk: Command = async (args, io) => {

@@ -1,6 +1,6 @@
-import type { KeySource } from "../../provision/bulk_ports.ts";
 import { concat } from "../../bytes/pack.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
+import type { KeySource } from "../../provision/bulk_ports.ts";
 import { fileError, usageError } from "../errors.ts";
 import { explain } from "../io.ts";
 import type { StopSignal } from "./signal.ts";

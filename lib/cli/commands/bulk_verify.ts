@@ -63,7 +63,7 @@ async function judgeBatch(
   }
   problems.push(
     ...manifest.end(),
-    ...await findMissing(ids, args),
+    ...await findMissing(ids, args, journal?.facts.shard),
     ...batch.hasManifest ? await judgeManifestCsv(batch, journal?.columns ?? columns) : [],
     // What belongs to devices under way is in no manifest yet, and the archives still grow.
     ...unfinished.length === 0 ? await findStray(batch, ids) : [],
