@@ -89,6 +89,11 @@ Deno.test("a device that failed leaves no key; a retry needs the CA that the bat
     const line = ["bulk", "--count", "2", "--id-template", "d{n}", "-o", "batch"];
     assertEquals((await cli([...line, "--keys", "keys"], folder)).code, 1);
     assertEquals(names(`${folder}/batch/secret`), ["d1.key.pem"]);
+    const otherCa = ["--ca", "other", "--retry-failed", "--keys", "keys"];
+    await cli(["ca", "--subject", "CN=Other", "-o", "other"], folder);
+    const mixed = await cli([...line, ...otherCa], folder);
+    assertStringIncludes(mixed.stderr, "the CA is not that of the first run");
+    await Deno.remove(`${folder}/other`, { recursive: true });
     await writeKey(`${folder}/keys/2.pem`);
     const again = [...line, "--keys", "keys", "--retry-failed"];
     const none = await cli([...again, "--ca", "none"], folder);
@@ -96,6 +101,22 @@ Deno.test("a device that failed leaves no key; a retry needs the CA that the bat
     assertEquals(names(folder), ["batch", "ca", "keys"]);
     assertEquals((await cli(again, folder)).code, 0);
     assertEquals(statesOf(`${folder}/batch`), verified(2));
+  });
+});
+
+Deno.test("a batch in which every device failed is mended, also with another CA", async () => {
+  await inFolder(async (folder) => {
+    await cli(["ca", "--subject", "CN=Other", "-o", "other"], folder);
+    const line = ["bulk", "--count", "2", "--id-template", "d{n}", "-o", "batch"];
+    const failed = await cli([...line, "--key-command", "false"], folder);
+    assertEquals([failed.code, statesOf(`${folder}/batch`)], [1, ["failed", "failed"]]);
+    const again = await cli([...line, "--retry-failed", "--key-command", "false"], folder);
+    assertEquals([again.code, statesOf(`${folder}/batch`)], [1, ["failed", "failed"]]);
+    const good = await cli([...line, "--retry-failed", "--ca", "other"], folder);
+    assertEquals(good.code, 0, good.stderr);
+    assertEquals(statesOf(`${folder}/batch`), verified(2));
+    const verdict = await cli(["bulk", "verify", "batch", "--ca", "other/ca.pem"], folder);
+    assertEquals(verdict.code, 0, verdict.stdout);
   });
 });
 

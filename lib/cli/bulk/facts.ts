@@ -46,21 +46,21 @@ export async function agreeFacts(
     const known = journal.fact(name);
     if (known === value) continue;
     const { what, tell, settles = false } = RULES[name];
-    if (known === undefined || settles && args.has("retry-failed") && await isFinished(journal)) {
+    if (known === undefined || settles && args.has("retry-failed") && await isOpen(journal)) {
       journal.settle(name, value);
       continue;
     }
     const was = tell === undefined ? "" : `: it was ${tell(known)}`;
     const message = `${what} is not that of the first run in ${plan.out}${was}`;
-    const retry = settles ? "; a finished batch takes a new one with --retry-failed" : "";
+    const retry = settles ? "; --retry-failed takes a new one where every device failed" : "";
     const hint = `give what the first run had, or another folder${retry}`;
     throw fileError("ERR_IO", plan.out, message, hint);
   }
 }
 
-/** Whether all that is left to make are devices that failed. */
-async function isFinished(journal: FolderJournal): Promise<boolean> {
-  const { verified: _, failed: __, ...others } = await journal.counts();
+/** Whether every device failed, or waits for its certificate, so that nothing would be of two kinds. */
+async function isOpen(journal: FolderJournal): Promise<boolean> {
+  const { failed: _, "key made": __, ...others } = await journal.counts();
   return Object.values(others).every((count) => count === 0);
 }
 

@@ -77,7 +77,8 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
   let manifests: ReturnType<typeof openManifests> | undefined;
   const opened = () => {
     planning.end();
-    manifests ??= openManifests(folder, meta.get("sizes"), meta.get("columns") ?? [], rows);
+    const sizes = meta.get("sizes") ?? (meta.get("disordered") === true ? null : undefined);
+    manifests ??= openManifests(folder, sizes, meta.get("columns") ?? [], rows);
     return manifests;
   };
   let archives: ArchiveFiles | undefined;

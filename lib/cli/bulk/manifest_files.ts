@@ -38,22 +38,21 @@ const NAMES = { ndjson: "manifest.ndjson", csv: "manifest.csv" } as const;
  * written again. A manifest has never more than the journal, unless the journal was lost.
  *
  * @param folder The batch's folder.
- * @param sizes What the journal knows; undefined when there is nothing yet.
+ * @param sizes What the journal knows; undefined when there is nothing yet, null when they are to be
+ * written again.
  * @param columns Columns of the device list that go into the manifest.
  * @param rows All rows that the journal has, for files that are too short.
  * @throws {CliError} `ERR_IO` when the manifest has rows that the journal does not know.
  */
 export function openManifests(
   folder: string,
-  sizes: ManifestSizes | undefined,
+  sizes: ManifestSizes | undefined | null,
   columns: readonly string[],
   rows: () => Iterable<ManifestRow>,
 ): ManifestFiles & { readonly sizes: ManifestSizes } {
   const [ndjson, csv] = [sizeOf(folder, "ndjson"), sizeOf(folder, "csv")];
-  if (sizes === undefined ? ndjson > 0 && isNone(rows()) : ndjson > sizes.ndjson) {
-    throw lostJournal(folder);
-  }
-  const isWhole = sizes !== undefined && ndjson === sizes.ndjson && csv >= sizes.csv;
+  if (sizes !== null && ndjson > (sizes?.ndjson ?? 0)) throw lostJournal(folder);
+  const isWhole = sizes && ndjson === sizes.ndjson && csv >= sizes.csv;
   const known = isWhole ? sizes : rewriteManifests(folder, columns, rows());
   const files = { ndjson: openAt(folder, "ndjson", known), csv: openAt(folder, "csv", known) };
   return {
@@ -78,11 +77,6 @@ export function openManifests(
       files.csv.close();
     },
   };
-}
-
-function isNone(rows: Iterable<ManifestRow>): boolean {
-  for (const _ of rows) return false;
-  return true;
 }
 
 /** To go on would make second keys for devices that have theirs. */
