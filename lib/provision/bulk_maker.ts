@@ -3,7 +3,8 @@ import { type Bytes, equalBytes, plainBytes } from "../bytes/pack.ts";
 import { formatPem } from "../bytes/pem.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import type { Issuer } from "../crypto/certificate.ts";
-import { readCertificate } from "../crypto/certificate_info.ts";
+import { chainBehind } from "../crypto/certificate_chain.ts";
+import { readCertificate, readCertificates } from "../crypto/certificate_info.ts";
 import { type CertificateSeries, createCertificateSeries } from "../crypto/certificate_series.ts";
 import type { PrivateKey } from "../crypto/keys.ts";
 import { createRequest } from "../crypto/request.ts";
@@ -172,24 +173,29 @@ async function make(
   const certificate = await certify(shop, job, settings, made.key);
   reach("certified");
   const { profile, storedCa, isSigned, signers = [] } = shop;
+  const certificatePem = pemOf(certificate, ...chainOf(job));
   const isPlain = signers.length === 0 && storedCa !== undefined && isSigned !== undefined &&
     shop.series !== undefined &&
     job.certificate === undefined && isQuick(profile, settings, made.key);
+  const certified = { ...made, certificate, certificatePem };
   const result = isPlain
-    ? await makeQuick(shop, job.device, settings, {
-      key: made.key,
-      certificate,
-      storedCa,
-      isSigned,
-    })
-    : await makeWhole(shop, job.device, settings, { ...made, certificate });
+    ? await makeQuick(shop, job.device, settings, { ...certified, storedCa, isSigned })
+    : await makeWhole(shop, job.device, settings, certified);
   reach("built");
   return result;
+}
+
+/** What an external CA sent along behind the device's own certificate, DER. */
+function chainOf({ certificate }: BulkJob): Bytes[] {
+  if (certificate === undefined) return [];
+  const [leaf, ...others] = readCertificates(certificate);
+  return chainBehind(leaf!, others).map(({ der }) => der);
 }
 
 interface Certified {
   readonly key: PrivateKey;
   readonly certificate: Bytes;
+  readonly certificatePem: Bytes;
 }
 
 async function makeQuick(
@@ -198,13 +204,14 @@ async function makeQuick(
   settings: DeviceSettings,
   made: Certified & { storedCa: Bytes; isSigned: BytesVerifier },
 ): Promise<Made> {
-  const certificatePem = pemOf(made.certificate);
-  const quick = await quickImage(shop.profile, settings, { ...made, certificatePem });
+  const { key, certificate, certificatePem } = made;
+  const quick = await quickImage(shop.profile, settings, made);
   return {
-    ...made,
+    key,
+    certificate,
     image: quick.image,
     efuseKeyId: null,
-    files: await filesOf(device, { key: made.key, certificatePem, image: quick.image }),
+    files: await filesOf(device, { key, certificatePem, image: quick.image }),
     judge: async (image) => {
       await judgeQuick(image, quick, made);
       await judgeShared(shop, settings, image);

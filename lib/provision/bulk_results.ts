@@ -58,9 +58,9 @@ export async function filesOf({ id }: BulkDevice, parts: DeviceParts): Promise<B
   return [...secrets, ...files];
 }
 
-/** A certificate as the files of a batch have it. */
-export function pemOf(certificate: Bytes): Bytes {
-  return encodeUtf8(formatPem("CERTIFICATE", certificate));
+/** Certificates, DER, as the files of a batch have them. */
+export function pemOf(...certificates: readonly Bytes[]): Bytes {
+  return encodeUtf8(certificates.map((der) => formatPem("CERTIFICATE", der)).join(""));
 }
 
 /** The label of a device that has its certificate. */

@@ -8,7 +8,7 @@ import { bad } from "./bulk_image.ts";
 import type { MadeKey } from "./bulk_keys.ts";
 import type { BulkFile } from "./bulk_ports.ts";
 import type { BulkProfile } from "./bulk_profile.ts";
-import { filesOf, paths, pemOf } from "./bulk_results.ts";
+import { filesOf, paths } from "./bulk_results.ts";
 import type { DeviceSettings } from "./bulk_settings.ts";
 import { partitionSizeOf } from "./encode_image.ts";
 import type { BuildPlan } from "./plan.ts";
@@ -22,6 +22,13 @@ export interface Made {
   readonly files: readonly BulkFile[];
   readonly efuseKeyId: number | null;
   readonly judge: (image: Bytes) => Promise<void>;
+}
+
+interface Certificates {
+  /** DER. */
+  readonly certificate: Bytes;
+  /** The same, and those of the CA behind it. */
+  readonly certificatePem: Bytes;
 }
 
 interface WholeOptions extends Sources {
@@ -40,11 +47,10 @@ export async function makeWhole(
   shop: WholeOptions,
   device: BulkDevice,
   settings: DeviceSettings,
-  { key, certificate, hmacKey, salt }: MadeKey & { readonly certificate: Bytes },
+  { key, certificate, certificatePem, hmacKey, salt }: MadeKey & Certificates,
 ): Promise<Made> {
   const { profile, caCert, signers = [], now, random } = shop;
   const { keyMode, chip, efuseKeyId, data } = settings;
-  const certificatePem = pemOf(certificate);
   const isEcdsa = keyMode === "ecdsa-peripheral";
   const plan: BuildPlan = {
     keyMode,

@@ -265,6 +265,26 @@ Deno.test("requests first, certificates from elsewhere later", async () => {
   }
 });
 
+Deno.test("an intermediate CA goes with the certificate that it issued", async () => {
+  const key = await generateKey();
+  const certificate = await createCa({ subject: "CN=Fab 1", key, issuer });
+  const fab: Issuer = { key, certificate };
+  const batch = memoryBatch();
+  const { results: [first] } = await run(countDevices(1, "d{n}"), batch, { phase: "requests" });
+  const request = batch.files.all.get("csr/d1.csr")!;
+  const pems = [await issueCertificate({ issuer: fab, request }), issuer.certificate, certificate];
+  const bundle = pems.map((der) => formatPem("CERTIFICATE", new Uint8Array(der)));
+  batch.journal.certify(first!.device.id, bundle.join(""));
+  const { results } = await run(countDevices(1, "d{n}"), batch, {
+    phase: "certificates",
+    issuer: { certificate: issuer.certificate },
+    certificateOf: ({ certificate }) => new TextEncoder().encode(certificate!),
+  });
+  assertEquals(results.map(({ state, reason }) => reason ?? state), ["verified"]);
+  assertEquals(text(batch.files.all.get("certificates/d1.pem")!), bundle[0]! + bundle[2]!);
+  assertStringIncludes(text(batch.files.all.get("images/d1.bin")!), bundle[0]! + bundle[2]!);
+});
+
 Deno.test("a file that is not read back as it was written fails its device", async () => {
   const batch = memoryBatch();
   const read = async (path: string) => {

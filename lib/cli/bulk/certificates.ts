@@ -1,6 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { formatPem } from "../../bytes/pem.ts";
 import { formatBase64 } from "../../bytes/text.ts";
+import { chainBehind } from "../../crypto/certificate_chain.ts";
 import { type CertificateInfo, readCertificates } from "../../crypto/certificate_info.ts";
 import { commonNameOf } from "../../provision/export_device.ts";
 import { explain, joinPath } from "../io.ts";
@@ -61,17 +62,23 @@ function takeFile(path: string, journal: FolderJournal): (string | undefined)[] 
     throw explain("read", path, error);
   }
   try {
-    return readCertificates(bytes).map((certificate) => takeOne(certificate, journal));
+    const all = readCertificates(bytes);
+    return all.map((certificate) => takeOne(certificate, all, journal));
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
     return [error.message];
   }
 }
 
-function takeOne(certificate: CertificateInfo, journal: FolderJournal): string | undefined {
+function takeOne(
+  certificate: CertificateInfo,
+  others: readonly CertificateInfo[],
+  journal: FolderJournal,
+): string | undefined {
+  const chain = [certificate, ...chainBehind(certificate, others)];
   return journal.certify({
     publicKey: formatBase64(certificate.publicKey),
-    certificate: formatPem("CERTIFICATE", certificate.der),
+    certificate: chain.map(({ der }) => formatPem("CERTIFICATE", der)).join(""),
     ...commonNameField(certificate),
   });
 }
