@@ -96,7 +96,12 @@ async function caOf(
   if (phase === "requests") return {};
   const path = args.get("ca") ?? profile.ca ?? "ca";
   const certificate = joinPath(path, "ca.pem");
-  if (phase === "certificates") return { certificate: await io.read(certificate) };
+  if (phase === "certificates") {
+    const bytes = await io.readIfExists(certificate);
+    if (bytes !== undefined) return { certificate: bytes };
+    const hint = "--ca is a folder with ca.pem, the certificate of the CA that issued them";
+    throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}`, hint);
+  }
   const isBegun = journal.fact("ca") !== undefined;
   if ((isBegun || shard !== undefined) && await io.readIfExists(certificate) === undefined) {
     const [why, hint] = isBegun

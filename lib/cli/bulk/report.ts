@@ -16,7 +16,7 @@ interface RunFacts {
 /** Tells what a run did and what is left to do; gives the exit code. */
 export function reportRun(
   summary: BulkSummary,
-  { plan: { out, phase }, keys, workers, seconds }: RunFacts,
+  { plan: { out, phase, pack }, keys, workers, seconds }: RunFacts,
   args: Arguments,
   io: Io,
 ): number {
@@ -48,7 +48,8 @@ export function reportRun(
   }
   if (!stopped) { for (const state of open) io.note(openText(state, counts[state], phase)); }
   if (phase === "requests") {
-    io.note(`next: have csr/*.csr certified, and run again with --certificates DIR`);
+    const where = pack ? `what tar xf ${out}/files.tar csr unpacks` : `${out}/csr/*.csr`;
+    io.note(`next: have ${where} certified, and run again with --certificates DIR --ca DIR`);
   }
   return isGood ? 0 : 1;
 }
