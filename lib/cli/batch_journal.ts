@@ -6,11 +6,11 @@ import { BULK_STATES, type BulkState } from "../provision/bulk_ports.ts";
 import { manifestColumns } from "../provision/bulk_results.ts";
 import { cellOf, extraColumns, MANIFEST_COLUMNS, type ManifestRow } from "../provision/manifest.ts";
 import { JOURNAL, MANIFEST } from "./batch_folder.ts";
-import { isFile } from "./batch_read.ts";
+import { exists, isFile } from "./batch_read.ts";
 import { DatabaseSync } from "./bulk/deps.ts";
 import { countsOf, type Meta, metaOf } from "./bulk/meta.ts";
 import { countOf } from "./batch_report.ts";
-import { type Io, joinPath } from "./io.ts";
+import { joinPath } from "./io.ts";
 
 /** States from which a device goes no further by itself. */
 const LAST_STATES: readonly BulkState[] = ["verified", "failed"];
@@ -40,38 +40,71 @@ export interface JournalRow {
   readonly fields: Readonly<Record<string, string>>;
 }
 
+/** The journal of a batch, or why the one that is there cannot be read; neither where there is none. */
+export interface OpenedJournal {
+  readonly journal?: BatchJournal;
+  readonly damage?: string;
+}
+
 /**
  * Opens the journal of a batch and changes nothing in it, also while `bulk` writes to it.
  *
- * @returns Undefined when there is none, as in a merged folder, or it cannot be read, which is noted.
+ * @param whole Whether all of it is read first, so that no damage is met later.
  */
-export async function openJournal(folder: string, io: Io): Promise<BatchJournal | undefined> {
+export async function openJournal(folder: string, whole = false): Promise<OpenedJournal> {
   const path = joinPath(folder, JOURNAL);
-  if (!await isFile(path)) return undefined;
-  let database: DatabaseSync | undefined;
+  if (!await exists(path)) return {};
+  const damaged = (why: string) => ({ damage: `the journal ${path} cannot be read: ${why}` });
+  if (!await isFile(path)) return damaged("it is no file");
   try {
-    database = new DatabaseSync(path, { readOnly: true });
-    return journalOf(database);
+    return { journal: readJournal(path, whole) };
   } catch (error) {
-    database?.close();
     if (!(error instanceof Error)) throw error;
-    // SQLite cannot open a write-ahead log where it may not write, such as on a disk for reading alone.
-    io.note(`the journal ${path} cannot be read, only the manifest: ${error.message}`);
-    return undefined;
+    // SQLite makes files beside a journal even to read it, which a disk for reading alone does not take.
+    if (await exists(`${path}-wal`)) return damaged(error.message);
+    try {
+      return { journal: readJournal(frozen(await Deno.realPath(path)), whole) };
+    } catch {
+      return damaged(error.message);
+    }
   }
 }
 
-/** Does something with the journal of a batch, which is closed afterwards. */
+/**
+ * Does something with the journal of a batch, which is closed afterwards.
+ *
+ * @param act Is also told what is wrong with a journal that is there and cannot be read.
+ */
 export async function withJournal<T>(
   folder: string,
-  io: Io,
-  act: (journal: BatchJournal | undefined) => Promise<T>,
+  act: (journal: BatchJournal | undefined, damage: readonly BatchProblem[]) => Promise<T>,
 ): Promise<T> {
-  const journal = await openJournal(folder, io);
+  const { journal, damage } = await openJournal(folder, true);
   try {
-    return await act(journal);
+    return await act(journal, damage === undefined ? [] : [problem("BAD_JOURNAL", null, damage)]);
   } finally {
     journal?.close();
+  }
+}
+
+/** SQLite's name for a file that nobody changes (https://sqlite.org/uri.html, "immutable"). */
+function frozen(path: string): URL {
+  const url = new URL("file:///");
+  url.pathname = path.replaceAll("%", "%25");
+  url.search = "immutable=1";
+  return url;
+}
+
+function readJournal(path: string | URL, whole: boolean): BatchJournal {
+  const database = new DatabaseSync(path, { readOnly: true });
+  try {
+    const check = whole ? database.prepare("PRAGMA quick_check(1)").get() : undefined;
+    const [found = "ok"] = Object.values(check ?? {});
+    if (found !== "ok") throw new Error(`it is damaged: ${found}`);
+    return journalOf(database);
+  } catch (error) {
+    database.close();
+    throw error;
   }
 }
 

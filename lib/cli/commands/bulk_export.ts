@@ -42,7 +42,10 @@ export const bulkExport: Command = async (args, io) => {
   }
   const batch = await openBatch(args.positionals[0]!);
   const target = await targetOf(to, args, io);
-  const judged = await withJournal(batch.path, io, async (journal) => {
+  const judged = await withJournal(batch.path, async (journal, [damage]) => {
+    if (damage !== undefined) {
+      throw fileError("ERR_IO", batch.path, `Cannot export: ${damage.message}`);
+    }
     refuseUnfinished(batch, journal, args, io);
     return await judgeBatch(batch, journal, target);
   });

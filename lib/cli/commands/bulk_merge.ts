@@ -23,7 +23,7 @@ export const bulkMerge: Command = async (args, io) => {
   const shards = await Promise.all(
     args.positionals.map((path) => openBatch(path, { tolerant: true })),
   );
-  const { devices, failed, columns, problems, notes, judged } = await judgeAll(shards, args, io);
+  const { devices, failed, columns, problems, notes, judged } = await judgeAll(shards, args);
   for (const note of notes) io.note(`note: ${note}`);
   const made = { folder: out, devices, failed, notes, problems };
   if (problems.length > 0) {
@@ -74,7 +74,6 @@ interface Judged {
 async function judgeAll(
   shards: readonly BatchFolder[],
   args: Arguments,
-  io: Io,
 ): Promise<Judged> {
   const columns = new Set<string>();
   const parts: JudgedPart[] = [];
@@ -83,7 +82,7 @@ async function judgeAll(
     collectColumns(row, columns);
     return findDuplicates(row, path);
   };
-  for (const shard of shards) parts.push(await judgeShard(shard, noteRow, args, io));
+  for (const shard of shards) parts.push(await judgeShard(shard, noteRow, args));
   const ids = new Set(parts.flatMap(({ ids }) => [...ids]));
   const known = parts.flatMap(({ shard }) => shard === undefined ? [] : [shard]);
   const hasList = args.has("devices") || args.has("count");
@@ -119,11 +118,10 @@ async function judgeShard(
   batch: BatchFolder,
   noteRow: (row: ManifestRow, shard: BatchFolder) => BatchProblem[],
   args: Arguments,
-  io: Io,
 ): Promise<JudgedPart> {
   const { path } = batch;
-  return await withJournal(path, io, async (journal) => {
-    const problems = judgeJournal(path, journal);
+  return await withJournal(path, async (journal, unreadable) => {
+    const problems = [...unreadable, ...judgeJournal(path, journal)];
     const manifest = manifestJudge(path, journal);
     const kept = { secrets: await batch.hasSecrets(), labels: journal?.labels === true };
     const ids = new Set<string>();

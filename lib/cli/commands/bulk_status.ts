@@ -8,8 +8,10 @@ import type { Command } from "../run.ts";
 /** Says how far a batch is: from its journal where it has one, and its manifest. */
 export const bulkStatus: Command = async (args, io) => {
   const batch = await openBatch(args.positionals[0]!);
-  const journal = await openJournal(batch.path, io);
+  const { journal, damage } = await openJournal(batch.path);
   journal?.close();
+  const notes = damage === undefined ? [] : [`${damage}; this is what the manifest says`];
+  for (const note of notes) io.note(`note: ${note}`);
   const keyModes: Record<string, number> = {};
   const listed: { id: string; reason: string }[] = [];
   let verified = 0;
@@ -26,7 +28,7 @@ export const bulkStatus: Command = async (args, io) => {
   const done = devices === states.verified + states.failed;
   const packed = batch.archives.length > 0;
   if (args.has("json")) {
-    const json = { folder: batch.path, devices, done, states, failed, keyModes, packed };
+    const json = { folder: batch.path, devices, done, states, failed, keyModes, packed, notes };
     io.print(JSON.stringify(json, null, 2));
     return 0;
   }

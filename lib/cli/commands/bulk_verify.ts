@@ -19,11 +19,10 @@ const AT_A_TIME = 32;
 /** Reads every file of a batch back and judges it: exit code 1 when something is wrong. */
 export const bulkVerify: Command = async (args, io) => {
   const batch = await openBatch(args.positionals[0]!, { tolerant: true });
-  const judged = await withJournal(
-    batch.path,
-    io,
-    async (journal) => await judgeBatch(batch, journal, args, io),
-  );
+  const judged = await withJournal(batch.path, async (journal, damage) => {
+    const { problems, ...judged } = await judgeBatch(batch, journal, args, io);
+    return { ...judged, problems: [...damage, ...problems] };
+  });
   report(batch, judged, args, io);
   return judged.problems.length === 0 ? 0 : 1;
 };
