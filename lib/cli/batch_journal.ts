@@ -65,7 +65,8 @@ export async function openJournal(folder: string, whole = false): Promise<Opened
     try {
       return { journal: readJournal(frozen(await Deno.realPath(path)), whole) };
     } catch {
-      return damaged(error.message);
+      const isRefused = error.message.startsWith("unable to open");
+      return damaged(error.message + (isRefused ? "; copy the folder to where one may write" : ""));
     }
   }
 }
@@ -178,18 +179,28 @@ export interface ManifestJudge {
   end(): BatchProblem[];
 }
 
-/** Compares the rows of a manifest with the journal of a batch that is done; others are on their way. */
-export function manifestJudge(folder: string, journal: BatchJournal | undefined): ManifestJudge {
-  if (journal === undefined || unfinished(journal) !== "") return { row: () => [], end: () => [] };
+/**
+ * Compares the rows of a manifest with the journal of a batch that is done.
+ *
+ * @param partial Whether also with one that is not, whose devices are on their way. @default false
+ */
+export function manifestJudge(
+  folder: string,
+  journal: BatchJournal | undefined,
+  partial = false,
+): ManifestJudge {
+  if (journal === undefined || !partial && unfinished(journal) !== "") {
+    return { row: () => [], end: () => [] };
+  }
   const { states: { verified, failed }, find } = journal;
-  let known = 0;
+  const known = new Set<string>();
   return {
     row: (row) => {
       const found = find(row.id);
       if (found === undefined) {
         return [problem("BAD_MANIFEST", row.id, `the journal of ${folder} does not know it`)];
       }
-      known++;
+      known.add(foldId(row.id));
       const wrong = differences(row, found);
       if (wrong.length === 0) return [];
       const message = `${MANIFEST} of ${folder} has another ${wrong.join(", ")} than the journal`;
@@ -197,8 +208,8 @@ export function manifestJudge(folder: string, journal: BatchJournal | undefined)
     },
     end: () => {
       const total = verified + failed;
-      if (known >= total) return [];
-      const message = `${MANIFEST} of ${folder} has ${known} of the ${
+      if (known.size >= total) return [];
+      const message = `${MANIFEST} of ${folder} has ${known.size} of the ${
         countOf(total, "device")
       } of its journal; run bulk again with the same flags`;
       return [problem("BAD_MANIFEST", null, message)];

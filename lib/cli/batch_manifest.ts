@@ -9,6 +9,7 @@ import {
   type ManifestRow,
 } from "../provision/manifest.ts";
 import { type BatchFolder, MANIFEST, MANIFEST_CSV } from "./batch_folder.ts";
+import { deviceOf } from "./batch_names.ts";
 import { isFile, readText } from "./batch_read.ts";
 import { explain, joinPath } from "./io.ts";
 
@@ -31,6 +32,28 @@ export async function judgeManifestCsv(
   if (missing.length > 0) return wrong(`${MANIFEST_CSV} lacks the columns ${missing.join(", ")}`);
   if (await isSameText(csvParts(batch.rows(), columns), readText(path))) return [];
   return wrong(`${MANIFEST_CSV} does not hold the rows of ${MANIFEST}`);
+}
+
+/**
+ * What tells of a manifest cut short where no journal does: `manifest.csv`, and files of devices that
+ * it lacks.
+ *
+ * @param ids The devices of the manifest.
+ * @param columns The columns of the device list that its rows have.
+ */
+export async function judgeAlone(
+  batch: BatchFolder,
+  ids: ReadonlySet<string>,
+  columns: Iterable<string>,
+): Promise<BatchProblem[]> {
+  const problems = await judgeManifestCsv(batch, columns);
+  for await (const { name } of batch.files()) {
+    const id = /^(images|certificates)\//.test(name) ? deviceOf(name) : undefined;
+    if (id === undefined || ids.has(id)) continue;
+    const message = `${name} belongs to no device of the manifest of ${batch.path}`;
+    problems.push(problem("STRAY_FILE", null, message));
+  }
+  return problems;
 }
 
 /** The columns that the rows have beyond those of every manifest, in order of first sight. */

@@ -87,6 +87,9 @@ export async function certificateProblems(
   if (formatHex(sha256(certificate.der)) !== row.fingerprint.toLowerCase()) {
     return ["the certificate is not the one that the manifest lists"];
   }
+  if (certificate.serial !== row.serial.toLowerCase()) {
+    return ["the serial number of the certificate is not the one that the manifest lists"];
+  }
   if (issuer === undefined || await isIssuedBy(certificate, issuer)) return [];
   return [`"${issuer.subject}" did not sign the certificate`];
 }

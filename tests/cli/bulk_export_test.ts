@@ -99,12 +99,13 @@ Deno.test("bulk export of a batch that is not done is refused, or told to be a p
 Deno.test("bulk export writes nothing for nothing", async () => {
   await inFolder(async (folder) => {
     const rows = await makeBatch(`${folder}/b`, { ids: ["a"], issuer });
-    const out = `${folder}/out`;
-    const line = ["bulk", "export", `${folder}/b`, "--ca", `${folder}/ca.pem`, "-o", out];
-    for (const left of [[], [{ ...rows[0]!, status: "failed" as const }]]) {
-      await writeManifest(`${folder}/b`, left);
+    await makeBatch(`${folder}/none/b`, { ids: [], issuer });
+    const flags = ["--ca", `${folder}/ca.pem`, "-o", `${folder}/out`];
+    const line = ["bulk", "export", `${folder}/b`, ...flags];
+    await writeManifest(`${folder}/b`, [{ ...rows[0]!, status: "failed" }]);
+    for (const batch of [`${folder}/b`, `${folder}/none/b`]) {
       for (const to of ["aws", "azure"]) {
-        const { code, stderr } = await cli(...line, "--to", to);
+        const { code, stderr } = await cli("bulk", "export", batch, ...flags, "--to", to);
         assertEquals(code, 1);
         assertStringIncludes(stderr, "b has no device that is verified");
         assert(![...Deno.readDirSync(folder)].some(({ name }) => name === "out"));

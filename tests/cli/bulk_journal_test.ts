@@ -2,7 +2,17 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { openJournal } from "../../lib/cli/batch_journal.ts";
 import { DatabaseSync } from "../../lib/cli/bulk/deps.ts";
-import { bulkIn, cli, codesOf, copyFolder, inFolder } from "./batch.ts";
+import {
+  bulkIn,
+  cli,
+  codesOf,
+  copyFolder,
+  inFolder,
+  issuer,
+  makeBatch,
+  pack,
+  writeManifest,
+} from "./batch.ts";
 
 Deno.test("a journal that is there and cannot be read is no lack of one", async () => {
   await inFolder(async (folder) => {
@@ -69,3 +79,69 @@ Deno.test({
     });
   },
 });
+
+Deno.test("a doubled row does not stand for one that is missing", async () => {
+  await inFolder(async (folder) => {
+    const batch = await bulkIn(folder, "b", "--count", "3");
+    for (const name of ["manifest.ndjson", "manifest.csv"]) {
+      const lines = (await Deno.readTextFile(`${batch}/${name}`)).trimEnd().split("\n");
+      await Deno.writeTextFile(
+        `${batch}/${name}`,
+        [...lines.slice(0, -1), lines.at(-2)].join("\n"),
+      );
+    }
+    assertEquals((await codesOf(batch)).includes("BAD_MANIFEST"), true);
+    const { code, stderr } = await exportOf(batch, folder);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "DUPLICATE_ID: dev-000002 has the name of dev-000002");
+    assertStringIncludes(stderr, "BAD_MANIFEST: manifest.ndjson of");
+  });
+});
+
+Deno.test("bulk export --partial lets through what is not done, and no manifest that lacks what is", async () => {
+  await inFolder(async (folder) => {
+    const batch = await bulkIn(folder, "b", "--count", "3");
+    const database = new DatabaseSync(`${batch}/journal.sqlite`);
+    database.exec("UPDATE devices SET state = 'pending' WHERE n = 2");
+    database.close();
+    const path = `${batch}/manifest.ndjson`;
+    const lines = (await Deno.readTextFile(path)).trimEnd().split("\n");
+    await Deno.writeTextFile(path, lines[0]!);
+    const cut = await exportOf(batch, folder, "--partial");
+    assertEquals(cut.code, 1);
+    assertStringIncludes(cut.stderr, "has 1 of the 2 devices of its journal");
+    await Deno.writeTextFile(path, lines.join("\n"));
+    const more = await exportOf(batch, folder, "--partial");
+    assertStringIncludes(more.stderr, "has another status than the journal");
+    await Deno.writeTextFile(path, lines.slice(0, 2).join("\n"));
+    assertEquals((await exportOf(batch, folder, "--partial")).code, 0);
+  });
+});
+
+Deno.test("a manifest cut short is seen without a journal, by merge and export too", async () => {
+  await inFolder(async (folder) => {
+    const batch = `${folder}/b`;
+    for (const isPacked of [false, true]) {
+      const rows = await makeBatch(batch, { ids: ["a", "b"], issuer });
+      if (isPacked) await pack(batch);
+      await Deno.remove(`${batch}/manifest.csv`);
+      await assertSeen(batch, "BAD_MANIFEST: manifest.csv is not there");
+      await writeManifest(batch, rows.slice(0, 1));
+      await assertSeen(batch, "STRAY_FILE: images/b.bin belongs to no device");
+      await writeManifest(batch, [{ ...rows[0]!, serial: "0123" }, rows[1]!]);
+      assertStringIncludes((await exportOf(batch, folder)).stderr, "a: the serial number of the");
+      await Deno.remove(batch, { recursive: true });
+    }
+    async function assertSeen(batch: string, text: string) {
+      const merged = await cli("bulk", "merge", batch, "-o", `${folder}/whole`);
+      const exported = await exportOf(batch, folder);
+      for (const { code, stdout, stderr } of [merged, exported]) {
+        assertEquals(code, 1);
+        assertStringIncludes(stdout + stderr, text);
+      }
+    }
+  });
+});
+
+const exportOf = (batch: string, folder: string, ...flags: readonly string[]) =>
+  cli("bulk", "export", batch, "--to", "csv", "-o", `${folder}/out`, ...flags);

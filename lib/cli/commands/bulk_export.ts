@@ -1,5 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type CertificateInfo, readCertificate } from "../../crypto/certificate_info.ts";
+import { createDuplicateFinder } from "../../provision/batch_check.ts";
 import { exportAws } from "../../provision/export_aws.ts";
 import { exportAzure } from "../../provision/export_azure.ts";
 import { exportCsv } from "../../provision/export_csv.ts";
@@ -14,7 +15,7 @@ import type { Arguments } from "../arguments.ts";
 import { writeExport } from "../batch_export.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
 import { type BatchJournal, manifestJudge, unfinished, withJournal } from "../batch_journal.ts";
-import { collectColumns } from "../batch_manifest.ts";
+import { collectColumns, judgeAlone } from "../batch_manifest.ts";
 import { countOf, listOf } from "../batch_report.ts";
 import { fileError, usageError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
@@ -131,8 +132,9 @@ async function judgeBatch(
   { make, issuer }: Target,
 ): Promise<Judged> {
   const { problemsOf } = make([]);
-  const manifest = manifestJudge(batch.path, journal);
-  const columns = new Set<string>();
+  const manifest = manifestJudge(batch.path, journal, true);
+  const findDuplicates = createDuplicateFinder();
+  const [ids, columns] = [new Set<string>(), new Set<string>()];
   const skipped: string[] = [];
   const wrong = new Map<string, string[]>();
   const add = (id: string, message: string) => {
@@ -143,8 +145,9 @@ async function judgeBatch(
   let devices = 0;
   for await (const row of batch.rows()) {
     collectColumns(row, columns);
-    const foreign = manifest.row(row);
-    for (const { message } of foreign) add(row.id, message);
+    ids.add(row.id);
+    const foreign = [...findDuplicates(row), ...manifest.row(row)];
+    for (const { code, message } of foreign) add(row.id, `${code}: ${message}`);
     if (row.status === "failed") skipped.push(row.id);
     else if (foreign.length === 0) {
       const device = await readDevice(batch, row);
@@ -153,7 +156,8 @@ async function judgeBatch(
       devices++;
     }
   }
-  for (const { message } of manifest.end()) add("", message);
+  const alone = journal === undefined ? await judgeAlone(batch, ids, columns) : [];
+  for (const { code, message } of [...manifest.end(), ...alone]) add("", `${code}: ${message}`);
   return { devices, columns: [...columns], skipped, wrong };
 }
 

@@ -7,7 +7,7 @@ import { findMissingFiles } from "../batch_device.ts";
 import { findMissing } from "../batch_expected.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
 import { judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
-import { collectColumns, writeManifests } from "../batch_manifest.ts";
+import { collectColumns, judgeAlone, writeManifests } from "../batch_manifest.ts";
 import { type JudgedShard, placeFiles } from "../batch_merge.ts";
 import { countOf, renderProblems } from "../batch_report.ts";
 import { inTarget, judgeTarget, refuseSame } from "../batch_target.ts";
@@ -124,15 +124,17 @@ async function judgeShard(
     const problems = [...unreadable, ...judgeJournal(path, journal)];
     const manifest = manifestJudge(path, journal);
     const kept = { secrets: await batch.hasSecrets(), labels: journal?.labels === true };
-    const ids = new Set<string>();
+    const [ids, columns] = [new Set<string>(), new Set<string>()];
     let [devices, failed] = [0, 0];
     for await (const row of batch.rows()) {
       devices++;
       ids.add(row.id);
+      collectColumns(row, columns);
       if (row.status === "failed") failed++;
       problems.push(...noteRow(row, batch), ...manifest.row(row));
       problems.push(...await judgeRow(batch, row, kept, args));
     }
+    if (journal === undefined) problems.push(...await judgeAlone(batch, ids, columns));
     const damage = (await batch.damage()).filter(({ isCut }) => !isCut)
       .map(({ message }) => problem("BAD_ARCHIVE", null, message));
     return {
