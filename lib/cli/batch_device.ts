@@ -12,6 +12,7 @@ import { paths } from "../provision/bulk_results.ts";
 import type { ManifestRow } from "../provision/manifest.ts";
 import type { VerifyOptions } from "../provision/verify.ts";
 import type { BatchFolder } from "./batch_folder.ts";
+import type { BatchJournal } from "./batch_journal.ts";
 
 /** What is judged in every row of a batch. */
 export interface BatchJudge {
@@ -20,6 +21,18 @@ export interface BatchJudge {
   readonly options: VerifyOptions;
   /** The chip of a device, by the journal. */
   readonly chipOf: (id: string) => ChipName | undefined;
+}
+
+/** What a batch has of the files that all of its devices have, or none. */
+export async function keptIn(
+  batch: BatchFolder,
+  journal: BatchJournal | undefined,
+): Promise<KeptFiles> {
+  const labels = journal?.facts.labels;
+  return {
+    secrets: await batch.hasSecrets(),
+    labels: labels === undefined ? await batch.hasLabels() : labels === "true",
+  };
 }
 
 /** Files that a verified device needs and does not have. */

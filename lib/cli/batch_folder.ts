@@ -51,6 +51,8 @@ export interface BatchFolder {
   has(name: string): Promise<boolean>;
   /** Whether it has private keys, or the place where they would be. */
   hasSecrets(): Promise<boolean>;
+  /** Whether a device has a label. */
+  hasLabels(): Promise<boolean>;
   /** Every file of single devices. */
   files(): AsyncGenerator<BatchFile>;
 }
@@ -93,11 +95,11 @@ export async function openBatch(
     },
     has: async (name) =>
       await archives.find(name) !== undefined || await isFile(joinPath(path, name)),
-    hasSecrets: async () => {
-      if ((await entriesIn(path)).some(({ name }) => name === "secret")) return true;
-      for await (const { name } of archives.files()) if (name.startsWith("secret/")) return true;
-      return false;
-    },
+    hasSecrets: async () =>
+      (await entriesIn(path)).some(({ name }) => name === "secret") ||
+      await isPacked(archives, "secret/"),
+    hasLabels: async () =>
+      (await fileNames(joinPath(path, "labels"))).length > 0 || await isPacked(archives, "labels/"),
     files: () => filesOf(path, archives),
   };
 }
@@ -122,6 +124,12 @@ async function* filesOf(path: string, archives: BatchArchives): AsyncGenerator<B
     }
   }
   for await (const packed of archives.files()) yield { name: packed.name, packed };
+}
+
+/** Whether a file of a folder is in an archive. */
+async function isPacked(archives: BatchArchives, folder: string): Promise<boolean> {
+  for await (const { name } of archives.files()) if (name.startsWith(folder)) return true;
+  return false;
 }
 
 /** A batch that has been planned and no more. */

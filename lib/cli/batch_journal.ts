@@ -23,8 +23,6 @@ export interface BatchJournal {
   readonly failures: readonly { readonly id: string; readonly reason: string }[];
   /** What the batch has in common with others of its list. */
   readonly facts: ShardFacts;
-  /** Whether each device has a label; false also where that is not known. */
-  readonly labels: boolean;
   /** Columns of the device list that are in its manifest.csv. */
   readonly columns: readonly string[];
   /** What it has of a device; undefined when it does not know it. */
@@ -132,7 +130,6 @@ function journalOf(database: DatabaseSync): BatchJournal {
       reason: String(reason ?? ""),
     })),
     facts,
-    labels: meta.get("labels") === "true",
     columns: meta.get("columns") ?? [],
     find,
     chipOf: (id) => {
@@ -145,11 +142,12 @@ function journalOf(database: DatabaseSync): BatchJournal {
 
 function factsOf(meta: Meta): ShardFacts {
   const [profile, ca] = [meta.get("profile"), meta.get("ca")];
-  const [signers, shard] = [meta.get("signers"), meta.get("shard")];
+  const [signers, shard, labels] = [meta.get("signers"), meta.get("shard"), meta.get("labels")];
   return {
     ...profile !== undefined && { profile: JSON.parse(profile) as Record<string, unknown> },
     ...ca !== undefined && { ca },
     ...signers !== undefined && { signers },
+    ...labels !== undefined && { labels },
     ...shard !== undefined && { shard },
   };
 }

@@ -8,6 +8,8 @@ export interface ShardFacts {
   readonly ca?: string;
   /** The keys that signed the images. */
   readonly signers?: string;
+  /** Whether its devices have labels, `true` or `false`. */
+  readonly labels?: string;
   /** Which part of the list it is: `i/n`. */
   readonly shard?: string;
 }
@@ -26,7 +28,7 @@ const SHOWN = 20;
 /**
  * Whether shards are those of one batch: the same CA and profile, and each part once.
  *
- * @param shards Those whose journals can be read.
+ * @param shards All of them, with the facts that are known.
  * @returns Everything that is wrong.
  */
 export function judgeShards(shards: readonly Shard[]): BatchProblem[] {
@@ -38,13 +40,19 @@ export function judgeShards(shards: readonly Shard[]): BatchProblem[] {
       ({ profile }) => profile && canonical(profile),
       (first, other) => `its profile is not that (${differingMembers(first, other)})`,
     ),
+    ...differing(
+      shards,
+      ({ labels }) => labels,
+      ({ labels }) =>
+        `it has ${labels === "true" ? "no labels, unlike those" : "labels, unlike those"}`,
+    ),
     ...judgeParts(shards),
   ];
 }
 
 /** Whether the shards are known to be all parts of their list. */
-export function areWhole(shards: readonly Shard[], total: number): boolean {
-  return shards.length === total && shards.every(({ facts: { shard } }) => shard !== undefined);
+export function areWhole(shards: readonly Shard[]): boolean {
+  return shards.every(({ facts: { shard } }) => shard !== undefined);
 }
 
 /** Shards that have something else than the first that says it. */

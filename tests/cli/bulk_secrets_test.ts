@@ -45,7 +45,7 @@ Deno.test("keys and labels are those of their devices", async () => {
       [["MISSING_FILE"], (batch) => Deno.removeSync(`${batch}/${key(A)}`)],
       [["STRAY_FILE"], (batch) => Deno.copyFileSync(`${batch}/${key(A)}`, `${batch}/${key("c")}`)],
       [["WRONG_LABEL"], (batch) => swap(...both(batch, (id) => `labels/${id}.svg`))],
-      [[], (batch) => {
+      [["MISSING_FILE"], (batch) => {
         forget(batch);
         Deno.removeSync(`${batch}/labels/${A}.svg`);
       }],

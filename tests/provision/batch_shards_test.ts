@@ -17,6 +17,9 @@ Deno.test("shards of one profile, CA and signing keys are of one batch, in whate
   assertEquals(told({ signers: "a" }, { signers: "" }), [
     "FOREIGN_SHARD s2: its signing keys are not those of s1",
   ]);
+  assertEquals(told({ labels: "true" }, {}, { labels: "false" }, { labels: "true" }), [
+    "FOREIGN_SHARD s3: it has no labels, unlike those of s1",
+  ]);
   assertEquals(told({ profile }, { profile: { ...same, days: 9, key: { type: "rsa" } } }), [
     "FOREIGN_SHARD s2: its profile is not that (key, days) of s1",
   ]);
@@ -38,7 +41,6 @@ Deno.test("each part of a list is there once", () => {
 });
 
 Deno.test("shards are known to be whole when each says its part", () => {
-  assertEquals(areWhole(shards(part("1/1")), 1), true);
-  assertEquals(areWhole(shards(part("1/1")), 2), false);
-  assertEquals(areWhole(shards(part("1/2"), {}), 2), false);
+  assertEquals(areWhole(shards(part("1/1"))), true);
+  assertEquals(areWhole(shards(part("1/2"), {})), false);
 });

@@ -3,7 +3,7 @@ import { areWhole, judgeShards, type Shard } from "../../provision/batch_shards.
 import type { KeptFiles } from "../../provision/batch_files.ts";
 import type { ManifestRow } from "../../provision/manifest.ts";
 import type { Arguments } from "../arguments.ts";
-import { findMissingFiles } from "../batch_device.ts";
+import { findMissingFiles, keptIn } from "../batch_device.ts";
 import { findMissing } from "../batch_expected.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
 import { judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
@@ -84,20 +84,20 @@ async function judgeAll(
   };
   for (const shard of shards) parts.push(await judgeShard(shard, noteRow, args));
   const ids = new Set(parts.flatMap(({ ids }) => [...ids]));
-  const known = parts.flatMap(({ shard }) => shard === undefined ? [] : [shard]);
   const hasList = args.has("devices") || args.has("count");
   return {
     devices: parts.reduce((sum, { devices }) => sum + devices, 0),
     failed: parts.reduce((sum, { failed }) => sum + failed, 0),
     columns: [...columns],
     problems: [
-      ...judgeShards(known),
+      ...judgeShards(parts.map(({ shard }) => shard)),
+      ...judgeSecrets(parts),
       ...parts.flatMap(({ problems }) => problems),
       ...await findMissing(ids, args),
     ],
     notes: [
       ...parts.flatMap(({ notes }) => notes),
-      ...hasList || areWhole(known, shards.length)
+      ...hasList || areWhole(parts.map(({ shard }) => shard))
         ? []
         : ["a shard that is missing is not noticed without --devices or --count"],
     ],
@@ -110,8 +110,8 @@ interface JudgedPart extends JudgedShard {
   readonly failed: number;
   readonly problems: readonly BatchProblem[];
   readonly notes: readonly string[];
-  /** Absent without a journal. */
-  readonly shard?: Shard;
+  readonly kept: KeptFiles;
+  readonly shard: Shard;
 }
 
 async function judgeShard(
@@ -123,7 +123,7 @@ async function judgeShard(
   return await withJournal(path, async (journal, unreadable) => {
     const problems = [...unreadable, ...judgeJournal(path, journal)];
     const manifest = manifestJudge(path, journal);
-    const kept = { secrets: await batch.hasSecrets(), labels: journal?.labels === true };
+    const kept = await keptIn(batch, journal);
     const [ids, columns] = [new Set<string>(), new Set<string>()];
     let [devices, failed] = [0, 0];
     for await (const row of batch.rows()) {
@@ -135,6 +135,7 @@ async function judgeShard(
       problems.push(...await judgeRow(batch, row, kept, args));
     }
     if (journal === undefined) problems.push(...await judgeAlone(batch, ids, columns));
+    const hasFiles = devices > failed;
     const damage = (await batch.damage()).filter(({ isCut }) => !isCut)
       .map(({ message }) => problem("BAD_ARCHIVE", null, message));
     return {
@@ -144,9 +145,20 @@ async function judgeShard(
       failed,
       problems: [...problems, ...manifest.end(), ...damage],
       notes: kept.secrets ? [] : [`${path} has no secrets`],
-      ...journal && { shard: { path, facts: journal.facts } },
+      kept,
+      shard: { path, facts: journal?.facts ?? { ...hasFiles && { labels: String(kept.labels) } } },
     };
   });
+}
+
+/** Keys are taken away from all shards or from none: nothing tells afterwards which had any. */
+function judgeSecrets(parts: readonly JudgedPart[]): BatchProblem[] {
+  const made = parts.filter(({ devices, failed }) => devices > failed);
+  const first = made.find(({ kept }) => kept.secrets);
+  if (first === undefined) return [];
+  return made.filter(({ kept }) => !kept.secrets).map(({ batch: { path } }) =>
+    problem("MISSING_FILE", null, `${path} has no secrets, and ${first.batch.path} has`)
+  );
 }
 
 async function judgeRow(

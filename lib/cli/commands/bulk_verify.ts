@@ -2,7 +2,7 @@ import type { ChipName } from "../../format/chips.ts";
 import { type BatchProblem, createDuplicateFinder, problem } from "../../provision/batch_check.ts";
 import type { VerifyOptions } from "../../provision/verify.ts";
 import type { Arguments } from "../arguments.ts";
-import { judgeFiles } from "../batch_device.ts";
+import { judgeFiles, keptIn } from "../batch_device.ts";
 import { findMissing } from "../batch_expected.ts";
 import { type BatchFolder, openBatch, strayReason } from "../batch_folder.ts";
 import { type BatchJournal, judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
@@ -47,7 +47,7 @@ async function judgeBatch(
   const columns = new Set<string>();
   const findDuplicates = createDuplicateFinder();
   const manifest = manifestJudge(batch.path, journal);
-  const kept = { secrets: await batch.hasSecrets(), labels: journal?.labels === true };
+  const kept = await keptIn(batch, journal);
   const chipOf = (id: string) => journal?.chipOf(id);
   for await (const rows of inGroups(batch.rows(), AT_A_TIME)) {
     for (const row of rows) {
