@@ -31,6 +31,10 @@ export interface Place {
 export interface Placed {
   readonly linked: number;
   readonly copied: number;
+  /** Files in archives. */
+  readonly joined: number;
+  /** Folders and archives that there are now. */
+  readonly names: readonly string[];
 }
 
 /** A part of an archive: whole entries. */
@@ -48,7 +52,7 @@ export async function placeFiles(shards: readonly JudgedShard[], place: Place): 
   const regions = new Map<string, Region[]>();
   const made = new Set<string>();
   const copies = copyPool();
-  let [linked, copied] = [0, 0];
+  let [linked, copied, joined] = [0, 0, 0];
   for (const { batch, ids } of shards) {
     for await (const file of batch.files()) {
       place.signal.throwIfAborted();
@@ -56,6 +60,7 @@ export async function placeFiles(shards: readonly JudgedShard[], place: Place): 
       if (strayReason(file, ids) !== undefined) continue;
       if (packed !== undefined) {
         addRegion(regions, archiveOf(name), packed);
+        joined++;
         continue;
       }
       const folder = name.slice(0, name.indexOf("/"));
@@ -70,7 +75,7 @@ export async function placeFiles(shards: readonly JudgedShard[], place: Place): 
   }
   await copies.end();
   for (const [name, parts] of regions) await joinArchive(name, parts, place);
-  return { linked, copied };
+  return { linked, copied, joined, names: [...made, ...regions.keys()] };
 }
 
 /** Entries that follow one another are one part. */

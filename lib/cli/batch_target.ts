@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { JOURNAL, MANIFEST, MANIFEST_CSV } from "./batch_folder.ts";
 import { DEVICE_FOLDERS, deviceOf } from "./batch_names.ts";
-import { entriesIn, statOf } from "./batch_read.ts";
+import { entriesIn, exists, statOf } from "./batch_read.ts";
 import { ARCHIVES } from "./bulk/archive_files.ts";
 import { openSignal, STOPPING } from "./bulk/signal.ts";
 import { fileError, usageError } from "./errors.ts";
@@ -12,6 +12,10 @@ import { explain, type Io, joinPath } from "./io.ts";
  * a merge and may be made again.
  */
 const STAGING = ".merge";
+/** Within it, where an earlier merge is until the new one stands. */
+const OLD = "old";
+/** Held as `bulk` holds the folder of a batch. */
+const LOCK = ".lock";
 /** The first goes first, for without it the folder is no batch's. */
 const OWN_FILES: readonly string[] = [MANIFEST, MANIFEST_CSV, ...Object.values(ARCHIVES)];
 
@@ -60,12 +64,20 @@ export async function judgeTarget(path: string, force: boolean): Promise<MergeTa
   if (info === undefined) return { path, isNew: true, isMerged: false };
   if (!info.isDirectory) throw refused(`${path} is a file`);
   const entries = await entriesIn(path);
-  const names = entries.map(({ name }) => name);
+  const names = entries.map(({ name }) => name).filter((name) => name !== LOCK);
   if (names.includes(JOURNAL)) throw refused(`${path} is a batch with a journal of its own`);
   if (names.length === 0) return { path, isNew: false, isMerged: false };
   const isMerged = names.includes(STAGING);
   if (!isMerged) throw refused(`${path} is not empty, and no merge made it`);
-  if (!force) {
+  const old = joinPath(joinPath(path, STAGING), OLD);
+  const hasOld = await exists(old);
+  if (!force && hasOld) {
+    throw refused(
+      `a merge was cut off in ${path}; the one before is in ${old}`,
+      "give --force to do without it",
+    );
+  }
+  if (!force && names.length > 1) {
     throw refused(`${path} exists`, "give --force to replace what a merge has made there");
   }
   const strange = await findStrange(path, entries);
@@ -73,33 +85,61 @@ export async function judgeTarget(path: string, force: boolean): Promise<MergeTa
   throw refused(`${path} has ${strange} in it, which no merge made`);
 }
 
+/** What a merge has made. */
+export interface Made {
+  /** Names of the folders and archives. */
+  readonly names: readonly string[];
+}
+
 /**
  * Makes a batch beside what is in the folder, and puts it in its place when it is whole. When that
  * fails, or Ctrl-C ends it, the folder is as it was.
  *
+ * @param force As {@linkcode judgeTarget} has it, which judges again when no other merge can come between.
  * @param act Makes it in the folder that it is given, and looks at the signal.
  */
-export async function inTarget<T>(
-  { path, isNew, isMerged }: MergeTarget,
+export async function inTarget<T extends Made>(
+  { path, isNew }: MergeTarget,
+  force: boolean,
+  io: Io,
+  act: (folder: string, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  await io.makeDir(path);
+  const lock = await lockTarget(path);
+  let isDone = false;
+  try {
+    const { isMerged } = await judgeTarget(path, force);
+    const made = await stage(path, isMerged, io, act);
+    isDone = true;
+    return made;
+  } finally {
+    await Deno.remove(joinPath(path, LOCK)).catch(() => {});
+    lock.close();
+    if (isNew && !isDone) await Deno.remove(path).catch(() => {});
+  }
+}
+
+async function stage<T extends Made>(
+  path: string,
+  isMerged: boolean,
   io: Io,
   act: (folder: string, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const staging = joinPath(path, STAGING);
-  await io.makeDir(path);
   const stop = openSignal(io, STOPPING);
-  let isOwn = false;
   try {
-    if (isMerged) await Deno.remove(staging, { recursive: true });
+    await Deno.remove(staging, { recursive: true }).catch(ifThere);
     await Deno.mkdir(staging);
-    isOwn = true;
     const made = await act(staging, stop.signal);
     stop.signal.throwIfAborted();
-    await settle(path, staging);
+    await settle(path, made.names, io);
     return made;
   } catch (error) {
-    if (isOwn) await Deno.remove(staging, { recursive: true }).catch(() => {});
+    // What did not come back is kept.
+    const old = joinPath(staging, OLD);
+    await Deno.remove(old).catch(() => {});
+    if (!await exists(old)) await Deno.remove(staging, { recursive: true }).catch(() => {});
     if (isMerged) await Deno.mkdir(staging).catch(() => {});
-    if (isNew && isOwn) await Deno.remove(path).catch(() => {});
     if (stop.signal.aborted) throw fileError("ERR_IO", path, `stopped; ${path} is as it was`);
     throw error instanceof SecureCertError ? error : explain("write", path, error);
   } finally {
@@ -107,14 +147,52 @@ export async function inTarget<T>(
   }
 }
 
-/** The manifest comes last, and makes a batch of what is there. */
-async function settle(path: string, staging: string): Promise<void> {
-  for (const name of [...OWN_FILES, ...DEVICE_FOLDERS]) {
-    await Deno.remove(joinPath(path, name), { recursive: true }).catch(ifThere);
+/** Takes the folder for this process; the system releases it when the process dies. */
+async function lockTarget(path: string): Promise<Deno.FsFile> {
+  const name = joinPath(path, LOCK);
+  const lock = await Deno.open(name, { create: true, write: true, read: true })
+    .catch((error) => {
+      throw explain("write", name, error);
+    });
+  // The one before removes its lock at the end: ours may be the one that it removed.
+  const isOurs = lock.tryLockSync(true) && lock.statSync().ino === (await statOf(name))?.ino;
+  if (isOurs) return lock;
+  lock.close();
+  throw fileError("ERR_IO", path, `another process works on ${path}`, "wait until it has ended");
+}
+
+/**
+ * Puts what was made in its place. What was there goes out of the way first, and comes back when
+ * something fails. The manifest comes last, and makes a batch of what is there.
+ */
+async function settle(path: string, made: readonly string[], io: Io): Promise<void> {
+  const staging = joinPath(path, STAGING);
+  const old = joinPath(staging, OLD);
+  const undo: [from: string, to: string][] = [];
+  const move = async (name: string, from: string, to: string) => {
+    const [source, target] = [joinPath(from, name), joinPath(to, name)];
+    try {
+      await Deno.rename(source, target);
+    } catch (error) {
+      throw explain("write", from === staging ? target : source, error);
+    }
+    undo.unshift([target, source]);
+  };
+  await Deno.mkdir(old);
+  try {
+    for (const name of [...OWN_FILES, ...DEVICE_FOLDERS]) {
+      if (await exists(joinPath(path, name))) await move(name, path, old);
+    }
+    for (const name of [...made, MANIFEST_CSV, MANIFEST]) await move(name, staging, path);
+  } catch (error) {
+    for (const [from, to] of undo) {
+      await Deno.rename(from, to).catch((error) => io.note(`${from} stays: ${error.message}`));
+    }
+    throw error;
   }
-  for (const name of [...DEVICE_FOLDERS, ...OWN_FILES.toReversed()]) {
-    await Deno.rename(joinPath(staging, name), joinPath(path, name)).catch(ifThere);
-  }
+  await Deno.remove(old, { recursive: true }).catch((error) =>
+    io.note(`note: the earlier merge stays in ${old}: ${error.message}`)
+  );
 }
 
 function ifThere(error: unknown): void {
@@ -127,7 +205,7 @@ async function findStrange(
   entries: readonly Deno.DirEntry[],
 ): Promise<string | undefined> {
   for (const { name, isDirectory, isFile } of entries) {
-    if (name === STAGING || isFile && OWN_FILES.includes(name)) continue;
+    if (name === STAGING || name === LOCK || isFile && OWN_FILES.includes(name)) continue;
     if (!isDirectory || !DEVICE_FOLDERS.includes(name)) return name;
     const inside = (await entriesIn(joinPath(path, name))).find((entry) =>
       !entry.isFile || deviceOf(`${name}/${entry.name}`) === undefined

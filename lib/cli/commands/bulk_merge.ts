@@ -19,7 +19,8 @@ import type { Command } from "../run.ts";
 export const bulkMerge: Command = async (args, io) => {
   const out = folderOf(args);
   await refuseSame(out, args.positionals);
-  const target = await judgeTarget(out, args.has("force"));
+  const force = args.has("force");
+  const target = await judgeTarget(out, force);
   const shards = await Promise.all(
     args.positionals.map((path) => openBatch(path, { tolerant: true })),
   );
@@ -30,7 +31,7 @@ export const bulkMerge: Command = async (args, io) => {
     report({ ok: false, ...made }, args, io);
     return 1;
   }
-  const placed = await inTarget(target, io, async (folder, signal) => {
+  const { names: _, ...placed } = await inTarget(target, force, io, async (folder, signal) => {
     const placed = await placeFiles(judged, { folder, copyOnly: args.has("copy"), signal });
     await writeManifests(folder, () => rowsOf(shards, signal), columns);
     return placed;
@@ -181,6 +182,7 @@ interface Report {
   readonly problems: readonly BatchProblem[];
   readonly linked?: number;
   readonly copied?: number;
+  readonly joined?: number;
 }
 
 function report(made: Report, args: Arguments, io: Io): void {
@@ -188,10 +190,17 @@ function report(made: Report, args: Arguments, io: Io): void {
   if (!made.ok) {
     return io.print([...renderProblems(made.problems), "nothing was written"].join("\n"));
   }
-  const { folder, devices, failed, linked = 0, copied } = made;
+  const { folder, devices, failed } = made;
   io.note(
     `${countOf(devices, "device")}${failed === 0 ? "" : `, ${failed} of them failed`}: ${folder} ` +
-      `(${countOf(linked, "file")} linked, ${copied} copied)`,
+      `(${howPlaced(made)})`,
   );
   io.note(`next: bulk verify ${folder}`);
+}
+
+function howPlaced({ linked = 0, copied = 0, joined = 0 }: Report): string {
+  const packed = `${countOf(joined, "file")} joined in archives`;
+  if (joined > 0 && linked + copied === 0) return packed;
+  const placed = `${countOf(linked, "file")} linked, ${copied} copied`;
+  return joined === 0 ? placed : `${placed}, ${packed}`;
 }
