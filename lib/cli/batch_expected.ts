@@ -3,6 +3,26 @@ import { type BatchProblem, problem } from "../provision/batch_check.ts";
 import { isInShard } from "../provision/bulk_list.ts";
 import type { Arguments } from "./arguments.ts";
 import { devicesOf } from "./bulk/lists.ts";
+import { usageError } from "./errors.ts";
+
+/**
+ * Refuses flags of a device list that do not go together, before a batch is read.
+ *
+ * @param verb The command, as people call it.
+ * @throws {CliError} `ERR_USAGE`.
+ */
+export function refuseLists(verb: string, args: Arguments): void {
+  if (args.has("devices") && args.has("count")) {
+    throw usageError(`${verb} takes --devices or --count, not both`, "devices");
+  }
+  if (args.has("id-template") && !args.has("count")) {
+    const hint = args.has("devices") ? "a list has its ids" : undefined;
+    throw usageError("--id-template goes with --count", "id-template", hint);
+  }
+  if (args.has("count") && args.number("count")! < 1) {
+    throw usageError("--count is a number from 1", "count");
+  }
+}
 
 /**
  * What a batch lacks of the devices that it should have, and has beyond them; nothing when no flag

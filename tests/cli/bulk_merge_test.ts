@@ -104,8 +104,21 @@ Deno.test("bulk merge and bulk verify find what a device list has and the folder
         assertEquals([code, found], [1, expected], flags.join(" "));
       }
     }
-    const both = ["--count", "3", "--devices", `${folder}/list.csv`];
-    assertEquals((await cli("bulk", "verify", `${folder}/b`, ...both)).code, 2);
+    const list = ["--devices", `${folder}/list.csv`];
+    for (const [verb, out] of [["verify", []], ["merge", ["-o", `${folder}/w`]]] as const) {
+      for (
+        const [flags, text] of [
+          [["--count", "3", ...list], `bulk ${verb} takes --devices or --count, not both`],
+          [["--id-template", "dev-{n:02}"], "--id-template goes with --count"],
+          [["--id-template", "dev-{n:02}", ...list], "--id-template goes with --count"],
+          [["--count", "0"], "--count is a number from 1"],
+        ] as const
+      ) {
+        const { code, stderr } = await cli("bulk", verb, `${folder}/b`, ...out, ...flags);
+        assertEquals(code, 2, stderr);
+        assertStringIncludes(stderr, text);
+      }
+    }
     await Deno.writeTextFile(`${folder}/list.csv`, 'id\n"\n');
     const bad = await cli("bulk", "verify", `${folder}/b`, "--devices", `${folder}/list.csv`);
     assertEquals(bad.code, 1);

@@ -4,7 +4,7 @@ import type { KeptFiles } from "../../provision/batch_files.ts";
 import type { ManifestRow } from "../../provision/manifest.ts";
 import type { Arguments } from "../arguments.ts";
 import { findMissingFiles, keptIn } from "../batch_device.ts";
-import { findMissing } from "../batch_expected.ts";
+import { findMissing, refuseLists } from "../batch_expected.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
 import { judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
 import { collectColumns, judgeAlone, writeManifests } from "../batch_manifest.ts";
@@ -17,6 +17,7 @@ import type { Command } from "../run.ts";
 
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
 export const bulkMerge: Command = async (args, io) => {
+  refuseLists("bulk merge", args);
   const out = folderOf(args);
   await refuseSame(out, args.positionals);
   const force = args.has("force");

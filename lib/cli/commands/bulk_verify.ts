@@ -3,7 +3,7 @@ import { type BatchProblem, createDuplicateFinder, problem } from "../../provisi
 import type { VerifyOptions } from "../../provision/verify.ts";
 import type { Arguments } from "../arguments.ts";
 import { judgeFiles, keptIn } from "../batch_device.ts";
-import { findMissing } from "../batch_expected.ts";
+import { findMissing, refuseLists } from "../batch_expected.ts";
 import { type BatchFolder, openBatch, strayReason } from "../batch_folder.ts";
 import { type BatchJournal, judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
 import { collectColumns, judgeManifestCsv } from "../batch_manifest.ts";
@@ -18,6 +18,7 @@ const AT_A_TIME = 32;
 
 /** Reads every file of a batch back and judges it: exit code 1 when something is wrong. */
 export const bulkVerify: Command = async (args, io) => {
+  refuseLists("bulk verify", args);
   const batch = await openBatch(args.positionals[0]!, { tolerant: true });
   const judged = await withJournal(batch.path, async (journal, damage) => {
     const { problems, ...judged } = await judgeBatch(batch, journal, args, io);
