@@ -3,6 +3,7 @@ import type { ChipName } from "../format/chips.ts";
 import { type BatchProblem, judgeDevice, problem } from "../provision/batch_check.ts";
 import {
   filesNeeded,
+  filesNeedless,
   judgeEfusePlan,
   judgeLabel,
   judgeSecrets,
@@ -12,6 +13,7 @@ import { paths } from "../provision/bulk_results.ts";
 import type { ManifestRow } from "../provision/manifest.ts";
 import type { VerifyOptions } from "../provision/verify.ts";
 import type { BatchFolder } from "./batch_folder.ts";
+import { isCliError } from "./errors.ts";
 import type { BatchJournal } from "./batch_journal.ts";
 
 /** What is judged in every row of a batch. */
@@ -59,7 +61,16 @@ export async function judgeFiles(judge: BatchJudge, row: ManifestRow): Promise<B
   const names = [
     ...new Set([paths.image(id), paths.certificate(id), paths.label(id), ...needed]),
   ];
-  const bytes = await Promise.all(names.map((name) => batch.read(name)));
+  const unread: BatchProblem[] = [];
+  const bytes = await Promise.all(names.map(async (name) => {
+    try {
+      return await batch.read(name);
+    } catch (error) {
+      if (!isCliError(error)) throw error;
+      unread.push(problem("MISSING_FILE", id, error.message));
+      return undefined;
+    }
+  }));
   const fileOf = (path: (id: string) => string) => bytes[names.indexOf(path(id))];
   const [image, certificate, label] = bytes;
   const [plan, hmacKey] = [fileOf(paths.efusePlan), fileOf(paths.hmacKey)];
@@ -72,13 +83,26 @@ export async function judgeFiles(judge: BatchJudge, row: ManifestRow): Promise<B
   }, { ...options, ...chip && { chip }, ...hmacKey?.length === HMAC_KEY_SIZE && { hmacKey } });
   const secrets = { key: fileOf(paths.key), hmacKey, salt: fileOf(paths.salt) };
   return [
+    ...unread,
     ...problems,
+    ...await findNeedless(batch, row),
     ...needed.filter((name) => bytes[names.indexOf(name)] === undefined)
       .map((name) => missingFile(batch, id, name)),
     ...judged?.problems ?? [],
     ...await judgeSecrets(row, secrets),
     ...label ? judgeLabel(row, label) : [],
   ];
+}
+
+/** Files that a device of its key mode does not have, such as another device's would be. */
+async function findNeedless(batch: BatchFolder, row: ManifestRow): Promise<BatchProblem[]> {
+  const { id, keyMode } = row;
+  const problems: BatchProblem[] = [];
+  for (const name of filesNeedless(row)) {
+    if (!await batch.has(name)) continue;
+    problems.push(problem("STRAY_FILE", id, `${name} does not go with ${keyMode}`));
+  }
+  return problems;
 }
 
 function missingFile({ path }: BatchFolder, id: string, name: string): BatchProblem {

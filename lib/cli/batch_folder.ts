@@ -6,6 +6,7 @@ import {
   entriesIn,
   fileNames,
   isFile,
+  isFolder,
   readAt,
   readIfThere,
   readLines,
@@ -99,7 +100,9 @@ export async function openBatch(
       (await entriesIn(path)).some(({ name }) => name === "secret") ||
       await isPacked(archives, "secret/"),
     hasLabels: async () =>
-      (await fileNames(joinPath(path, "labels"))).length > 0 || await isPacked(archives, "labels/"),
+      await isFolder(joinPath(path, "labels")) &&
+        (await fileNames(joinPath(path, "labels"))).length > 0 ||
+      await isPacked(archives, "labels/"),
     files: () => filesOf(path, archives),
   };
 }
@@ -118,6 +121,7 @@ export function strayReason(
 
 async function* filesOf(path: string, archives: BatchArchives): AsyncGenerator<BatchFile> {
   for (const folder of DEVICE_FOLDERS) {
+    if (!await isFolder(joinPath(path, folder))) continue;
     for (const file of await fileNames(joinPath(path, folder))) {
       const name = `${folder}/${file}`;
       yield { name, isShadowed: await archives.find(name) !== undefined };

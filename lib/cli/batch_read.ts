@@ -63,6 +63,11 @@ export async function isFile(path: string): Promise<boolean> {
   return (await statOf(path))?.isFile === true;
 }
 
+/** Whether a path leads to a folder. */
+export async function isFolder(path: string): Promise<boolean> {
+  return (await statOf(path))?.isDirectory === true;
+}
+
 /** Names of the files in a folder, sorted; none when it is not there. */
 export async function fileNames(path: string): Promise<string[]> {
   const names: string[] = [];
@@ -96,6 +101,8 @@ async function quietly<T>(path: string, act: () => Promise<T>): Promise<T | unde
     return await act();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
+    // Nothing lies below a file.
+    if (error instanceof Deno.errors.NotADirectory) return undefined;
     throw explain("read", path, error);
   }
 }

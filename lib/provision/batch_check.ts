@@ -1,7 +1,12 @@
 import { equalBytes } from "../bytes/pack.ts";
 import { SecureCertError } from "../bytes/errors.ts";
-import { encodeUtf8, formatBase64, formatHex } from "../bytes/text.ts";
-import { type CertificateInfo, readCertificate } from "../crypto/certificate_info.ts";
+import { isPem } from "../bytes/pem.ts";
+import { decodeUtf8, encodeUtf8, formatBase64, formatHex } from "../bytes/text.ts";
+import {
+  CERTIFICATE_LABELS,
+  type CertificateInfo,
+  readCertificate,
+} from "../crypto/certificate_info.ts";
 import { sha256 } from "../crypto/deps.ts";
 import { digest } from "../crypto/signing.ts";
 import { judge, type Judgement, type VerifyOptions } from "./verify.ts";
@@ -155,7 +160,21 @@ async function judgeCertificateFile(
     const message = "serial number or key of its certificate are not those of the manifest";
     return { info, problems: wrong(message) };
   }
-  return { info, problems: [] };
+  return {
+    info,
+    problems: isPure(bytes) ? [] : wrong("its certificate file holds more than that"),
+  };
+}
+
+/** Whether a certificate file is one DER, or PEM of certificates and nothing else, such as a key. */
+function isPure(bytes: Uint8Array): boolean {
+  const text = decodeUtf8(bytes);
+  if (text === undefined || !isPem(text)) return true;
+  const blocks = text.split(/(?=-----BEGIN )/);
+  const whole = /^-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----\s*$/;
+  return blocks.every((block) =>
+    block.trim() === "" || CERTIFICATE_LABELS.includes(whole.exec(block)?.[1] ?? "")
+  );
 }
 
 async function judgeImageFile(

@@ -47,6 +47,14 @@ export function filesNeeded({ id, keyMode }: ManifestRow, kept: KeptFiles): stri
   ];
 }
 
+/** Files of a device that its key mode has no use for. */
+export function filesNeedless(row: ManifestRow): string[] {
+  const { id } = row;
+  const needed = filesNeeded(row, { secrets: true, labels: true });
+  return [paths.efusePlan(id), paths.hmacKey(id), paths.salt(id)]
+    .filter((name) => !needed.includes(name));
+}
+
 function secretsNeeded(id: string, keyMode: string): string[] {
   return [
     paths.key(id),
@@ -115,6 +123,8 @@ export function judgeEfusePlan(row: ManifestRow, bytes: Uint8Array, chip?: ChipN
     ...Object.entries(expected)
       .filter(([name, value]) => JSON.stringify(plan[name]) !== JSON.stringify(value))
       .map(([name]) => wrong(`has another ${name} than its row makes`)),
+    ...Object.keys(plan).filter((name) => name !== "notes" && !Object.hasOwn(expected, name))
+      .map((name) => wrong(`has ${JSON.stringify(name)}, which is none of a plan's`)),
   ];
   return { chip: plan.chip, problems };
 }

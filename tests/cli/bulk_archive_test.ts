@@ -114,7 +114,7 @@ Deno.test({
       assertEquals(await codesOf(out), []);
       assertEquals((await Deno.lstat(`${out}/images/a.bin`)).isFile, true);
       await Deno.remove(moved);
-      assertEquals(await codesOf(batch), ["MISSING_FILE"]);
+      assertEquals(await codesOf(batch), ["MISSING_FILE", "STRAY_FILE"]);
       assertEquals((await cli("bulk", "merge", batch, "-o", `${folder}/w`)).code, 1);
     });
   },

@@ -4,10 +4,11 @@ import type { VerifyOptions } from "../../provision/verify.ts";
 import type { Arguments } from "../arguments.ts";
 import { judgeFiles, keptIn } from "../batch_device.ts";
 import { findMissing, refuseLists } from "../batch_expected.ts";
-import { type BatchFolder, openBatch, strayReason } from "../batch_folder.ts";
+import { type BatchFolder, openBatch } from "../batch_folder.ts";
 import { type BatchJournal, judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
 import { collectColumns, judgeManifestCsv } from "../batch_manifest.ts";
 import { countOf, renderProblems } from "../batch_report.ts";
+import { findStray } from "../batch_stray.ts";
 import { bold, green, red } from "../colors.ts";
 import { readFlag } from "../inputs.ts";
 import type { Io } from "../io.ts";
@@ -81,22 +82,6 @@ async function optionsOf(args: Arguments, io: Io): Promise<VerifyOptions> {
     ...chip && { chip },
     allowWeak: args.has("allow-weak"),
   };
-}
-
-/** Files that no row names, of another batch or half written, and those that are not where they belong. */
-async function findStray(
-  batch: BatchFolder,
-  ids: ReadonlySet<string>,
-): Promise<BatchProblem[]> {
-  const problems: BatchProblem[] = [];
-  const stray = (name: string, why: string) =>
-    void problems.push(problem("STRAY_FILE", null, `${name} ${why}`));
-  for await (const file of batch.files()) {
-    const reason = strayReason(file, ids);
-    if (reason !== undefined) stray(file.name, reason);
-  }
-  for (const name of batch.strayArchives) stray(name, "is no archive of a batch");
-  return problems;
 }
 
 function report(
