@@ -97,7 +97,11 @@ async function load(name: CommandName): Promise<Command> {
 function report(error: SecureCertError | CliError, argv: readonly string[], io: Io): number {
   const { code, message, place = {} } = error;
   if (argv.includes("--json")) {
-    io.print(JSON.stringify({ error: { code, message, place, ...problemsOf(error) } }));
+    try {
+      io.print(JSON.stringify({ error: { code, message, place, ...problemsOf(error) } }));
+    } catch {
+      // It may be stdout itself that fails; the line for people follows.
+    }
   }
   // A file's name may hold what moves a terminal's cursor.
   io.note(`error: ${message.replace(/[^\P{Cc}\n]/gu, "?")}`);

@@ -113,7 +113,7 @@ export async function* bulk(
   const planned = await journal.counts();
   if (samples === undefined) return { counts: planned, made: 0, failed: 0, stopped: true };
   const run = await openRun(options);
-  if (isUntouched(planned)) {
+  if (isToTry(planned)) {
     const problems = await rehearse(samples, options);
     if (problems.length > 0) throw planError(problems);
   }
@@ -139,9 +139,9 @@ export async function* bulk(
   return { counts, made, failed, stopped: signal?.aborted === true && counts[run.state] > 0 };
 }
 
-/** Whether no device was made yet, which is when the batch is tried out. */
-function isUntouched({ pending, failed, ...others }: Readonly<Record<BulkState, number>>): boolean {
-  return pending > 0 && failed === 0 && Object.values(others).every((count) => count === 0);
+/** Whether the batch is tried out: there is something to make, and nothing that failed before. */
+function isToTry({ pending, failed }: Readonly<Record<BulkState, number>>): boolean {
+  return pending > 0 && failed === 0;
 }
 
 interface Run {

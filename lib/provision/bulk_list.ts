@@ -63,7 +63,9 @@ export async function planList(
     const { problems: wrong, ...settings } = resolveDevice(profile, device);
     problems.push(...wrong.map((problem) => `${device.id}: ${problem}`));
     const isMine = isInShard(device, shard);
-    if (isMine && wrong.length === 0) samples.add(device, settings);
+    // One with a certificate of its own says nothing of those that are issued here.
+    const isIssued = !device.fields.certificate;
+    if (isMine && isIssued && wrong.length === 0) samples.add(device, settings);
     (isMine ? chunk! : others!).push(device);
     if (chunk!.length + others!.length >= CHUNK) await flush();
     if (signal?.aborted === true) return undefined;

@@ -38,7 +38,7 @@ Deno.test("a journal that knows less than the manifest is refused, and no device
       }
       const { code, stderr } = await cli(line, folder);
       assertEquals(code, 1, stderr);
-      assertStringIncludes(stderr, "manifest.ndjson has devices that the journal does not know");
+      assertStringIncludes(stderr, "devices that the journal does not know");
       assertEquals(await Deno.readTextFile(`${batch}/manifest.ndjson`), manifest);
     }
   });
@@ -117,6 +117,27 @@ Deno.test("a batch in which every device failed is mended, also with another CA"
     assertEquals(statesOf(`${folder}/batch`), verified(2));
     const verdict = await cli(["bulk", "verify", "batch", "--ca", "other/ca.pem"], folder);
     assertEquals(verdict.code, 0, verdict.stdout);
+  });
+});
+
+Deno.test("a retry that comes to nothing changes nothing, and requests outlive no lost journal", async () => {
+  await inFolder(async (folder) => {
+    await cli(["ca", "--subject", "CN=Other", "-o", "other"], folder);
+    await Deno.writeTextFile(`${folder}/list.csv`, "id\na\nb\n");
+    await Deno.writeTextFile(`${folder}/wrong.csv`, "id\nx\nb\n");
+    const line = ["bulk", "--devices", "list.csv", "-o", "batch"];
+    assertEquals((await cli([...line, "--key-command", "false"], folder)).code, 1);
+    const slip = ["bulk", "--devices", "wrong.csv", "-o", "batch", "--ca", "other"];
+    assertEquals((await cli([...slip, "--retry-failed"], folder)).code, 1);
+    assertEquals(statesOf(`${folder}/batch`), ["failed", "failed"]);
+    const good = await cli([...line, "--retry-failed"], folder);
+    assertEquals(good.code, 0, good.stderr);
+    const requests = ["bulk", "--count", "2", "--csr", "-o", "two"];
+    assertEquals((await cli(requests, folder)).code, 0);
+    await Deno.writeTextFile(`${folder}/two/journal.sqlite`, "");
+    const lost = await cli(requests, folder);
+    assertEquals(lost.code, 1);
+    assertStringIncludes(lost.stderr, "two has keys of devices that the journal does not know");
   });
 });
 

@@ -29,6 +29,7 @@ Deno.test("bulk status counts the devices of a folder", async () => {
       failed: [{ id: "c", reason: "" }],
       keyModes: { plaintext: 2 },
       packed: false,
+      notes: [],
     });
     assertStringIncludes((await cli("bulk", "status", `${folder}/b`)).stdout, "2 plaintext");
     const missing = await cli("bulk", "status", `${folder}/none`);

@@ -12,7 +12,7 @@ import { passwordOf } from "../inputs.ts";
 import { explain, type Io, joinPath } from "../io.ts";
 import type { Command } from "../run.ts";
 import { takeCertificates, type TakenCertificates } from "./certificates.ts";
-import { syncFile } from "./disk_files.ts";
+import { hasSecrets, syncFile } from "./disk_files.ts";
 import { type DiskSync, openDiskSync } from "./disk_sync.ts";
 import { agreeFacts } from "./facts.ts";
 import { type BatchFolder, openFolder } from "./folder.ts";
@@ -50,7 +50,10 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
   let journal: FolderJournal | undefined;
   let isUnused = false;
   try {
+    refuseLost(folder);
     journal = folderJournal(folder.path, folder.database);
+    // It ends when the list is taken up: a run that comes to nothing changes nothing.
+    folder.database.exec("BEGIN IMMEDIATE");
     const ca = await caOf(plan, journal, args, io);
     await agreeFacts(plan, ca.certificate, journal, args);
     if (pack) journal.pack();
@@ -69,6 +72,15 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
     journal?.close();
     folder.close(isUnused);
   }
+}
+
+/** Keys in a folder whose journal is empty: it was lost, for it comes before the first key. */
+function refuseLost({ path, database }: BatchFolder): void {
+  if (!isEmpty(database) || !hasSecrets(path)) return;
+  const message = `${path} has keys of devices that the journal does not know`;
+  const hint =
+    "journal.sqlite or its -wal was lost: take both from a backup, or give another folder";
+  throw fileError("ERR_IO", path, message, hint);
 }
 
 interface Tools {

@@ -2,6 +2,7 @@ import { equalBytes } from "../../bytes/pack.ts";
 import type { BulkFile, BulkFiles } from "../../provision/bulk_ports.ts";
 import { paths } from "../../provision/bulk_results.ts";
 import { explain, joinPath } from "../io.ts";
+import { ARCHIVES } from "./archive_files.ts";
 
 /** Folders of a batch; `secret` is for its owner alone. */
 export const FOLDERS = ["images", "certificates", "secret", "efuse", "csr", "labels"] as const;
@@ -91,6 +92,17 @@ export async function syncFile(path: string): Promise<void> {
 function syncFileSync(path: string): void {
   using file = Deno.openSync(path, { write: true });
   file.syncDataSync();
+}
+
+/** Whether a batch has keys, in its folder or archive. */
+export function hasSecrets(folder: string): boolean {
+  try {
+    for (const _ of Deno.readDirSync(joinPath(folder, "secret"))) return true;
+    return Deno.statSync(joinPath(folder, ARCHIVES.secret)).size > 0;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw explain("read", folder, error);
+  }
 }
 
 /** Removes a file that may not be there. */

@@ -16,7 +16,7 @@ const GRACE_MS = 300;
  */
 export async function runInThread(argv: readonly string[]): Promise<number | undefined> {
   const module = new URL("./engine_thread.ts", import.meta.url);
-  if (await missingPermission(module) !== undefined) return undefined;
+  if (await missingPermission() !== undefined) return undefined;
   const thread = startThread(module, "bulk", argv);
   let stops = 0;
   const stop = () => {

@@ -80,12 +80,23 @@ async function factsOf(
   };
 }
 
+/** What a profile says that says nothing, where that matters. */
+const DEFAULTS: BulkProfile = {
+  days: 3650,
+  subject: "CN={id}",
+  sans: [],
+  usage: ["client"],
+  efuseKeyId: 1,
+  data: [],
+};
+
 /** The same for profiles that mean the same; CA and signing keys are facts of their own. */
 function plainProfile({ ca: _, signingKeys: __, ...profile }: BulkProfile): string {
   const { keyMode = "plaintext", format = "tlv" } = profile;
   const { type = "ec", ...key } = wantedKey(profile, { keyMode });
   const { curve = "P-256", bits = 2048 } = key;
   const whole = {
+    ...DEFAULTS,
     ...profile,
     keyMode,
     format,

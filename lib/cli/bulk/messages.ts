@@ -34,6 +34,7 @@ export type ToWorker = WorkerStart | {
 
 /** What comes from a worker. */
 export type FromWorker =
+  | { readonly kind: "ready" }
   | { readonly kind: "made"; readonly call: number; readonly results: readonly BulkResult[] }
   | { readonly kind: "failed"; readonly call: number; readonly error: Thrown };
 

@@ -5,6 +5,8 @@ import type { ManifestSizes } from "./manifest_files.ts";
 
 /** Runs what belongs together: all of it is on the disk at the end, or nothing. */
 export function transaction<T>(database: DatabaseSync, act: () => T): T {
+  // Within another it is part of that.
+  if (database.isTransaction) return act();
   database.exec("BEGIN IMMEDIATE");
   try {
     const value = act();

@@ -37,7 +37,7 @@ export function plannerOf(
   };
   return {
     plan: (devices, others = []) => {
-      if (planned === undefined) database.exec("BEGIN IMMEDIATE");
+      if (planned === undefined && !database.isTransaction) database.exec("BEGIN IMMEDIATE");
       planned ??= 0;
       const start = planned;
       planned += devices.length;

@@ -17,7 +17,10 @@ export interface WorkerPool {
 
 interface Thread {
   readonly worker: Worker;
-  underWay: number;
+  /** Calls under way, by number. */
+  readonly waiting: Map<number, PromiseWithResolvers<readonly BulkResult[]>>;
+  /** Whether it has said that it works; it may take a second, or never do. */
+  isReady: boolean;
 }
 
 /** Two calls a thread: while one waits for the disk, the other computes. */
@@ -37,27 +40,31 @@ export async function openPool(
 ): Promise<WorkerPool> {
   const url = new URL("./worker.ts", import.meta.url);
   const message = (number: number): WorkerStart => ({ kind: "start", number, ...start });
-  const missing = count === 1 ? undefined : await missingPermission(url);
+  const missing = count === 1 ? undefined : await missingPermission();
   if (count === 1 || missing !== undefined) {
     const maker = await openMaker(message(0));
     const one = { maker, calls: 2 * CALLS, workers: 1, close: () => {} };
     return missing === undefined ? one : { ...one, missing };
   }
-  const waiting = new Map<number, PromiseWithResolvers<readonly BulkResult[]>>();
+  const own = await openMaker(message(count));
   const threads = Array.from({ length: count }, (_, number): Thread => {
     const worker = startThread(url, `bulk ${number}`);
-    const thread = { worker, underWay: 0 };
-    listen(thread, waiting);
+    const thread = { worker, waiting: new Map(), isReady: false };
+    listen(thread);
     send(worker, message(number));
     return thread;
   });
   let next = 0;
   const maker = (jobs: readonly BulkJob[]) => {
-    const thread = threads.reduce((best, each) => each.underWay < best.underWay ? each : best);
+    const ready = threads.filter(({ isReady }) => isReady);
+    // Until a thread works, this one does.
+    if (ready.length === 0) return own(jobs);
+    const thread = ready.reduce((best, each) =>
+      each.waiting.size < best.waiting.size ? each : best
+    );
     const result = Promise.withResolvers<readonly BulkResult[]>();
     const call = next++;
-    waiting.set(call, result);
-    thread.underWay++;
+    thread.waiting.set(call, result);
     send(thread.worker, { kind: "make", call, jobs });
     return result.promise;
   };
@@ -65,19 +72,22 @@ export async function openPool(
   return { maker, calls: CALLS * count, workers: count, close };
 }
 
-function listen(
-  thread: Thread,
-  waiting: Map<number, PromiseWithResolvers<readonly BulkResult[]>>,
-): void {
-  thread.worker.on("message", (data: FromWorker) => {
+function listen(thread: Thread): void {
+  const { worker, waiting } = thread;
+  worker.on("message", (data: FromWorker) => {
+    if (data.kind === "ready") {
+      thread.isReady = true;
+      return;
+    }
     const result = waiting.get(data.call);
     waiting.delete(data.call);
-    thread.underWay--;
     if (data.kind === "made") result?.resolve(data.results);
     else result?.reject(unpackError(data.error));
   });
-  thread.worker.on("error", (error: unknown) => {
+  worker.on("error", (error: unknown) => {
+    thread.isReady = false;
     for (const result of waiting.values()) result.reject(error);
+    waiting.clear();
   });
 }
 

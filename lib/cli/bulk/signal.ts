@@ -33,11 +33,19 @@ export function openSignal(io: Io, text = FINISHING): StopSignal {
   return { signal: stop.signal, kill: kill.signal, close: listen(onStop) };
 }
 
+let early = 0;
+
+/** Keeps signals that come before anything listens to them; for the beginning of a thread. */
+export function keepSignals(): void {
+  parentPort?.on("message", () => early++);
+}
+
 /** In a thread it is the process that hears signals, and passes them on. */
 function listen(onStop: () => void): () => void {
   const port = parentPort;
   if (port === null) return stopSignals(onStop);
   port.on("message", onStop);
+  for (; early > 0; early--) onStop();
   return () => void port.off("message", onStop);
 }
 

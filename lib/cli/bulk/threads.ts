@@ -16,12 +16,15 @@ function moduleOf(url: URL): URL {
   );
 }
 
-/** The permission to read, or to import, that Deno wants for the module of a thread and has not. */
-export async function missingPermission(url: URL): Promise<string | undefined> {
-  const isFile = url.protocol === "file:";
+/** All modules of the toolkit, of which a thread loads most. */
+const MODULES = new URL("../../", import.meta.url);
+
+/** The permission to read, or to import, that Deno wants for the modules of a thread and has not. */
+export async function missingPermission(): Promise<string | undefined> {
+  const isFile = MODULES.protocol === "file:";
   const wanted = isFile
-    ? { name: "read", path: url } as const
-    : { name: "import", host: url.host } as const;
+    ? { name: "read", path: MODULES } as const
+    : { name: "import", host: MODULES.host } as const;
   if ((await Deno.permissions.query(wanted)).state === "granted") return undefined;
-  return isFile ? `--allow-read=${decodeURI(url.pathname)}` : `--allow-import=${url.host}`;
+  return isFile ? `--allow-read=${decodeURI(MODULES.pathname)}` : `--allow-import=${MODULES.host}`;
 }

@@ -10,7 +10,8 @@ function listen(port: NonNullable<typeof parentPort>): void {
   port.on("message", async (message: ToWorker) => {
     if (message.kind === "start") {
       maker = openMaker(message);
-      maker.catch(() => {});
+      // One that cannot begin is never given work.
+      maker.then(() => tell({ kind: "ready" }), () => {});
       return;
     }
     const { call, jobs } = message;
