@@ -18,6 +18,7 @@ import {
   count,
   inFolder,
   issuer,
+  kill,
   names,
   rowsOf,
   run,
@@ -72,12 +73,12 @@ async function checkPacked(batch: string, ids: readonly string[]): Promise<void>
 
 Deno.test("a packed batch that is killed again and again ends as if nothing had happened", async () => {
   await inFolder(async (folder) => {
-    const line = ["bulk", "--count", "900", "--pack", "--labels", "-o", "batch"];
+    const line = ["bulk", "--count", "1500", "--pack", "--labels", "-o", "batch"];
     let [seed, kills] = [4711, 0];
     for (let round = 0; round < 10; round++) {
       const child = command(line, folder).spawn();
       seed = seed * 1103515245 + 12345 & 0x7FFFFFFF;
-      const timer = setTimeout(() => child.kill("SIGKILL"), 200 + seed % 500);
+      const timer = setTimeout(() => kill(child, "SIGKILL"), 200 + seed % 500);
       const { success } = await child.output();
       clearTimeout(timer);
       if (success) break;
@@ -85,7 +86,7 @@ Deno.test("a packed batch that is killed again and again ends as if nothing had 
     }
     assertEquals((await cli(line, folder)).code, 0);
     assertEquals(kills >= 2, true, `${kills} kills`);
-    await checkPacked(`${folder}/batch`, count(900));
+    await checkPacked(`${folder}/batch`, count(1500));
     const verified = await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder);
     assertEquals([verified.code, verified.stderr], [0, ""]);
     // A run with nothing left to do changes no byte.
@@ -326,7 +327,7 @@ Deno.test({
     await inFolder(async (folder) => {
       const line = ["bulk", "--count", "3", "--key-command", "sleep 300", "-o", "batch"];
       const child = command(line, folder).spawn();
-      setTimeout(() => child.kill("SIGTERM"), 1500);
+      setTimeout(() => kill(child, "SIGTERM"), 1500);
       const { code, stderr } = await child.output();
       assertEquals(code, 1);
       assertStringIncludes(new TextDecoder().decode(stderr), "run the same command again");

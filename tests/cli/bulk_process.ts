@@ -37,6 +37,15 @@ export function command(line: readonly string[], cwd: string, env?: Environment)
   return program(Deno.execPath(), ["run", "-A", "--no-prompt", CLI, ...line], cwd, env);
 }
 
+/** Sends a signal to a process that may have ended by itself. */
+export function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
 /** The output of a process as text. */
 export async function outcomeOf(output: Promise<Deno.CommandOutput>): Promise<Outcome> {
   const { code, stdout, stderr } = await output;
