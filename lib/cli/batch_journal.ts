@@ -165,7 +165,9 @@ export function judgeJournal(
 ): BatchProblem[] {
   const counts = journal === undefined ? "" : unfinished(journal);
   if (counts === "") return [];
-  const message = `${folder} is not done: ${counts}; run bulk again with the same flags`;
+  const { "key made": made, certified } = journal!.states;
+  const how = made + certified > 0 ? "--certificates DIR" : "the same flags";
+  const message = `${folder} is not done: ${counts}; run bulk again with ${how}`;
   return [problem("UNFINISHED_BATCH", null, message)];
 }
 

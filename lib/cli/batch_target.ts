@@ -3,6 +3,7 @@ import { JOURNAL, MANIFEST, MANIFEST_CSV } from "./batch_folder.ts";
 import { DEVICE_FOLDERS, deviceOf } from "./batch_names.ts";
 import { entriesIn, exists, statOf } from "./batch_read.ts";
 import { ARCHIVES } from "./bulk/archive_files.ts";
+import { LOCK, lockFolder } from "./bulk/lock.ts";
 import { openSignal, STOPPING } from "./bulk/signal.ts";
 import { fileError, usageError } from "./errors.ts";
 import { explain, type Io, joinPath } from "./io.ts";
@@ -14,8 +15,6 @@ import { explain, type Io, joinPath } from "./io.ts";
 const STAGING = ".merge";
 /** Within it, where an earlier merge is until the new one stands. */
 const OLD = "old";
-/** Held as `bulk` holds the folder of a batch. */
-const LOCK = ".lock";
 /** The first goes first, for without it the folder is no batch's. */
 const OWN_FILES: readonly string[] = [MANIFEST, MANIFEST_CSV, ...Object.values(ARCHIVES)];
 
@@ -105,7 +104,7 @@ export async function inTarget<T extends Made>(
   act: (folder: string, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   await io.makeDir(path);
-  const lock = await lockTarget(path);
+  const lock = holdFolder(path);
   let isDone = false;
   try {
     const { isMerged } = await judgeTarget(path, force);
@@ -147,18 +146,12 @@ async function stage<T extends Made>(
   }
 }
 
-/** Takes the folder for this process; the system releases it when the process dies. */
-async function lockTarget(path: string): Promise<Deno.FsFile> {
-  const name = joinPath(path, LOCK);
-  const lock = await Deno.open(name, { create: true, write: true, read: true })
-    .catch((error) => {
-      throw explain("write", name, error);
-    });
-  // The one before removes its lock at the end: ours may be the one that it removed.
-  const isOurs = lock.tryLockSync(true) && lock.statSync().ino === (await statOf(name))?.ino;
-  if (isOurs) return lock;
-  lock.close();
-  throw fileError("ERR_IO", path, `another process works on ${path}`, "wait until it has ended");
+function holdFolder(path: string): Deno.FsFile {
+  try {
+    return lockFolder(path);
+  } catch (error) {
+    throw explain("write", path, error);
+  }
 }
 
 /**

@@ -1,4 +1,5 @@
 import { CHIPS } from "../format/chips.ts";
+import { KEY_MODES } from "../format/names.ts";
 
 /** A flag of a command. */
 export interface OptionSpec {
@@ -159,7 +160,7 @@ export const KEY_MODE_OPTIONS: readonly OptionSpec[] = [
   {
     name: "key-mode",
     value: "MODE",
-    choices: ["plaintext", "rsa-ds", "ecdsa-peripheral", "hmac-encrypted", "hmac-derived"],
+    choices: KEY_MODES,
     help: "how the private key reaches the device; all but plaintext need --chip",
     default: "plaintext",
   },

@@ -10,7 +10,7 @@ import {
 } from "./config_row.ts";
 import { CONFIG_DATA_TYPES, configValueBytes } from "./config_value.ts";
 import type { CsvField, CsvProblem } from "./csv_records.ts";
-import type { KeyMode } from "./names.ts";
+import { KEY_MODES, type KeyMode } from "./names.ts";
 
 /** Where the columns of a CSV stand. */
 export type ConfigHeader = ReadonlyMap<ConfigColumn, number>;
@@ -31,13 +31,6 @@ const KEY_TYPES: readonly (number | undefined)[] = [3, 4, 6];
 /** Numbers that only the firmware's queries use (FORMAT: types). */
 const RESERVED_TYPES: readonly number[] = [50, 254, 255];
 const LAST_SUBTYPE = 253;
-const KEY_MODES: readonly KeyMode[] = [
-  "plaintext",
-  "rsa-ds",
-  "ecdsa-peripheral",
-  "hmac-encrypted",
-  "hmac-derived",
-];
 const ALGORITHMS = ["RSA", "ECDSA"] as const;
 const KEY_SIZES = { RSA: [1024, 2048, 3072, 4096], ECDSA: [192, 256, 384, 521] } as const;
 

@@ -47,6 +47,15 @@ export type KeyMode =
   | "hmac-encrypted"
   | "hmac-derived";
 
+/** All key modes. */
+export const KEY_MODES: readonly KeyMode[] = [
+  "plaintext",
+  "rsa-ds",
+  "ecdsa-peripheral",
+  "hmac-encrypted",
+  "hmac-derived",
+];
+
 /** Where a private key is, by the flags of its entry. */
 export type KeyStorage = Exclude<KeyMode, "rsa-ds">;
 

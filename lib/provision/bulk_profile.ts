@@ -3,7 +3,7 @@ import { encodeUtf8, parseBase64, parseHex } from "../bytes/text.ts";
 import type { CertificateUsage } from "../crypto/certificate.ts";
 import type { GenerateKeyOptions } from "../crypto/keys.ts";
 import { type ChipName, CHIPS } from "../format/chips.ts";
-import { type KeyMode, parseTlvType, TLV_TYPES } from "../format/names.ts";
+import { KEY_MODES, type KeyMode, parseTlvType, TLV_TYPES } from "../format/names.ts";
 import type { LayoutOptions } from "./encode_image.ts";
 import { MAX_SIGNATURES } from "./sign.ts";
 
@@ -77,14 +77,6 @@ const listOf = (judge: Judge): Judge => (value) => {
 };
 const objectOf = (members: Readonly<Record<string, Judge>>): Judge => (value) =>
   membersProblems(value, members).join("; ") || undefined;
-
-const KEY_MODES = [
-  "plaintext",
-  "rsa-ds",
-  "ecdsa-peripheral",
-  "hmac-encrypted",
-  "hmac-derived",
-];
 
 const KEY: Judge = (value) => {
   const members = {

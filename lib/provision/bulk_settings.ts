@@ -4,7 +4,7 @@ import { encodeName } from "../crypto/name.ts";
 import { encodeSans } from "../crypto/san.ts";
 import { type ChipName, CHIPS, isChipName, keyModesOf } from "../format/chips.ts";
 import { planEfuse } from "../format/efuse.ts";
-import type { KeyMode } from "../format/names.ts";
+import { KEY_MODES, type KeyMode } from "../format/names.ts";
 import type { BulkDevice } from "./bulk_devices.ts";
 import {
   type BulkData,
@@ -32,13 +32,6 @@ export interface ResolvedDevice extends DeviceSettings {
   readonly problems: readonly string[];
 }
 
-const KEY_MODES: readonly string[] = [
-  "plaintext",
-  "rsa-ds",
-  "ecdsa-peripheral",
-  "hmac-encrypted",
-  "hmac-derived",
-];
 const USER_DATA = ["user1", "user2", "user3", "user4", "user5"];
 
 /**
@@ -88,7 +81,7 @@ function keyOf(
   const chip = fields.chip || profile.chip;
   const id = fields.efuseKeyId || undefined;
   const efuseKeyId = id === undefined ? profile.efuseKeyId : /^[0-5]$/.test(id) ? Number(id) : NaN;
-  if (!KEY_MODES.includes(keyMode)) problems.push(`keyMode "${keyMode}" is not known`);
+  if (!KEY_MODES.includes(keyMode as KeyMode)) problems.push(`keyMode "${keyMode}" is not known`);
   else if (chip !== undefined && !isChipName(chip)) problems.push(`chip "${chip}" is not known`);
   else if (Number.isNaN(efuseKeyId)) problems.push(`efuseKeyId "${id}" is not 0 to 5`);
   else problems.push(...modeProblems(keyMode as KeyMode, chip, efuseKeyId, profile));

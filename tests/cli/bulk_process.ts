@@ -1,4 +1,5 @@
 /** `bulk` as a process, in a folder with a CA, for the tests that kill it and starve it. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
 import {
   createDevelopmentCa,
   exportPrivateKey,
@@ -101,3 +102,19 @@ export const sha256 = async (bytes: Uint8Array): Promise<string> =>
 /** The ids of `--count`. */
 export const count = (number: number): string[] =>
   Array.from({ length: number }, (_, n) => `dev-${String(n + 1).padStart(6, "0")}`);
+
+/** Starves a batch of disk, each time with more of it, and then lets it end. */
+export async function starve(
+  line: readonly string[],
+  cwd: string,
+  kilobytes: readonly number[],
+): Promise<void> {
+  for (const limit of kilobytes) {
+    const { code, stderr } = await cliOutOfDisk(line, cwd, limit);
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(stderr, "error: Cannot write");
+    assertEquals(stderr.includes("    at "), false, stderr);
+  }
+  const { code, stderr } = await cli(line, cwd);
+  assertEquals(code, 0, stderr);
+}

@@ -128,7 +128,8 @@ export function clearLeftovers(folder: string, id: string): void {
   }
 }
 
-function isThere(path: string): boolean {
+/** Whether there is something under a name. */
+export function isThere(path: string): boolean {
   try {
     Deno.lstatSync(path);
     return true;

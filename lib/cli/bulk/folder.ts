@@ -2,7 +2,8 @@ import { fileError } from "../errors.ts";
 import { explain, joinPath } from "../io.ts";
 import type { DatabaseSync } from "./deps.ts";
 import { ARCHIVES } from "./archive_files.ts";
-import { FOLDERS, GROWING, removeIfExists } from "./disk_files.ts";
+import { FOLDERS, GROWING, isThere, removeIfExists } from "./disk_files.ts";
+import { LOCK, lockFolder } from "./lock.ts";
 import { openDatabase } from "./schema.ts";
 
 /** The folder of a batch, held by this process alone. */
@@ -18,7 +19,6 @@ export interface BatchFolder {
 }
 
 const JOURNAL = "journal.sqlite";
-const LOCK = ".lock";
 /** What a run makes before it has a device. */
 const FIRST_FILES: readonly string[] = [
   JOURNAL,
@@ -36,7 +36,7 @@ const SECRET_FOLDER_MODE = 0o700;
  */
 export function openFolder(path: string): BatchFolder {
   try {
-    const isNew = !exists(path);
+    const isNew = !isThere(path);
     Deno.mkdirSync(path, { recursive: true });
     refuseOthers(path);
     const lock = lockFolder(path);
@@ -53,7 +53,7 @@ export function openFolder(path: string): BatchFolder {
 
 /** A folder without a journal that has something in it is not ours to fill. */
 function refuseOthers(path: string): void {
-  if (exists(joinPath(path, JOURNAL))) return;
+  if (isThere(joinPath(path, JOURNAL))) return;
   const names = [...Deno.readDirSync(path)].map(({ name }) => name).filter((name) => name !== LOCK);
   if (names.length === 0) return;
   const isBatch = names.includes("manifest.ndjson");
@@ -68,7 +68,7 @@ function refuseOthers(path: string): void {
 
 function prepare(path: string, isNew: boolean, lock: Deno.FsFile): BatchFolder {
   const journal = joinPath(path, JOURNAL);
-  const isFirst = !exists(journal);
+  const isFirst = !isThere(journal);
   // The journal comes first: what a crash leaves behind is then a batch's folder.
   if (isFirst) Deno.openSync(journal, { createNew: true, write: true, mode: SECRET_MODE }).close();
   for (const name of FOLDERS) {
@@ -90,22 +90,6 @@ function prepare(path: string, isNew: boolean, lock: Deno.FsFile): BatchFolder {
   };
 }
 
-function lockFolder(path: string): Deno.FsFile {
-  const name = joinPath(path, LOCK);
-  const lock = Deno.openSync(name, { create: true, write: true, read: true });
-  // A run that came to nothing removes its lock: ours may be the one that it removed.
-  if (lock.tryLockSync(true) && exists(name) && lock.statSync().ino === Deno.statSync(name).ino) {
-    return lock;
-  }
-  lock.close();
-  throw fileError(
-    "ERR_IO",
-    path,
-    `another process works on ${path}`,
-    "wait until it has ended, or give another folder",
-  );
-}
-
 /** What was not whole when a run was cut off. */
 function removeGrowing(path: string): void {
   for (const { name } of Deno.readDirSync(path)) {
@@ -116,16 +100,6 @@ function removeGrowing(path: string): void {
 function removeIfEmpty(path: string): void {
   for (const _ of Deno.readDirSync(path)) return;
   Deno.removeSync(path);
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }
 
 function isCli(error: unknown): boolean {

@@ -145,11 +145,16 @@ function readUpTo(stream: ReadableStream<Uint8Array>, most: number, onMore: () =
   return { bytes: read(), cancel: () => void reader.cancel() };
 }
 
+/** So many letters and digits in a row may be a key. */
+const SECRET = /[A-Za-z0-9+/=_-]{32}/;
+
 /** What a program said last; nothing when that may be a key. */
 function reasonOf(said: Uint8Array | undefined): string {
   const text = decodeUtf8(said ?? new Uint8Array()) ?? "";
   const last = text.trim().split("\n").at(-1)!.replace(/\p{C}/gu, " ").trim();
-  return last === "" || text.includes("-----") ? "" : `: ${last.slice(0, MOST_REASON)}`;
+  return last === "" || text.includes("-----") || SECRET.test(last)
+    ? ""
+    : `: ${last.slice(0, MOST_REASON)}`;
 }
 
 /** Words as a shell splits them: spaces part them, quotes and backslashes keep them together. */

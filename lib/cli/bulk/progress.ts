@@ -50,7 +50,15 @@ export function startProgress(asJson: boolean, io: Io): Progress {
     io.note(textLine(state, io.columns));
     isShown = true;
   };
-  const timer = asJson || isBar ? setInterval(show, asJson ? JSON_MS : TERMINAL_MS) : undefined;
+  const tick = () => {
+    try {
+      show();
+    } catch {
+      // The summary tells that nothing can be written; the devices are made all the same.
+      clearInterval(timer);
+    }
+  };
+  const timer = asJson || isBar ? setInterval(tick, asJson ? JSON_MS : TERMINAL_MS) : undefined;
   return {
     list: (devices) => void (state.listed = devices),
     start: (total) => {
