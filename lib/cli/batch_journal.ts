@@ -158,16 +158,19 @@ export function unfinished({ states }: BatchJournal): string {
     .map((state) => `${states[state]} ${state}`).join(", ");
 }
 
+/** What brings a batch to its end. */
+export function remedy({ "key made": made, certified }: BatchJournal["states"]): string {
+  return `run bulk again with ${made + certified > 0 ? "--certificates DIR" : "the same flags"}`;
+}
+
 /** A batch whose journal has devices that are not done. */
 export function judgeJournal(
   folder: string,
   journal: BatchJournal | undefined,
 ): BatchProblem[] {
   const counts = journal === undefined ? "" : unfinished(journal);
-  if (counts === "") return [];
-  const { "key made": made, certified } = journal!.states;
-  const how = made + certified > 0 ? "--certificates DIR" : "the same flags";
-  const message = `${folder} is not done: ${counts}; run bulk again with ${how}`;
+  if (journal === undefined || counts === "") return [];
+  const message = `${folder} is not done: ${counts}; ${remedy(journal.states)}`;
   return [problem("UNFINISHED_BATCH", null, message)];
 }
 

@@ -48,7 +48,10 @@ Deno.test("bulk status, verify and merge read the journal of a batch that is not
     const { stdout } = await cli("bulk", "status", `${folder}/b`, "--json");
     const { devices, done, states } = JSON.parse(stdout);
     assertEquals([devices, done, states["key made"]], [3, false, 3]);
-    assertStringIncludes((await cli("bulk", "status", `${folder}/b`)).stdout, "not done");
+    assertStringIncludes(
+      (await cli("bulk", "status", `${folder}/b`)).stdout,
+      "not done; run bulk again with --certificates DIR",
+    );
     assertEquals((await codesOf(`${folder}/b`))[0], "UNFINISHED_BATCH");
     const merged = await cli("bulk", "merge", `${folder}/b`, "-o", `${folder}/w`);
     assertEquals(merged.code, 1);

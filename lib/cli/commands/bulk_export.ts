@@ -14,7 +14,13 @@ import { exportRainmaker } from "../../provision/export_rainmaker.ts";
 import type { Arguments } from "../arguments.ts";
 import { writeExport } from "../batch_export.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
-import { type BatchJournal, manifestJudge, unfinished, withJournal } from "../batch_journal.ts";
+import {
+  type BatchJournal,
+  manifestJudge,
+  remedy,
+  unfinished,
+  withJournal,
+} from "../batch_journal.ts";
 import { collectColumns, judgeAlone } from "../batch_manifest.ts";
 import { countOf, listOf } from "../batch_report.ts";
 import { fileError, usageError } from "../errors.ts";
@@ -110,10 +116,9 @@ function refuseUnfinished(
   io: Io,
 ): void {
   const open = journal === undefined ? "" : unfinished(journal);
-  if (open === "") return;
+  if (journal === undefined || open === "") return;
   if (args.has("partial")) return io.note(`warning: left out, for they are not done: ${open}`);
-  const hint =
-    "run bulk again with the same flags, or give --partial for the devices that are done";
+  const hint = `${remedy(journal.states)}, or give --partial for the devices that are done`;
   throw fileError("ERR_IO", path, `Cannot export: ${path} is not done: ${open}`, hint);
 }
 

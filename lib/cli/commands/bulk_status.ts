@@ -1,6 +1,6 @@
 import { BULK_STATES } from "../../provision/bulk_ports.ts";
 import { openBatch } from "../batch_folder.ts";
-import { type BatchJournal, openJournal } from "../batch_journal.ts";
+import { type BatchJournal, openJournal, remedy } from "../batch_journal.ts";
 import { countOf } from "../batch_report.ts";
 import { bold, green, red, yellow } from "../colors.ts";
 import type { Command } from "../run.ts";
@@ -42,7 +42,7 @@ export const bulkStatus: Command = async (args, io) => {
     bold(`${batch.path}: ${countOf(devices, "device")}${packed ? ", packed" : ""}`),
     ...lines,
     ...failed.map(({ id, reason }) => `    ${yellow(id)}${reason === "" ? "" : `: ${reason}`}`),
-    ...done ? [] : ["not done; run bulk again with the same flags"],
+    ...done ? [] : [`not done; ${remedy(states)}`],
   ].join("\n"));
   return 0;
 };
