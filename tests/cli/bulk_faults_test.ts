@@ -1,5 +1,5 @@
 /** What goes wrong on a line: lost journals, other CAs, odd keys, certificates that moved. */
-import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import { takeCertificates } from "../../lib/cli/bulk/certificates.ts";
 import { DatabaseSync } from "../../lib/cli/bulk/deps.ts";
 import { folderJournal } from "../../lib/cli/bulk/journal.ts";
@@ -61,6 +61,17 @@ Deno.test("a crash while the folder is made leaves a folder that can be gone on 
     await Deno.writeTextFile(`${folder}/other/journal.sqlite`, "no database at all".repeat(100));
     const damaged = await cli(["bulk", "--count", "1", "-o", "other"], folder);
     assertMatch(damaged.stderr, /^error: Cannot read other\/journal.sqlite: it is damaged/);
+  });
+});
+
+Deno.test("what was growing in the place of another file goes when the batch is gone on with", async () => {
+  await inFolder(async (folder) => {
+    const line = ["bulk", "--count", "3", "--workers", "2", "-o", "out"];
+    assertEquals((await cli(line, folder)).code, 0);
+    const left = `${folder}/out/secret/.1`;
+    await Deno.writeTextFile(left, "half a key");
+    assertEquals((await cli(line, folder)).code, 0);
+    await assertRejects(() => Deno.lstat(left), Deno.errors.NotFound);
   });
 });
 

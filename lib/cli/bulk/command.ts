@@ -15,7 +15,7 @@ import { takeCertificates, type TakenCertificates } from "./certificates.ts";
 import { hasSecrets, syncFile } from "./disk_files.ts";
 import { type DiskSync, openDiskSync } from "./disk_sync.ts";
 import { agreeFacts } from "./facts.ts";
-import { type BatchFolder, openFolder } from "./folder.ts";
+import { type BatchFolder, openFolder, reserveWriters } from "./folder.ts";
 import { type FolderJournal, folderJournal } from "./journal.ts";
 import { commandKeys } from "./key_command.ts";
 import { openSigning } from "./maker.ts";
@@ -57,6 +57,7 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
     const ca = await caOf(plan, journal, args, io);
     await agreeFacts(plan, ca.certificate, journal, args);
     if (pack) journal.pack();
+    else reserveWriters(folder, plan.workers + 1);
     const sync = pack ? undefined : await openDiskSync(out);
     const syncs = !pack && sync === undefined;
     const shared = { folder: out, profile, phase, syncs, labels, pack, signingKeys, ...ca };

@@ -1,2 +1,8 @@
 export { DatabaseSync, type StatementSync } from "node:sqlite";
-export { parentPort, Worker, workerData } from "node:worker_threads";
+export {
+  MessageChannel,
+  type MessagePort,
+  parentPort,
+  Worker,
+  workerData,
+} from "node:worker_threads";

@@ -6,10 +6,13 @@ import { ARCHIVES } from "./archive_files.ts";
 
 /** Folders of a batch; `secret` is for its owner alone. */
 export const FOLDERS = ["images", "certificates", "secret", "efuse", "csr", "labels"] as const;
-/** How the name of a file begins while it grows in another's place; no device's does. */
-export const GROWING = ".";
 
 const SECRET_MODE = 0o600;
+
+/** Name of a file while it grows in the place of another; no device's begins with a dot. */
+export function growingName(inside: string, writer: string): string {
+  return `${inside}/.${writer}`;
+}
 
 /**
  * The files of a batch on the disk, which they reach at the next `sync`, many at a time. A file is
@@ -30,7 +33,7 @@ export function diskFiles(folder: string, writer: string, syncs = true): BulkFil
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
       const [inside] = file.path.split("/");
-      replace(path, file, joinPath(folder, `${inside}/${GROWING}${writer}`));
+      replace(path, file, joinPath(folder, growingName(inside!, writer)));
     }
     if (syncs) written.push(path);
   };
@@ -68,6 +71,7 @@ function create(path: string, { bytes, secret = false }: BulkFile): void {
 
 function replace(path: string, file: BulkFile, growing: string): void {
   if (equalBytes(Deno.readFileSync(path), file.bytes)) return;
+  removeIfExists(growing);
   create(growing, file);
   syncFileSync(growing);
   Deno.renameSync(growing, path);

@@ -2,11 +2,11 @@
 import { denoIo } from "../io.ts";
 import { run } from "../run.ts";
 import { parentPort, workerData } from "./deps.ts";
-import type { Ended } from "./engine.ts";
+import type { FromEngine } from "./messages.ts";
 import { keepSignals } from "./signal.ts";
 
 if (parentPort !== null) {
   keepSignals();
-  const ended: Ended = { code: await run(workerData, denoIo()) };
+  const ended: FromEngine = { kind: "ended", code: await run(workerData, denoIo()) };
   parentPort.postMessage(ended);
 }

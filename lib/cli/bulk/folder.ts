@@ -2,8 +2,9 @@ import { fileError } from "../errors.ts";
 import { explain, joinPath } from "../io.ts";
 import type { DatabaseSync } from "./deps.ts";
 import { ARCHIVES } from "./archive_files.ts";
-import { FOLDERS, GROWING, isThere, removeIfExists } from "./disk_files.ts";
+import { FOLDERS, growingName, isThere, removeIfExists } from "./disk_files.ts";
 import { LOCK, lockFolder } from "./lock.ts";
+import { metaOf } from "./meta.ts";
 import { openDatabase } from "./schema.ts";
 
 /** The folder of a batch, held by this process alone. */
@@ -74,9 +75,9 @@ function prepare(path: string, isNew: boolean, lock: Deno.FsFile): BatchFolder {
   for (const name of FOLDERS) {
     const mode = name === "secret" ? { mode: SECRET_FOLDER_MODE } : {};
     Deno.mkdirSync(joinPath(path, name), { recursive: true, ...mode });
-    removeGrowing(joinPath(path, name));
   }
   const database = openDatabase(journal);
+  removeGrowing(path, metaOf(database).get("writers") ?? 0);
   return {
     path,
     database,
@@ -90,16 +91,31 @@ function prepare(path: string, isNew: boolean, lock: Deno.FsFile): BatchFolder {
   };
 }
 
-/** What was not whole when a run was cut off. */
-function removeGrowing(path: string): void {
-  for (const { name } of Deno.readDirSync(path)) {
-    if (name.startsWith(GROWING)) Deno.removeSync(joinPath(path, name));
+/** Notes how many write into the folder, before they do. */
+export function reserveWriters({ database }: BatchFolder, count: number): void {
+  const meta = metaOf(database);
+  if (count > (meta.get("writers") ?? 0)) meta.set("writers", count);
+}
+
+/**
+ * Removes what was not whole when a run was cut off. The folders are not read for it: Deno holds all
+ * names of a folder in memory, which may be millions.
+ */
+function removeGrowing(path: string, writers: number): void {
+  for (const name of FOLDERS) {
+    for (let writer = 0; writer < writers; writer++) {
+      removeIfExists(joinPath(path, growingName(name, String(writer))));
+    }
   }
 }
 
+/** What is not empty stays, and an empty folder that cannot be removed harms nobody. */
 function removeIfEmpty(path: string): void {
-  for (const _ of Deno.readDirSync(path)) return;
-  Deno.removeSync(path);
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // Deno has no class of its own for a folder that has something in it.
+  }
 }
 
 function isCli(error: unknown): boolean {

@@ -6,6 +6,9 @@ import { diskFiles } from "./disk_files.ts";
 import { holdFiles, holdResults } from "./held_files.ts";
 import type { WorkerStart } from "./messages.ts";
 
+/** Devices under way in a call: while WebCrypto works for one, the thread works for another. */
+const LANES = 2;
+
 /** The CA and what signs images, as a thread needs them to make devices. */
 export async function openSigning(
   { certificate, key, signingKeys }: Pick<WorkerStart, "certificate" | "key" | "signingKeys">,
@@ -22,7 +25,7 @@ export async function openSigning(
 /** The maker that a thread, or the process itself, works with. */
 export async function openMaker(start: WorkerStart): Promise<BulkMaker> {
   const { folder, number, profile, phase, syncs, pack, labels } = start;
-  const shared = { profile, phase, labels, ...await openSigning(start) };
+  const shared = { profile, phase, labels, lanes: LANES, ...await openSigning(start) };
   if (!pack) {
     return await createBulkMaker({ ...shared, files: diskFiles(folder, String(number), syncs) });
   }

@@ -2,6 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import type { BulkJob, BulkPhase, BulkResult } from "../../provision/bulk_ports.ts";
 import type { BulkProfile } from "../../provision/bulk_profile.ts";
 import { isCliError } from "../errors.ts";
+import type { MessagePort } from "./deps.ts";
 
 /** What a worker needs once. */
 export interface WorkerStart {
@@ -37,6 +38,18 @@ export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "made"; readonly call: number; readonly results: readonly BulkResult[] }
   | { readonly kind: "failed"; readonly call: number; readonly error: Thrown };
+
+/** What goes from the thread that runs `bulk` to the process that started it. */
+export type FromEngine =
+  | { readonly kind: "ended"; readonly code: number }
+  /** It wants so many threads that make devices. */
+  | { readonly kind: "makers"; readonly count: number };
+
+/** What goes from the process to the thread that runs `bulk`. */
+export type ToEngine =
+  | { readonly kind: "stop" }
+  | { readonly kind: "maker"; readonly number: number; readonly port: MessagePort }
+  | { readonly kind: "lost"; readonly number: number; readonly error: Thrown };
 
 /** An error on its way between threads, which keep no classes. */
 export type Thrown =

@@ -24,6 +24,8 @@ interface MetaValues {
   /** Of a packed batch. */
   readonly archives: ArchiveSizes;
   readonly disordered: boolean;
+  /** Most threads that wrote files in one run. */
+  readonly writers: number;
   readonly profile: string;
   readonly ca: string;
   readonly pack: string;

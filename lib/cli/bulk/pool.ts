@@ -1,8 +1,8 @@
 import type { BulkJob, BulkMaker, BulkResult } from "../../provision/bulk_ports.ts";
-import type { Worker } from "./deps.ts";
-import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
 import { openMaker } from "./maker.ts";
-import { missingPermission, startThread } from "./threads.ts";
+import { linkMakers } from "./maker_links.ts";
+import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
+import { missingPermission } from "./threads.ts";
 
 /** Threads that make devices. */
 export interface WorkerPool {
@@ -15,11 +15,11 @@ export interface WorkerPool {
   close(): void;
 }
 
+/** A thread that was started; it may take a second until it works, or never do. */
 interface Thread {
-  readonly worker: Worker;
+  readonly send: (message: ToWorker) => void;
   /** Calls under way, by number. */
   readonly waiting: Map<number, PromiseWithResolvers<readonly BulkResult[]>>;
-  /** Whether it has said that it works; it may take a second, or never do. */
   isReady: boolean;
 }
 
@@ -31,14 +31,13 @@ const CALLS = 2;
  *
  * @param count How many.
  * @param start What each needs once.
- * @returns The pool; with one thread, which is the process itself, where Deno may not read the module
- * of the worker.
+ * @returns The pool; with one thread, which is this one, where Deno may not read the module of the
+ * others.
  */
 export async function openPool(
   count: number,
   start: Omit<WorkerStart, "kind" | "number">,
 ): Promise<WorkerPool> {
-  const url = new URL("./worker.ts", import.meta.url);
   const message = (number: number): WorkerStart => ({ kind: "start", number, ...start });
   const missing = count === 1 ? undefined : await missingPermission();
   if (count === 1 || missing !== undefined) {
@@ -46,17 +45,19 @@ export async function openPool(
     const one = { maker, calls: 2 * CALLS, workers: 1, close: () => {} };
     return missing === undefined ? one : { ...one, missing };
   }
-  const own = await openMaker(message(count));
-  const threads = Array.from({ length: count }, (_, number): Thread => {
-    const worker = startThread(url, `bulk ${number}`);
-    const thread = { worker, waiting: new Map(), isReady: false };
-    listen(thread);
-    send(worker, message(number));
-    return thread;
+  const threads = new Map<number, Thread>();
+  const close = linkMakers(count, {
+    started: (number, send) => {
+      threads.set(number, { send, waiting: new Map(), isReady: false });
+      send(message(number));
+    },
+    told: (number, told) => hear(threads.get(number)!, told),
+    lost: (number, error) => lose(threads.get(number)!, error),
   });
+  const own = await openMaker(message(count));
   let next = 0;
   const maker = (jobs: readonly BulkJob[]) => {
-    const ready = threads.filter(({ isReady }) => isReady);
+    const ready = [...threads.values()].filter(({ isReady }) => isReady);
     // Until a thread works, this one does.
     if (ready.length === 0) return own(jobs);
     const thread = ready.reduce((best, each) =>
@@ -65,32 +66,25 @@ export async function openPool(
     const result = Promise.withResolvers<readonly BulkResult[]>();
     const call = next++;
     thread.waiting.set(call, result);
-    send(thread.worker, { kind: "make", call, jobs });
+    thread.send({ kind: "make", call, jobs });
     return result.promise;
   };
-  const close = () => threads.forEach(({ worker }) => void worker.terminate());
   return { maker, calls: CALLS * count, workers: count, close };
 }
 
-function listen(thread: Thread): void {
-  const { worker, waiting } = thread;
-  worker.on("message", (data: FromWorker) => {
-    if (data.kind === "ready") {
-      thread.isReady = true;
-      return;
-    }
-    const result = waiting.get(data.call);
-    waiting.delete(data.call);
-    if (data.kind === "made") result?.resolve(data.results);
-    else result?.reject(unpackError(data.error));
-  });
-  worker.on("error", (error: unknown) => {
-    thread.isReady = false;
-    for (const result of waiting.values()) result.reject(error);
-    waiting.clear();
-  });
+function hear(thread: Thread, message: FromWorker): void {
+  if (message.kind === "ready") {
+    thread.isReady = true;
+    return;
+  }
+  const result = thread.waiting.get(message.call);
+  thread.waiting.delete(message.call);
+  if (message.kind === "made") result?.resolve(message.results);
+  else result?.reject(unpackError(message.error));
 }
 
-function send(worker: Worker, message: ToWorker): void {
-  worker.postMessage(message);
+function lose(thread: Thread, error: unknown): void {
+  thread.isReady = false;
+  for (const result of thread.waiting.values()) result.reject(error);
+  thread.waiting.clear();
 }

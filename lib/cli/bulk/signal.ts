@@ -1,5 +1,6 @@
 import type { Io } from "../io.ts";
 import { parentPort } from "./deps.ts";
+import type { ToEngine } from "./messages.ts";
 
 /** What ends a run early. */
 export interface StopSignal {
@@ -37,16 +38,17 @@ let early = 0;
 
 /** Keeps signals that come before anything listens to them; for the beginning of a thread. */
 export function keepSignals(): void {
-  parentPort?.on("message", () => early++);
+  parentPort?.on("message", ({ kind }: ToEngine) => void (kind === "stop" && early++));
 }
 
 /** In a thread it is the process that hears signals, and passes them on. */
 function listen(onStop: () => void): () => void {
   const port = parentPort;
   if (port === null) return stopSignals(onStop);
-  port.on("message", onStop);
+  const onMessage = ({ kind }: ToEngine) => void (kind === "stop" && onStop());
+  port.on("message", onMessage);
   for (; early > 0; early--) onStop();
-  return () => void port.off("message", onStop);
+  return () => void port.off("message", onMessage);
 }
 
 /** Listens to the signals that ask the process to end; gives what ends the listening. */

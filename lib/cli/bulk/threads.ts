@@ -1,11 +1,28 @@
-import { Worker } from "./deps.ts";
+import { MessageChannel, type MessagePort, Worker } from "./deps.ts";
 
 /** Megabytes of a thread's heap: with little room for what is new its garbage is collected sooner. */
-const HEAP = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 1024 };
+const HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 1024 };
+
+/** A thread that makes devices, and the port that leads to it. */
+export interface MakerThread {
+  readonly worker: Worker;
+  readonly port: MessagePort;
+}
 
 /** Starts a thread whose heap has limits. */
 export function startThread(module: URL, name: string, data?: unknown): Worker {
   return new Worker(moduleOf(module), { name, workerData: data, resourceLimits: HEAP });
+}
+
+/**
+ * Starts a thread that makes devices. The process itself should do so: a thread that starts another
+ * waits half a second for it in Deno 2.9.
+ */
+export function startMaker(number: number): MakerThread {
+  const { port1, port2 } = new MessageChannel();
+  const worker = startThread(new URL("./worker.ts", import.meta.url), `bulk ${number}`);
+  worker.postMessage(port2, [port2]);
+  return { worker, port: port1 };
 }
 
 /** What a thread runs; Node's workers, which have limits, take no URL of the network by itself. */

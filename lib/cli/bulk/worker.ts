@@ -1,13 +1,15 @@
 /** A thread of `bulk`: makes devices and writes their files. */
 import type { BulkMaker } from "../../provision/bulk_ports.ts";
-import { parentPort } from "./deps.ts";
+import { type MessagePort, parentPort } from "./deps.ts";
 import { openMaker } from "./maker.ts";
 import { type FromWorker, packError, type ToWorker } from "./messages.ts";
+import { fromWire, toWire, type Wire } from "./wire.ts";
 
-function listen(port: NonNullable<typeof parentPort>): void {
+function listen(port: MessagePort): void {
   let maker: Promise<BulkMaker> | undefined;
-  const tell = (message: FromWorker) => port.postMessage(message);
-  port.on("message", async (message: ToWorker) => {
+  const tell = (message: FromWorker) => port.postMessage(toWire(message));
+  port.on("message", async (wire: Wire<ToWorker>) => {
+    const message = fromWire<ToWorker>(wire);
     if (message.kind === "start") {
       maker = openMaker(message);
       // One that cannot begin is never given work.
@@ -23,4 +25,4 @@ function listen(port: NonNullable<typeof parentPort>): void {
   });
 }
 
-if (parentPort !== null) listen(parentPort);
+parentPort?.on("message", listen);
