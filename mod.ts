@@ -49,7 +49,7 @@ export type { SignatureScheme } from "./lib/crypto/signing.ts";
 export { type ExportKeyOptions, exportPrivateKey, generateKey, type GenerateKeyOptions, importPrivateKey, type PrivateKey } from "./lib/crypto/keys.ts";
 export { createSigner, type Signer } from "./lib/crypto/signature.ts";
 export { type CertificateUsage, createCa, type CreateCaOptions, issueCertificate, type IssueCertificateOptions, type Issuer, type Validity } from "./lib/crypto/certificate.ts";
-export { type CertificateInfo, readCertificate, readCertificates } from "./lib/crypto/certificate_info.ts";
+export { type CertificateReader, createCertificateReader, type CertificateInfo, readCertificate, readCertificates } from "./lib/crypto/certificate_info.ts";
 export { createRequest, type CreateRequestOptions, readRequest, type RequestInfo } from "./lib/crypto/request.ts";
 export { decryptDsParameters, type DecryptedDsParameters, type DsChecks, type DsDecryptOptions, type DsEncryptOptions, type DsMaxRsaBits, type DsTarget, encryptDsParameters, type RsaNumbers } from "./lib/crypto/ds_key.ts";
 export { createDerivedKey, type CreateDerivedKeyOptions, decryptEntry, type DerivedEcdsaKey, deriveEcdsaKey, encryptEntry, type HmacKeyOptions, type SaltedEcdsaKey } from "./lib/crypto/hmac_key.ts";
@@ -89,7 +89,7 @@ export { extraColumns, formatManifestCsv, formatManifestCsvHeader, formatManifes
 export { formatLabel, formatLabelPayload } from "./lib/provision/label.ts";
 export { ARCHIVE_BLOCK, ARCHIVE_END, type ArchiveEntry, type ArchiveEntryOptions, formatArchiveEntry, readArchive } from "./lib/provision/archive.ts";
 export { type ArchiveLimit, indexArchive, type ReadAt } from "./lib/provision/archive_index.ts";
-export { type BatchProblem, type BatchProblemCode, createDuplicateFinder, type DeviceFiles, judgeDevice } from "./lib/provision/batch_check.ts";
+export { type BatchProblem, type BatchProblemCode, createDuplicateFinder, type DeviceFiles, type DeviceOptions, judgeDevice } from "./lib/provision/batch_check.ts";
 export { exportDevice, type ExportDevice, type Exporter, type ExportPart } from "./lib/provision/export_device.ts";
 export { type AwsExportOptions, exportAws } from "./lib/provision/export_aws.ts";
 export { type AzureExportOptions, exportAzure } from "./lib/provision/export_azure.ts";

@@ -1,6 +1,11 @@
 import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
 import type { ChipName } from "../format/chips.ts";
-import { type BatchProblem, judgeDevice, problem } from "../provision/batch_check.ts";
+import {
+  type BatchProblem,
+  type DeviceOptions,
+  judgeDevice,
+  problem,
+} from "../provision/batch_check.ts";
 import {
   filesNeeded,
   filesNeedless,
@@ -11,7 +16,6 @@ import {
 } from "../provision/batch_files.ts";
 import { paths } from "../provision/bulk_results.ts";
 import type { ManifestRow } from "../provision/manifest.ts";
-import type { VerifyOptions } from "../provision/verify.ts";
 import type { BatchFolder } from "./batch_folder.ts";
 import { isCliError } from "./errors.ts";
 import type { BatchJournal } from "./batch_journal.ts";
@@ -20,7 +24,7 @@ import type { BatchJournal } from "./batch_journal.ts";
 export interface BatchJudge {
   readonly batch: BatchFolder;
   readonly kept: KeptFiles;
-  readonly options: VerifyOptions;
+  readonly options: DeviceOptions;
   /** The chip of a device, by the journal. */
   readonly chipOf: (id: string) => ChipName | undefined;
 }

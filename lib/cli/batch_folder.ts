@@ -44,8 +44,13 @@ export interface BatchFolder {
   readonly damage: BatchArchives["damage"];
   /** Whether it has a manifest; a batch that was planned and no more has none. */
   readonly hasManifest: boolean;
-  /** The rows of the manifest, one at a time. */
-  rows(): AsyncGenerator<ManifestRow>;
+  /**
+   * The rows of the manifest, one at a time.
+   *
+   * @param onBad Takes what is wrong with a line that is no row, which is then passed over.
+   * @throws {SecureCertError} `ERR_TEXT` for such a line, where nobody takes it.
+   */
+  rows(onBad?: (message: string) => void): AsyncGenerator<ManifestRow>;
   /** A file's bytes, or undefined when there is none of that name. */
   read(name: string): Promise<Uint8Array | undefined>;
   /** Whether there is a file of that name. */
@@ -88,7 +93,7 @@ export async function openBatch(
     strayArchives: there.filter((name) => name.endsWith(".tar") && !names.includes(name)),
     damage: archives.damage,
     hasManifest,
-    rows: () => hasManifest ? readRows(manifest) : noRows(),
+    rows: (onBad) => hasManifest ? readRows(manifest, onBad) : noRows(),
     read: async (name) => {
       const place = await archives.find(name);
       if (place === undefined) return await readIfThere(joinPath(path, name));
@@ -139,7 +144,10 @@ async function isPacked(archives: BatchArchives, folder: string): Promise<boolea
 /** A batch that has been planned and no more. */
 async function* noRows(): AsyncGenerator<ManifestRow> {}
 
-async function* readRows(path: string): AsyncGenerator<ManifestRow> {
+async function* readRows(
+  path: string,
+  onBad?: (message: string) => void,
+): AsyncGenerator<ManifestRow> {
   let line = 0;
   for await (const text of readLines(path)) {
     line++;
@@ -148,7 +156,10 @@ async function* readRows(path: string): AsyncGenerator<ManifestRow> {
     } catch (error) {
       if (!(error instanceof SecureCertError)) throw error;
       const message = error.message.replace(/ in line 1$/, ` in line ${line}`);
-      throw new SecureCertError(error.code, `${message} of ${path}`, { line });
+      if (onBad === undefined) {
+        throw new SecureCertError(error.code, `${message} of ${path}`, { line });
+      }
+      onBad(`${message} of ${path}`);
     }
   }
 }

@@ -30,7 +30,8 @@ export async function judgeManifestCsv(
   const columns = extraColumns(await csvColumns(path));
   const missing = [...expected].filter((name) => !columns.includes(name));
   if (missing.length > 0) return wrong(`${MANIFEST_CSV} lacks the columns ${missing.join(", ")}`);
-  if (await isSameText(csvParts(batch.rows(), columns), readText(path))) return [];
+  // A line that is no row is told of elsewhere.
+  if (await isSameText(csvParts(batch.rows(() => {}), columns), readText(path))) return [];
   return wrong(`${MANIFEST_CSV} does not hold the rows of ${MANIFEST}`);
 }
 

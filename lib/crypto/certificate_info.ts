@@ -1,5 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import type { Bytes } from "../bytes/pack.ts";
+import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { formatHex } from "../bytes/text.ts";
 import { BasicConstraints, Certificate, fromBER } from "./deps.ts";
 import { berOf, readDer } from "./der.ts";
@@ -68,6 +68,27 @@ export function readCertificate(bytes: Uint8Array): CertificateInfo {
  */
 export function readCertificates(bytes: Uint8Array): CertificateInfo[] {
   return derBlocks(bytes, CERTIFICATE_LABELS).map(parseCertificate);
+}
+
+/** Reads the certificates of a file. */
+export type CertificateReader = (bytes: Uint8Array) => readonly CertificateInfo[];
+
+/**
+ * A {@linkcode readCertificates} that knows the last certificates again, for work in which the same one
+ * comes many times, such as a CA's: to take one apart costs more than to check its signature.
+ *
+ * @param most How many it keeps.
+ */
+export function createCertificateReader(most = 64): CertificateReader {
+  const known: CertificateInfo[] = [];
+  const read = (der: Bytes): CertificateInfo => {
+    const at = known.findIndex((each) => equalBytes(each.der, der));
+    const info = at < 0 ? parseCertificate(der) : known.splice(at, 1)[0]!;
+    known.unshift(info);
+    if (known.length > most) known.pop();
+    return info;
+  };
+  return (bytes) => derBlocks(bytes, CERTIFICATE_LABELS).map(read);
 }
 
 /** Labels under which PEM files hold certificates. */

@@ -1,7 +1,11 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import { decodeUtf8, formatHex } from "../bytes/text.ts";
-import { type CertificateInfo, readCertificates } from "../crypto/certificate_info.ts";
+import {
+  type CertificateInfo,
+  type CertificateReader,
+  readCertificates,
+} from "../crypto/certificate_info.ts";
 import { decryptDsParameters, type DecryptedDsParameters } from "../crypto/ds_key.ts";
 import { decryptEntry, deriveEcdsaKey } from "../crypto/hmac_key.ts";
 import { importPrivateKey, type PrivateKey } from "../crypto/keys.ts";
@@ -60,15 +64,21 @@ export interface Secrets {
   readonly hmacKey?: Uint8Array;
 }
 
+/** How values are read. */
+export interface Reading extends Secrets {
+  /** @default readCertificates */
+  readonly certificatesOf?: CertificateReader;
+}
+
 /** Reads the value of each entry. */
 export async function readContents(
   image: Uint8Array,
   entries: readonly ImageEntry[],
-  secrets: Secrets,
+  reading: Reading,
 ): Promise<ReadEntry[]> {
   return await Promise.all(entries.map(async (raw) => {
     try {
-      return { raw, content: await readContent(image, raw, entries, secrets) };
+      return { raw, content: await readContent(image, raw, entries, reading) };
     } catch (error) {
       if (!(error instanceof SecureCertError)) throw error;
       return { raw, content: { kind: "unreadable", problem: error.message } };
@@ -80,18 +90,18 @@ async function readContent(
   image: Uint8Array,
   raw: ImageEntry,
   entries: readonly ImageEntry[],
-  secrets: Secrets,
+  reading: Reading,
 ): Promise<Content> {
   const { type, data, flags } = raw.value;
-  if (type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV) return await readKey(raw, entries, secrets);
+  if (type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV) return await readKey(raw, entries, reading);
   const storage = keyStorageOf(flags);
-  if (storage !== "hmac-encrypted") return await readValue(image, raw, data, secrets);
-  if (secrets.hmacKey === undefined) return { kind: "encrypted" };
+  if (storage !== "hmac-encrypted") return await readValue(image, raw, data, reading);
+  if (reading.hmacKey === undefined) return { kind: "encrypted" };
   return await readValue(
     image,
     raw,
-    await decryptEntry(data, { hmacKey: secrets.hmacKey }),
-    secrets,
+    await decryptEntry(data, { hmacKey: reading.hmacKey }),
+    reading,
   );
 }
 
@@ -99,12 +109,12 @@ async function readValue(
   image: Uint8Array,
   raw: ImageEntry,
   data: Uint8Array,
-  { hmacKey }: Secrets,
+  { hmacKey, certificatesOf = readCertificates }: Reading,
 ): Promise<Content> {
   switch (raw.value.type) {
     case TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV:
     case TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV:
-      return { kind: "certificate", certificates: readCertificates(data) };
+      return { kind: "certificate", certificates: certificatesOf(data) };
     case TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV:
       return await readDsData(decodeDsData(data), hmacKey);
     case TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV:

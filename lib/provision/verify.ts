@@ -3,7 +3,13 @@ import { currentTime, type Sources } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips.ts";
 import type { NvsStoredItem } from "../format/nvs.ts";
 import type { PartitionTable } from "../format/partition_table.ts";
-import { type Content, readContents, type ReadEntry, type Secrets } from "./contents.ts";
+import {
+  type Content,
+  readContents,
+  type ReadEntry,
+  type Reading,
+  type Secrets,
+} from "./contents.ts";
 import { type Credentials, findCredentials } from "./credentials.ts";
 import { type Finding, type FindingCode, isGood } from "./findings.ts";
 import { type ImageContents, readImage } from "./image.ts";
@@ -177,7 +183,11 @@ export async function verify(image: Uint8Array, options: VerifyOptions = {}): Pr
 }
 
 /** As {@linkcode verify}, with all that was read. */
-export async function judge(dump: Uint8Array, options: VerifyOptions = {}): Promise<Judgement> {
+export async function judge(
+  dump: Uint8Array,
+  options: VerifyOptions & Reading = {},
+): Promise<Judgement> {
+  const { certificatesOf = readCertificates } = options;
   const located = locate(dump, options.tableOffset);
   const { image, location, table } = located;
   const contents = readLocated(located, options);
@@ -187,7 +197,7 @@ export async function judge(dump: Uint8Array, options: VerifyOptions = {}): Prom
   const trust: Trust = {
     now: currentTime(options),
     allowWeak: options.allowWeak ?? false,
-    ...options.ca === undefined ? {} : { issuers: readCertificates(options.ca) },
+    ...options.ca === undefined ? {} : { issuers: certificatesOf(options.ca) },
   };
   const isUnknown = format === "unknown";
   const findings = isUnknown ? layout : [

@@ -122,6 +122,11 @@ Deno.test("bulk verify finds each thing that is wrong, and all of them", async (
         ["WRONG_KEY_MODE", "MISSING_FILE"],
         () => writeManifest(batch, [rows[0]!, { ...rows[1]!, keyMode: "rsa-ds", efuseKeyId: 1 }]),
       ],
+      [["BAD_MANIFEST", "FAILED_DEVICE"], () => {
+        writeManifest(batch, [rows[0]!, { ...rows[1]!, status: "failed" }]);
+        const text = Deno.readTextFileSync(`${batch}/manifest.ndjson`);
+        Deno.writeTextFileSync(`${batch}/manifest.ndjson`, `{"id":"x\n${text}`);
+      }],
       [["BAD_MANIFEST"], () => Deno.removeSync(`${batch}/manifest.csv`)],
       [["BAD_MANIFEST"], () => flip(`${batch}/manifest.csv`, 90)],
       [["BAD_MANIFEST"], () => {
@@ -144,8 +149,11 @@ Deno.test("bulk verify finds each thing that is wrong, and all of them", async (
     const foreign = await codesOf(batch, "--ca", `${folder}/stranger.der`);
     assertEquals(foreign, ["BAD_IMAGE", "BAD_IMAGE"]);
     await Deno.writeTextFile(`${batch}/manifest.ndjson`, "{}\n", { append: true });
-    const { code, stderr } = await cli("bulk", "verify", batch);
+    const { code, stdout } = await cli("bulk", "verify", batch);
     assertEquals(code, 1);
-    assertStringIncludes(stderr, "id is missing in line 3");
+    assertStringIncludes(stdout, "id is missing in line 3");
+    const exported = await cli("bulk", "export", batch, "--to", "csv", "-o", `${folder}/csv`);
+    assertEquals(exported.code, 1);
+    assertStringIncludes(exported.stderr, "id is missing in line 3");
   });
 });

@@ -2,7 +2,8 @@ import type { BulkSummary } from "../../provision/bulk.ts";
 import type { BulkPhase, BulkState, KeySource } from "../../provision/bulk_ports.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Io } from "../io.ts";
-import { formatRate, summaryReport } from "./progress.ts";
+import { formatRate } from "../progress_line.ts";
+import { summaryReport } from "./progress.ts";
 import type { RunPlan } from "./run_plan.ts";
 
 /** What the summary tells beside what was done. */

@@ -1,6 +1,11 @@
 import type { ChipName } from "../../format/chips.ts";
-import { type BatchProblem, createDuplicateFinder, problem } from "../../provision/batch_check.ts";
-import type { VerifyOptions } from "../../provision/verify.ts";
+import { createCertificateReader } from "../../crypto/certificate_info.ts";
+import {
+  type BatchProblem,
+  createDuplicateFinder,
+  type DeviceOptions,
+  problem,
+} from "../../provision/batch_check.ts";
 import type { Arguments } from "../arguments.ts";
 import { judgeFiles, keptIn } from "../batch_device.ts";
 import { findMissing, refuseLists } from "../batch_expected.ts";
@@ -12,6 +17,7 @@ import { findStray } from "../batch_stray.ts";
 import { bold, green, red } from "../colors.ts";
 import { readFlag } from "../inputs.ts";
 import type { Io } from "../io.ts";
+import { startCounter } from "../progress_line.ts";
 import type { Command } from "../run.ts";
 
 /** Devices that are judged at a time: WebCrypto's threads get to work, and memory stays flat. */
@@ -51,16 +57,23 @@ async function judgeBatch(
   const manifest = manifestJudge(batch.path, journal);
   const kept = await keptIn(batch, journal);
   const chipOf = (id: string) => journal?.chipOf(id);
-  for await (const rows of inGroups(batch.rows(), AT_A_TIME)) {
-    for (const row of rows) {
-      ids.add(row.id);
-      collectColumns(row, columns);
-      problems.push(...findDuplicates(row), ...manifest.row(row));
+  const counter = startCounter(io, ["judged", "devices"], devicesIn(journal));
+  try {
+    const onBad = (message: string) => void problems.push(problem("BAD_MANIFEST", null, message));
+    for await (const rows of inGroups(batch.rows(onBad), AT_A_TIME)) {
+      for (const row of rows) {
+        ids.add(row.id);
+        collectColumns(row, columns);
+        problems.push(...findDuplicates(row), ...manifest.row(row));
+      }
+      const judged = await Promise.all(
+        rows.map((row) => judgeFiles({ batch, kept, options, chipOf }, row)),
+      );
+      problems.push(...judged.flat());
+      counter.add(rows.length);
     }
-    const judged = await Promise.all(
-      rows.map((row) => judgeFiles({ batch, kept, options, chipOf }, row)),
-    );
-    problems.push(...judged.flat());
+  } finally {
+    counter.end();
   }
   problems.push(
     ...manifest.end(),
@@ -75,12 +88,18 @@ async function judgeBatch(
   return { devices: ids.size, problems, notes };
 }
 
-async function optionsOf(args: Arguments, io: Io): Promise<VerifyOptions> {
+/** How many rows the manifest will have, as far as a journal knows. */
+function devicesIn(journal: BatchJournal | undefined): number | undefined {
+  return journal && journal.states.verified + journal.states.failed;
+}
+
+async function optionsOf(args: Arguments, io: Io): Promise<DeviceOptions> {
   const chip = args.get("chip") as ChipName | undefined;
   return {
     ...await readFlag("ca", "ca", args, io),
     ...chip && { chip },
     allowWeak: args.has("allow-weak"),
+    certificatesOf: createCertificateReader(2 * AT_A_TIME),
   };
 }
 
