@@ -273,15 +273,21 @@ Deno.test("certificates come alone or with those of their CA, and not with anoth
       const der = await issueCertificate({ issuer, publicKey, subject: subject! });
       pems.push(formatPem("CERTIFICATE", der));
     }
-    const ca = formatPem("CERTIFICATE", (await createDevelopmentCa()).certificate);
+    const stranger = await createDevelopmentCa();
+    const ca = formatPem("CERTIFICATE", stranger.certificate);
+    const { publicKey } = await readRequest(await Deno.readFile(`${folder}/batch/csr/d1.csr`));
+    const foreign = await issueCertificate({ issuer: stranger, publicKey, subject: "CN=d1" });
+    await Deno.writeFile(`${folder}/issued/0.der`, foreign);
     await Deno.writeTextFile(`${folder}/issued/1.cert`, ca + pems[0]);
     await Deno.writeTextFile(`${folder}/issued/2.pem`, pems[1]! + pems[2]!);
     await Deno.writeTextFile(`${folder}/issued/notes.txt`, "");
     const database = new DatabaseSync(`${folder}/batch/journal.sqlite`);
     const journal = folderJournal(`${folder}/batch`, database);
-    const taken = takeCertificates(`${folder}/issued`, journal, database);
+    const { certificate } = issuer;
+    const taken = await takeCertificates(`${folder}/issued`, certificate, journal, database);
     assertEquals([taken.fitting, taken.strangers, taken.others], [2, [], 1]);
-    assertMatch(taken.refused.join(), /2\.pem: it has the key of d3 and the name of d1$/);
+    assertMatch(taken.refused[0]!, /0\.der: the CA did not issue it for d1: no issuer of "CN=d1"$/);
+    assertMatch(taken.refused[1]!, /2\.pem: it has the key of d3 and the name of d1$/);
     database.close();
     // What was taken needs its files no more.
     await Deno.remove(`${folder}/issued`, { recursive: true });

@@ -1,12 +1,13 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { formatPem } from "../../bytes/pem.ts";
 import { formatBase64 } from "../../bytes/text.ts";
+import { followChain } from "../../crypto/chain.ts";
 import { chainBehind } from "../../crypto/certificate_chain.ts";
 import { type CertificateInfo, readCertificates } from "../../crypto/certificate_info.ts";
 import { commonNameOf } from "../../provision/export_device.ts";
 import { explain, joinPath } from "../io.ts";
 import type { DatabaseSync } from "./deps.ts";
-import { type FolderJournal, STRANGER } from "./journal.ts";
+import { type FolderJournal, type IssuedCertificate, ownerOf, STRANGER } from "./journal.ts";
 import { transaction } from "./meta.ts";
 
 const CHUNK = 500;
@@ -25,23 +26,33 @@ export interface TakenCertificates {
 
 /**
  * Gives each certificate of a folder to the device that has its key. A file may hold several, such as
- * those of the CA behind a device's own.
+ * those of the CA behind a device's own. One that the CA did not issue is no device's, so that a right
+ * one may take its place.
+ *
+ * @param ca The certificate of the CA, PEM or DER.
  */
-export function takeCertificates(
+export async function takeCertificates(
   folder: string,
+  ca: Uint8Array,
   journal: FolderJournal,
   database: DatabaseSync,
-): TakenCertificates {
+): Promise<TakenCertificates> {
   const refused: string[] = [];
   const strangers: string[] = [];
   let fitting = 0;
   const all = namesIn(folder);
   const names = all.filter((name) => ENDINGS.test(name));
+  const trusted = readCertificates(ca);
   for (let at = 0; at < names.length; at += CHUNK) {
+    const files: CertificateFile[] = [];
+    for (const name of names.slice(at, at + CHUNK)) {
+      files.push(await readFile(joinPath(folder, name), trusted, database));
+    }
     transaction(database, () => {
-      for (const name of names.slice(at, at + CHUNK)) {
-        const path = joinPath(folder, name);
-        const problems = takeFile(path, journal);
+      for (const { path, certificates } of files) {
+        const problems = certificates.map((each) =>
+          typeof each === "string" ? each : journal.certify(each)
+        );
         fitting += problems.filter((problem) => problem === undefined).length;
         const wrong = problems.filter((problem) => problem !== undefined);
         const isStranger = wrong.length > 0 && problems.every((problem) => problem === STRANGER);
@@ -53,8 +64,17 @@ export function takeCertificates(
   return { fitting, refused, strangers, others: all.length - names.length };
 }
 
-/** What is wrong with each certificate of a file; undefined for one that fits. */
-function takeFile(path: string, journal: FolderJournal): (string | undefined)[] {
+interface CertificateFile {
+  readonly path: string;
+  /** Each with what it is, or what is wrong with it. */
+  readonly certificates: readonly (IssuedCertificate | string)[];
+}
+
+async function readFile(
+  path: string,
+  trusted: readonly CertificateInfo[],
+  database: DatabaseSync,
+): Promise<CertificateFile> {
   let bytes;
   try {
     bytes = Deno.readFileSync(path);
@@ -63,24 +83,31 @@ function takeFile(path: string, journal: FolderJournal): (string | undefined)[] 
   }
   try {
     const all = readCertificates(bytes);
-    return all.map((certificate) => takeOne(certificate, all, journal));
+    const judge = (certificate: CertificateInfo) => issuedOf(certificate, all, trusted, database);
+    return { path, certificates: await Promise.all(all.map(judge)) };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
-    return [error.message];
+    return { path, certificates: [error.message] };
   }
 }
 
-function takeOne(
+async function issuedOf(
   certificate: CertificateInfo,
   others: readonly CertificateInfo[],
-  journal: FolderJournal,
-): string | undefined {
+  trusted: readonly CertificateInfo[],
+  database: DatabaseSync,
+): Promise<IssuedCertificate | string> {
+  const publicKey = formatBase64(certificate.publicKey);
+  const id = ownerOf(database, publicKey);
+  if (id === undefined) return STRANGER;
+  const { problem } = await followChain(certificate, [...others, ...trusted], trusted);
+  if (problem !== undefined) return `the CA did not issue it for ${id}: ${problem}`;
   const chain = [certificate, ...chainBehind(certificate, others)];
-  return journal.certify({
-    publicKey: formatBase64(certificate.publicKey),
+  return {
+    publicKey,
     certificate: chain.map(({ der }) => formatPem("CERTIFICATE", der)).join(""),
     ...commonNameField(certificate),
-  });
+  };
 }
 
 function commonNameField(certificate: CertificateInfo): { commonName?: string } {

@@ -145,7 +145,8 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
   const { folder, journal, pool, sync = () => {} } = tools;
   if (args.has("retry-failed")) journal.retryFailed();
   if (plan.phase === "certificates") {
-    const taken = takeCertificates(args.need("certificates"), journal, folder.database);
+    const [folderOfThem, { certificate }] = [args.need("certificates"), tools.ca];
+    const taken = await takeCertificates(folderOfThem, certificate!, journal, folder.database);
     noteRefused(taken, plan.shard, io);
   }
   const stop = openSignal(io);

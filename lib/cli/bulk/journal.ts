@@ -241,6 +241,12 @@ function retryFailed(database: DatabaseSync, meta: Meta): number {
   });
 }
 
+/** Id of the device that has a key, SubjectPublicKeyInfo in base64; undefined when none has. */
+export function ownerOf(database: DatabaseSync, publicKey: string): string | undefined {
+  const owner = database.prepare("SELECT id FROM devices WHERE publicKey = ?").get(publicKey);
+  return owner && String(owner.id);
+}
+
 function certify(
   database: DatabaseSync,
   { publicKey, certificate, commonName }: IssuedCertificate,
