@@ -128,11 +128,20 @@ async function collect(stream: ReadableStream<Uint8Array>, path: string): Promis
 let isStdinRead = false;
 
 async function readStdin(): Promise<Uint8Array> {
+  return await collect(openStdin(), "standard input");
+}
+
+/**
+ * Standard input, for one reader.
+ *
+ * @throws {CliError} `ERR_USAGE` for a second one.
+ */
+export function openStdin(): ReadableStream<Uint8Array<ArrayBuffer>> {
   if (isStdinRead) {
     throw usageError("standard input (-) can be read once", undefined, "give a file's name");
   }
   isStdinRead = true;
-  return await collect(Deno.stdin.readable, "standard input");
+  return Deno.stdin.readable;
 }
 
 /** Whoever reads may have seen enough and gone, as `head` does. */

@@ -11,7 +11,17 @@ import {
   issueCertificate,
   readRequest,
 } from "../../mod.ts";
-import { cli, command, inFolder, issuer, names, outcomeOf, rowsOf, run } from "./bulk_process.ts";
+import {
+  CLI,
+  cli,
+  command,
+  inFolder,
+  issuer,
+  names,
+  outcomeOf,
+  rowsOf,
+  run,
+} from "./bulk_process.ts";
 
 const verified = (count: number) => Array(count).fill("verified");
 const statesOf = (batch: string) => rowsOf(batch).map(({ status }) => status);
@@ -198,6 +208,22 @@ Deno.test("what is no key is passed over, and shards take different ones", async
 });
 
 Deno.test({
+  name: "standard input is a password or a list, not both",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await inFolder(async (folder) => {
+      await writeKey(`${folder}/sign.pem`);
+      await Deno.writeTextFile(`${folder}/profile.json`, '{"signingKeys":["sign.pem"]}');
+      const flags = "--devices - --password-file - --profile profile.json -o out";
+      const line = `echo secret | "${Deno.execPath()}" run -A "${CLI}" bulk ${flags}`;
+      const { code, stderr } = await run("sh", ["-c", line], folder);
+      assertEquals(code, 2, stderr);
+      assertStringIncludes(stderr, "standard input (-) can be read once");
+    });
+  },
+});
+
+Deno.test({
   name: "a key command that prints without end, fails or hangs costs its device and no more",
   ignore: Deno.build.os === "windows",
   fn: async () => {
@@ -214,6 +240,13 @@ Deno.test({
       assertStringIncludes(said, "d2: the key command ended with code 3: no token");
       const secret = await reason("sh -c 'echo -----BEGIN X >&2; echo abc >&2; exit 3'", "c");
       assertMatch(secret, /d2: the key command ended with code 3\n/);
+      await writeKey(`${folder}/d1.pem`);
+      await writeKey(`${folder}/d2.pem`);
+      const start = performance.now();
+      const words = "sh -c 'sleep 30 & cat {id}.pem'";
+      const { code, stderr } = await cli([...line, "--key-command", words, "-o", "d"], folder);
+      assertEquals(code, 0, stderr);
+      assertEquals(performance.now() - start < 2500, true, "it waits for what the program started");
     });
   },
 });

@@ -8,7 +8,8 @@ import {
   parseManifestNdjson,
 } from "../../mod.ts";
 
-const CLI = new URL("../../cli.ts", import.meta.url).href;
+/** The command line, as a module. */
+export const CLI = new URL("../../cli.ts", import.meta.url).href;
 
 /** The CA in the folder `ca` of {@linkcode inFolder}. */
 export const issuer = await createDevelopmentCa();

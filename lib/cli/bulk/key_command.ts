@@ -9,6 +9,8 @@ import type { StopSignal } from "./signal.ts";
 const KEY_TIME_MS = 600_000;
 /** A program that is told to end gets so long. */
 const GRACE_MS = 3000;
+/** In which a program that has ended and printed a key may be read to its end. */
+const SETTLE_MS = 100;
 /** Most bytes of a private key as PEM, and of what a program says of its failure. */
 const MOST_KEY = 0x10000;
 const MOST_WORDS = 0x1000;
@@ -77,9 +79,13 @@ async function runKeyCommand(words: readonly string[], signal: AbortSignal): Pro
     const messages = readUpTo(child.stderr, MOST_WORDS, () => {});
     const status = await child.status;
     // What the program started may hold its output open.
-    const rest = setTimeout(() => [output, messages].forEach(({ cancel }) => cancel()), GRACE_MS);
+    const cancel = () => [output, messages].forEach((each) => each.cancel());
+    const rest = [
+      setTimeout(() => hasKey(output.soFar()) && cancel(), SETTLE_MS),
+      setTimeout(cancel, GRACE_MS),
+    ];
     const [key, said] = await Promise.all([output.bytes, messages.bytes]);
-    clearTimeout(rest);
+    rest.forEach(clearTimeout);
     signal.throwIfAborted();
     if (key === undefined) return { problem: "the key command printed more than a private key" };
     if (status.success) return key;
@@ -125,13 +131,14 @@ function end(child: Deno.ChildProcess, signal: Deno.Signal): void {
 interface Reading {
   /** All bytes; undefined when there were too many. */
   readonly bytes: Promise<Uint8Array | undefined>;
+  soFar(): Uint8Array;
   cancel(): void;
 }
 
 function readUpTo(stream: ReadableStream<Uint8Array>, most: number, onMore: () => void): Reading {
   const reader = stream.getReader();
+  const parts: Uint8Array[] = [];
   const read = async () => {
-    const parts: Uint8Array[] = [];
     for (let length = 0; length <= most;) {
       const { value } = await reader.read();
       if (value === undefined) return concat(...parts);
@@ -142,7 +149,16 @@ function readUpTo(stream: ReadableStream<Uint8Array>, most: number, onMore: () =
     await reader.cancel();
     return undefined;
   };
-  return { bytes: read(), cancel: () => void reader.cancel() };
+  return {
+    bytes: read(),
+    soFar: () => concat(...parts),
+    cancel: () => void reader.cancel(),
+  };
+}
+
+/** Whether a private key has been printed whole. */
+function hasKey(bytes: Uint8Array): boolean {
+  return /-----END [A-Z ]*PRIVATE KEY-----\s*$/.test(decodeUtf8(bytes) ?? "");
 }
 
 /** So many letters and digits in a row may be a key. */

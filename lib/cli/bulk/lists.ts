@@ -6,7 +6,7 @@ import {
 } from "../../provision/bulk_devices.ts";
 import type { Arguments } from "../arguments.ts";
 import { usageError } from "../errors.ts";
-import { explain } from "../io.ts";
+import { explain, openStdin } from "../io.ts";
 
 const MAX_LINE = 0x100000;
 
@@ -43,7 +43,7 @@ async function* readList(path: string): AsyncGenerator<DeviceRow> {
 /** The lines of a file, without their breaks; `-` is stdin. */
 export async function* readLines(path: string): AsyncGenerator<string> {
   try {
-    const stream = path === "-" ? Deno.stdin.readable : (await Deno.open(path)).readable;
+    const stream = path === "-" ? openStdin() : (await Deno.open(path)).readable;
     let rest = "";
     for await (const part of stream.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }))) {
       const lines = (rest + part).split(/\r\n|\n/);
