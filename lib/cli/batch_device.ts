@@ -11,6 +11,7 @@ import {
   filesNeedless,
   judgeEfusePlan,
   judgeLabel,
+  judgeRequest,
   judgeSecrets,
   type KeptFiles,
 } from "../provision/batch_files.ts";
@@ -24,6 +25,8 @@ import type { BatchJournal } from "./batch_journal.ts";
 export interface BatchJudge {
   readonly batch: BatchFolder;
   readonly kept: KeptFiles;
+  /** Whether it has signing requests, which are needed no more. */
+  readonly hasRequests: boolean;
   readonly options: DeviceOptions;
   /** The chip of a device, by the journal. */
   readonly chipOf: (id: string) => ChipName | undefined;
@@ -37,7 +40,7 @@ export async function keptIn(
   const labels = journal?.facts.labels;
   return {
     secrets: await batch.hasSecrets(),
-    labels: labels === undefined ? await batch.hasLabels() : labels === "true",
+    labels: labels === undefined ? await batch.hasAny("labels") : labels === "true",
   };
 }
 
@@ -58,12 +61,18 @@ export async function findMissingFiles(
 
 /** Everything that is wrong with the files of a device. */
 export async function judgeFiles(judge: BatchJudge, row: ManifestRow): Promise<BatchProblem[]> {
-  const { batch, kept, options, chipOf } = judge;
+  const { batch, kept, hasRequests, options, chipOf } = judge;
   const { id } = row;
   if (row.status === "failed") return await judgeDevice(row, {});
   const needed = filesNeeded(row, kept);
   const names = [
-    ...new Set([paths.image(id), paths.certificate(id), paths.label(id), ...needed]),
+    ...new Set([
+      paths.image(id),
+      paths.certificate(id),
+      paths.label(id),
+      ...needed,
+      ...hasRequests ? [paths.request(id)] : [],
+    ]),
   ];
   const unread: BatchProblem[] = [];
   const bytes = await Promise.all(names.map(async (name) => {
@@ -77,6 +86,7 @@ export async function judgeFiles(judge: BatchJudge, row: ManifestRow): Promise<B
   }));
   const fileOf = (path: (id: string) => string) => bytes[names.indexOf(path(id))];
   const [image, certificate, label] = bytes;
+  const request = fileOf(paths.request);
   const [plan, hmacKey] = [fileOf(paths.efusePlan), fileOf(paths.hmacKey)];
   const known = options.chip ?? chipOf(id);
   const judged = plan && judgeEfusePlan(row, plan, known);
@@ -95,6 +105,7 @@ export async function judgeFiles(judge: BatchJudge, row: ManifestRow): Promise<B
     ...judged?.problems ?? [],
     ...await judgeSecrets(row, secrets),
     ...label ? judgeLabel(row, label) : [],
+    ...request ? await judgeRequest(row, request) : [],
   ];
 }
 

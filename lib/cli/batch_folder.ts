@@ -57,8 +57,8 @@ export interface BatchFolder {
   has(name: string): Promise<boolean>;
   /** Whether it has private keys, or the place where they would be. */
   hasSecrets(): Promise<boolean>;
-  /** Whether a device has a label. */
-  hasLabels(): Promise<boolean>;
+  /** Whether a folder of it, such as `labels`, has a file. */
+  hasAny(folder: string): Promise<boolean>;
   /** Every file of single devices. */
   files(): AsyncGenerator<BatchFile>;
 }
@@ -104,10 +104,10 @@ export async function openBatch(
     hasSecrets: async () =>
       (await entriesIn(path)).some(({ name }) => name === "secret") ||
       await isPacked(archives, "secret/"),
-    hasLabels: async () =>
-      await isFolder(joinPath(path, "labels")) &&
-        (await fileNames(joinPath(path, "labels"))).length > 0 ||
-      await isPacked(archives, "labels/"),
+    hasAny: async (folder) =>
+      await isFolder(joinPath(path, folder)) &&
+        (await fileNames(joinPath(path, folder))).length > 0 ||
+      await isPacked(archives, `${folder}/`),
     files: () => filesOf(path, archives),
   };
 }

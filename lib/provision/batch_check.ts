@@ -30,7 +30,7 @@ import type { ManifestRow } from "./manifest.ts";
  * | `WRONG_KEY_MODE` | the image keeps its key in another way than the manifest says |
  * | `WRONG_KEY` | a file in `secret` is not that of the device's key |
  * | `WRONG_EFUSE_PLAN` | the eFuse plan is not the one that this device needs |
- * | `WRONG_LABEL` | the label is another device's |
+ * | `WRONG_LABEL`, `WRONG_REQUEST` | the label or the signing request is another device's |
  * | `BAD_MANIFEST` | a manifest does not hold the rows of the journal, or `manifest.csv` those of `manifest.ndjson` |
  * | `BAD_JOURNAL` | the journal is there and cannot be read |
  * | `BAD_ARCHIVE` | an archive is damaged |
@@ -54,6 +54,7 @@ export type BatchProblemCode =
   | "WRONG_KEY"
   | "WRONG_EFUSE_PLAN"
   | "WRONG_LABEL"
+  | "WRONG_REQUEST"
   | "BAD_MANIFEST"
   | "BAD_JOURNAL"
   | "BAD_ARCHIVE"

@@ -5,6 +5,7 @@ import { deriveEcdsaKey } from "../crypto/hmac_key.ts";
 import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
 import { decodeSpki } from "../crypto/key_encoding.ts";
 import { importPrivateKey } from "../crypto/keys.ts";
+import { readRequest } from "../crypto/request.ts";
 import { type ChipName, isChipName } from "../format/chips.ts";
 import { type EfusePlan, type EfuseRequest, formatCommand, planEfuse } from "../format/efuse.ts";
 import { type BatchProblem, problem } from "./batch_check.ts";
@@ -169,6 +170,22 @@ function parsePlan(bytes: Uint8Array): Record<string, unknown> & { chip: string 
 export function judgeLabel(row: ManifestRow, bytes: Uint8Array): BatchProblem[] {
   if (equalBytes(bytes, encodeUtf8(labelOf(row)))) return [];
   return [problem("WRONG_LABEL", row.id, "its label is not that of its name and serial number")];
+}
+
+/**
+ * Whether a signing request is the device's.
+ *
+ * @param row Its row of the manifest.
+ * @param bytes `csr/ID.csr`.
+ */
+export async function judgeRequest(
+  { id, publicKey }: ManifestRow,
+  bytes: Uint8Array,
+): Promise<BatchProblem[]> {
+  const wrong = (what: string) => [problem("WRONG_REQUEST", id, `its signing request ${what}`)];
+  const key = await readable(async () => (await readRequest(bytes)).publicKey);
+  if (typeof key === "string") return wrong(`is none: ${key}`);
+  return formatBase64(key) === publicKey ? [] : wrong("is for another key");
 }
 
 /** Empty for a name and serial number that no label can hold. */

@@ -1,7 +1,7 @@
 /** `bulk status` and `bulk verify`, on real folders. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { ManifestRow } from "../../lib/provision/manifest.ts";
-import { createDevelopmentCa } from "../../mod.ts";
+import { createDevelopmentCa, createRequest, importPrivateKey } from "../../mod.ts";
 import {
   cli,
   codesOf,
@@ -122,8 +122,8 @@ Deno.test("bulk verify finds each thing that is wrong, and all of them", async (
         ["WRONG_KEY_MODE", "MISSING_FILE"],
         () => writeManifest(batch, [rows[0]!, { ...rows[1]!, keyMode: "rsa-ds", efuseKeyId: 1 }]),
       ],
-      [["BAD_MANIFEST", "FAILED_DEVICE"], () => {
-        writeManifest(batch, [rows[0]!, { ...rows[1]!, status: "failed" }]);
+      [["BAD_MANIFEST", "FAILED_DEVICE"], async () => {
+        await writeManifest(batch, [rows[0]!, { ...rows[1]!, status: "failed" }]);
         const text = Deno.readTextFileSync(`${batch}/manifest.ndjson`);
         Deno.writeTextFileSync(`${batch}/manifest.ndjson`, `{"id":"x\n${text}`);
       }],
@@ -155,5 +155,37 @@ Deno.test("bulk verify finds each thing that is wrong, and all of them", async (
     const exported = await cli("bulk", "export", batch, "--to", "csv", "-o", `${folder}/csv`);
     assertEquals(exported.code, 1);
     assertStringIncludes(exported.stderr, "id is missing in line 3");
+  });
+});
+
+Deno.test("bulk verify knows a foreign signing request, and secrets that others may read", async () => {
+  await inFolder(async (folder) => {
+    const batch = `${folder}/b`;
+    await makeBatch(batch, { ids: ["a", "b"], issuer });
+    await Deno.mkdir(`${batch}/csr`);
+    const key = await importPrivateKey(await Deno.readFile(`${batch}/secret/a.key.pem`));
+    const request = await createRequest({ key, subject: "CN=a" });
+    await Deno.writeFile(`${batch}/csr/a.csr`, request);
+    assertEquals(await codesOf(batch), []);
+    await Deno.writeFile(`${batch}/csr/b.csr`, request);
+    assertEquals(await codesOf(batch), ["WRONG_REQUEST"]);
+    await Deno.writeTextFile(`${batch}/csr/b.csr`, "nothing");
+    assertEquals(await codesOf(batch), ["WRONG_REQUEST"]);
+    await Deno.remove(`${batch}/csr/b.csr`);
+    if (Deno.build.os === "windows") return;
+    const notes = async () =>
+      JSON.parse((await cli("bulk", "verify", batch, "--json")).stdout).notes;
+    for (const name of ["images/a.bin", "secret/a.key.pem", "images/b.bin", "secret/b.key.pem"]) {
+      await Deno.chmod(`${batch}/${name}`, 0o600);
+    }
+    assertEquals(await notes(), []);
+    await Deno.chmod(`${batch}/secret/b.key.pem`, 0o640);
+    const [note, ...others] = await notes();
+    assertStringIncludes(
+      note,
+      "1 file with secrets may be read by others than their owner, first ",
+    );
+    assertStringIncludes(note, "b.key.pem; chmod -R go= ");
+    assertEquals(others, []);
   });
 });

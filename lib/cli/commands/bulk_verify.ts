@@ -12,6 +12,7 @@ import { findMissing, refuseLists } from "../batch_expected.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
 import { type BatchJournal, judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
 import { collectColumns, judgeManifestCsv } from "../batch_manifest.ts";
+import { modeJudge } from "../batch_modes.ts";
 import { countOf, renderProblems } from "../batch_report.ts";
 import { findStray } from "../batch_stray.ts";
 import { bold, green, red } from "../colors.ts";
@@ -55,7 +56,9 @@ async function judgeBatch(
   const columns = new Set<string>();
   const findDuplicates = createDuplicateFinder();
   const manifest = manifestJudge(batch.path, journal);
+  const modes = modeJudge(batch);
   const kept = await keptIn(batch, journal);
+  const hasRequests = await batch.hasAny("csr");
   const chipOf = (id: string) => journal?.chipOf(id);
   const counter = startCounter(io, ["judged", "devices"], devicesIn(journal));
   try {
@@ -67,8 +70,9 @@ async function judgeBatch(
         problems.push(...findDuplicates(row), ...manifest.row(row));
       }
       const judged = await Promise.all(
-        rows.map((row) => judgeFiles({ batch, kept, options, chipOf }, row)),
+        rows.map((row) => judgeFiles({ batch, kept, hasRequests, options, chipOf }, row)),
       );
+      await Promise.all(rows.map(modes.row));
       problems.push(...judged.flat());
       counter.add(rows.length);
     }
@@ -84,7 +88,10 @@ async function judgeBatch(
     ...(await batch.damage()).filter(({ isCut }) => !isCut || unfinished.length === 0)
       .map(({ message }) => problem("BAD_ARCHIVE", null, message)),
   );
-  const notes = kept.secrets ? [] : [`${batch.path} has no secrets, so that no key was judged`];
+  const notes = [
+    ...kept.secrets ? [] : [`${batch.path} has no secrets, so that no key was judged`],
+    ...await modes.notes(),
+  ];
   return { devices: ids.size, problems, notes };
 }
 

@@ -1,0 +1,51 @@
+import { filesNeeded } from "../provision/batch_files.ts";
+import { paths } from "../provision/bulk_results.ts";
+import type { ManifestRow } from "../provision/manifest.ts";
+import type { BatchFolder } from "./batch_folder.ts";
+import { archiveOf, isSecret } from "./batch_names.ts";
+import { statOf } from "./batch_read.ts";
+import { countOf } from "./batch_report.ts";
+import { joinPath } from "./io.ts";
+
+/** Bits of a file's mode with which others than its owner reach it. */
+const OTHERS = 0o077;
+
+/** Finds files with secrets that others than their owner may read. */
+export interface ModeJudge {
+  /** Takes every row once. */
+  row(row: ManifestRow): Promise<void>;
+  /** What was found, in a line; nothing where a system has no such modes. */
+  notes(): Promise<string[]>;
+}
+
+/** A copy of a batch may have lost its modes, which is worth a word and no fault of its images. */
+export function modeJudge(batch: BatchFolder): ModeJudge {
+  const { path } = batch;
+  let open = 0;
+  let first: string | undefined;
+  const look = async (name: string) => {
+    const mode = (await statOf(joinPath(path, name)))?.mode ?? 0;
+    if ((mode & OTHERS) === 0) return;
+    open++;
+    first ??= name;
+  };
+  return {
+    row: async (row) => {
+      if (row.status === "failed") return;
+      const names = [
+        paths.image(row.id),
+        ...filesNeeded(row, { secrets: true, labels: false }).filter(isSecret),
+      ];
+      await Promise.all(names.map(look));
+    },
+    notes: async () => {
+      if (batch.archives.length > 0) await look(archiveOf(paths.image("*")));
+      if (first === undefined) return [];
+      return [
+        `${countOf(open, "file")} with secrets may be read by others than their owner, first ${
+          joinPath(path, first)
+        }; chmod -R go= ${path} ends that`,
+      ];
+    },
+  };
+}
