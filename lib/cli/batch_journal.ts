@@ -152,6 +152,11 @@ function factsOf(meta: Meta): ShardFacts {
   };
 }
 
+/** How many rows a manifest has, where a journal tells. */
+export function devicesIn(journal: BatchJournal | undefined): number | undefined {
+  return journal && journal.states.verified + journal.states.failed;
+}
+
 /** The states in which devices are on their way, with their numbers, in words; empty for none. */
 export function unfinished({ states }: BatchJournal): string {
   return BULK_STATES.filter((state) => !LAST_STATES.includes(state) && states[state] > 0)

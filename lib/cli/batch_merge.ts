@@ -25,6 +25,8 @@ export interface Place {
   /** Whether files are copied where they could be linked. */
   readonly copyOnly: boolean;
   readonly signal: AbortSignal;
+  /** Called for each file. */
+  readonly onFile: () => void;
 }
 
 /** How the files came to their new folder. */
@@ -58,6 +60,7 @@ export async function placeFiles(shards: readonly JudgedShard[], place: Place): 
       place.signal.throwIfAborted();
       const { name, packed } = file;
       if (strayReason(file, ids) !== undefined) continue;
+      place.onFile();
       if (packed !== undefined) {
         addRegion(regions, archiveOf(name), packed);
         joined++;

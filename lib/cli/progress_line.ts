@@ -93,6 +93,24 @@ export function startCounter(io: Io, what: readonly [string, string], total?: nu
   return { add: (count) => void (done += count), end: line.end };
 }
 
+/** Items as they come, counted on a line of the terminal as {@linkcode startCounter} does. */
+export async function* counted<T>(
+  items: AsyncIterable<T>,
+  io: Io,
+  what: readonly [string, string],
+  total?: number,
+): AsyncGenerator<T> {
+  const counter = startCounter(io, what, total);
+  try {
+    for await (const item of items) {
+      yield item;
+      counter.add(1);
+    }
+  } finally {
+    counter.end();
+  }
+}
+
 /** How far work is that began at a time of `performance.now()`. */
 export function standingOf(
   { done, total, failed, start }: Pick<Standing, "done" | "total" | "failed"> & { start: number },

@@ -16,6 +16,7 @@ import { writeExport } from "../batch_export.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
 import {
   type BatchJournal,
+  devicesIn,
   manifestJudge,
   remedy,
   unfinished,
@@ -26,6 +27,7 @@ import { countOf, listOf } from "../batch_report.ts";
 import { fileError, usageError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
 import { folderOf, tell } from "../outputs.ts";
+import { counted } from "../progress_line.ts";
 import type { Command } from "../run.ts";
 
 type Service = "aws" | "azure" | "rainmaker" | "csv";
@@ -54,7 +56,7 @@ export const bulkExport: Command = async (args, io) => {
       throw fileError("ERR_IO", batch.path, `Cannot export: ${damage.message}`);
     }
     refuseUnfinished(batch, journal, args, io);
-    return await judgeBatch(batch, journal, target);
+    return await judgeBatch(batch, journal, target, io);
   });
   const { devices, columns, skipped, wrong } = judged;
   if (wrong.size > 0) throw refused(to, wrong);
@@ -63,7 +65,8 @@ export const bulkExport: Command = async (args, io) => {
     throw fileError("ERR_IO", path, `Cannot export: ${path} has no device that is verified`);
   }
   const { parts, notes = [] } = target.make(columns);
-  const files = await writeExport(out, parts(readDevices(batch)), args.has("force"), io);
+  const exported = counted(readDevices(batch), io, ["written", "devices"], devices);
+  const files = await writeExport(out, parts(exported), args.has("force"), io);
   for (const note of notes) io.note(`note: ${note}`);
   if (skipped.length > 0) io.note(`left out, for they failed: ${listOf(skipped)}`);
   if (to === "aws" && !args.has("policy")) {
@@ -135,6 +138,7 @@ async function judgeBatch(
   batch: BatchFolder,
   journal: BatchJournal | undefined,
   { make, issuer }: Target,
+  io: Io,
 ): Promise<Judged> {
   const { problemsOf } = make([]);
   const manifest = manifestJudge(batch.path, journal, true);
@@ -148,7 +152,8 @@ async function judgeBatch(
     ids.push(id);
   };
   let devices = 0;
-  for await (const row of batch.rows()) {
+  const rows = counted(batch.rows(), io, ["checked", "devices"], devicesIn(journal));
+  for await (const row of rows) {
     collectColumns(row, columns);
     ids.add(row.id);
     const foreign = [...findDuplicates(row), ...manifest.row(row)];

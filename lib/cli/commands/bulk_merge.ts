@@ -6,13 +6,14 @@ import type { Arguments } from "../arguments.ts";
 import { findMissingFiles, keptIn } from "../batch_device.ts";
 import { findMissing, refuseLists } from "../batch_expected.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
-import { judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
+import { devicesIn, judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
 import { collectColumns, judgeAlone, writeManifests } from "../batch_manifest.ts";
 import { type JudgedShard, placeFiles } from "../batch_merge.ts";
 import { countOf, renderProblems } from "../batch_report.ts";
 import { inTarget, judgeTarget, refuseSame } from "../batch_target.ts";
 import type { Io } from "../io.ts";
 import { folderOf } from "../outputs.ts";
+import { counted, startCounter } from "../progress_line.ts";
 import type { Command } from "../run.ts";
 
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
@@ -25,7 +26,7 @@ export const bulkMerge: Command = async (args, io) => {
   const shards = await Promise.all(
     args.positionals.map((path) => openBatch(path, { tolerant: true })),
   );
-  const { devices, failed, columns, problems, notes, judged } = await judgeAll(shards, args);
+  const { devices, failed, columns, problems, notes, judged } = await judgeAll(shards, args, io);
   for (const note of notes) io.note(`note: ${note}`);
   const made = { folder: out, devices, failed, notes, problems };
   if (problems.length > 0) {
@@ -33,7 +34,9 @@ export const bulkMerge: Command = async (args, io) => {
     return 1;
   }
   const { names: _, ...placed } = await inTarget(target, force, io, async (folder, signal) => {
-    const placed = await placeFiles(judged, { folder, copyOnly: args.has("copy"), signal });
+    const counter = startCounter(io, ["brought over", "files"]);
+    const place = { folder, copyOnly: args.has("copy"), signal, onFile: () => counter.add(1) };
+    const placed = await placeFiles(judged, place).finally(counter.end);
     await writeManifests(folder, () => rowsOf(shards, signal), columns);
     return placed;
   });
@@ -76,6 +79,7 @@ interface Judged {
 async function judgeAll(
   shards: readonly BatchFolder[],
   args: Arguments,
+  io: Io,
 ): Promise<Judged> {
   const columns = new Set<string>();
   const parts: JudgedPart[] = [];
@@ -84,7 +88,7 @@ async function judgeAll(
     collectColumns(row, columns);
     return findDuplicates(row, path);
   };
-  for (const shard of shards) parts.push(await judgeShard(shard, noteRow, args));
+  for (const shard of shards) parts.push(await judgeShard(shard, noteRow, args, io));
   const ids = new Set(parts.flatMap(({ ids }) => [...ids]));
   const hasList = args.has("devices") || args.has("count");
   return {
@@ -120,6 +124,7 @@ async function judgeShard(
   batch: BatchFolder,
   noteRow: (row: ManifestRow, shard: BatchFolder) => BatchProblem[],
   args: Arguments,
+  io: Io,
 ): Promise<JudgedPart> {
   const { path } = batch;
   return await withJournal(path, async (journal, unreadable) => {
@@ -128,7 +133,8 @@ async function judgeShard(
     const kept = await keptIn(batch, journal);
     const [ids, columns] = [new Set<string>(), new Set<string>()];
     let [devices, failed] = [0, 0];
-    for await (const row of batch.rows()) {
+    const rows = counted(batch.rows(), io, ["checked", "devices"], devicesIn(journal));
+    for await (const row of rows) {
       devices++;
       ids.add(row.id);
       collectColumns(row, columns);

@@ -10,7 +10,13 @@ import type { Arguments } from "../arguments.ts";
 import { judgeFiles, keptIn } from "../batch_device.ts";
 import { findMissing, refuseLists } from "../batch_expected.ts";
 import { type BatchFolder, openBatch } from "../batch_folder.ts";
-import { type BatchJournal, judgeJournal, manifestJudge, withJournal } from "../batch_journal.ts";
+import {
+  type BatchJournal,
+  devicesIn,
+  judgeJournal,
+  manifestJudge,
+  withJournal,
+} from "../batch_journal.ts";
 import { collectColumns, judgeManifestCsv } from "../batch_manifest.ts";
 import { modeJudge } from "../batch_modes.ts";
 import { countOf, renderProblems } from "../batch_report.ts";
@@ -93,11 +99,6 @@ async function judgeBatch(
     ...await modes.notes(),
   ];
   return { devices: ids.size, problems, notes };
-}
-
-/** How many rows the manifest will have, as far as a journal knows. */
-function devicesIn(journal: BatchJournal | undefined): number | undefined {
-  return journal && journal.states.verified + journal.states.failed;
 }
 
 async function optionsOf(args: Arguments, io: Io): Promise<DeviceOptions> {
