@@ -1,4 +1,5 @@
 import type { BulkJob, BulkMaker, BulkResult } from "../../provision/bulk_ports.ts";
+import { fileError } from "../errors.ts";
 import { openMaker } from "./maker.ts";
 import { linkMakers } from "./maker_links.ts";
 import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
@@ -52,7 +53,7 @@ export async function openPool(
       send(message(number));
     },
     told: (number, told) => hear(threads.get(number)!, told),
-    lost: (number, error) => lose(threads.get(number)!, error),
+    lost: (number, error) => lose(threads.get(number)!, start.folder, error),
   });
   const own = await openMaker(message(count));
   let next = 0;
@@ -83,8 +84,11 @@ function hear(thread: Thread, message: FromWorker): void {
   else result?.reject(unpackError(message.error));
 }
 
-function lose(thread: Thread, error: unknown): void {
+function lose(thread: Thread, folder: string, error: unknown): void {
   thread.isReady = false;
-  for (const result of thread.waiting.values()) result.reject(error);
+  const why = error instanceof Error ? error.message.split("\n")[0] : String(error);
+  const hint = "run bulk again with the same flags: it goes on where it was";
+  const lost = fileError("ERR_IO", folder, `a thread that makes devices ended: ${why}`, hint);
+  for (const result of thread.waiting.values()) result.reject(lost);
   thread.waiting.clear();
 }
