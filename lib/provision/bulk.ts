@@ -230,14 +230,11 @@ async function call(
   const start = performance.now();
   try {
     const jobs = await jobsOf(devices, options);
-    run.finished.set(number, await run.maker(jobs));
+    run.finished.set(number, jobs.length === 0 ? [] : await run.maker(jobs));
+    run.uncommitted -= devices.length - jobs.length;
     adapt(run, devices.length, performance.now() - start);
   } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") {
-      // Nothing was made of them, and they stay as they were.
-      run.finished.set(number, []);
-      run.uncommitted -= devices.length;
-    } else run.problem ??= error;
+    run.problem ??= error;
   }
   run.underWay--;
   run.wake();
@@ -273,13 +270,15 @@ function adapt(run: Run, length: number, ms: number): void {
   else if (ms > 4 * CALL_MS) run.size = Math.max(1, Math.min(run.size, length) >> 1);
 }
 
+/** The work of devices, without those that have no key for now. */
 async function jobsOf(
   devices: readonly JournaledDevice[],
   { keys, certificateOf, jobOf }: BulkOptions,
 ): Promise<BulkJob[]> {
   const taken = await keys?.take(devices.map(({ device }) => device));
-  return await Promise.all(devices.map(async (each, at): Promise<BulkJob> => {
+  const jobs = await Promise.all(devices.map(async (each, at): Promise<BulkJob | undefined> => {
     const key = taken?.[at];
+    if (key === null) return undefined;
     const own = await jobOf?.(each.device);
     const certificate = each.certificate === undefined ? undefined : await certificateOf?.(each);
     return {
@@ -289,6 +288,7 @@ async function jobsOf(
       ...own,
     };
   }));
+  return jobs.filter((job) => job !== undefined);
 }
 
 /** Results whose turn it is. */

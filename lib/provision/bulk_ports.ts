@@ -120,6 +120,11 @@ export interface BulkJournal {
 export interface KeySource {
   /** In words, for the summary. */
   readonly name: string;
-  /** A key for each device, or what keeps it from having one; the same key for the same device. */
-  take(devices: readonly BulkDevice[]): Awaitable<readonly (Uint8Array | { problem: string })[]>;
+  /**
+   * A key for each device, or what keeps it from having one, or null for a device that is to stay as it
+   * is, as when the run is to end; the same key for the same device.
+   */
+  take(
+    devices: readonly BulkDevice[],
+  ): Awaitable<readonly (Uint8Array | { problem: string } | null)[]>;
 }

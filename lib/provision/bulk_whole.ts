@@ -2,6 +2,7 @@ import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { exportPrivateKey, type PrivateKey } from "../crypto/keys.ts";
 import type { Signer } from "../crypto/signature.ts";
 import type { Sources } from "../crypto/sources.ts";
+import type { ChipName } from "../format/chips.ts";
 import { build, type BuildOptions } from "./build.ts";
 import type { BulkDevice } from "./bulk_devices.ts";
 import { bad } from "./bulk_image.ts";
@@ -13,6 +14,7 @@ import type { DeviceSettings } from "./bulk_settings.ts";
 import { partitionSizeOf } from "./encode_image.ts";
 import type { BuildPlan } from "./plan.ts";
 import { signPartition } from "./sign.ts";
+import { judgeSignatures } from "./verify_signatures.ts";
 
 /** A device that was made, and how its image is judged when it is read back. */
 export interface Made {
@@ -22,6 +24,20 @@ export interface Made {
   readonly files: readonly BulkFile[];
   readonly efuseKeyId: number | null;
   readonly judge: (image: Bytes) => Promise<void>;
+}
+
+/** `build` has judged all but the signatures, which not every chip takes. */
+async function signImage(
+  unsigned: Bytes,
+  signers: readonly Signer[],
+  profile: BulkProfile,
+  chip: ChipName | undefined,
+): Promise<Bytes> {
+  const image = await signPartition(unsigned, signers, { size: partitionSizeOf(profile) });
+  const findings = await judgeSignatures(image, chip === undefined ? {} : { chip });
+  const errors = findings.filter(({ severity }) => severity === "error");
+  if (errors.length === 0) return image;
+  throw bad(errors.map(({ code, message }) => `${code}: ${message}`).join("; "));
 }
 
 interface Certificates {
@@ -73,9 +89,7 @@ export async function makeWhole(
     ...random && { random },
   };
   const { image: unsigned, efuse } = await build(plan, options);
-  const image = signers.length === 0
-    ? unsigned
-    : await signPartition(unsigned, signers, { size: partitionSizeOf(profile) });
+  const image = signers.length === 0 ? unsigned : await signImage(unsigned, signers, profile, chip);
   return {
     key,
     certificate,

@@ -172,9 +172,11 @@ Deno.test("a batch that is not finished takes no other CA, and none at all anoth
     await Deno.writeTextFile(`${folder}/profile.json`, '{"signingKeys":["sign.pem"]}');
     await Deno.writeTextFile(`${folder}/list.csv`, "id\na\nb\n");
     const line = ["bulk", "--devices", "list.csv", "--profile", "profile.json", "-o", "batch"];
-    const stopped = await cli([...line, "--key-command", "sh -c 'exit 130'"], folder);
+    const interrupt = "sh -c 'kill -INT $PPID; exit 130'";
+    const stopped = await cli([...line, "--workers", "1", "--key-command", interrupt], folder);
     assertEquals(stopped.code, 1);
-    assertStringIncludes(stopped.stderr, "2 are still to be made; run the same command again");
+    assertStringIncludes(stopped.stderr, "stopped; run the same command again to go on");
+    assertEquals(names(`${folder}/batch`).includes("secret"), false);
     const other = await cli([...line, "--ca", "other", "--retry-failed"], folder);
     assertStringIncludes(other.stderr, "the CA is not that of the first run");
     await Deno.copyFile(`${folder}/two.pem`, `${folder}/sign.pem`);
@@ -204,6 +206,22 @@ Deno.test("what is no key is passed over, and shards take different ones", async
     assertStringIncludes(parts[0]!.stderr, "passed over keys/0.txt: ");
     const keys = ["s1", "s2"].flatMap((part) => rowsOf(`${folder}/${part}`));
     assertEquals(new Set(keys.map(({ publicKey }) => publicKey)).size, 4);
+  });
+});
+
+Deno.test("a signature that its chip does not take is found before the first key", async () => {
+  await inFolder(async (folder) => {
+    await writeKey(`${folder}/sign.pem`);
+    await Deno.writeTextFile(`${folder}/profile.json`, '{"signingKeys":["sign.pem"]}');
+    await Deno.writeTextFile(`${folder}/list.csv`, "id,chip\na,esp32c6\nb,esp32c3\n");
+    const line = ["bulk", "--devices", "list.csv", "--profile", "profile.json", "-o", "out"];
+    const { code, stderr } = await cli(line, folder);
+    assertEquals(code, 1);
+    assertMatch(stderr, /^b: .*esp32c3 verifies no ecdsa256; it has rsa3072$/m);
+    assertEquals(names(folder).includes("out"), false);
+    await Deno.writeTextFile(`${folder}/list.csv`, "id,chip\na,esp32c6\n");
+    assertEquals((await cli(line, folder)).code, 0);
+    assertEquals((await cli(["bulk", "verify", "out"], folder)).code, 0);
   });
 });
 
@@ -242,6 +260,11 @@ Deno.test({
       assertMatch(secret, /d2: the key command ended with code 3\n/);
       await writeKey(`${folder}/d1.pem`);
       await writeKey(`${folder}/d2.pem`);
+      const told = await reason("sh -c '[ {id} = d1 ] && cat d1.pem || exit 143'", "e");
+      assertStringIncludes(told, "d2: the key command ended with code 143\n");
+      assertEquals(statesOf(`${folder}/e`), ["verified", "failed"]);
+      const ended = await reason("sh -c '[ {id} = d1 ] && cat d1.pem || kill -TERM $$'", "f");
+      assertStringIncludes(ended, "d2: the key command was ended by SIGTERM\n");
       const start = performance.now();
       const words = "sh -c 'sleep 30 & cat {id}.pem'";
       const { code, stderr } = await cli([...line, "--key-command", words, "-o", "d"], folder);

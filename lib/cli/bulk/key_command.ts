@@ -11,6 +11,8 @@ const KEY_TIME_MS = 600_000;
 const GRACE_MS = 3000;
 /** In which a program that has ended and printed a key may be read to its end. */
 const SETTLE_MS = 100;
+/** In which a signal that a program got reaches this process too. */
+const HEAR_MS = 500;
 /** Most bytes of a private key as PEM, and of what a program says of its failure. */
 const MOST_KEY = 0x10000;
 const MOST_WORDS = 0x1000;
@@ -18,7 +20,8 @@ const MOST_REASON = 200;
 /** Exit codes of shells for programs that SIGHUP, SIGINT and SIGTERM ended. */
 const SIGNAL_CODES: readonly number[] = [129, 130, 143];
 
-type Taken = Uint8Array | { problem: string };
+/** A key, why there is none, or null when the run is to end. */
+type Taken = Uint8Array | { problem: string } | null;
 
 /** Programs under way, which do not outlive the process. */
 const running = new Set<Deno.ChildProcess>();
@@ -63,7 +66,7 @@ export function commandKeys(
 }
 
 async function runKeyCommand(words: readonly string[], signal: AbortSignal): Promise<Taken> {
-  signal.throwIfAborted();
+  if (signal.aborted) return null;
   const child = start(words);
   running.add(child);
   const limit = AbortSignal.timeout(KEY_TIME_MS);
@@ -86,22 +89,32 @@ async function runKeyCommand(words: readonly string[], signal: AbortSignal): Pro
     ];
     const [key, said] = await Promise.all([output.bytes, messages.bytes]);
     rest.forEach(clearTimeout);
-    signal.throwIfAborted();
+    if (key !== undefined && status.success) return key;
+    if (signal.aborted) return null;
     if (key === undefined) return { problem: "the key command printed more than a private key" };
-    if (status.success) return key;
     if (limit.aborted) return { problem: "the key command took more than ten minutes" };
-    const isStopped = status.signal !== null && status.signal !== "SIGKILL" &&
-      status.signal !== "SIGSEGV" && status.signal !== "SIGABRT";
-    if (isStopped || SIGNAL_CODES.includes(status.code)) {
-      // A terminal sends Ctrl-C to it too, and it may end before this process has heard of it.
-      throw new DOMException("the key command was told to end", "AbortError");
-    }
+    // A terminal sends Ctrl-C to it too, and it may end before this process has heard of it.
+    if (wasTold(status) && await isHeard(signal)) return null;
+    if (status.signal !== null) return { problem: `the key command was ended by ${status.signal}` };
     return { problem: `the key command ended with code ${status.code}${reasonOf(said)}` };
   } finally {
     ends.removeEventListener("abort", stop);
     clearTimeout(timer);
     running.delete(child);
   }
+}
+
+/** Whether a program was asked to end, by its own word or that of its shell. */
+function wasTold({ signal, code }: Deno.CommandStatus): boolean {
+  return signal !== null || SIGNAL_CODES.includes(code);
+}
+
+/** Whether this process is asked to end too, at about the same time. */
+async function isHeard(signal: AbortSignal): Promise<boolean> {
+  for (let waited = 0; waited < HEAR_MS && !signal.aborted; waited += SETTLE_MS) {
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  }
+  return signal.aborted;
 }
 
 function start([program, ...args]: readonly string[]): Deno.ChildProcess {
