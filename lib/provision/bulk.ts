@@ -79,7 +79,8 @@ const CALL_MS = 80;
 /**
  * Makes devices by the thousand: keys, certificates and images into files, each image read back and
  * judged, each device journaled before it is told of. What a run that was cut off had journaled is
- * not done again. One device that fails does not stop the others.
+ * not done again. One device that fails does not stop the others. Whoever leaves the loop early waits
+ * for the devices under way, which are journaled too.
  *
  * @param devices The device list; all of it is checked before the first key is made, and of each kind of
  * device one is made in memory, with a key that is thrown away.
@@ -119,22 +120,23 @@ export async function* bulk(
   }
   options.onStart?.(planned[run.state]);
   let [made, failed] = [0, 0];
-  for (;;) {
-    await startCalls(run, options);
-    const isLast = run.problem !== undefined || run.finished.size === 0;
-    const isIdle = run.underWay === 0 && !run.committing;
-    if (isIdle && isLast && run.ready.length === 0 && run.recorded.length === 0) break;
-    if (!isIdle) await run.wait();
-    run.ready.push(...takeReady(run));
-    if (run.lost) run.ready.splice(0);
-    startCommit(run, options);
-    for (const result of run.recorded.splice(0)) {
-      if (result.state === "failed") failed++;
-      else made++;
-      yield result;
+  try {
+    for (;;) {
+      await startCalls(run, options);
+      const isLast = run.problem !== undefined || run.finished.size === 0;
+      const isIdle = run.underWay === 0 && !run.committing;
+      if (isIdle && isLast && run.ready.length === 0 && run.recorded.length === 0) break;
+      if (!isIdle) await run.wait();
+      commitReady(run, options);
+      for (const result of run.recorded.splice(0)) {
+        if (result.state === "failed") failed++;
+        else made++;
+        yield result;
+      }
     }
+  } finally {
+    await settle(run, options);
   }
-  if (run.problem !== undefined) throw run.problem;
   const counts = await journal.counts();
   return { counts, made, failed, stopped: signal?.aborted === true && counts[run.state] > 0 };
 }
@@ -238,6 +240,27 @@ async function call(
   }
   run.underWay--;
   run.wake();
+}
+
+/**
+ * Ends what is under way and journals it, so that nothing writes behind the back of a caller who leaves
+ * the generator early.
+ *
+ * @throws whatever ended the run.
+ */
+async function settle(run: Run, options: BulkOptions): Promise<void> {
+  for (;;) {
+    commitReady(run, options);
+    if (run.underWay === 0 && !run.committing) break;
+    await run.wait();
+  }
+  if (run.problem !== undefined) throw run.problem;
+}
+
+function commitReady(run: Run, options: BulkOptions): void {
+  run.ready.push(...takeReady(run));
+  if (run.lost) run.ready.splice(0);
+  startCommit(run, options);
 }
 
 /** Journals what is ready, while calls go on: when it is time, when it is much, or at the end. */

@@ -1,7 +1,7 @@
 import { encodeUtf8 } from "../bytes/text.ts";
 import { type CsvField, OPEN_QUOTE, readCsv } from "../format/csv_records.ts";
 import { extraColumns } from "./manifest.ts";
-import { expandTemplate } from "./bulk_template.ts";
+import { expandTemplate, joinList } from "./bulk_template.ts";
 
 /** One device of a batch. */
 export interface BulkDevice {
@@ -212,7 +212,7 @@ function jsonRow(text: string): Record<string, string> | string {
     if (problem !== undefined) return problem;
     const isList = Array.isArray(each) && each.every((item) => typeof item === "string");
     if (each === null) continue;
-    if (isList) row[name] = each.join(",");
+    if (isList) row[name] = name === "sans" ? joinList(each) : each.join(",");
     else if (typeof each === "string" || typeof each === "boolean") row[name] = String(each);
     else return `"${name}" is neither text nor a number`;
   }

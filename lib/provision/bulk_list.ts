@@ -1,5 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import type { BulkDevice, DeviceRow } from "./bulk_devices.ts";
+import { type BulkDevice, type DeviceRow, idProblem } from "./bulk_devices.ts";
 import type { BulkJournal } from "./bulk_ports.ts";
 import type { BulkProfile } from "./bulk_profile.ts";
 import { type Samples, takeSamples } from "./bulk_rehearsal.ts";
@@ -37,15 +37,17 @@ export function isInShard(
  *
  * @returns Devices to try the batch out with; undefined when it was told to stop.
  * @throws {SecureCertError} `ERR_PLAN` with everything that is wrong.
+ * @throws {RangeError} for a shard that there is not.
  */
 export async function planList(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
   { profile, journal, shard, signal, onList }: ListOptions,
 ): Promise<Samples | undefined> {
+  if (shard !== undefined) checkShard(shard);
   const problems: string[] = [];
   const samples = takeSamples();
   let [chunk, others]: BulkDevice[][] = [[], []];
-  let count = 0;
+  let [count, last] = [0, -1];
   const flush = async () => {
     problems.push(...await journal.plan(chunk!, others!));
     [chunk, others] = [[], []];
@@ -60,6 +62,12 @@ export async function planList(
       continue;
     }
     const { device } = row;
+    const unfit = rowProblem(device, last);
+    if (unfit !== undefined) {
+      problems.push(unfit);
+      continue;
+    }
+    last = device.index;
     const { problems: wrong, ...settings } = resolveDevice(profile, device);
     problems.push(...wrong.map((problem) => `${device.id}: ${problem}`));
     const isMine = isInShard(device, shard);
@@ -74,6 +82,19 @@ export async function planList(
   if (count === 0) problems.push("the list has no devices");
   if (problems.length > 0) throw planError(problems);
   return samples;
+}
+
+/** What those have seen to who read lists with `readCsvDevices` and its like. */
+function rowProblem({ id, index }: BulkDevice, last: number): string | undefined {
+  const problem = idProblem(id);
+  if (problem !== undefined) return problem;
+  if (Number.isInteger(index) && index > last) return undefined;
+  return `${id}: its index ${index} is not behind that of the row before, ${last}`;
+}
+
+function checkShard({ index, count }: BulkShard): void {
+  if (Number.isInteger(index) && Number.isInteger(count) && index >= 1 && index <= count) return;
+  throw new RangeError(`There is no shard ${index} of ${count}`);
 }
 
 /** The error of a batch that cannot be made, with all of its problems. */

@@ -8,7 +8,7 @@ import {
   type BulkState,
   type JournaledDevice,
 } from "./bulk_ports.ts";
-import { failTwiceUsed } from "./bulk_results.ts";
+import { failTwiceUsed, paths } from "./bulk_results.ts";
 
 /** A batch in memory. */
 export interface MemoryBatch {
@@ -34,12 +34,12 @@ interface MemoryDevice extends JournaledDevice {
 
 /** Journal and files for a batch that need not outlive the process. */
 export function memoryBatch(): MemoryBatch {
-  return { journal: memoryJournal(), files: memoryFiles() };
+  const all = new Map<string, Uint8Array>();
+  return { journal: memoryJournal(all), files: memoryFiles(all) };
 }
 
 /** Files that need not outlive the process. */
-export function memoryFiles(): MemoryBatch["files"] {
-  const all = new Map<string, Uint8Array>();
+export function memoryFiles(all = new Map<string, Uint8Array>()): MemoryBatch["files"] {
   return {
     all,
     write: (files) => {
@@ -54,9 +54,21 @@ export function memoryFiles(): MemoryBatch["files"] {
   };
 }
 
-function memoryJournal(): MemoryBatch["journal"] {
+/**
+ * Clears what a device that failed has left; its key stays where a request was made with it.
+ */
+function clearFailed(files: Map<string, Uint8Array>, id: string): void {
+  const kept = files.has(paths.request(id))
+    ? [paths.key, paths.hmacKey, paths.salt, paths.request].map((path) => path(id))
+    : [];
+  for (const path of Object.values(paths).map((path) => path(id))) {
+    if (!kept.includes(path)) files.delete(path);
+  }
+}
+
+function memoryJournal(files: Map<string, Uint8Array>): MemoryBatch["journal"] {
   const devices = new Map<string, MemoryDevice>();
-  const keys = new Map<string, string>();
+  const [keys, serials] = [new Map<string, string>(), new Map<string, string>()];
   /** Rows of the list by id, of others too. */
   const rows = new Map<string, number>();
   const sorted = () => [...devices.values()].sort((a, b) => a.device.index - b.device.index);
@@ -76,9 +88,12 @@ function memoryJournal(): MemoryBatch["journal"] {
       sorted().filter((each) => each.state === state && each.device.index > after).slice(0, limit),
     commit: (results) =>
       results.map((each) => {
-        const result = failTwiceUsed(each, keys.get(each.row.publicKey), "key");
+        const own = failTwiceUsed(each, keys.get(each.row.publicKey), "key");
+        const result = failTwiceUsed(own, serials.get(each.row.serial), "serial number");
         const { device, state, row } = result;
-        if (state !== "failed") keys.set(row.publicKey, device.id);
+        if (state === "failed") clearFailed(files, device.id);
+        else keys.set(row.publicKey, device.id);
+        if (state === "verified") serials.set(row.serial, device.id);
         Object.assign(devices.get(foldId(device.id))!, { state, result });
         return result;
       }),

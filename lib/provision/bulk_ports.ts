@@ -107,7 +107,8 @@ export interface BulkJournal {
   /** The first devices behind an index that are in a state, in the order of the list. */
   next(state: BulkState, after: number, limit: number): Awaitable<readonly JournaledDevice[]>;
   /**
-   * Records what became of devices, all of it or nothing.
+   * Records what became of devices, all of it or nothing. What a device that fails has written is the
+   * journal's to clear, for nothing uses its key.
    *
    * @returns The results as recorded: a key that another device has makes a device fail.
    */

@@ -13,7 +13,7 @@ import {
   fixedData,
   layoutProblems,
 } from "./bulk_profile.ts";
-import { escapeNameValue, expandTemplate } from "./bulk_template.ts";
+import { escapeNameValue, expandTemplate, splitList } from "./bulk_template.ts";
 import type { DataEntry } from "./plan.ts";
 import { efuseFacts } from "./plan_key.ts";
 
@@ -51,10 +51,8 @@ export function resolveDevice(profile: BulkProfile, device: BulkDevice): Resolve
   };
   const { subject, sans } = device.fields;
   const settings = {
-    subject: subject || fill("subject", profile.subject ?? "CN={id}", escapeNameValue),
-    sans: sans === undefined || sans === ""
-      ? (profile.sans ?? []).map((san) => fill("sans", san))
-      : sans.split(/[,;]/).map((san) => san.trim()),
+    subject: fill("subject", subject || (profile.subject ?? "CN={id}"), escapeNameValue),
+    sans: (sans ? splitList(sans) : profile.sans ?? []).map((san) => fill("sans", san)),
     ...keyOf(profile, device, problems),
     data: [
       ...(profile.data ?? []).flatMap((data) => entryOf(data, fill, problems)),

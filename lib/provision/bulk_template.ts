@@ -34,3 +34,23 @@ export function expandTemplate(
 export function escapeNameValue(value: string): string {
   return value.replace(/[,+"\\<>;=#]/g, "\\$&").replace(/^ | $/g, "\\ ");
 }
+
+/** A list in one text: commas part it, and a backslash keeps those of a value. */
+export function joinList(values: readonly string[]): string {
+  return values.map((value) => value.replace(/[,;\\]/g, "\\$&")).join(",");
+}
+
+/** The values of a list that commas or semicolons part, without the spaces around them. */
+export function splitList(text: string): string[] {
+  const values: string[] = [];
+  let value = "";
+  const end = () => void values.push(value.trim());
+  for (const [part] of text.matchAll(/\\[,;\\]|[^]/g)) {
+    if (part === "," || part === ";") {
+      end();
+      value = "";
+    } else value += part.length > 1 ? part.slice(1) : part;
+  }
+  end();
+  return values;
+}

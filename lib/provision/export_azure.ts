@@ -14,7 +14,8 @@ import {
 /** Most enrolments of one request. */
 export const AZURE_BATCH = 10;
 
-const REGISTRATION_ID = /^[a-zA-Z0-9](?:[a-zA-Z0-9._-]{0,126}[a-zA-Z0-9])?$/;
+/** Concepts, "Registration ID": letters, digits, `-._:`, at last a letter, a digit or a hyphen. */
+const REGISTRATION_ID = /^[a-zA-Z0-9._:-]{0,127}[a-zA-Z0-9-]$/;
 
 /** What {@linkcode exportAzure} is told. */
 export interface AzureExportOptions {
@@ -42,8 +43,8 @@ export function exportAzure(options: AzureExportOptions): Exporter {
       const problems = commonNameProblems(device);
       if (!REGISTRATION_ID.test(id)) {
         problems.push(
-          "a registration ID has up to 128 letters, digits, dots, hyphens and underscores, " +
-            "a letter or digit first and last",
+          "a registration ID has up to 128 letters, digits, colons, dots, hyphens and underscores, " +
+            "at last a letter, a digit or a hyphen",
         );
       }
       if (seen.has(id.toLowerCase())) {

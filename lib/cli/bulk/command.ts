@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
-import { readCertificate } from "../../crypto/certificate_info.ts";
+import { readCertificate, readCertificates } from "../../crypto/certificate_info.ts";
 import { bulk } from "../../provision/bulk.ts";
 import type { BulkShard } from "../../provision/bulk_list.ts";
 import type { KeySource } from "../../provision/bulk_ports.ts";
@@ -24,7 +24,7 @@ import { openPool, type WorkerPool } from "./pool.ts";
 import { startProgress } from "./progress.ts";
 import { readyKeys } from "./ready_keys.ts";
 import { reportRun } from "./report.ts";
-import { jobReader } from "./rows.ts";
+import { type FileRules, jobReader, withFiles } from "./rows.ts";
 import { planRun, type RunPlan } from "./run_plan.ts";
 import { openSignal, type StopSignal } from "./signal.ts";
 
@@ -154,7 +154,7 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
   const progress = startProgress(asJson, io);
   try {
     const keys = await keysOf(plan, folder, stop, args, io);
-    const run = bulk(plan.devices, {
+    const run = bulk(withFiles(plan.devices, fileRules(plan, tools.ca)), {
       profile: plan.profile,
       phase: plan.phase,
       journal,
@@ -186,6 +186,14 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
   } finally {
     stop.close();
   }
+}
+
+function fileRules(
+  { profile, phase, hasKeys, shard }: RunPlan,
+  { certificate }: BatchCa,
+): FileRules {
+  const trusted = certificate && readCertificates(certificate);
+  return { profile, phase, hasKeys, ...trusted && { trusted }, ...shard && { shard } };
 }
 
 async function keysOf(

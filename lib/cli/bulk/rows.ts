@@ -1,8 +1,10 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import { shownName } from "../../bytes/shown_name.ts";
-import { readCertificate } from "../../crypto/certificate_info.ts";
-import { certificateParts } from "../../crypto/der_walk.ts";
+import { encodeUtf8, formatBase64 } from "../../bytes/text.ts";
+import { type CertificateInfo, readCertificates } from "../../crypto/certificate_info.ts";
+import { followChain } from "../../crypto/chain.ts";
+import { sha256 } from "../../crypto/deps.ts";
 import { importPrivateKey } from "../../crypto/keys.ts";
 import type { KeyMode } from "../../format/names.ts";
 import type { BulkDevice, DeviceRow } from "../../provision/bulk_devices.ts";
@@ -39,11 +41,13 @@ export function jobReader(
 }
 
 /** What files of rows are judged by. */
-interface FileRules {
+export interface FileRules {
   readonly profile: BulkProfile;
   readonly phase: BulkPhase;
   /** Whether keys come from elsewhere, so that one may belong to a certificate. */
   readonly hasKeys: boolean;
+  /** The CA, where its certificate is there already. */
+  readonly trusted?: readonly CertificateInfo[];
   /** The part of the list whose files are here. */
   readonly shard?: BulkShard;
 }
@@ -53,37 +57,82 @@ export async function* withFiles(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
   rules: FileRules,
 ): AsyncGenerator<DeviceRow> {
+  const judge = { ...rules, owners: new Map<string, string>() };
   for await (const row of devices) {
-    const isMine = "device" in row && isInShard(row.device, rules.shard);
-    const problem = isMine ? await fileProblem(row.device, rules) : undefined;
-    yield problem === undefined ? row : { problem };
+    if (!("device" in row) || !isInShard(row.device, rules.shard)) {
+      yield row;
+      continue;
+    }
+    const problem = await fileProblem(row.device, judge);
+    yield problem === undefined ? row : { problem: `${row.device.id}: ${problem}` };
   }
+}
+
+interface FileJudge extends FileRules {
+  /** Keys and serial numbers of the files so far, and the devices that have them. */
+  readonly owners: Map<string, string>;
 }
 
 async function fileProblem(
   { id, fields }: BulkDevice,
-  { profile, phase, hasKeys }: FileRules,
+  judge: FileJudge,
 ): Promise<string | undefined> {
+  const { profile, phase, hasKeys } = judge;
   const { certificate = "", privateKey = "" } = fields;
   const keyMode = (fields.keyMode || profile.keyMode || "plaintext") as KeyMode;
   if (keyMode === "hmac-derived" && (hasKeys || privateKey !== "")) {
-    return `${id}: hmac-derived makes its key; it takes no other`;
+    return "hmac-derived makes its key; it takes no other";
+  }
+  if (phase === "requests" && certificate !== "") {
+    return "it has a certificate, and --csr is for devices that want one";
   }
   try {
     const key = privateKey === "" ? undefined : await importPrivateKey(readRowFile(privateKey));
     const problem = key && keyProblem(key, wantedKey(profile, { keyMode }));
-    if (problem !== undefined) return `${id}: ${problem}`;
-    if (certificate === "") return undefined;
-    const { publicKey } = certificateParts(readCertificate(readRowFile(certificate)).der);
-    if (key !== undefined && !equalBytes(key.publicKey, publicKey)) {
-      return `${id}: its certificate is for another key`;
+    if (problem !== undefined) return problem;
+    const owner = key && ownerOf("key", key.publicKey, id, judge);
+    if (certificate === "") return owner;
+    const [info, ...others] = readCertificates(readRowFile(certificate));
+    if (key !== undefined && !equalBytes(key.publicKey, info!.publicKey)) {
+      return "its certificate is for another key";
     }
     const isKeyKnown = key !== undefined || hasKeys || phase === "certificates";
-    return isKeyKnown ? undefined : `${id}: a certificate needs its key, in the column privateKey`;
+    if (!isKeyKnown) return "a certificate needs its key, in the column privateKey";
+    return owner ?? await certificateProblem(info!, others, id, judge);
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
-    return `${id}: ${error.message}`;
+    return error.message;
   }
+}
+
+async function certificateProblem(
+  info: CertificateInfo,
+  others: readonly CertificateInfo[],
+  id: string,
+  judge: FileJudge,
+): Promise<string | undefined> {
+  const owner = ownerOf("key", info.publicKey, id, judge) ??
+    ownerOf("serial number", encodeUtf8(info.serial), id, judge);
+  if (owner !== undefined) return owner;
+  const now = new Date();
+  if (now < info.notBefore) return `its certificate begins ${info.notBefore.toISOString()}`;
+  if (now > info.notAfter) return `its certificate ended ${info.notAfter.toISOString()}`;
+  if (judge.trusted === undefined) return undefined;
+  const { problem } = await followChain(info, [...others, ...judge.trusted], judge.trusted);
+  return problem && `the CA did not issue its certificate: ${problem}`;
+}
+
+/** Why a device cannot have what another row has already. */
+function ownerOf(
+  what: string,
+  value: Uint8Array,
+  id: string,
+  { owners }: FileJudge,
+): string | undefined {
+  const name = `${what} ${formatBase64(sha256(value))}`;
+  const owner = owners.get(name) ?? id;
+  owners.set(name, owner);
+  return owner === id ? undefined : `its ${what} is that of ${owner} already`;
 }
 
 /** The bytes of a file that a row names; a row is at fault when there is none. */

@@ -8,7 +8,6 @@ import type { Io } from "../io.ts";
 import { folderOf } from "../outputs.ts";
 import { devicesOf } from "./lists.ts";
 import { profileOf, signingKeysOf } from "./profile.ts";
-import { withFiles } from "./rows.ts";
 import { parseShard } from "./shard.ts";
 
 /** What the command line and the profile ask of `bulk`. */
@@ -23,7 +22,9 @@ export interface RunPlan {
   readonly labels: boolean;
   /** Keys that sign the images, PKCS#8. */
   readonly signingKeys: readonly Uint8Array[];
-  readonly devices: AsyncIterable<DeviceRow>;
+  /** Whether keys come from elsewhere. */
+  readonly hasKeys: boolean;
+  readonly devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>;
   readonly shard?: BulkShard;
 }
 
@@ -60,7 +61,8 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     pack: args.has("pack"),
     labels: args.has("labels"),
     signingKeys,
-    devices: withFiles(devices, { profile, phase, hasKeys, ...shard && { shard } }),
+    hasKeys,
+    devices,
     ...shard && { shard },
   };
 }
