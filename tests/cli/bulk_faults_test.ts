@@ -355,6 +355,44 @@ Deno.test("certificates come alone or with those of their CA, and not with anoth
   });
 });
 
+Deno.test("what two rows share, what has ended and what the CA did not issue is told beforehand", async () => {
+  await inFolder(async (folder) => {
+    const issue = async (name: string, issuedBy = issuer, ended = false) => {
+      const key = await generateKey();
+      await Deno.writeFile(`${folder}/${name}.key`, await exportPrivateKey(key));
+      const der = await issueCertificate({
+        issuer: issuedBy,
+        publicKey: key.publicKey,
+        subject: `CN=${name}`,
+        days: 1,
+        ...ended && { now: () => new Date("2026-01-01") },
+      });
+      await Deno.writeFile(`${folder}/${name}.der`, der);
+    };
+    await issue("good");
+    await issue("ended", issuer, true);
+    await issue("foreign", await createDevelopmentCa());
+    const rows = ["a,good", "b,good", "c,ended", "d,foreign"].map((row) =>
+      row.replace(/,(.*)/, ",$1.key,$1.der")
+    );
+    const header = "id,privateKey,certificate";
+    await Deno.writeTextFile(`${folder}/list.csv`, [header, ...rows, "e,,"].join("\n"));
+    const made = await cli(["bulk", "--devices", "list.csv", "-o", "out"], folder);
+    assertEquals(made.code, 1);
+    assertEquals(made.stderr.split("\n").slice(0, -2), [
+      "b: its key is that of a already",
+      "c: its certificate ended 2026-01-02T00:00:00.000Z",
+      'd: the CA did not issue its certificate: no issuer of "CN=foreign"',
+    ]);
+    assertEquals(names(folder).includes("out"), false);
+    await Deno.writeTextFile(`${folder}/list.csv`, [header, rows[0], "e,,"].join("\n"));
+    const requests = await cli(["bulk", "--devices", "list.csv", "--csr", "-o", "out"], folder);
+    assertStringIncludes(requests.stderr, "a: it has a certificate, and --csr is for devices");
+    assertEquals((await cli(["bulk", "--devices", "list.csv", "-o", "out"], folder)).code, 0);
+    assertEquals((await cli(["bulk", "verify", "out"], folder)).code, 0);
+  });
+});
+
 Deno.test("files that rows name are read before the first key", async () => {
   await inFolder(async (folder) => {
     const key = await generateKey();

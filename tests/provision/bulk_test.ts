@@ -332,6 +332,90 @@ Deno.test("what no partition holds is told for the largest devices of each kind,
   }
 });
 
+Deno.test("whoever leaves the loop early leaves nothing under way, and goes on with the same keys", async () => {
+  const { journal, files } = memoryBatch();
+  let writes = 0;
+  const slow = {
+    ...files,
+    write: async (all: Parameters<typeof files.write>[0]) => {
+      await new Promise((resolve) => setTimeout(resolve, 5 * (++writes % 4)));
+      await files.write(all);
+    },
+  };
+  const options = { profile: {}, issuer, journal, commitEvery: 0, calls: 3 };
+  for await (const _ of bulk(countDevices(40, "d{n}"), { ...options, files: slow })) break;
+  const before = files.all.size;
+  await new Promise((resolve) => setTimeout(resolve, 60));
+  assertEquals(files.all.size, before);
+  const { verified } = await journal.counts();
+  assertEquals(before, 3 * verified);
+  for await (const _ of bulk(countDevices(40, "d{n}"), { ...options, files }));
+  const results = journal.results();
+  assertEquals(results.map(({ state }) => state), Array(40).fill("verified"));
+  for (const { row } of results) {
+    const pem = files.all.get(`certificates/${row.id}.pem`)!;
+    assertEquals(readCertificate(pem).serial, row.serial);
+  }
+});
+
+Deno.test("a batch in memory keeps no key of a device that failed, and takes a serial number once", async () => {
+  const batch = memoryBatch();
+  const random = (length: number) => new Uint8Array(length).fill(7);
+  const keys = [await generateKey(), await generateKey()];
+  const certificates = await Promise.all(
+    keys.map(({ publicKey }) => issueCertificate({ issuer, publicKey, subject: "CN=x", random })),
+  );
+  const jobOf = async ({ index }: { index: number }) => ({
+    key: await exportPrivateKey(keys[index]!),
+    certificate: certificates[index]!,
+  });
+  const { results } = await run(countDevices(2, "d{n}"), batch, { jobOf });
+  assertEquals(results.map(({ reason }) => reason), [
+    undefined,
+    "its serial number is that of d1 already",
+  ]);
+  assertEquals([...batch.files.all.keys()].filter((name) => name.includes("d2")), []);
+});
+
+Deno.test("rows have templates of their own, and names with commas in them", async () => {
+  const rows = [
+    JSON.stringify({
+      id: "a",
+      subject: "CN={id},O={line}",
+      line: "L,1",
+      sans: ["uri:urn:a,b;c", "dns:{id}.x"],
+    }),
+  ];
+  const batch = memoryBatch();
+  const { results } = await run(readNdjsonDevices(rows), batch);
+  assertEquals(results[0]!.state, "verified");
+  const { subject, sans } = readCertificate(batch.files.all.get("certificates/a.pem")!);
+  assertEquals([subject, sans], ["CN=a,O=L\\,1", ["uri:urn:a,b;c", "dns:a.x"]]);
+  const csv = ["id,sans", "a,dns:a.x; dns:b.x", 'b,"uri:urn:x\\,y, ip:10.0.0.1"'];
+  const listed = memoryBatch();
+  await run(readCsvDevices(csv), listed);
+  const names = ["a", "b"].map((id) =>
+    readCertificate(listed.files.all.get(`certificates/${id}.pem`)!).sans
+  );
+  assertEquals(names, [["dns:a.x", "dns:b.x"], ["uri:urn:x,y", "ip:10.0.0.1"]]);
+});
+
+Deno.test("rows that no reader of lists gives are refused, and shards that there are not", async () => {
+  const row = (id: string, index: number) => ({ device: { id, index, fields: {} } });
+  for (
+    const [rows, problem] of [
+      [[row("../x", 0)], "has a character that file names cannot have"],
+      [[row("a", 0), row("b", 0)], "b: its index 0 is not behind that of the row before, 0"],
+      [[row("a", 0.5)], "a: its index 0.5"],
+    ] as const
+  ) {
+    await assertRejects(() => run(rows, memoryBatch()), SecureCertError, problem);
+  }
+  for (const shard of [{ index: 5, count: 3 }, { index: 0, count: 1 }, { index: 1.5, count: 2 }]) {
+    await assertRejects(() => run(countDevices(1, "a"), memoryBatch(), { shard }), RangeError);
+  }
+});
+
 Deno.test("an id that another shard's row has is told", async () => {
   const rows = ["id", "a", "b", "A", "c"];
   for (const index of [1, 2, 3]) {
