@@ -29,6 +29,8 @@ const FIRST_FILES: readonly string[] = [
 ];
 const SECRET_MODE = 0o600;
 const SECRET_FOLDER_MODE = 0o700;
+/** Whatever a journal says: four threads a processor, and there are not so many. */
+const MOST_WRITERS = 4096;
 
 /**
  * Takes hold of the folder of a batch, which is made when it is not there.
@@ -103,7 +105,7 @@ export function reserveWriters({ database }: BatchFolder, count: number): void {
  */
 function removeGrowing(path: string, writers: number): void {
   for (const name of FOLDERS) {
-    for (let writer = 0; writer < writers; writer++) {
+    for (let writer = 0; writer < Math.min(writers, MOST_WRITERS); writer++) {
       removeIfExists(joinPath(path, growingName(name, String(writer))));
     }
   }
