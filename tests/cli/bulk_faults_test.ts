@@ -253,6 +253,9 @@ Deno.test({
         assertEquals(performance.now() - start < 20_000, true);
         return stderr;
       };
+      const missing = await reason("nosuchprogram {id}", "z");
+      assertStringIncludes(missing, "Cannot run nosuchprogram: no such program");
+      assertEquals(names(folder).includes("z"), false);
       assertStringIncludes(await reason("yes", "a"), "d1: the key command printed more than");
       const said = await reason("sh -c 'echo no token >&2; exit 3'", "b");
       assertStringIncludes(said, "d2: the key command ended with code 3: no token");

@@ -209,7 +209,7 @@ async function keysOf(
     const note = (line: string) => io.note(line);
     return readyKeys(folder, { database, profile, note, ...password, ...shard && { shard } });
   }
-  return command === undefined ? undefined : commandKeys(command, workers, stop);
+  return command === undefined ? undefined : await commandKeys(command, workers, stop);
 }
 
 /** In a shard, certificates of the other shards are no news. */

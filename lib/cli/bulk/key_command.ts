@@ -1,8 +1,9 @@
 import { concat } from "../../bytes/pack.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
 import type { KeySource } from "../../provision/bulk_ports.ts";
-import { fileError, usageError } from "../errors.ts";
+import { usageError } from "../errors.ts";
 import { explain } from "../io.ts";
+import { checkProgram, forbiddenProgram, missingProgram } from "./program.ts";
 import type { StopSignal } from "./signal.ts";
 
 /** A key of an HSM or of 4096 bits takes seconds; what takes this long hangs. */
@@ -32,14 +33,16 @@ const running = new Set<Deno.ChildProcess>();
  *
  * @param lanes Programs at a time.
  * @param stop Ends the programs; the devices that wait for them stay as they are.
+ * @throws {CliError} as {@linkcode checkProgram}.
  */
-export function commandKeys(
+export async function commandKeys(
   line: string,
   lanes: number,
   { signal, kill }: Pick<StopSignal, "signal" | "kill">,
-): KeySource {
+): Promise<KeySource> {
   const words = splitWords(line);
   if (words.length === 0) throw usageError("--key-command is empty", "key-command");
+  if (!words[0]!.includes("{id}")) await checkProgram(words[0]!);
   kill.addEventListener("abort", () => running.forEach((child) => end(child, "SIGKILL")));
   let free = lanes;
   const waiting: (() => void)[] = [];
@@ -82,7 +85,10 @@ async function runKeyCommand(words: readonly string[], signal: AbortSignal): Pro
     const messages = readUpTo(child.stderr, MOST_WORDS, () => {});
     const status = await child.status;
     // What the program started may hold its output open.
-    const cancel = () => [output, messages].forEach((each) => each.cancel());
+    const cancel = () => {
+      output.cancel();
+      messages.cancel();
+    };
     const rest = [
       setTimeout(() => hasKey(output.soFar()) && cancel(), SETTLE_MS),
       setTimeout(cancel, GRACE_MS),
@@ -122,13 +128,8 @@ function start([program, ...args]: readonly string[]): Deno.ChildProcess {
     const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
     return new Deno.Command(program!, { args, ...piped }).spawn();
   } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) {
-      const message = `Cannot run ${program}: Deno was not permitted to`;
-      throw fileError("ERR_PERMISSION", program!, message, `add --allow-run=${program}`);
-    }
-    if (error instanceof Deno.errors.NotFound) {
-      throw fileError("ERR_FILE_NOT_FOUND", program!, `Cannot run ${program}: no such program`);
-    }
+    if (error instanceof Deno.errors.NotCapable) throw forbiddenProgram(program!);
+    if (error instanceof Deno.errors.NotFound) throw missingProgram(program!);
     throw explain("read", program!, error);
   }
 }
