@@ -1,7 +1,7 @@
 import type { Worker } from "./deps.ts";
 import { type FromEngine, packError, type ToEngine } from "./messages.ts";
 import { stopSignals } from "./signal.ts";
-import { missingPermission, startMaker, startThread } from "./threads.ts";
+import { missingPermission, onLost, startMaker, startThread } from "./threads.ts";
 
 /** Long enough for the thread to end the programs that it started. */
 const GRACE_MS = 300;

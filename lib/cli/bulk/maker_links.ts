@@ -6,7 +6,7 @@ import {
   type ToWorker,
   unpackError,
 } from "./messages.ts";
-import { startMaker } from "./threads.ts";
+import { onLost, startMaker } from "./threads.ts";
 import { fromWire, toWire, type Wire } from "./wire.ts";
 
 /** What is heard of threads that make devices, each with its number from 0. */
@@ -31,7 +31,7 @@ function startMakers(count: number, events: MakerEvents): () => void {
   const threads = Array.from({ length: count }, (_, number) => {
     const thread = startMaker(number);
     link(number, thread.port, events);
-    thread.worker.on("error", (error: unknown) => events.lost(number, error));
+    onLost(thread.worker, (error) => events.lost(number, error));
     return thread;
   });
   return () => {

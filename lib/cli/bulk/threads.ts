@@ -25,6 +25,12 @@ export function startMaker(number: number): MakerThread {
   return { worker, port: port1 };
 }
 
+/** Hears of a thread that ends before it is told to: with an error, or without a word. */
+export function onLost(worker: Worker, lost: (error: unknown) => void): void {
+  worker.on("error", lost);
+  worker.on("exit", () => lost(new Error("without a word")));
+}
+
 /** What a thread runs; Node's workers, which have limits, take no URL of the network by itself. */
 function moduleOf(url: URL): URL {
   if (url.protocol === "file:") return url;
