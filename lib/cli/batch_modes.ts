@@ -18,14 +18,25 @@ export interface ModeJudge {
   notes(): Promise<string[]>;
 }
 
+/** Bits of a folder's mode with which others reach what is in it. */
+const ENTER = 0o011;
+
 /** A copy of a batch may have lost its modes, which is worth a word and no fault of its images. */
 export function modeJudge(batch: BatchFolder): ModeJudge {
   const { path } = batch;
   let open = 0;
   let first: string | undefined;
+  const modeOf = async (name: string) => (await statOf(joinPath(path, name)))?.mode ?? 0;
+  const folders = new Map<string, Promise<number>>();
+  const isClosed = async (name: string) => {
+    const [folder = "", file] = name.split("/");
+    if (file === undefined) return false;
+    const mode = folders.get(folder) ?? modeOf(folder);
+    folders.set(folder, mode);
+    return (await mode & ENTER) === 0;
+  };
   const look = async (name: string) => {
-    const mode = (await statOf(joinPath(path, name)))?.mode ?? 0;
-    if ((mode & OTHERS) === 0) return;
+    if ((await modeOf(name) & OTHERS) === 0 || await isClosed(name)) return;
     open++;
     first ??= name;
   };

@@ -27,6 +27,15 @@ const EVERY_MS = 200;
 const PATIENCE_MS = 500;
 const BAR = 24;
 
+/** The line that is on the terminal now. */
+let current: ProgressLine | undefined;
+
+/** Says something beside the line, which would take it away when it is drawn anew. */
+export function noteAside(io: Io, text: string): void {
+  current?.clear();
+  io.note(text);
+}
+
 /**
  * Starts a line on standard error, which is drawn a few times a second; nothing where that is no
  * terminal.
@@ -59,14 +68,17 @@ export function startLine(
       clearInterval(timer);
     }
   }, EVERY_MS);
-  return {
+  const line = {
     show,
     clear,
     end: () => {
       clearInterval(timer);
       clear();
+      if (current === line) current = undefined;
     },
   };
+  current = line;
+  return line;
 }
 
 /** Counts pieces of work on a line of the terminal. */

@@ -65,7 +65,7 @@ export interface BulkSummary {
   readonly made: number;
   /** Devices that this run saw fail. */
   readonly failed: number;
-  /** Whether the run was told to stop before all was done. */
+  /** Whether the run ended before all was done: it was told to, or there were no keys for now. */
   readonly stopped: boolean;
 }
 
@@ -109,7 +109,7 @@ export async function* bulk(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
   options: BulkOptions,
 ): AsyncGenerator<BulkResult, BulkSummary> {
-  const { journal, signal } = options;
+  const { journal } = options;
   const samples = await planList(devices, options);
   const planned = await journal.counts();
   if (samples === undefined) return { counts: planned, made: 0, failed: 0, stopped: true };
@@ -138,7 +138,7 @@ export async function* bulk(
     await settle(run, options);
   }
   const counts = await journal.counts();
-  return { counts, made, failed, stopped: signal?.aborted === true && counts[run.state] > 0 };
+  return { counts, made, failed, stopped: counts[run.state] > 0 };
 }
 
 /** Whether the batch is tried out: there is something to make, and nothing that failed before. */

@@ -30,12 +30,14 @@ export interface TakenCertificates {
  * one may take its place.
  *
  * @param ca The certificate of the CA, PEM or DER.
+ * @param work Is told of each file, and ends the taking early.
  */
 export async function takeCertificates(
   folder: string,
   ca: Uint8Array,
   journal: FolderJournal,
   database: DatabaseSync,
+  { signal, onFile = () => {} }: TakingWork = {},
 ): Promise<TakenCertificates> {
   const refused: string[] = [];
   const strangers: string[] = [];
@@ -43,10 +45,11 @@ export async function takeCertificates(
   const all = namesIn(folder);
   const names = all.filter((name) => ENDINGS.test(name));
   const trusted = readCertificates(ca);
-  for (let at = 0; at < names.length; at += CHUNK) {
+  for (let at = 0; at < names.length && signal?.aborted !== true; at += CHUNK) {
     const files: CertificateFile[] = [];
     for (const name of names.slice(at, at + CHUNK)) {
       files.push(await readFile(joinPath(folder, name), trusted, database));
+      onFile();
     }
     transaction(database, () => {
       for (const { path, certificates } of files) {
@@ -62,6 +65,11 @@ export async function takeCertificates(
     });
   }
   return { fitting, refused, strangers, others: all.length - names.length };
+}
+
+interface TakingWork {
+  readonly signal?: AbortSignal;
+  readonly onFile?: () => void;
 }
 
 interface CertificateFile {

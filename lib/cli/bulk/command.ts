@@ -10,6 +10,7 @@ import { openCa } from "../commands/provision.ts";
 import { fileError, isCliError } from "../errors.ts";
 import { passwordOf } from "../inputs.ts";
 import { explain, type Io, joinPath } from "../io.ts";
+import { startCounter } from "../progress_line.ts";
 import type { Command } from "../run.ts";
 import { takeCertificates, type TakenCertificates } from "./certificates.ts";
 import { hasSecrets, syncFile } from "./disk_files.ts";
@@ -144,12 +145,8 @@ async function caOf(
 async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): Promise<number> {
   const { folder, journal, pool, sync = () => {} } = tools;
   if (args.has("retry-failed")) journal.retryFailed();
-  if (plan.phase === "certificates") {
-    const [folderOfThem, { certificate }] = [args.need("certificates"), tools.ca];
-    const taken = await takeCertificates(folderOfThem, certificate!, journal, folder.database);
-    noteRefused(taken, plan.shard, io);
-  }
   const stop = openSignal(io);
+  if (plan.phase === "certificates") await takeIssued(plan, tools, stop, args, io);
   const asJson = args.has("json");
   const progress = startProgress(asJson, io);
   try {
@@ -185,6 +182,27 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
     throw shortenRows(error, io);
   } finally {
     stop.close();
+  }
+}
+
+async function takeIssued(
+  { shard }: RunPlan,
+  { folder: { database }, journal, ca }: Tools,
+  { signal, close }: StopSignal,
+  args: Arguments,
+  io: Io,
+): Promise<void> {
+  const counter = startCounter(io, ["read", "certificates"]);
+  const work = { signal, onFile: () => counter.add(1) };
+  const [from, trusted] = [args.need("certificates"), ca.certificate!];
+  try {
+    const taken = await takeCertificates(from, trusted, journal, database, work);
+    counter.end();
+    noteRefused(taken, shard, io);
+  } catch (error) {
+    counter.end();
+    close();
+    throw error;
   }
 }
 

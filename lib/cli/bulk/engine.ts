@@ -42,10 +42,7 @@ function openMakers(engine: Worker, count: number): Worker[] {
   return Array.from({ length: count }, (_, number) => {
     const { worker, port } = startMaker(number);
     tell(engine, { kind: "maker", number, port });
-    worker.on(
-      "error",
-      (error: unknown) => tell(engine, { kind: "lost", number, error: packError(error) }),
-    );
+    onLost(worker, (error) => tell(engine, { kind: "lost", number, error: packError(error) }));
     return worker;
   });
 }

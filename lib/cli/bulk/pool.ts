@@ -86,7 +86,9 @@ function hear(thread: Thread, message: FromWorker): void {
 
 function lose(thread: Thread, folder: string, error: unknown): void {
   thread.isReady = false;
-  const why = error instanceof Error ? error.message.split("\n")[0] : String(error);
+  const why = error instanceof Error
+    ? error.message.split("\n")[0]!.replace(/^Error: /, "")
+    : String(error);
   const hint = "run bulk again with the same flags: it goes on where it was";
   const lost = fileError("ERR_IO", folder, `a thread that makes devices ended: ${why}`, hint);
   for (const result of thread.waiting.values()) result.reject(lost);

@@ -1,4 +1,5 @@
 import type { Io } from "../io.ts";
+import { noteAside } from "../progress_line.ts";
 import { parentPort } from "./deps.ts";
 import type { ToEngine } from "./messages.ts";
 
@@ -28,7 +29,7 @@ export function openSignal(io: Io, text = FINISHING): StopSignal {
       kill.abort();
       Deno.exit(1);
     }
-    io.note(text);
+    noteAside(io, text);
     stop.abort();
   };
   return { signal: stop.signal, kill: kill.signal, close: listen(onStop) };
