@@ -5,9 +5,9 @@ const CLI = new URL("../cli.ts", import.meta.url).pathname;
 /** `deno task bench batch 100000` measures the memory of a batch of this size. */
 const MOST = Number(Deno.args.find((word) => /^[0-9]+$/.test(word)) ?? 20_000);
 const FEW = 1000;
-const RSA = 800;
+const RSA = 1500;
 const RAW_MS = 4000;
-const RAW_RSA_MS = 20_000;
+const RAW_RSA_MS = 40_000;
 
 interface Batch {
   /** Devices a second. */

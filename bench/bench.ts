@@ -1,7 +1,7 @@
 /**
- * Measures this machine and prints one table; takes a minute or two and no network. Names of rooms
- * behind it measure these alone: `deno task bench start-up codecs`. A missed goal is told, and is no
- * failure.
+ * Measures this machine and prints one table; takes some five minutes, most of them for RSA keys, and
+ * no network. Names of rooms behind it measure these alone: `deno task bench start-up codecs`. A missed
+ * goal is told, and is no failure.
  */
 import { batch } from "./batch.ts";
 import { codecs } from "./codecs.ts";
