@@ -8,7 +8,7 @@ import {
   type BulkState,
   type JournaledDevice,
 } from "./bulk_ports.ts";
-import { failTwiceUsed, paths } from "./bulk_results.ts";
+import { failTwiceUsed, leftoversOf, paths } from "./bulk_results.ts";
 
 /** A batch in memory. */
 export interface MemoryBatch {
@@ -54,18 +54,6 @@ export function memoryFiles(all = new Map<string, Uint8Array>()): MemoryBatch["f
   };
 }
 
-/**
- * Clears what a device that failed has left; its key stays where a request was made with it.
- */
-function clearFailed(files: Map<string, Uint8Array>, id: string): void {
-  const kept = files.has(paths.request(id))
-    ? [paths.key, paths.hmacKey, paths.salt, paths.request].map((path) => path(id))
-    : [];
-  for (const path of Object.values(paths).map((path) => path(id))) {
-    if (!kept.includes(path)) files.delete(path);
-  }
-}
-
 function memoryJournal(files: Map<string, Uint8Array>): MemoryBatch["journal"] {
   const devices = new Map<string, MemoryDevice>();
   const [keys, serials] = [new Map<string, string>(), new Map<string, string>()];
@@ -91,8 +79,11 @@ function memoryJournal(files: Map<string, Uint8Array>): MemoryBatch["journal"] {
         const own = failTwiceUsed(each, keys.get(each.row.publicKey), "key");
         const result = failTwiceUsed(own, serials.get(each.row.serial), "serial number");
         const { device, state, row } = result;
-        if (state === "failed") clearFailed(files, device.id);
-        else keys.set(row.publicKey, device.id);
+        if (state !== "failed") keys.set(row.publicKey, device.id);
+        else {
+          const { id } = device;
+          leftoversOf(id, files.has(paths.request(id))).forEach((path) => files.delete(path));
+        }
         if (state === "verified") serials.set(row.serial, device.id);
         Object.assign(devices.get(foldId(device.id))!, { state, result });
         return result;

@@ -24,6 +24,17 @@ export const paths = {
   label: (id: string): string => `labels/${id}.svg`,
 } as const;
 
+/**
+ * What a device that failed may have left, and nothing uses. Its key goes too, unless a request was made
+ * with it, for which a right certificate may still come.
+ */
+export function leftoversOf(id: string, hasRequest: boolean): string[] {
+  const kept: readonly unknown[] = hasRequest
+    ? [paths.key, paths.hmacKey, paths.salt, paths.request]
+    : [];
+  return Object.values(paths).filter((path) => !kept.includes(path)).map((path) => path(id));
+}
+
 /** What was made for a device, as far as it goes into files. */
 export interface DeviceParts {
   readonly key: PrivateKey;

@@ -212,3 +212,10 @@ export function setFact(batch: string, name: string, value: string): void {
   database.prepare("INSERT OR REPLACE INTO meta VALUES (?, ?)").run(name, JSON.stringify(value));
   database.close();
 }
+
+/** Makes the journal of a batch say that a device, counted from 0, is not made yet. */
+export function setPending(batch: string, index: number): void {
+  const database = new DatabaseSync(`${batch}/journal.sqlite`);
+  database.prepare("UPDATE devices SET state = 'pending' WHERE n = ?").run(index);
+  database.close();
+}

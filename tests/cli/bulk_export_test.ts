@@ -2,8 +2,17 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import type { ManifestRow } from "../../lib/provision/manifest.ts";
 import { createDevelopmentCa } from "../../mod.ts";
-import { DatabaseSync } from "../../lib/cli/bulk/deps.ts";
-import { bulkIn, cli, inFolder, issuer, makeBatch, read, swap, writeManifest } from "./batch.ts";
+import {
+  bulkIn,
+  cli,
+  inFolder,
+  issuer,
+  makeBatch,
+  read,
+  setPending,
+  swap,
+  writeManifest,
+} from "./batch.ts";
 
 Deno.test("bulk export writes what each service takes", async () => {
   await inFolder(async (folder) => {
@@ -76,9 +85,7 @@ Deno.test("bulk export refuses before it writes", async () => {
 Deno.test("bulk export of a batch that is not done is refused, or told to be a part", async () => {
   await inFolder(async (folder) => {
     const batch = await bulkIn(folder, "b", "--count", "3");
-    const database = new DatabaseSync(`${batch}/journal.sqlite`);
-    database.exec("UPDATE devices SET state = 'pending' WHERE n = 2");
-    database.close();
+    setPending(batch, 2);
     const text = await Deno.readTextFile(`${batch}/manifest.ndjson`);
     await Deno.writeTextFile(`${batch}/manifest.ndjson`, text.split("\n").slice(0, 2).join("\n"));
     const line = ["bulk", "export", batch, "--to", "csv", "-o", `${folder}/out`];

@@ -1,6 +1,6 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import type { BulkFile, BulkFiles } from "../../provision/bulk_ports.ts";
-import { paths } from "../../provision/bulk_results.ts";
+import { leftoversOf, paths } from "../../provision/bulk_results.ts";
 import { explain, joinPath } from "../io.ts";
 import { ARCHIVES } from "./archive_files.ts";
 
@@ -118,18 +118,10 @@ export function removeIfExists(path: string): void {
   }
 }
 
-/**
- * Removes what a device that failed may have left. Its key goes with it, for nothing uses it, unless a
- * request was made with it, for which a right certificate may still come.
- */
+/** Removes what a device that failed may have left. */
 export function clearLeftovers(folder: string, id: string): void {
   const hasRequest = isThere(joinPath(folder, paths.request(id)));
-  const kept: readonly unknown[] = hasRequest
-    ? [paths.key, paths.hmacKey, paths.salt, paths.request]
-    : [];
-  for (const path of Object.values(paths).filter((each) => !kept.includes(each))) {
-    removeIfExists(joinPath(folder, path(id)));
-  }
+  for (const path of leftoversOf(id, hasRequest)) removeIfExists(joinPath(folder, path));
 }
 
 /** Whether there is something under a name. */
