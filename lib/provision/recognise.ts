@@ -2,6 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { hasWord, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
+import { derSpan } from "../crypto/der_walk.ts";
 import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash.ts";
 import { TLV_MAGIC } from "../format/tlv.ts";
 import { decodeBoundedNvs } from "./bounded_nvs.ts";
@@ -88,17 +89,32 @@ function explain(image: Uint8Array): Finding {
   return errorFinding("NOT_AN_IMAGE", "no format that the firmware reads");
 }
 
+/** Segments of an application image (esp-idf, esp_app_format.h: ESP_IMAGE_MAX_SEGMENTS). */
+const MOST_SEGMENTS = 16;
+
+/** One SEQUENCE and nothing behind it: encrypted bytes may well begin as one does. */
+function isDer(image: Uint8Array): boolean {
+  try {
+    return image[0] === 0x30 && derSpan(image, 0).end === image.length;
+  } catch (error) {
+    if (error instanceof SecureCertError) return false;
+    throw error;
+  }
+}
+
 function likenessOf(image: Uint8Array): string | undefined {
   const text = decodeUtf8(image.subarray(0, 65536));
   if (text !== undefined && isPem(text)) {
     return "looks like a PEM file, which build puts into an image";
   }
-  if (image[0] === 0x30 && image[1]! >= 0x80) {
+  if (isDer(image)) {
     return "looks like a DER file, which build puts into an image";
   }
   if (text !== undefined && /^[\t\n\r\x20-\x7E]*$/.test(text)) return likenessOfText(text);
   if (startsTable(image)) return `looks like a partition table${problemOf(image)}`;
-  if (image[0] === 0xE9) return "looks like an application or bootloader image";
+  if (image[0] === 0xE9 && image[1]! >= 1 && image[1]! <= MOST_SEGMENTS) {
+    return "looks like an application or bootloader image";
+  }
   if (hasWord(image, 0, 0x11BA5EBA)) return "the magic number is in big-endian order";
   return undefined;
 }

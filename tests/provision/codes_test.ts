@@ -59,7 +59,11 @@ async function withCertificate(
 const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
   NOT_AN_IMAGE: () => ({ image: new Uint8Array(9) }),
   LOOKS_ERASED: () => ({ image: new Uint8Array(4096).fill(0xFF) }),
-  LOOKS_ENCRYPTED: () => ({ image: crypto.getRandomValues(new Uint8Array(8192)) }),
+  LOOKS_ENCRYPTED: () => {
+    const image = crypto.getRandomValues(new Uint8Array(8192));
+    image[0] = 0x7F;
+    return { image };
+  },
   BAD_MAGIC: () => ({ image: damaged(decodeOffset(1)) }),
   TRUNCATED: () => ({ image: plain.image.slice(0, 40) }),
   BAD_CHECKSUM: () => ({ image: damaged(20) }),

@@ -40,6 +40,13 @@ function imageOf(list: readonly TlvInput[], options = {}): Uint8Array {
 const [ca, dev, key] = entries;
 const body = [ca!, dev!, key!];
 
+/** Bytes as flash encryption leaves them, after some that are given. */
+function encrypted(...first: readonly number[]): Uint8Array {
+  const bytes = crypto.getRandomValues(new Uint8Array(8192));
+  bytes.set(first);
+  return bytes;
+}
+
 Deno.test("a private key that still lies in an erased NVS entry is warned of", async () => {
   const { image } = await provision({ issuer, subject: "CN=d", format: "nvs" });
   const key = decodeNvs(image).items.find((item) => item.key === "priv_key")!;
@@ -110,7 +117,9 @@ Deno.test("every fault of an image is found, and only that one", async () => {
     ["empty", new Uint8Array(), ["NOT_AN_IMAGE"]],
     ["erased", new Uint8Array(4096).fill(0xFF), ["LOOKS_ERASED"]],
     ["zeros", new Uint8Array(4096), ["NOT_AN_IMAGE"]],
-    ["random", crypto.getRandomValues(new Uint8Array(8192)), ["LOOKS_ENCRYPTED"]],
+    ["random", encrypted(0x7F), ["LOOKS_ENCRYPTED"]],
+    ["random that begins as DER", encrypted(0x30, 0x82), ["LOOKS_ENCRYPTED"]],
+    ["random that begins as an application", encrypted(0xE9, 0xC0), ["LOOKS_ENCRYPTED"]],
     ["text", new TextEncoder().encode("hello"), ["NOT_AN_IMAGE"]],
     ["shifted", new Uint8Array([0, 0, 0, 0, ...good.image]), ["BAD_MAGIC"]],
     ["flipped", flipped, ["BAD_CHECKSUM", "BAD_INTEGRITY", "NO_CA_CERT"]],
