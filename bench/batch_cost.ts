@@ -4,7 +4,7 @@
  * Kinds of key behind it measure these alone: `deno run bench/batch_cost.ts P-256 RSA-2048`.
  */
 import process from "node:process";
-import { formatArchiveEntry } from "../lib/provision/archive.ts";
+import { formatArchiveEntry } from "../lib/batch/archive.ts";
 import {
   bulk,
   type BulkProfile,

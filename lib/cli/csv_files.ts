@@ -1,6 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { decodeUtf8 } from "../bytes/text.ts";
-import type { Load } from "../provision/csv.ts";
+import type { Load } from "../toolkit/plan/csv.ts";
 import { isCliError } from "./errors.ts";
 import { type Io, joinPath } from "./io.ts";
 

@@ -1,4 +1,4 @@
-import { CHIPS } from "../format/chips.ts";
+import { CHIPS } from "../format/chips/chips.ts";
 import { KEY_MODES } from "../format/names.ts";
 
 /** A flag of a command. */

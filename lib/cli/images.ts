@@ -1,11 +1,11 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import type { BuildOptions, BuildResult } from "../provision/build.ts";
-import type { ImageFormat } from "../provision/recognise.ts";
-import type { Verdict } from "../provision/verify.ts";
+import type { BuildOptions, BuildResult } from "../toolkit/build.ts";
+import type { ImageFormat } from "../image/find/recognise.ts";
+import type { Verdict } from "../verify/verify.ts";
 import type { Arguments } from "./arguments.ts";
 import { usageError } from "./errors.ts";
 import type { Io } from "./io.ts";
-import { renderFindings } from "./render.ts";
+import { renderFindings } from "./render/inspection.ts";
 
 /** 32 MiB, the largest flash that the chips address, in bytes. */
 const MAX_PARTITION = 32 << 20;

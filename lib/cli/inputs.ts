@@ -1,21 +1,21 @@
 import { formatPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8, parseBase64, parseHex } from "../bytes/text.ts";
 import { SecureCertError } from "../bytes/errors.ts";
-import { readCertificates } from "../crypto/certificate_info.ts";
-import type { CertificateUsage } from "../crypto/certificate.ts";
-import type { EcCurve } from "../crypto/curves.ts";
+import { readCertificates } from "../crypto/x509/certificate.ts";
+import type { CertificateUsage } from "../crypto/x509/issue.ts";
+import type { EcCurve } from "../crypto/keys/curves.ts";
 import {
   type GenerateKeyOptions,
   importPrivateKey,
   isProtectedKey,
   type PrivateKey,
-} from "../crypto/keys.ts";
-import { HMAC_KEY_SIZE } from "../crypto/hmac_peripheral.ts";
-import type { ChipName } from "../format/chips.ts";
+} from "../crypto/keys/keys.ts";
+import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
+import type { ChipName } from "../format/chips/chips.ts";
 import { type KeyMode, parseTlvType } from "../format/names.ts";
-import { PARTITION_TABLE_OFFSET } from "../format/partition_table.ts";
-import type { DataEntry } from "../provision/plan.ts";
-import type { KeyPlan } from "../provision/plan_key.ts";
+import { PARTITION_TABLE_OFFSET } from "../format/table/binary.ts";
+import type { DataEntry } from "../toolkit/plan/plan.ts";
+import type { KeyPlan } from "../toolkit/plan/plan_key.ts";
 import type { Arguments } from "./arguments.ts";
 import { fileError, usageError } from "./errors.ts";
 import type { Io } from "./io.ts";

@@ -1,4 +1,4 @@
-import type { CertificateInfo } from "../crypto/certificate_info.ts";
+import type { CertificateInfo } from "../crypto/x509/certificate.ts";
 import type { Arguments } from "./arguments.ts";
 import { usageError } from "./errors.ts";
 import type { Io, OutputFile } from "./io.ts";

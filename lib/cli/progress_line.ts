@@ -1,4 +1,4 @@
-import { dim } from "./colors.ts";
+import { dim } from "./render/colors.ts";
 import type { Io } from "./io.ts";
 
 /** The line of a terminal that tells how work goes. */

@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { parseCommandLine } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
-import { setColorEnabled } from "./colors.ts";
+import { setColorEnabled } from "./render/colors.ts";
 import { type CliError, isCliError, usageError } from "./errors.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import type { Io } from "./io.ts";

@@ -7,9 +7,9 @@ import {
   type SignatureAlgorithm,
   type SignatureKey,
 } from "../format/signature_block.ts";
-import type { EcCurve } from "./curves.ts";
-import { decodeSpki, encodeEcSpki, encodeRsaSpki } from "./key_encoding.ts";
-import type { PrivateKey } from "./keys.ts";
+import type { EcCurve } from "./keys/curves.ts";
+import { decodeSpki, encodeEcSpki, encodeRsaSpki } from "./keys/encoding.ts";
+import type { PrivateKey } from "./keys/keys.ts";
 import {
   decodeEcdsaSignature,
   digest,
@@ -18,7 +18,7 @@ import {
   signBytes,
   verifyBytes,
 } from "./signing.ts";
-import { derBlocks } from "./x509.ts";
+import { derBlocks } from "./x509/extensions.ts";
 
 /** Something that signs: a private key, or a device or service that keeps one. */
 export interface Signer {

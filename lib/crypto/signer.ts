@@ -1,6 +1,6 @@
 import type { Bytes } from "../bytes/pack.ts";
-import { CURVES, type EcCurve } from "./curves.ts";
-import { decodeSpki } from "./key_encoding.ts";
+import { CURVES, type EcCurve } from "./keys/curves.ts";
+import { decodeSpki } from "./keys/encoding.ts";
 import {
   decodeEcdsaSignature,
   encodeEcdsaSignature,

@@ -1,10 +1,10 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
-import { CURVES, type EcCurve, type HashName } from "./curves.ts";
-import { badDer, derSequence, derUnsigned } from "./der.ts";
-import { derChildren, derSpan } from "./der_walk.ts";
-import { decodeKeyParts, decodeSpki } from "./key_encoding.ts";
-import { otherCurve } from "./other_curves.ts";
+import { CURVES, type EcCurve, type HashName } from "./keys/curves.ts";
+import { badDer, derSequence, derUnsigned } from "./der/read.ts";
+import { derChildren, derSpan } from "./der/walk.ts";
+import { decodeKeyParts, decodeSpki } from "./keys/encoding.ts";
+import { otherCurve } from "./keys/other_curves.ts";
 
 /** A private key as far as signing needs it. */
 export interface SigningKey {

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, isFilledWith, viewOf } from "../bytes/pack.ts";
-import { sha256 } from "./deps.ts";
+import { sha256 } from "./table/deps.ts";
 import { tlvTypeTitle } from "./names.ts";
 import { decodeTlv, encodeTlv, type RawTlv, readTlv, type Tlv, TLV_MAGIC, tlvSize } from "./tlv.ts";
 import type { TlvInput } from "./tlv.ts";

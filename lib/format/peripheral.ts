@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { inRange } from "../bytes/range.ts";
-import { DS_LAYOUTS, dsLayoutOfCiphertext } from "./ds_layout.ts";
+import { DS_LAYOUTS, dsLayoutOfCiphertext } from "./chips/ds_layout.ts";
 
 /** Bytes of an initialisation vector of the DS peripheral. */
 export const DS_IV_LENGTH = 16;

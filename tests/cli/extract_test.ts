@@ -1,7 +1,7 @@
 /** `extract` and `build --csv` on the command line. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { equalBytes } from "../../lib/bytes/pack.ts";
-import { CONFIG_COLUMNS } from "../../lib/format/config_row.ts";
+import { CONFIG_COLUMNS } from "../../lib/format/config/row.ts";
 import { encodePartition } from "../../lib/format/partition.ts";
 import { MemoryWorld } from "./memory_io.ts";
 

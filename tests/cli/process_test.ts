@@ -4,7 +4,7 @@ import { COMMANDS } from "../../lib/cli/options.ts";
 import type { CommandSpec } from "../../lib/cli/flags.ts";
 import { VERSION } from "../../lib/cli/version.ts";
 import { importPrivateKey } from "../../mod.ts";
-import { makeBatch } from "./batch.ts";
+import { makeBatch } from "./batch/batch.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const CLI = new URL("cli.ts", ROOT).href;

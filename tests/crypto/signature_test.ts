@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { concat } from "../../lib/bytes/pack.ts";
 import { encodeUtf8, formatHex } from "../../lib/bytes/text.ts";
-import { isProtectedKey } from "../../lib/crypto/keys.ts";
+import { isProtectedKey } from "../../lib/crypto/keys/keys.ts";
 import {
   createSigner,
   isSignatureRight,

@@ -1,11 +1,11 @@
 import { TLV_TYPES } from "../../format/names.ts";
-import { append } from "../../provision/append.ts";
-import type { DataEntry } from "../../provision/plan.ts";
+import { append } from "../../toolkit/append.ts";
+import type { DataEntry } from "../../toolkit/plan/plan.ts";
 import { usageError } from "../errors.ts";
 import { buildJudged, imageReport } from "../images.ts";
 import { dataOf, passwordOf } from "../inputs.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
-import { formatSize } from "../render.ts";
+import { formatSize } from "../render/inspection.ts";
 import type { Command } from "../run.ts";
 
 /** Adds entries to an image, or puts others in their place, and writes it when it is no worse. */

@@ -1,14 +1,14 @@
 import { isPem } from "../../bytes/pem.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
-import { exportPrivateKey, importPrivateKey, isProtectedKey } from "../../crypto/keys.ts";
-import { build, type BuildResult } from "../../provision/build.ts";
+import { exportPrivateKey, importPrivateKey, isProtectedKey } from "../../crypto/keys/keys.ts";
+import { build, type BuildResult } from "../../toolkit/build.ts";
 import type { Arguments } from "../arguments.ts";
 import { burnNotes, newKeyFile, planFile, planJson, publicKeyFile } from "../efuse_files.ts";
 import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
 import { dataOf, hasRawHmacKey, keyPlanOf, readFlag, readKeyBytes } from "../inputs.ts";
 import { besidePath, type Io, type OutputFile } from "../io.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
-import { formatSize } from "../render.ts";
+import { formatSize } from "../render/inspection.ts";
 import type { Command } from "../run.ts";
 import { buildCsvCommand } from "./build_csv.ts";
 

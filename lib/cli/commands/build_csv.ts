@@ -1,11 +1,11 @@
 import { equalBytes } from "../../bytes/pack.ts";
-import { exportPrivateKey } from "../../crypto/keys.ts";
-import type { Curve } from "../../format/chip.ts";
-import type { ChipName } from "../../format/chips.ts";
-import { planEfuse } from "../../format/efuse.ts";
-import type { EfuseKey } from "../../provision/entry_source.ts";
-import { efuseFacts, type EfuseOutput } from "../../provision/plan_key.ts";
-import { buildFromCsv } from "../../provision/build_csv.ts";
+import { exportPrivateKey } from "../../crypto/keys/keys.ts";
+import type { Curve } from "../../format/chips/chip.ts";
+import type { ChipName } from "../../format/chips/chips.ts";
+import { planEfuse } from "../../format/chips/efuse.ts";
+import type { EfuseKey } from "../../toolkit/plan/entry_source.ts";
+import { efuseFacts, type EfuseOutput } from "../../toolkit/plan/plan_key.ts";
+import { buildFromCsv } from "../../toolkit/build_csv.ts";
 import type { Arguments } from "../arguments.ts";
 import { burnNotes, newKeyFile, planFile, planJson } from "../efuse_files.ts";
 import { besidePath, type Io, type OutputFile } from "../io.ts";
@@ -15,7 +15,7 @@ import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
 import { dataOf, hasRawHmacKey, hmacKeyOf, passwordOf, readFlag } from "../inputs.ts";
 import { NOT_WITH_CSV } from "../options_port.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
-import { formatSize } from "../render.ts";
+import { formatSize } from "../render/inspection.ts";
 import type { Command } from "../run.ts";
 import { TLV_TYPES } from "../../format/names.ts";
 

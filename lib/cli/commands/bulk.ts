@@ -1,4 +1,4 @@
-import { runInThread } from "../bulk/engine.ts";
+import { runInThread } from "../batch/threads/engine.ts";
 import type { Command } from "../run.ts";
 
 /**
@@ -8,6 +8,6 @@ import type { Command } from "../run.ts";
 export const bulkCommand: Command = async (args, io) => {
   const code = io.argv === undefined ? undefined : await runInThread(io.argv);
   if (code !== undefined) return code;
-  const { runBulk } = await import("../bulk/command.ts");
+  const { runBulk } = await import("../batch/run/command.ts");
   return await runBulk(args, io);
 };

@@ -1,19 +1,19 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type CertificateInfo, readCertificate } from "../../crypto/certificate_info.ts";
-import { createDuplicateFinder } from "../../provision/batch_check.ts";
-import { exportAws } from "../../provision/export_aws.ts";
-import { exportAzure } from "../../provision/export_azure.ts";
-import { exportCsv } from "../../provision/export_csv.ts";
+import { type CertificateInfo, readCertificate } from "../../crypto/x509/certificate.ts";
+import { createDuplicateFinder } from "../../batch/check/device.ts";
+import { exportAws } from "../../batch/export/aws.ts";
+import { exportAzure } from "../../batch/export/azure.ts";
+import { exportCsv } from "../../batch/export/csv.ts";
 import {
   certificateProblems,
   type ExportDevice,
   exportDevice,
   type Exporter,
-} from "../../provision/export_device.ts";
-import { exportRainmaker } from "../../provision/export_rainmaker.ts";
+} from "../../batch/export/device.ts";
+import { exportRainmaker } from "../../batch/export/rainmaker.ts";
 import type { Arguments } from "../arguments.ts";
-import { writeExport } from "../batch_export.ts";
-import { type BatchFolder, openBatch } from "../batch_folder.ts";
+import { writeExport } from "../batch/export_files.ts";
+import { type BatchFolder, openBatch } from "../batch/folder/batch.ts";
 import {
   type BatchJournal,
   devicesIn,
@@ -21,9 +21,9 @@ import {
   remedy,
   unfinished,
   withJournal,
-} from "../batch_journal.ts";
-import { collectColumns, judgeAlone } from "../batch_manifest.ts";
-import { countOf, listOf } from "../batch_report.ts";
+} from "../batch/check/journal.ts";
+import { collectColumns, judgeAlone } from "../batch/folder/manifest.ts";
+import { countOf, listOf } from "../batch/check/report.ts";
 import { fileError, usageError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
 import { folderOf, tell } from "../outputs.ts";

@@ -1,8 +1,8 @@
-import { BULK_STATES } from "../../provision/bulk_ports.ts";
-import { openBatch } from "../batch_folder.ts";
-import { type BatchJournal, openJournal, remedy } from "../batch_journal.ts";
-import { countOf } from "../batch_report.ts";
-import { bold, green, red, yellow } from "../colors.ts";
+import { BULK_STATES } from "../../batch/ports.ts";
+import { openBatch } from "../batch/folder/batch.ts";
+import { type BatchJournal, openJournal, remedy } from "../batch/check/journal.ts";
+import { countOf } from "../batch/check/report.ts";
+import { bold, green, red, yellow } from "../render/colors.ts";
 import type { Command } from "../run.ts";
 
 /** Says how far a batch is: from its journal where it has one, and its manifest. */

@@ -1,27 +1,27 @@
-import type { ChipName } from "../../format/chips.ts";
-import { createCertificateReader } from "../../crypto/certificate_info.ts";
+import type { ChipName } from "../../format/chips/chips.ts";
+import { createCertificateReader } from "../../crypto/x509/certificate.ts";
 import {
   type BatchProblem,
   createDuplicateFinder,
   type DeviceOptions,
   problem,
-} from "../../provision/batch_check.ts";
+} from "../../batch/check/device.ts";
 import type { Arguments } from "../arguments.ts";
-import { judgeFiles, keptIn } from "../batch_device.ts";
-import { findMissing, refuseLists } from "../batch_expected.ts";
-import { type BatchFolder, openBatch } from "../batch_folder.ts";
+import { judgeFiles, keptIn } from "../batch/check/device.ts";
+import { findMissing, refuseLists } from "../batch/check/expected.ts";
+import { type BatchFolder, openBatch } from "../batch/folder/batch.ts";
 import {
   type BatchJournal,
   devicesIn,
   judgeJournal,
   manifestJudge,
   withJournal,
-} from "../batch_journal.ts";
-import { collectColumns, judgeManifestCsv } from "../batch_manifest.ts";
-import { modeJudge } from "../batch_modes.ts";
-import { countOf, renderProblems } from "../batch_report.ts";
-import { findStray } from "../batch_stray.ts";
-import { bold, green, red } from "../colors.ts";
+} from "../batch/check/journal.ts";
+import { collectColumns, judgeManifestCsv } from "../batch/folder/manifest.ts";
+import { modeJudge } from "../batch/check/modes.ts";
+import { countOf, renderProblems } from "../batch/check/report.ts";
+import { findStray } from "../batch/check/stray.ts";
+import { bold, green, red } from "../render/colors.ts";
 import { readFlag } from "../inputs.ts";
 import type { Io } from "../io.ts";
 import { startCounter } from "../progress_line.ts";

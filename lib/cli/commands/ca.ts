@@ -1,7 +1,7 @@
-import { createCa, type Issuer } from "../../crypto/certificate.ts";
-import { readCertificate } from "../../crypto/certificate_info.ts";
-import { exportPrivateKey, generateKey } from "../../crypto/keys.ts";
-import { reportCertificate } from "../../provision/inspect.ts";
+import { createCa, type Issuer } from "../../crypto/x509/issue.ts";
+import { readCertificate } from "../../crypto/x509/certificate.ts";
+import { exportPrivateKey, generateKey } from "../../crypto/keys/keys.ts";
+import { reportCertificate } from "../../toolkit/inspect.ts";
 import type { Arguments } from "../arguments.ts";
 import { usageError } from "../errors.ts";
 import {

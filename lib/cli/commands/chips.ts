@@ -1,6 +1,6 @@
-import type { Chip } from "../../format/chip.ts";
-import { type ChipName, CHIPS, keyModesOf } from "../../format/chips.ts";
-import { bold, dim } from "../colors.ts";
+import type { Chip } from "../../format/chips/chip.ts";
+import { type ChipName, CHIPS, keyModesOf } from "../../format/chips/chips.ts";
+import { bold, dim } from "../render/colors.ts";
 import type { Command } from "../run.ts";
 
 /** Prints the capability table. */

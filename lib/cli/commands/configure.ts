@@ -1,4 +1,4 @@
-import { type ConfigureArguments, parseConfigureArguments } from "../configure_arguments.ts";
+import { type ConfigureArguments, parseConfigureArguments } from "../configure/arguments.ts";
 import { fileError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { appendIntegrityTo } from "../configure/append.ts";

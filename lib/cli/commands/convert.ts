@@ -1,10 +1,10 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import type { ImageFormat } from "../../provision/recognise.ts";
-import { convert } from "../../provision/convert.ts";
+import type { ImageFormat } from "../../image/find/recognise.ts";
+import { convert } from "../../toolkit/convert.ts";
 import { imageReport, noteFindings } from "../images.ts";
 import { hmacKeyOf } from "../inputs.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
-import { formatSize } from "../render.ts";
+import { formatSize } from "../render/inspection.ts";
 import type { Command } from "../run.ts";
 
 /** Writes an image in another layout. */

@@ -1,4 +1,4 @@
-import { createRequest } from "../../crypto/request.ts";
+import { createRequest } from "../../crypto/x509/request.ts";
 import { pemBytes, readKey, sansOf } from "../inputs.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
 import type { Command } from "../run.ts";

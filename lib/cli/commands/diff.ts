@@ -1,6 +1,6 @@
-import { diff } from "../../provision/diff.ts";
+import { diff } from "../../toolkit/diff.ts";
 import { readKeyBytes, tableOffsetOf } from "../inputs.ts";
-import { renderDiff } from "../render_diff.ts";
+import { renderDiff } from "../render/diff.ts";
 import type { Command } from "../run.ts";
 
 /** Compares two images entry by entry: exit code 1 when they differ. */

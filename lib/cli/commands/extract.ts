@@ -1,4 +1,4 @@
-import { CONTENTS, extract } from "../../provision/extract.ts";
+import { CONTENTS, extract } from "../../toolkit/extract.ts";
 import { joinPath } from "../io.ts";
 import { folderOf, tell } from "../outputs.ts";
 import type { Command } from "../run.ts";

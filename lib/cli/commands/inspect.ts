@@ -1,7 +1,7 @@
-import { inspect } from "../../provision/inspect.ts";
+import { inspect } from "../../toolkit/inspect.ts";
 import { usageError } from "../errors.ts";
 import { hmacKeyOf, noteTableOffset, tableOffsetOf } from "../inputs.ts";
-import { renderInspection } from "../render.ts";
+import { renderInspection } from "../render/inspection.ts";
 import type { Command } from "../run.ts";
 
 /** Shows what an image holds, whatever it is. */

@@ -1,6 +1,6 @@
-import { issueCertificate } from "../../crypto/certificate.ts";
-import { readCertificate } from "../../crypto/certificate_info.ts";
-import { reportCertificate } from "../../provision/inspect.ts";
+import { issueCertificate } from "../../crypto/x509/issue.ts";
+import { readCertificate } from "../../crypto/x509/certificate.ts";
+import { reportCertificate } from "../../toolkit/inspect.ts";
 import { usageError } from "../errors.ts";
 import {
   daysOf,

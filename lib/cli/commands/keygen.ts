@@ -1,5 +1,5 @@
-import { keyName } from "../../crypto/key_encoding.ts";
-import { exportPrivateKey, generateKey } from "../../crypto/keys.ts";
+import { keyName } from "../../crypto/keys/encoding.ts";
+import { exportPrivateKey, generateKey } from "../../crypto/keys/keys.ts";
 import { formatPem } from "../../bytes/pem.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import type { Arguments } from "../arguments.ts";

@@ -1,13 +1,13 @@
-import type { Issuer } from "../../crypto/certificate.ts";
-import { readCertificate } from "../../crypto/certificate_info.ts";
-import { exportPrivateKey, importPrivateKey } from "../../crypto/keys.ts";
-import { reportCertificate } from "../../provision/inspect.ts";
+import type { Issuer } from "../../crypto/x509/issue.ts";
+import { readCertificate } from "../../crypto/x509/certificate.ts";
+import { exportPrivateKey, importPrivateKey } from "../../crypto/keys/keys.ts";
+import { reportCertificate } from "../../toolkit/inspect.ts";
 import {
   createDevelopmentCa,
   provision,
   type ProvisionOptions,
   type ProvisionResult,
-} from "../../provision/provision.ts";
+} from "../../toolkit/provision.ts";
 import type { Arguments } from "../arguments.ts";
 import { burnNotes, newKeyFile, planFile, planJson } from "../efuse_files.ts";
 import { fileError } from "../errors.ts";
@@ -26,8 +26,8 @@ import {
 } from "../inputs.ts";
 import { type Io, joinPath, type OutputFile } from "../io.ts";
 import { folderOf, noteIssuer } from "../outputs.ts";
-import { nextSteps } from "../next_steps.ts";
-import { renderCertificate } from "../render_entries.ts";
+import { nextSteps } from "../render/next_steps.ts";
+import { renderCertificate } from "../render/entries.ts";
 import type { Command } from "../run.ts";
 
 /** Provisions one device: key, certificate and image into a folder, the image judged good. */

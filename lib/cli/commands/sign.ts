@@ -1,6 +1,6 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import { formatHex } from "../../bytes/text.ts";
-import type { PrivateKey } from "../../crypto/keys.ts";
+import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import {
   createSigner,
   PSS_SALT_LENGTH,
@@ -14,14 +14,14 @@ import {
   type SigningDigest,
   signingDigest,
   signPartition,
-} from "../../provision/sign.ts";
-import { verifySignatures } from "../../provision/verify_signatures.ts";
+} from "../../toolkit/sign.ts";
+import { verifySignatures } from "../../verify/signatures.ts";
 import type { Arguments } from "../arguments.ts";
 import { usageError } from "../errors.ts";
 import { readAll, readKey } from "../inputs.ts";
 import type { Io } from "../io.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
-import { formatSize } from "../render.ts";
+import { formatSize } from "../render/inspection.ts";
 import type { Command } from "../run.ts";
 
 /** Signs an image, says what is to be signed elsewhere, or puts in what was signed there. */

@@ -1,8 +1,8 @@
-import type { ChipName } from "../../format/chips.ts";
-import { verify } from "../../provision/verify.ts";
+import type { ChipName } from "../../format/chips/chips.ts";
+import { verify } from "../../verify/verify.ts";
 import { usageError } from "../errors.ts";
 import { hmacKeyOf, readAll, readFlag, tableOffsetOf } from "../inputs.ts";
-import { renderVerdict } from "../render.ts";
+import { renderVerdict } from "../render/inspection.ts";
 import type { Command } from "../run.ts";
 
 /** Judges an image: exit code 1 when a finding is an error. */

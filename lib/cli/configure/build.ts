@@ -2,19 +2,24 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
 import { isPem } from "../../bytes/pem.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
-import { importPrivateKey } from "../../crypto/keys.ts";
+import { importPrivateKey } from "../../crypto/keys/keys.ts";
 import { TLV_TYPES } from "../../format/names.ts";
-import { encodeCsvImage } from "../../provision/build_csv.ts";
-import { type CsvPlan, formatProblems, hmacKeySource, planFromCsv } from "../../provision/csv.ts";
-import type { EntrySource, PlannedSources } from "../../provision/entry_source.ts";
-import { planSources } from "../../provision/plan_sources.ts";
-import type { Finding, FindingCode } from "../../provision/findings.ts";
-import type { ImageFormat } from "../../provision/recognise.ts";
-import { verify } from "../../provision/verify.ts";
-import type { ConfigureArguments } from "../configure_arguments.ts";
+import { encodeCsvImage } from "../../toolkit/build_csv.ts";
+import {
+  type CsvPlan,
+  formatProblems,
+  hmacKeySource,
+  planFromCsv,
+} from "../../toolkit/plan/csv.ts";
+import type { EntrySource, PlannedSources } from "../../toolkit/plan/entry_source.ts";
+import { planSources } from "../../toolkit/plan/sources.ts";
+import type { Finding, FindingCode } from "../../findings/finding.ts";
+import type { ImageFormat } from "../../image/find/recognise.ts";
+import { verify } from "../../verify/verify.ts";
+import type { ConfigureArguments } from "./arguments.ts";
 import { csvLoad, readCsvFile } from "../csv_files.ts";
 import type { Io } from "../io.ts";
-import { renderFindings } from "../render.ts";
+import { renderFindings } from "../render/inspection.ts";
 import { tellEfuseKeys } from "./efuse_keys.ts";
 import { printEntries } from "./lines.ts";
 import { DATA_FOLDER, IMAGE_PATH } from "./paths.ts";

@@ -1,10 +1,10 @@
 import { equalBytes } from "../../bytes/pack.ts";
-import { decodeKeyParts } from "../../crypto/key_encoding.ts";
-import { exportPrivateKey } from "../../crypto/keys.ts";
-import { planEfuse } from "../../format/efuse.ts";
-import type { EfuseKey } from "../../provision/entry_source.ts";
-import { efuseFacts } from "../../provision/plan_key.ts";
-import type { ConfigureArguments } from "../configure_arguments.ts";
+import { decodeKeyParts } from "../../crypto/keys/encoding.ts";
+import { exportPrivateKey } from "../../crypto/keys/keys.ts";
+import { planEfuse } from "../../format/chips/efuse.ts";
+import type { EfuseKey } from "../../toolkit/plan/entry_source.ts";
+import { efuseFacts } from "../../toolkit/plan/plan_key.ts";
+import type { ConfigureArguments } from "./arguments.ts";
 import { isCliError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
 import { formatWords } from "./flash.ts";

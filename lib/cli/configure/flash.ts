@@ -1,5 +1,5 @@
-import { formatCommand } from "../../format/efuse.ts";
-import type { ConfigureArguments } from "../configure_arguments.ts";
+import { formatCommand } from "../../format/chips/efuse.ts";
+import type { ConfigureArguments } from "./arguments.ts";
 import type { Io } from "../io.ts";
 
 /** Flashes an image when a port is given; otherwise says how. */

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { importPrivateKey, type PrivateKey } from "../../crypto/keys.ts";
-import type { ConfigureArguments, SigningScheme } from "../configure_arguments.ts";
+import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import type { ConfigureArguments, SigningScheme } from "./arguments.ts";
 import { naming } from "../inputs.ts";
 import type { Io } from "../io.ts";
 import { withoutMarker } from "./marker.ts";
@@ -55,7 +55,7 @@ function checkScheme(key: PrivateKey, path: string, wanted: SigningScheme | unde
 
 /** Loaded when it is wanted: few runs sign. */
 async function signWith(image: Uint8Array, keys: readonly PrivateKey[]): Promise<Uint8Array> {
-  const { signPartition } = await import("../../provision/sign.ts");
+  const { signPartition } = await import("../../toolkit/sign.ts");
   const { createSigner } = await import("../../crypto/signature.ts");
   return await signPartition(image, keys.map(createSigner), { integrity: true });
 }

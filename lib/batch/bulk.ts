@@ -1,0 +1,325 @@
+import type { Issuer } from "../crypto/x509/issue.ts";
+import type { Signer } from "../crypto/signature.ts";
+import type { Sources } from "../crypto/sources.ts";
+import type { BulkDevice, DeviceRow } from "./list/devices.ts";
+import { type BulkShard, planError, planList } from "./list/list.ts";
+import { createBulkMaker } from "./make/maker.ts";
+import type {
+  Awaitable,
+  BulkFiles,
+  BulkJob,
+  BulkJournal,
+  BulkMaker,
+  BulkPhase,
+  BulkResult,
+  BulkState,
+  JournaledDevice,
+  KeySource,
+} from "./ports.ts";
+import type { BulkProfile } from "./profile.ts";
+import { rehearse } from "./make/rehearsal.ts";
+
+/** How {@linkcode bulk} works. */
+export interface BulkOptions extends Sources {
+  /** What all devices share. */
+  readonly profile: BulkProfile;
+  /** The CA; its certificate alone when the device certificates come from elsewhere. */
+  readonly issuer?: Issuer | Pick<Issuer, "certificate">;
+  /** Where what was done is kept. */
+  readonly journal: BulkJournal;
+  /** Where images, certificates and keys go. */
+  readonly files: BulkFiles;
+  /** What signs each image, one for each signing key that the profile names. @default none */
+  readonly signers?: readonly Signer[];
+  /** Whether each device gets a label, a QR code in SVG. @default false */
+  readonly labels?: boolean;
+  /** All, or up to the signing requests, or on from the certificates. @default "all" */
+  readonly phase?: BulkPhase;
+  /** Where ready keys come from. @default WebCrypto makes them */
+  readonly keys?: KeySource;
+  /** The certificate of a device that the journal has as certified, PEM or DER. */
+  readonly certificateOf?: (device: JournaledDevice) => Awaitable<Uint8Array>;
+  /** Files that a device's row names, as its certificate and key. */
+  readonly jobOf?: (device: BulkDevice) => Awaitable<Partial<BulkJob>>;
+  /** The part of the list to take. @default all of it */
+  readonly shard?: BulkShard;
+  /** What makes the devices, such as a pool of workers. @default this process */
+  readonly maker?: BulkMaker;
+  /** How many calls of the maker are under way at once. @default 2, or 1 when `random` is given */
+  readonly calls?: number;
+  /** Called while the list is read, with the number of its devices so far. */
+  readonly onList?: (devices: number) => void;
+  /** Called when the list is checked, with the number of devices that this run is to make. */
+  readonly onStart?: (total: number) => void;
+  /** Finishes the devices under way and ends. */
+  readonly signal?: AbortSignal;
+  /** Milliseconds between two commits of the journal. @default 200 */
+  readonly commitEvery?: number;
+}
+
+/** What {@linkcode bulk} did. */
+export interface BulkSummary {
+  /** Devices in each state, those of earlier runs too. */
+  readonly counts: Readonly<Record<BulkState, number>>;
+  /** Devices that this run brought to an end. */
+  readonly made: number;
+  /** Devices that this run saw fail. */
+  readonly failed: number;
+  /** Whether the run ended before all was done: it was told to, or there were no keys for now. */
+  readonly stopped: boolean;
+}
+
+const CHUNK = 1000;
+const MOST_IN_CALL = 64;
+const MOST_UNCOMMITTED = 2048;
+const COMMIT_COUNT = 512;
+/** A call should take about this long: short enough to stop soon, long enough to cost nothing. */
+const CALL_MS = 80;
+
+/**
+ * Makes devices by the thousand: keys, certificates and images into files, each image read back and
+ * judged, each device journaled before it is told of. What a run that was cut off had journaled is
+ * not done again. One device that fails does not stop the others. Whoever leaves the loop early waits
+ * for the devices under way, which are journaled too.
+ *
+ * @param devices The device list; all of it is checked before the first key is made, and of each kind of
+ * device one is made in memory, with a key that is thrown away.
+ * @param options Profile, CA, journal and files.
+ * @returns Each device once it is journaled, in the order of the list; at the end the summary.
+ * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong (its `cause` has them
+ * one by one), and whatever journal
+ * and files throw: those are no fault of a device.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { bulk, countDevices, createDevelopmentCa, memoryBatch } from "@esp-secure-cert/toolkit";
+ *
+ * const { journal, files } = memoryBatch();
+ * const issuer = await createDevelopmentCa();
+ * const states: string[] = [];
+ * const devices = countDevices(3, "dev-{n:03}");
+ * for await (const { state } of bulk(devices, { profile: {}, issuer, journal, files })) {
+ *   states.push(state);
+ * }
+ * assertEquals(states, ["verified", "verified", "verified"]);
+ * ```
+ */
+export async function* bulk(
+  devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
+  options: BulkOptions,
+): AsyncGenerator<BulkResult, BulkSummary> {
+  const { journal } = options;
+  const samples = await planList(devices, options);
+  const planned = await journal.counts();
+  if (samples === undefined) return { counts: planned, made: 0, failed: 0, stopped: true };
+  const run = await openRun(options);
+  if (isToTry(planned)) {
+    const problems = await rehearse(samples, options);
+    if (problems.length > 0) throw planError(problems);
+  }
+  options.onStart?.(planned[run.state]);
+  let [made, failed] = [0, 0];
+  try {
+    for (;;) {
+      await startCalls(run, options);
+      const isLast = run.problem !== undefined || run.finished.size === 0;
+      const isIdle = run.underWay === 0 && !run.committing;
+      if (isIdle && isLast && run.ready.length === 0 && run.recorded.length === 0) break;
+      if (!isIdle) await run.wait();
+      commitReady(run, options);
+      for (const result of run.recorded.splice(0)) {
+        if (result.state === "failed") failed++;
+        else made++;
+        yield result;
+      }
+    }
+  } finally {
+    await settle(run, options);
+  }
+  const counts = await journal.counts();
+  return { counts, made, failed, stopped: counts[run.state] > 0 };
+}
+
+/** Whether the batch is tried out: there is something to make, and nothing that failed before. */
+function isToTry({ pending, failed }: Readonly<Record<BulkState, number>>): boolean {
+  return pending > 0 && failed === 0;
+}
+
+interface Run {
+  readonly maker: BulkMaker;
+  readonly calls: number;
+  readonly state: BulkState;
+  /** Index of the last device that was handed out. */
+  after: number;
+  /** Devices read from the journal and not yet handed out. */
+  waiting: JournaledDevice[];
+  exhausted: boolean;
+  /** Number of the next call, and of the call whose results are to be committed next. */
+  nextCall: number;
+  nextReady: number;
+  readonly finished: Map<number, readonly BulkResult[]>;
+  readonly ready: BulkResult[];
+  /** Results that are journaled and not yet told. */
+  readonly recorded: BulkResult[];
+  committing: boolean;
+  /** When the last commit began, in milliseconds. */
+  committed: number;
+  underWay: number;
+  uncommitted: number;
+  /** Whether a commit failed, so that none may follow. */
+  lost: boolean;
+  /** Devices in a call. */
+  size: number;
+  problem?: unknown;
+  /** Returns when a call has ended since the last wait. */
+  wait(): Promise<void>;
+  wake(): void;
+}
+
+async function openRun(options: BulkOptions): Promise<Run> {
+  const { phase, random, calls = random === undefined ? 2 : 1 } = options;
+  let signal = Promise.withResolvers<void>();
+  return {
+    maker: options.maker ?? await createBulkMaker(options),
+    calls,
+    state: phase === "certificates" ? "certified" : "pending",
+    after: -1,
+    waiting: [],
+    exhausted: false,
+    nextCall: 0,
+    nextReady: 0,
+    finished: new Map(),
+    ready: [],
+    recorded: [],
+    committing: false,
+    committed: performance.now(),
+    underWay: 0,
+    uncommitted: 0,
+    lost: false,
+    size: 1,
+    wait: async () => {
+      await signal.promise;
+      signal = Promise.withResolvers<void>();
+    },
+    wake: () => signal.resolve(),
+  };
+}
+
+async function startCalls(run: Run, options: BulkOptions): Promise<void> {
+  while (run.underWay < run.calls && run.uncommitted < MOST_UNCOMMITTED) {
+    if (options.signal?.aborted === true || run.problem !== undefined) return;
+    if (run.waiting.length < run.size && !run.exhausted) {
+      const more = await options.journal.next(run.state, run.after, CHUNK);
+      run.exhausted = more.length < CHUNK;
+      run.after = more.at(-1)?.device.index ?? run.after;
+      run.waiting.push(...more);
+    }
+    if (run.waiting.length === 0) return;
+    const devices = run.waiting.splice(0, run.size);
+    run.underWay++;
+    run.uncommitted += devices.length;
+    void call(run, run.nextCall++, devices, options);
+  }
+}
+
+async function call(
+  run: Run,
+  number: number,
+  devices: readonly JournaledDevice[],
+  options: BulkOptions,
+): Promise<void> {
+  const start = performance.now();
+  try {
+    const jobs = await jobsOf(devices, options);
+    run.finished.set(number, jobs.length === 0 ? [] : await run.maker(jobs));
+    run.uncommitted -= devices.length - jobs.length;
+    adapt(run, devices.length, performance.now() - start);
+  } catch (error) {
+    run.problem ??= error;
+  }
+  run.underWay--;
+  run.wake();
+}
+
+/**
+ * Ends what is under way and journals it, so that nothing writes behind the back of a caller who leaves
+ * the generator early.
+ *
+ * @throws whatever ended the run.
+ */
+async function settle(run: Run, options: BulkOptions): Promise<void> {
+  for (;;) {
+    commitReady(run, options);
+    if (run.underWay === 0 && !run.committing) break;
+    await run.wait();
+  }
+  if (run.problem !== undefined) throw run.problem;
+}
+
+function commitReady(run: Run, options: BulkOptions): void {
+  run.ready.push(...takeReady(run));
+  if (run.lost) run.ready.splice(0);
+  startCommit(run, options);
+}
+
+/** Journals what is ready, while calls go on: when it is time, when it is much, or at the end. */
+function startCommit(run: Run, { journal, files, commitEvery = 200 }: BulkOptions): void {
+  if (run.committing || run.ready.length === 0) return;
+  const isDue = performance.now() - run.committed >= commitEvery;
+  if (!isDue && run.ready.length < COMMIT_COUNT && run.underWay > 0) return;
+  run.committing = true;
+  run.committed = performance.now();
+  const results = run.ready.splice(0);
+  const commit = async () => {
+    try {
+      await files.sync();
+      run.recorded.push(...await journal.commit(results));
+    } catch (error) {
+      // What follows would stand out of its order.
+      run.lost = true;
+      run.problem ??= error;
+    }
+    run.uncommitted -= results.length;
+    run.committing = false;
+    run.wake();
+  };
+  void commit();
+}
+
+/** Calls grow while they are short. */
+function adapt(run: Run, length: number, ms: number): void {
+  if (ms < CALL_MS && length === run.size) run.size = Math.min(MOST_IN_CALL, run.size * 2);
+  else if (ms > 4 * CALL_MS) run.size = Math.max(1, Math.min(run.size, length) >> 1);
+}
+
+/** The work of devices, without those that have no key for now. */
+async function jobsOf(
+  devices: readonly JournaledDevice[],
+  { keys, certificateOf, jobOf }: BulkOptions,
+): Promise<BulkJob[]> {
+  const taken = await keys?.take(devices.map(({ device }) => device));
+  const jobs = await Promise.all(devices.map(async (each, at): Promise<BulkJob | undefined> => {
+    const key = taken?.[at];
+    if (key === null) return undefined;
+    const own = await jobOf?.(each.device);
+    const certificate = each.certificate === undefined ? undefined : await certificateOf?.(each);
+    return {
+      device: each.device,
+      ...key === undefined ? {} : "problem" in key ? key : { key },
+      ...certificate === undefined ? {} : { certificate },
+      ...own,
+    };
+  }));
+  return jobs.filter((job) => job !== undefined);
+}
+
+/** Results whose turn it is. */
+function takeReady(run: Run): BulkResult[] {
+  const ready: BulkResult[] = [];
+  for (let next; (next = run.finished.get(run.nextReady)) !== undefined; run.nextReady++) {
+    run.finished.delete(run.nextReady);
+    ready.push(...next);
+  }
+  return ready;
+}

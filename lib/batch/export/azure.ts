@@ -1,0 +1,104 @@
+import {
+  commonNameProblems,
+  type ExportDevice,
+  type Exporter,
+  issuerPem,
+  pemOf,
+} from "./device.ts";
+
+// Azure IoT DPS, REST API 2021-10-01: "Individual Enrollment - Run Bulk Operation" (at most 10
+// enrollments; BulkEnrollmentOperation, IndividualEnrollment, X509Attestation), "Enrollment Group -
+// Create Or Update". Concepts, "X.509 certificate attestation": the registration ID of a device is
+// the common name of its certificate.
+
+/** Most enrolments of one request. */
+export const AZURE_BATCH = 10;
+
+/** Concepts, "Registration ID": letters, digits, `-._:`, at last a letter, a digit or a hyphen. */
+const REGISTRATION_ID = /^[a-zA-Z0-9._:-]{0,127}[a-zA-Z0-9-]$/;
+
+/** What {@linkcode exportAzure} is told. */
+export interface AzureExportOptions {
+  /** The CA that issued the device certificates, PEM or DER. */
+  readonly ca: Uint8Array;
+  /** Name of the enrolment group. @default "devices" */
+  readonly group?: string;
+}
+
+/**
+ * Azure IoT Hub Device Provisioning Service: `enrollments.ndjson`, on each line the body of one
+ * `POST /enrollments` with at most 10 individual enrolments, and `enrollment_group.json`, the body of
+ * `PUT /enrollmentGroups/GROUP`, which takes the place of all of them.
+ *
+ * @param options CA and name of the group.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the CA given is none.
+ * @throws {RangeError} for a name of a group that the service does not take.
+ */
+export function exportAzure(options: AzureExportOptions): Exporter {
+  const group = formatAzureGroup(options);
+  const seen = new Set<string>();
+  return {
+    problemsOf: (device) => {
+      const { id } = device.row;
+      const problems = commonNameProblems(device);
+      if (!REGISTRATION_ID.test(id)) {
+        problems.push(
+          "a registration ID has up to 128 letters, digits, colons, dots, hyphens and underscores, " +
+            "at last a letter, a digit or a hyphen",
+        );
+      }
+      if (seen.has(id.toLowerCase())) {
+        problems.push("another device's name differs in capitals alone, which the service ignores");
+      }
+      seen.add(id.toLowerCase());
+      return problems;
+    },
+    parts: async function* (devices) {
+      yield { file: "enrollment_group.json", text: group };
+      let batch: ExportDevice[] = [];
+      for await (const device of devices) {
+        batch.push(device);
+        if (batch.length < AZURE_BATCH) continue;
+        yield { file: "enrollments.ndjson", text: formatAzureBatch(batch) };
+        batch = [];
+      }
+      if (batch.length > 0) yield { file: "enrollments.ndjson", text: formatAzureBatch(batch) };
+    },
+  };
+}
+
+/**
+ * The body of one bulk request, on one line.
+ *
+ * @param devices 1 to 10 devices.
+ * @throws {RangeError} for another number of devices.
+ */
+export function formatAzureBatch(devices: readonly ExportDevice[]): string {
+  if (devices.length < 1 || devices.length > AZURE_BATCH) {
+    throw new RangeError(`a request has 1 to ${AZURE_BATCH} enrolments, not ${devices.length}`);
+  }
+  const enrollments = devices.map(({ row, certificate }) => ({
+    registrationId: row.id,
+    deviceId: row.id,
+    attestation: {
+      type: "x509",
+      x509: { clientCertificates: { primary: { certificate: pemOf(certificate) } } },
+    },
+    provisioningStatus: "enabled",
+  }));
+  return `${JSON.stringify({ enrollments, mode: "create" })}\n`;
+}
+
+/** The enrolment group that takes every device whose certificate the CA signed. */
+export function formatAzureGroup({ ca, group = "devices" }: AzureExportOptions): string {
+  if (!REGISTRATION_ID.test(group)) throw new RangeError(`"${group}" is no name of a group`);
+  const body = {
+    enrollmentGroupId: group,
+    attestation: {
+      type: "x509",
+      x509: { signingCertificates: { primary: { certificate: issuerPem(ca) } } },
+    },
+    provisioningStatus: "enabled",
+  };
+  return `${JSON.stringify(body, null, 2)}\n`;
+}

@@ -1,0 +1,127 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { formatPem } from "../../bytes/pem.ts";
+import { decodeUtf8, formatHex } from "../../bytes/text.ts";
+import { type CertificateInfo, readCertificate } from "../../crypto/x509/certificate.ts";
+import { isIssuedBy } from "../../crypto/x509/chain.ts";
+import { sha256 } from "../../crypto/deps.ts";
+import { readDer } from "../../crypto/der/read.ts";
+import { extraColumns, type ManifestRow } from "../manifest.ts";
+
+/** A finished device on its way to a registry in the cloud. */
+export interface ExportDevice {
+  /** Its row of the manifest. */
+  readonly row: ManifestRow;
+  /** Its own certificate, without those above it. */
+  readonly certificate: CertificateInfo;
+}
+
+/** A piece of a file of an export, in order; the files are written one after another. */
+export interface ExportPart {
+  /** Name of the file. */
+  readonly file: string;
+  /** What is appended to it. */
+  readonly text: string;
+}
+
+/** What a registry takes. Made anew for every export, for it may remember the devices it has seen. */
+export interface Exporter {
+  /** What the registry would refuse about a device, in words; called once for each. */
+  readonly problemsOf: (device: ExportDevice) => readonly string[];
+  /** What is otherwise than the device list has it, in words. @default [] */
+  readonly notes?: readonly string[];
+  /** The files, from devices about which there is no problem. */
+  readonly parts: (devices: AsyncIterable<ExportDevice>) => AsyncGenerator<ExportPart>;
+}
+
+const COMMON_NAME = "2.5.4.3";
+/** AWS IoT, API Reference: CreateThing. */
+const THING_NAME = /^[a-zA-Z0-9:_-]{1,128}$/;
+
+/**
+ * A device with its certificate.
+ *
+ * @param row Its row of the manifest.
+ * @param certificate Its certificate file, PEM (a bundle too, the device's first) or DER.
+ * @throws {SecureCertError} as `readCertificate`.
+ */
+export function exportDevice(row: ManifestRow, certificate: Uint8Array): ExportDevice {
+  return { row, certificate: readCertificate(certificate) };
+}
+
+/** A certificate as PEM text. */
+export function pemOf({ der }: CertificateInfo): string {
+  return formatPem("CERTIFICATE", der);
+}
+
+/** The common name of a certificate's subject (RFC 5280 appendix A.1), the first if there are more. */
+export function commonNameOf({ subjectDer }: CertificateInfo): string | undefined {
+  const attributes = readDer(subjectDer, "name").children.flatMap((set) => set.children);
+  const name = attributes.find(({ children }) => children[0]?.oid === COMMON_NAME)?.children[1];
+  return name === undefined ? undefined : decodeUtf8(name.content);
+}
+
+/** What there is to say when the common name should be the device's name and is not. */
+export function commonNameProblems({ row, certificate }: ExportDevice): string[] {
+  const name = commonNameOf(certificate);
+  if (name === row.id) return [];
+  const what = name === undefined ? "has no common name" : `has the common name "${name}"`;
+  return [`the certificate ${what}; it must be "${row.id}"`];
+}
+
+/** What there is to say when the device's name cannot be that of a thing of AWS IoT. */
+export function thingNameProblems({ row: { id } }: ExportDevice): string[] {
+  if (THING_NAME.test(id)) return [];
+  return ["a thing's name has 1 to 128 letters, digits, colons, hyphens and underscores"];
+}
+
+/**
+ * Whether a certificate is the one that the manifest lists, and of the CA that it is to be.
+ *
+ * @param issuer The CA, where the registry is told of one.
+ * @returns What is wrong, in words.
+ */
+export async function certificateProblems(
+  { row, certificate }: ExportDevice,
+  issuer?: CertificateInfo,
+): Promise<string[]> {
+  if (formatHex(sha256(certificate.der)) !== row.fingerprint.toLowerCase()) {
+    return ["the certificate is not the one that the manifest lists"];
+  }
+  if (certificate.serial !== row.serial.toLowerCase()) {
+    return ["the serial number of the certificate is not the one that the manifest lists"];
+  }
+  if (issuer === undefined || await isIssuedBy(certificate, issuer)) return [];
+  return [`"${issuer.subject}" did not sign the certificate`];
+}
+
+/** A column of the manifest, and what it is called in an export. */
+export interface ExportColumn {
+  readonly name: string;
+  readonly title: string;
+}
+
+/** The further columns of a manifest; those that have the name of one of the export's own get another. */
+export function exportColumns(
+  columns: readonly string[],
+  own: readonly string[],
+): { readonly columns: readonly ExportColumn[]; readonly notes: readonly string[] } {
+  const taken = new Set([...own, ...columns]);
+  const named = extraColumns(columns).map((name) => {
+    let title = name;
+    while (own.includes(name) && taken.has(title)) title = `list_${title}`;
+    taken.add(title);
+    return { name, title };
+  });
+  const notes = named.filter(({ name, title }) => name !== title).map(({ name, title }) =>
+    `the column ${name} of the list is ${title} here, for ${name} is the export's own`
+  );
+  return { columns: named, notes };
+}
+
+/** The CA certificate in a file, as PEM text; the first of a bundle. */
+export function issuerPem(ca: Uint8Array): string {
+  const certificate = readCertificate(ca);
+  if (certificate.isCa) return pemOf(certificate);
+  const message = `Cannot export: "${certificate.subject}" is not a CA's certificate`;
+  throw new SecureCertError("ERR_CERTIFICATE", message);
+}

@@ -1,0 +1,41 @@
+import { formatCsvRecord } from "../../bytes/csv.ts";
+import {
+  commonNameProblems,
+  exportColumns,
+  type Exporter,
+  pemOf,
+  thingNameProblems,
+} from "./device.ts";
+import { cellOf } from "../manifest.ts";
+
+// ESP RainMaker Admin CLI, README, "Register Device Certificates": `certs devicecert register` takes
+// a CSV with the columns node_id and certs, further ones for tags (`--tags city:@city`), and checks
+// that the certificate's common name is the node's ID. Its nodes are things of AWS IoT.
+
+/** What {@linkcode exportRainmaker} is told. */
+export interface RainmakerExportOptions {
+  /** Further columns of the manifest, for tags. @default [] */
+  readonly columns?: readonly string[];
+}
+
+/**
+ * ESP RainMaker: `node_certs.csv`, the input of `rainmaker_admin_cli.py certs devicecert register`.
+ *
+ * @param options Columns for tags.
+ */
+export function exportRainmaker(options: RainmakerExportOptions = {}): Exporter {
+  const own = ["node_id", "certs"];
+  const { columns, notes } = exportColumns(options.columns ?? [], own);
+  const file = "node_certs.csv";
+  return {
+    problemsOf: (device) => [...commonNameProblems(device), ...thingNameProblems(device)],
+    notes,
+    parts: async function* (devices) {
+      yield { file, text: formatCsvRecord([...own, ...columns.map(({ title }) => title)]) };
+      for await (const { row, certificate } of devices) {
+        const cells = columns.map(({ name }) => cellOf(row, name));
+        yield { file, text: formatCsvRecord([row.id, pemOf(certificate), ...cells]) };
+      }
+    },
+  };
+}

@@ -1,0 +1,233 @@
+import { encodeUtf8 } from "../../bytes/text.ts";
+import { type CsvField, OPEN_QUOTE, readCsv } from "../../bytes/csv.ts";
+import { extraColumns } from "../manifest.ts";
+import { expandTemplate, joinList } from "./template.ts";
+
+/** One device of a batch. */
+export interface BulkDevice {
+  /** Place in the device list, from 0. */
+  readonly index: number;
+  /** Its name, unique in the batch and fit for a file's name. */
+  readonly id: string;
+  /** The other columns of its row. */
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** A row of a device list: a device, or what is wrong with the row. */
+export type DeviceRow =
+  | { readonly device: BulkDevice }
+  | { readonly problem: string };
+
+/** Columns that say something of a device; all others are kept for the manifest alone. */
+export const DEVICE_COLUMNS = [
+  "id",
+  "subject",
+  "sans",
+  "chip",
+  "keyMode",
+  "efuseKeyId",
+  "user1",
+  "user2",
+  "user3",
+  "user4",
+  "user5",
+  "certificate",
+  "privateKey",
+] as const;
+
+/** RFC 4180 has no comments, and an id may begin with any character. */
+const NO_COMMENTS = { comments: false } as const;
+/** Characters of a row. */
+const MAX_ROW = 0x100000;
+const MAX_ID = 100;
+/** Names that Windows keeps for devices, with any ending. */
+const RESERVED = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
+
+/**
+ * What makes an id unfit for a file's name on any system, in words; undefined when nothing does.
+ */
+export function idProblem(id: string): string | undefined {
+  if (id === "") return "id is empty";
+  if ([...id].length > MAX_ID) return `id has ${[...id].length} characters, at most ${MAX_ID}`;
+  if (encodeUtf8(id).length > 200) return "id has more than 200 bytes";
+  if (/\p{C}/u.test(id)) return "id has control characters";
+  if (/[/\\:*?"<>|]/.test(id)) return `id "${id}" has a character that file names cannot have`;
+  if (/^[. ]|[. ]$/.test(id)) return `id "${id}" begins or ends with a point or a space`;
+  if (RESERVED.test(id)) return `id "${id}" is a name that Windows keeps for itself`;
+  return undefined;
+}
+
+/** An id as file systems compare names that take no notice of case. */
+export function foldId(id: string): string {
+  return id.normalize("NFC").toLowerCase();
+}
+
+/** What is wrong with an id that two rows of a list have. */
+export function twiceProblem(id: string, row: number, other: number): string {
+  const [first, second] = [Math.min(row, other) + 1, Math.max(row, other) + 1];
+  return `${id}: the id is there twice, in rows ${first} and ${second}`;
+}
+
+/**
+ * The devices of a CSV text with a header line (RFC 4180), as they come; memory holds one row.
+ *
+ * @param lines The lines of the text, without their breaks.
+ */
+export async function* readCsvDevices(
+  lines: AsyncIterable<string> | Iterable<string>,
+): AsyncGenerator<DeviceRow> {
+  let columns: readonly string[] | undefined;
+  let index = 0;
+  for await (const { text, line } of csvRows(lines)) {
+    const { records, problems } = readCsv(text, NO_COMMENTS);
+    if (problems[0] !== undefined) {
+      yield { problem: `line ${line}: ${problems[0].message}` };
+      continue;
+    }
+    for (const record of records) {
+      if (columns === undefined) {
+        columns = record.map((field) => field.text.trim());
+        const problem = headerProblem(columns);
+        if (problem === undefined) continue;
+        yield { problem: `line ${line}: ${problem}` };
+        return;
+      }
+      yield csvRow(record, columns, index++, line);
+    }
+  }
+  if (columns === undefined) yield { problem: "the device list is empty" };
+}
+
+/** The devices of a text with a JSON object a line, as they come. */
+export async function* readNdjsonDevices(
+  lines: AsyncIterable<string> | Iterable<string>,
+): AsyncGenerator<DeviceRow> {
+  let [index, line] = [0, 0];
+  for await (const text of lines) {
+    line++;
+    if (text.trim() === "") continue;
+    const row = jsonRow(text.replace(/^\uFEFF/, ""));
+    if (typeof row === "string") yield { problem: `line ${line}: ${row}` };
+    else yield deviceRow(row, index++, `line ${line}`);
+  }
+  if (index === 0) yield { problem: "the device list has no device" };
+}
+
+/**
+ * Devices that are counted, with ids after a template in which `{n}` counts from 1.
+ *
+ * @param count How many.
+ * @param template Such as `dev-{n:06}`.
+ */
+export function* countDevices(count: number, template: string): Generator<DeviceRow> {
+  for (let index = 0; index < count; index++) {
+    const n = String(index + 1);
+    const id = expandTemplate(template, { n });
+    if ("problem" in id) {
+      yield { problem: `id template: ${id.problem}` };
+      return;
+    }
+    yield deviceRow({ id: id.text }, index, `device ${n}`);
+  }
+}
+
+async function* csvRows(
+  lines: AsyncIterable<string> | Iterable<string>,
+): AsyncGenerator<{ text: string; line: number }> {
+  let [rest, line, start] = ["", 0, 1];
+  for await (const each of lines) {
+    line++;
+    if (rest === "") start = line;
+    rest = rest === "" ? each : `${rest}\n${each}`;
+    if (isOpen(rest, line === start) && rest.length < MAX_ROW) continue;
+    yield { text: rest, line: start };
+    rest = "";
+  }
+  if (rest !== "") yield { text: rest, line: start };
+}
+
+/**
+ * Whether a row goes on in the next line: it has an odd number of quotes, and the first of them is one
+ * that opens a field. A quote elsewhere is wrong, and takes no other rows with it.
+ */
+function isOpen(text: string, isFirst: boolean): boolean {
+  const isOdd = (text.match(/"/g)?.length ?? 0) % 2 === 1;
+  return isOdd && (!isFirst || readCsv(text, NO_COMMENTS).problems[0]?.message === OPEN_QUOTE);
+}
+
+/**
+ * What keeps a column from being used or kept: one that looks like one that is used, or has the name of
+ * what the manifest says itself.
+ */
+function columnProblem(name: string): string | undefined {
+  const plain = name.trim().toLowerCase().replace(/[-_ ]/g, "");
+  const meant = DEVICE_COLUMNS.find((known) => known.toLowerCase() === plain);
+  if (meant !== undefined) {
+    return meant === name ? undefined : `the column "${name}" must be "${meant}"`;
+  }
+  if (name === "__proto__") return `a column cannot have the name "${name}"`;
+  return extraColumns([name]).length > 0
+    ? undefined
+    : `the column "${name}" is one that the manifest has itself; give it another name`;
+}
+
+function headerProblem(columns: readonly string[]): string | undefined {
+  const twice = columns.find((name, at) => columns.indexOf(name) !== at);
+  if (twice !== undefined) return `the column "${twice}" is there twice`;
+  if (columns.includes("")) return "a column has no name";
+  const unfit = columns.map(columnProblem).find((problem) => problem !== undefined);
+  if (unfit !== undefined) return unfit;
+  return columns.includes("id") ? undefined : "there is no column id";
+}
+
+function csvRow(
+  record: readonly CsvField[],
+  columns: readonly string[],
+  index: number,
+  line: number,
+): DeviceRow {
+  if (record.length !== columns.length) {
+    const fields = record.length === 1 ? "1 field" : `${record.length} fields`;
+    const problem = `${fields}, the header has ${columns.length}`;
+    const isComment = record[0]!.text.trimStart().startsWith("#") && !record[0]!.quoted;
+    return {
+      problem: `line ${line}: ${problem}${isComment ? "; a device list has no comments" : ""}`,
+    };
+  }
+  const row = Object.fromEntries(columns.map((name, at) => [name, record[at]!.text]));
+  return deviceRow(row, index, `line ${line}`);
+}
+
+function jsonRow(text: string): Record<string, string> | string {
+  let value: unknown;
+  try {
+    value = JSON.parse(text, numberAsText);
+  } catch {
+    return "not JSON";
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return "no JSON object";
+  const row: Record<string, string> = {};
+  for (const [name, each] of Object.entries(value)) {
+    const problem = columnProblem(name);
+    if (problem !== undefined) return problem;
+    const isList = Array.isArray(each) && each.every((item) => typeof item === "string");
+    if (each === null) continue;
+    if (isList) row[name] = name === "sans" ? joinList(each) : each.join(",");
+    else if (typeof each === "string" || typeof each === "boolean") row[name] = String(each);
+    else return `"${name}" is neither text nor a number`;
+  }
+  return row;
+}
+
+/** A number as it is written: a serial number may have more digits than JavaScript keeps. */
+function numberAsText(_name: string, value: unknown, context?: { source?: string }): unknown {
+  return typeof value === "number" ? context?.source ?? String(value) : value;
+}
+
+function deviceRow(row: Readonly<Record<string, string>>, index: number, place: string): DeviceRow {
+  const { id = "", ...fields } = row;
+  const problem = idProblem(id);
+  return problem === undefined
+    ? { device: { index, id, fields } }
+    : { problem: `${place}: ${problem}` };
+}

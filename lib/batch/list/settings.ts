@@ -1,0 +1,176 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
+import { encodeName } from "../../crypto/x509/name.ts";
+import { encodeSans } from "../../crypto/x509/san.ts";
+import { type ChipName, CHIPS, isChipName, keyModesOf } from "../../format/chips/chips.ts";
+import { planEfuse } from "../../format/chips/efuse.ts";
+import { KEY_MODES, type KeyMode } from "../../format/names.ts";
+import type { BulkDevice } from "./devices.ts";
+import {
+  type BulkData,
+  type BulkProfile,
+  entryType,
+  fixedData,
+  layoutProblems,
+} from "../profile.ts";
+import { escapeNameValue, expandTemplate, splitList } from "./template.ts";
+import type { DataEntry } from "../../toolkit/plan/plan.ts";
+import { efuseFacts } from "../../toolkit/plan/plan_key.ts";
+
+/** What is to be made for one device. */
+export interface DeviceSettings {
+  readonly subject: string;
+  readonly sans: readonly string[];
+  readonly keyMode: KeyMode;
+  readonly chip?: ChipName;
+  readonly efuseKeyId?: number;
+  readonly data: readonly DataEntry[];
+}
+
+/** What to make for a device, and everything that is wrong with its row. */
+export interface ResolvedDevice extends DeviceSettings {
+  readonly problems: readonly string[];
+}
+
+const USER_DATA = ["user1", "user2", "user3", "user4", "user5"];
+
+/**
+ * What a profile and a row of the device list make of a device.
+ *
+ * @param profile What all share.
+ * @param device The row.
+ */
+export function resolveDevice(profile: BulkProfile, device: BulkDevice): ResolvedDevice {
+  const problems: string[] = [];
+  const values = { n: String(device.index + 1), ...device.fields, id: device.id };
+  const fill = (what: string, template: string, escape?: (value: string) => string) => {
+    const filled = expandTemplate(template, values, escape);
+    if ("text" in filled) return filled.text;
+    problems.push(`${what}: ${filled.problem}`);
+    return "";
+  };
+  const { subject, sans } = device.fields;
+  const settings = {
+    subject: fill("subject", subject || (profile.subject ?? "CN={id}"), escapeNameValue),
+    sans: (sans ? splitList(sans) : profile.sans ?? []).map((san) => fill("sans", san)),
+    ...keyOf(profile, device, problems),
+    data: [
+      ...(profile.data ?? []).flatMap((data) => entryOf(data, fill, problems)),
+      ...userData(device),
+    ],
+  };
+  // A subject whose template could not be filled in was told of already.
+  const named = settings.subject === "" && problems.length > 0
+    ? { ...settings, subject: `CN=${escapeNameValue(device.id)}` }
+    : settings;
+  problems.push(
+    ...namesProblems(named),
+    ...layoutProblems(profile.format ?? "tlv", settings.keyMode, settings.data),
+  );
+  return { ...settings, problems };
+}
+
+function keyOf(
+  profile: BulkProfile,
+  { fields }: BulkDevice,
+  problems: string[],
+): Pick<DeviceSettings, "keyMode" | "chip" | "efuseKeyId"> {
+  const keyMode = fields.keyMode || profile.keyMode || "plaintext";
+  const chip = fields.chip || profile.chip;
+  const id = fields.efuseKeyId || undefined;
+  const efuseKeyId = id === undefined ? profile.efuseKeyId : /^[0-5]$/.test(id) ? Number(id) : NaN;
+  if (!KEY_MODES.includes(keyMode as KeyMode)) problems.push(`keyMode "${keyMode}" is not known`);
+  else if (chip !== undefined && !isChipName(chip)) problems.push(`chip "${chip}" is not known`);
+  else if (Number.isNaN(efuseKeyId)) problems.push(`efuseKeyId "${id}" is not 0 to 5`);
+  else problems.push(...modeProblems(keyMode as KeyMode, chip, efuseKeyId, profile));
+  return {
+    keyMode: keyMode as KeyMode,
+    ...chip === undefined ? {} : { chip: chip as ChipName },
+    ...efuseKeyId === undefined ? {} : { efuseKeyId },
+  };
+}
+
+const knownModes = new WeakMap<BulkProfile, Map<string, readonly string[]>>();
+
+/** The same for most devices of a batch, so that it is worked out once. */
+function modeProblems(
+  keyMode: KeyMode,
+  chip: ChipName | undefined,
+  efuseKeyId: number | undefined,
+  profile: BulkProfile,
+): readonly string[] {
+  const known = knownModes.get(profile) ?? new Map<string, readonly string[]>();
+  knownModes.set(profile, known);
+  const name = [keyMode, chip, efuseKeyId].join();
+  const problems = known.get(name) ?? judgeMode(keyMode, chip, efuseKeyId, profile);
+  known.set(name, problems);
+  return problems;
+}
+
+function judgeMode(
+  keyMode: KeyMode,
+  chip: ChipName | undefined,
+  keyId = 1,
+  { key = {} }: BulkProfile,
+): string[] {
+  if (keyMode === "plaintext") return [];
+  if (chip === undefined) return [`${keyMode} needs a chip`];
+  if (!keyModesOf(chip).includes(keyMode)) {
+    return [`${chip} has no ${keyMode} keys; it has ${keyModesOf(chip).join(", ")}`];
+  }
+  const { type = keyMode === "rsa-ds" ? "rsa" : "ec", curve = "P-256" } = key;
+  if (keyMode === "rsa-ds" && type !== "rsa") return [`rsa-ds needs RSA keys`];
+  if (keyMode === "hmac-derived" && (type !== "ec" || curve !== "P-256")) {
+    return ["hmac-derived makes P-256 keys"];
+  }
+  const curves: readonly string[] = CHIPS[chip].ecdsaCurves;
+  if (keyMode === "ecdsa-peripheral" && (type !== "ec" || !curves.includes(curve))) {
+    return [`the ECDSA peripheral of ${chip} takes ${curves.join(", ")}`];
+  }
+  try {
+    const ofCurve = keyMode === "ecdsa-peripheral" ? { curve: curve as "P-256" } : {};
+    planEfuse({ keyMode, keyId, keyFile: "key", ...ofCurve } as never, efuseFacts(chip));
+    return [];
+  } catch (error) {
+    return [(error as Error).message];
+  }
+}
+
+function entryOf(
+  data: BulkData,
+  fill: (what: string, template: string) => string,
+  problems: string[],
+): DataEntry[] {
+  const type = entryType(data.type);
+  const value = fixedData(data) ??
+    (data.string === undefined ? undefined : encodeUtf8(fill("data", data.string)));
+  if (type !== undefined && value !== undefined) {
+    return [{ type, subtype: data.subtype ?? 0, data: value }];
+  }
+  problems.push(`data: the file ${data.file ?? ""} was not loaded`);
+  return [];
+}
+
+function userData({ fields }: BulkDevice): DataEntry[] {
+  return USER_DATA.flatMap((name) => {
+    const text = fields[name];
+    if (text === undefined || text === "") return [];
+    return [{ type: entryType(name)!, subtype: 0, data: encodeUtf8(text) }];
+  });
+}
+
+function namesProblems({ subject, sans }: Pick<DeviceSettings, "subject" | "sans">): string[] {
+  const problems: string[] = [];
+  const attempt = (make: () => void) => {
+    try {
+      make();
+    } catch (error) {
+      if (!(error instanceof SecureCertError)) throw error;
+      problems.push(error.message);
+    }
+  };
+  attempt(() => encodeName(subject));
+  if (sans.length > 0) attempt(() => encodeSans(sans));
+  if (subject.trim() === "" && sans.length === 0) problems.push("neither subject nor sans");
+  return problems;
+}

@@ -1,0 +1,220 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { type Bytes, equalBytes, plainBytes } from "../../bytes/pack.ts";
+import { formatPem } from "../../bytes/pem.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
+import type { Issuer } from "../../crypto/x509/issue.ts";
+import { chainBehind } from "../../crypto/x509/chain_order.ts";
+import { readCertificate, readCertificates } from "../../crypto/x509/certificate.ts";
+import { type CertificateSeries, createCertificateSeries } from "../../crypto/x509/series.ts";
+import type { PrivateKey } from "../../crypto/keys/keys.ts";
+import { createRequest } from "../../crypto/x509/request.ts";
+import { type BytesVerifier, createVerifier } from "../../crypto/signer.ts";
+import type { Signer } from "../../crypto/signature.ts";
+import type { Sources } from "../../crypto/sources.ts";
+import type { BulkDevice } from "../list/devices.ts";
+import { failure, makeKey } from "./keys.ts";
+import { isQuick, judgeQuick, quickImage } from "./quick_image.ts";
+import { judgeShared, type Sample } from "./quick_check.ts";
+import type { BulkFiles, BulkJob, BulkMaker, BulkPhase, BulkResult, BulkState } from "../ports.ts";
+import type { BulkProfile } from "../profile.ts";
+import { failedRow, filesOf, labelOf, paths, pemOf, requestRow, verifiedRow } from "./results.ts";
+import { type DeviceSettings, resolveDevice } from "../list/settings.ts";
+import { type Made, makeWhole } from "./whole.ts";
+import { certificatesAsPem, storedCertificates } from "../../image/stored.ts";
+
+/** What a {@linkcode BulkMaker} works with. */
+export interface BulkMakerOptions extends Sources {
+  readonly profile: BulkProfile;
+  /** The CA. Its certificate alone will do when certificates come from elsewhere. */
+  readonly issuer?: Issuer | Pick<Issuer, "certificate">;
+  readonly files: BulkFiles;
+  /** What signs each image, for the keys that the profile names. @default none */
+  readonly signers?: readonly Signer[];
+  /** Whether each device gets a label. @default false */
+  readonly labels?: boolean;
+  /** @default "all" */
+  readonly phase?: BulkPhase;
+  /** Devices under way at the same time; one when `random` is given. @default 4 */
+  readonly lanes?: number;
+  /** One image in so many is judged by the whole of `verify`, and always the first. @default 1000 */
+  readonly verifyEvery?: number;
+}
+
+interface Shop extends BulkMakerOptions {
+  readonly series?: CertificateSeries;
+  readonly isSigned?: BytesVerifier;
+  /** The CA certificate as PEM, and as the device stores it. */
+  readonly caCert?: Bytes;
+  readonly storedCa?: Bytes;
+  /** SubjectPublicKeyInfo of the CA, which is no device's. */
+  readonly caKey?: Bytes;
+  /** The last whole judgement for each chip, which holds for what all devices share. */
+  readonly samples: Map<string, Sample>;
+}
+
+/**
+ * What makes devices: key, certificate, image, files, each image read back and judged.
+ *
+ * @param options Profile, CA and files.
+ * @returns A maker; it throws what `files` throws, and turns what is wrong with a device into a result.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the issuer is no CA; `ERR_PLAN` when there are not as
+ * many signers as the profile names signing keys.
+ */
+export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMaker> {
+  const shop = await openShop(options);
+  const lanes = options.random === undefined ? options.lanes ?? 4 : 1;
+  return async (jobs) => {
+    const results: BulkResult[] = new Array(jobs.length);
+    let next = 0;
+    const lane = async () => {
+      for (let at = next++; at < jobs.length; at = next++) {
+        results[at] = await work(shop, jobs[at]!);
+      }
+    };
+    // All of them end before an error goes up, so that nothing writes behind the caller's back.
+    const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
+    for (const end of ends) if (end.status === "rejected") throw end.reason;
+    await shop.files.sync();
+    return results;
+  };
+}
+
+async function openShop(options: BulkMakerOptions): Promise<Shop> {
+  const { issuer, profile, signers = [] } = options;
+  const wanted = profile.signingKeys?.length ?? 0;
+  if (signers.length !== wanted) {
+    throw failure(`the profile names ${wanted} signing keys, there are ${signers.length} signers`);
+  }
+  const samples = new Map<string, Sample>();
+  if (issuer === undefined) return { ...options, samples };
+  const { days, usage } = profile;
+  const caCert = certificatesAsPem(issuer.certificate);
+  const { publicKey: caKey } = readCertificate(caCert);
+  const shop = {
+    ...options,
+    samples,
+    caKey,
+    caCert,
+    storedCa: storedCertificates(caCert),
+    isSigned: await createVerifier(caKey),
+  };
+  if (!("key" in issuer)) return shop;
+  const validity = { ...days === undefined ? {} : { days }, ...usage && { usage } };
+  const sources = {
+    ...options.random && { random: options.random },
+    ...options.now && { now: options.now },
+  };
+  return { ...shop, series: await createCertificateSeries({ issuer, ...validity, ...sources }) };
+}
+
+/** One device; what is wrong with it becomes its result. */
+async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
+  const { device } = job;
+  let reached: BulkState = "pending";
+  const reach = (state: BulkState) => void (reached = state);
+  const settings = resolveDevice(shop.profile, device);
+  try {
+    if (job.problem !== undefined) throw failure(job.problem);
+    if (settings.problems.length > 0) throw failure(settings.problems.join("; "));
+    if (shop.phase === "requests") return await request(shop, job, settings);
+    const made = await make(shop, job, settings, reach);
+    const labels = shop.labels === true ? [labelOf(device, made.certificate)] : [];
+    await shop.files.write([...labels, ...made.files]);
+    const path = paths.image(device.id);
+    const image = plainBytes(await shop.files.read(path));
+    await made.judge(image);
+    return { device, state: "verified", row: verifiedRow(device, settings, { ...made, image }) };
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    const row = failedRow(device, settings);
+    return { device, state: "failed", reached, reason: error.message, row };
+  }
+}
+
+async function request(shop: Shop, job: BulkJob, settings: DeviceSettings): Promise<BulkResult> {
+  const { device } = job;
+  const { key, hmacKey, salt } = await makeKey(shop, job, settings);
+  const { subject, sans } = settings;
+  const csr = await createRequest({ key, subject, sans });
+  const pem = encodeUtf8(formatPem("CERTIFICATE REQUEST", csr));
+  await shop.files.write([
+    ...await filesOf(device, { key, ...hmacKey && { hmacKey }, ...salt && { salt } }),
+    { path: paths.request(device.id), bytes: pem },
+  ]);
+  return { device, state: "key made", row: requestRow(device, settings, key) };
+}
+
+async function make(
+  shop: Shop,
+  job: BulkJob,
+  settings: DeviceSettings,
+  reach: (state: BulkState) => void,
+): Promise<Made> {
+  const made = await makeKey(shop, job, settings);
+  if (shop.caKey !== undefined && equalBytes(made.key.publicKey, shop.caKey)) {
+    throw failure("its key is that of the CA");
+  }
+  reach("key made");
+  const certificate = await certify(shop, job, settings, made.key);
+  reach("certified");
+  const { profile, storedCa, isSigned, signers = [] } = shop;
+  const certificatePem = pemOf(certificate, ...chainOf(job));
+  const isPlain = signers.length === 0 && storedCa !== undefined && isSigned !== undefined &&
+    shop.series !== undefined &&
+    job.certificate === undefined && isQuick(profile, settings, made.key);
+  const certified = { ...made, certificate, certificatePem };
+  const result = isPlain
+    ? await makeQuick(shop, job.device, settings, { ...certified, storedCa, isSigned })
+    : await makeWhole(shop, job.device, settings, certified);
+  reach("built");
+  return result;
+}
+
+/** What an external CA sent along behind the device's own certificate, DER. */
+function chainOf({ certificate }: BulkJob): Bytes[] {
+  if (certificate === undefined) return [];
+  const [leaf, ...others] = readCertificates(certificate);
+  return chainBehind(leaf!, others).map(({ der }) => der);
+}
+
+interface Certified {
+  readonly key: PrivateKey;
+  readonly certificate: Bytes;
+  readonly certificatePem: Bytes;
+}
+
+async function makeQuick(
+  shop: Shop,
+  device: BulkDevice,
+  settings: DeviceSettings,
+  made: Certified & { storedCa: Bytes; isSigned: BytesVerifier },
+): Promise<Made> {
+  const { key, certificate, certificatePem } = made;
+  const quick = await quickImage(shop.profile, settings, made);
+  return {
+    key,
+    certificate,
+    image: quick.image,
+    efuseKeyId: null,
+    files: await filesOf(device, { key, certificatePem, image: quick.image }),
+    judge: async (image) => {
+      await judgeQuick(image, quick, made);
+      await judgeShared(shop, settings, image);
+    },
+  };
+}
+
+async function certify(
+  { series }: Shop,
+  { certificate }: BulkJob,
+  { subject, sans }: DeviceSettings,
+  key: PrivateKey,
+): Promise<Bytes> {
+  if (certificate !== undefined) {
+    const { der, publicKey } = readCertificate(certificate);
+    if (equalBytes(publicKey, key.publicKey)) return der;
+    throw failure("its certificate is for another key");
+  }
+  if (series === undefined) throw failure("there is neither a certificate nor a CA key");
+  return await series({ publicKey: key.publicKey, subject, sans });
+}

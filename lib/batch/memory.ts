@@ -1,0 +1,101 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { foldId, twiceProblem } from "./list/devices.ts";
+import {
+  BULK_STATES,
+  type BulkFiles,
+  type BulkJournal,
+  type BulkResult,
+  type BulkState,
+  type JournaledDevice,
+} from "./ports.ts";
+import { failTwiceUsed, leftoversOf, paths } from "./make/results.ts";
+
+/** A batch in memory. */
+export interface MemoryBatch {
+  /** The journal, and what it holds. */
+  readonly journal: BulkJournal & {
+    /** What was recorded of each device, in the order of the list. */
+    results(): readonly BulkResult[];
+    /** Gives a device that has its key the certificate that was issued for it. */
+    certify(id: string, pem: string): void;
+  };
+  /** The files, and all of them by name. */
+  readonly files: BulkFiles & {
+    /** The files by name. */
+    readonly all: ReadonlyMap<string, Uint8Array>;
+  };
+}
+
+interface MemoryDevice extends JournaledDevice {
+  state: BulkState;
+  certificate?: string;
+  result?: BulkResult;
+}
+
+/** Journal and files for a batch that need not outlive the process. */
+export function memoryBatch(): MemoryBatch {
+  const all = new Map<string, Uint8Array>();
+  return { journal: memoryJournal(all), files: memoryFiles(all) };
+}
+
+/** Files that need not outlive the process. */
+export function memoryFiles(all = new Map<string, Uint8Array>()): MemoryBatch["files"] {
+  return {
+    all,
+    write: (files) => {
+      for (const { path, bytes } of files) all.set(path, bytes.slice());
+    },
+    read: (path) => {
+      const bytes = all.get(path);
+      if (bytes === undefined) throw new SecureCertError("ERR_NOT_FOUND", `no file ${path}`);
+      return bytes.slice();
+    },
+    sync: () => {},
+  };
+}
+
+function memoryJournal(files: Map<string, Uint8Array>): MemoryBatch["journal"] {
+  const devices = new Map<string, MemoryDevice>();
+  const [keys, serials] = [new Map<string, string>(), new Map<string, string>()];
+  /** Rows of the list by id, of others too. */
+  const rows = new Map<string, number>();
+  const sorted = () => [...devices.values()].sort((a, b) => a.device.index - b.device.index);
+  return {
+    plan: (planned, others = []) => {
+      for (const device of planned) {
+        const fold = foldId(device.id);
+        if (!devices.has(fold)) devices.set(fold, { device, state: "pending" });
+      }
+      return [...planned, ...others].flatMap(({ id, index }) => {
+        const known = rows.get(foldId(id)) ?? index;
+        rows.set(foldId(id), known);
+        return known === index ? [] : [twiceProblem(id, known, index)];
+      });
+    },
+    next: (state, after, limit) =>
+      sorted().filter((each) => each.state === state && each.device.index > after).slice(0, limit),
+    commit: (results) =>
+      results.map((each) => {
+        const own = failTwiceUsed(each, keys.get(each.row.publicKey), "key");
+        const result = failTwiceUsed(own, serials.get(each.row.serial), "serial number");
+        const { device, state, row } = result;
+        if (state !== "failed") keys.set(row.publicKey, device.id);
+        else {
+          const { id } = device;
+          leftoversOf(id, files.has(paths.request(id))).forEach((path) => files.delete(path));
+        }
+        if (state === "verified") serials.set(row.serial, device.id);
+        Object.assign(devices.get(foldId(device.id))!, { state, result });
+        return result;
+      }),
+    counts: () => {
+      const counts = Object.fromEntries(BULK_STATES.map((state) => [state, 0]));
+      for (const { state } of devices.values()) counts[state]!++;
+      return counts as Record<BulkState, number>;
+    },
+    results: () => sorted().flatMap(({ result }) => result === undefined ? [] : [result]),
+    certify: (id, pem) => {
+      Object.assign(devices.get(foldId(id))!, { state: "certified", certificate: pem });
+    },
+  };
+}

@@ -1,0 +1,58 @@
+import { formatHex, parseHex } from "./text.ts";
+import type { Bytes } from "./pack.ts";
+
+/** The number that big-endian bytes stand for; 0 for none. */
+export function decodeBigInteger(bytes: Uint8Array): bigint {
+  return bytes.length === 0 ? 0n : BigInt(`0x${formatHex(bytes)}`);
+}
+
+/**
+ * A number as big-endian bytes, with zeros in front.
+ *
+ * @param value The number, from 0.
+ * @param length Bytes to fill.
+ * @returns `length` bytes.
+ * @throws {RangeError} for a negative number, and one that needs more bytes.
+ */
+export function encodeBigInteger(value: bigint, length: number): Bytes {
+  if (value < 0n || bitLength(value) > 8 * length) {
+    throw new RangeError(`Cannot encode number: it does not fit ${length} bytes`);
+  }
+  return length === 0 ? new Uint8Array() : parseHex(value.toString(16).padStart(2 * length, "0"));
+}
+
+/** Bits of a number without its leading zeros; 0 for 0. */
+export function bitLength(value: bigint): number {
+  return value === 0n ? 0 : value.toString(2).length;
+}
+
+/**
+ * The factor that turns a number into its Montgomery form: 2^(2 · bits) mod modulus, as the RSA and
+ * DS peripherals take it ("r-bar").
+ *
+ * @param modulus The modulus, over 0.
+ * @param bits Size of the key in bits, not of the peripheral's operands.
+ * @returns The factor.
+ * @throws {RangeError} for a modulus of 0.
+ */
+export function montgomeryFactor(modulus: bigint, bits: number): bigint {
+  return (1n << BigInt(2 * bits)) % modulus;
+}
+
+/**
+ * −modulus^(−1) mod 2^32, as the RSA and DS peripherals take it ("M prime").
+ *
+ * @param modulus An odd number.
+ * @returns An unsigned 32-bit number.
+ * @throws {RangeError} for an even modulus, which has no inverse.
+ */
+export function montgomeryInverse(modulus: bigint): number {
+  if ((modulus & 1n) === 0n) throw new RangeError("Cannot invert an even number modulo 2^32");
+  const low = BigInt.asUintN(32, modulus);
+  let inverse = 1n;
+  // Newton's step doubles the number of right bits: 1, 2, 4, 8, 16, 32.
+  for (let step = 0; step < 5; step++) {
+    inverse = BigInt.asUintN(32, inverse * (2n - low * inverse));
+  }
+  return Number(BigInt.asUintN(32, -inverse));
+}

@@ -1,0 +1,62 @@
+import { filesNeeded } from "../../../batch/check/files.ts";
+import { paths } from "../../../batch/make/results.ts";
+import type { ManifestRow } from "../../../batch/manifest.ts";
+import type { BatchFolder } from "../folder/batch.ts";
+import { archiveOf, isSecret } from "../folder/names.ts";
+import { statOf } from "../folder/read.ts";
+import { countOf } from "./report.ts";
+import { joinPath } from "../../io.ts";
+
+/** Bits of a file's mode with which others than its owner reach it. */
+const OTHERS = 0o077;
+
+/** Finds files with secrets that others than their owner may read. */
+export interface ModeJudge {
+  /** Takes every row once. */
+  row(row: ManifestRow): Promise<void>;
+  /** What was found, in a line; nothing where a system has no such modes. */
+  notes(): Promise<string[]>;
+}
+
+/** Bits of a folder's mode with which others reach what is in it. */
+const ENTER = 0o011;
+
+/** A copy of a batch may have lost its modes, which is worth a word and no fault of its images. */
+export function modeJudge(batch: BatchFolder): ModeJudge {
+  const { path } = batch;
+  let open = 0;
+  let first: string | undefined;
+  const modeOf = async (name: string) => (await statOf(joinPath(path, name)))?.mode ?? 0;
+  const folders = new Map<string, Promise<number>>();
+  const isClosed = async (name: string) => {
+    const [folder = "", file] = name.split("/");
+    if (file === undefined) return false;
+    const mode = folders.get(folder) ?? modeOf(folder);
+    folders.set(folder, mode);
+    return (await mode & ENTER) === 0;
+  };
+  const look = async (name: string) => {
+    if ((await modeOf(name) & OTHERS) === 0 || await isClosed(name)) return;
+    open++;
+    first ??= name;
+  };
+  return {
+    row: async (row) => {
+      if (row.status === "failed") return;
+      const names = [
+        paths.image(row.id),
+        ...filesNeeded(row, { secrets: true, labels: false }).filter(isSecret),
+      ];
+      await Promise.all(names.map(look));
+    },
+    notes: async () => {
+      if (batch.archives.length > 0) await look(archiveOf(paths.image("*")));
+      if (first === undefined) return [];
+      return [
+        `${countOf(open, "file")} with secrets may be read by others than their owner, first ${
+          joinPath(path, first)
+        }; chmod -R go= ${path} ends that`,
+      ];
+    },
+  };
+}

@@ -1,0 +1,34 @@
+import { type BatchProblem, problem } from "../../../batch/check/device.ts";
+import { type BatchFolder, strayReason } from "../folder/batch.ts";
+import { DEVICE_FOLDERS } from "../folder/names.ts";
+import { entriesIn, exists, isFile, isFolder } from "../folder/read.ts";
+import { joinPath } from "../../io.ts";
+
+/** What no row names, of another batch or half written, and what is not where it belongs. */
+export async function findStray(
+  batch: BatchFolder,
+  ids: ReadonlySet<string>,
+): Promise<BatchProblem[]> {
+  const problems: BatchProblem[] = [];
+  const stray = (name: string, why: string) =>
+    void problems.push(problem("STRAY_FILE", null, `${name} ${why}`));
+  for await (const file of batch.files()) {
+    const reason = strayReason(file, ids);
+    if (reason !== undefined) stray(file.name, reason);
+  }
+  for (const name of batch.strayArchives) stray(name, "is no archive of a batch");
+  for (const folder of DEVICE_FOLDERS) {
+    const path = joinPath(batch.path, folder);
+    if (!await isFolder(path)) {
+      if (await exists(path)) stray(folder, "is no folder");
+      continue;
+    }
+    for (const { name, isDirectory, isSymlink } of await entriesIn(path)) {
+      if (isDirectory) stray(`${folder}/${name}`, "is a folder");
+      if (isSymlink && !await isFile(joinPath(path, name))) {
+        stray(`${folder}/${name}`, "is a link to no file");
+      }
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,108 @@
+import { explain } from "../../io.ts";
+
+/** The lines of a text file, without their ends, in memory that does not grow with the file. */
+export async function* readLines(path: string): AsyncGenerator<string> {
+  let rest = "";
+  for await (const part of readText(path)) {
+    rest += part;
+    const lines = rest.split("\n");
+    rest = lines.pop()!;
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
+}
+
+/** A text file in parts. */
+export async function* readText(path: string): AsyncGenerator<string> {
+  const file = await opening(path);
+  yield* file.readable.pipeThrough(new TextDecoderStream());
+}
+
+/** Up to `length` bytes from `offset`; fewer at the end of the file alone. */
+export async function readAt(
+  file: Deno.FsFile,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  await file.seek(offset, Deno.SeekMode.Start);
+  let have = 0;
+  while (have < length) {
+    const read = await file.read(bytes.subarray(have));
+    if (read === null) break;
+    have += read;
+  }
+  return bytes.subarray(0, have);
+}
+
+/** Does something with an open file, which is closed afterwards. */
+export async function withFile<T>(
+  path: string,
+  act: (file: Deno.FsFile) => Promise<T>,
+): Promise<T> {
+  const file = await opening(path);
+  try {
+    return await act(file);
+  } finally {
+    file.close();
+  }
+}
+
+/** Whether something has this path, be it a link to nothing. */
+export async function exists(path: string): Promise<boolean> {
+  return await quietly(path, () => Deno.lstat(path)) !== undefined;
+}
+
+/** What a path leads to; undefined when that is nothing. */
+export async function statOf(path: string): Promise<Deno.FileInfo | undefined> {
+  return await quietly(path, () => Deno.stat(path));
+}
+
+/** Whether a path leads to a file. */
+export async function isFile(path: string): Promise<boolean> {
+  return (await statOf(path))?.isFile === true;
+}
+
+/** Whether a path leads to a folder. */
+export async function isFolder(path: string): Promise<boolean> {
+  return (await statOf(path))?.isDirectory === true;
+}
+
+/** Names of the files in a folder, sorted; none when it is not there. */
+export async function fileNames(path: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const { name, isFile: isPlain, isSymlink } of await entriesIn(path)) {
+    if (isPlain || isSymlink && await isFile(`${path}/${name}`)) names.push(name);
+  }
+  return names.sort();
+}
+
+/** What is in a folder; nothing when it is not there. */
+export async function entriesIn(path: string): Promise<readonly Deno.DirEntry[]> {
+  return await quietly(path, () => Array.fromAsync(Deno.readDir(path))) ?? [];
+}
+
+/** A file's bytes, or undefined when it is not there. */
+export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  return await quietly(path, () => Deno.readFile(path));
+}
+
+async function opening(path: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path);
+  } catch (error) {
+    throw explain("read", path, error);
+  }
+}
+
+/** The result, or undefined when the path is not there. */
+async function quietly<T>(path: string, act: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    // Nothing lies below a file.
+    if (error instanceof Deno.errors.NotADirectory) return undefined;
+    throw explain("read", path, error);
+  }
+}

@@ -1,0 +1,215 @@
+import { SecureCertError } from "../../../bytes/errors.ts";
+import { JOURNAL, MANIFEST, MANIFEST_CSV } from "../folder/batch.ts";
+import { DEVICE_FOLDERS, deviceOf } from "../folder/names.ts";
+import { entriesIn, exists, statOf } from "../folder/read.ts";
+import { ARCHIVES } from "../run/archive_files.ts";
+import { LOCK, lockFolder } from "../folder/lock.ts";
+import { openSignal, STOPPING } from "../run/signal.ts";
+import { fileError, usageError } from "../../errors.ts";
+import { explain, type Io, joinPath } from "../../io.ts";
+
+/**
+ * Where a merge grows within its folder. It stays, empty, and tells that what is beside it was made by
+ * a merge and may be made again.
+ */
+const STAGING = ".merge";
+/** Within it, where an earlier merge is until the new one stands. */
+const OLD = "old";
+/** The first goes first, for without it the folder is no batch's. */
+const OWN_FILES: readonly string[] = [MANIFEST, MANIFEST_CSV, ...Object.values(ARCHIVES)];
+
+/** The folder of a merge, as it is before. */
+export interface MergeTarget {
+  readonly path: string;
+  readonly isNew: boolean;
+  /** Whether an earlier merge was here, which is replaced. */
+  readonly isMerged: boolean;
+}
+
+/**
+ * Refuses shards that are one folder, and a target that is one of them, by whatever name.
+ *
+ * @throws {CliError} `ERR_USAGE` with both names.
+ */
+export async function refuseSame(out: string, shards: readonly string[]): Promise<void> {
+  const seen = new Map<string, string>();
+  for (const shard of shards) {
+    const identity = await identityOf(shard);
+    const other = seen.get(identity);
+    seen.set(identity, shard);
+    if (other === undefined) continue;
+    throw usageError(
+      other === shard ? `${shard} is named twice` : `${other} and ${shard} are the same folder`,
+    );
+  }
+  const same = seen.get(await identityOf(out));
+  if (same === undefined) return;
+  throw usageError(
+    `--out ${out} is the shard ${same} itself`,
+    "out",
+    "give a folder that is new or empty",
+  );
+}
+
+/**
+ * Whether a merge may go into a folder: a new or empty one, or with `force` that of an earlier merge.
+ *
+ * @throws {CliError} `ERR_FILE_EXISTS` with what is there.
+ */
+export async function judgeTarget(path: string, force: boolean): Promise<MergeTarget> {
+  const refused = (message: string, hint = "give a folder that is new or empty") =>
+    fileError("ERR_FILE_EXISTS", path, message, hint);
+  const info = await statOf(path);
+  if (info === undefined) return { path, isNew: true, isMerged: false };
+  if (!info.isDirectory) throw refused(`${path} is a file`);
+  const entries = await entriesIn(path);
+  const names = entries.map(({ name }) => name).filter((name) => name !== LOCK);
+  if (names.includes(JOURNAL)) throw refused(`${path} is a batch with a journal of its own`);
+  if (names.length === 0) return { path, isNew: false, isMerged: false };
+  const isMerged = names.includes(STAGING);
+  if (!isMerged) throw refused(`${path} is not empty, and no merge made it`);
+  const old = joinPath(joinPath(path, STAGING), OLD);
+  const hasOld = await exists(old);
+  if (!force && hasOld) {
+    throw refused(
+      `a merge was cut off in ${path}; the one before is in ${old}`,
+      "give --force to do without it",
+    );
+  }
+  if (!force && names.length > 1) {
+    throw refused(`${path} exists`, "give --force to replace what a merge has made there");
+  }
+  const strange = await findStrange(path, entries);
+  if (strange === undefined) return { path, isNew: false, isMerged };
+  throw refused(`${path} has ${strange} in it, which no merge made`);
+}
+
+/** What a merge has made. */
+export interface Made {
+  /** Names of the folders and archives. */
+  readonly names: readonly string[];
+}
+
+/**
+ * Makes a batch beside what is in the folder, and puts it in its place when it is whole. When that
+ * fails, or Ctrl-C ends it, the folder is as it was.
+ *
+ * @param force As {@linkcode judgeTarget} has it, which judges again when no other merge can come between.
+ * @param act Makes it in the folder that it is given, and looks at the signal.
+ */
+export async function inTarget<T extends Made>(
+  { path, isNew }: MergeTarget,
+  force: boolean,
+  io: Io,
+  act: (folder: string, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  await io.makeDir(path);
+  const lock = holdFolder(path);
+  let isDone = false;
+  try {
+    const { isMerged } = await judgeTarget(path, force);
+    const made = await stage(path, isMerged, io, act);
+    isDone = true;
+    return made;
+  } finally {
+    await Deno.remove(joinPath(path, LOCK)).catch(() => {});
+    lock.close();
+    if (isNew && !isDone) await Deno.remove(path).catch(() => {});
+  }
+}
+
+async function stage<T extends Made>(
+  path: string,
+  isMerged: boolean,
+  io: Io,
+  act: (folder: string, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  const staging = joinPath(path, STAGING);
+  const stop = openSignal(io, STOPPING);
+  try {
+    await Deno.remove(staging, { recursive: true }).catch(ifThere);
+    await Deno.mkdir(staging);
+    const made = await act(staging, stop.signal);
+    stop.signal.throwIfAborted();
+    await settle(path, made.names, io);
+    return made;
+  } catch (error) {
+    // What did not come back is kept.
+    const old = joinPath(staging, OLD);
+    await Deno.remove(old).catch(() => {});
+    if (!await exists(old)) await Deno.remove(staging, { recursive: true }).catch(() => {});
+    if (isMerged) await Deno.mkdir(staging).catch(() => {});
+    if (stop.signal.aborted) throw fileError("ERR_IO", path, `stopped; ${path} is as it was`);
+    throw error instanceof SecureCertError ? error : explain("write", path, error);
+  } finally {
+    stop.close();
+  }
+}
+
+function holdFolder(path: string): Deno.FsFile {
+  try {
+    return lockFolder(path);
+  } catch (error) {
+    throw explain("write", path, error);
+  }
+}
+
+/**
+ * Puts what was made in its place. What was there goes out of the way first, and comes back when
+ * something fails. The manifest comes last, and makes a batch of what is there.
+ */
+async function settle(path: string, made: readonly string[], io: Io): Promise<void> {
+  const staging = joinPath(path, STAGING);
+  const old = joinPath(staging, OLD);
+  const undo: [from: string, to: string][] = [];
+  const move = async (name: string, from: string, to: string) => {
+    const [source, target] = [joinPath(from, name), joinPath(to, name)];
+    try {
+      await Deno.rename(source, target);
+    } catch (error) {
+      throw explain("write", from === staging ? target : source, error);
+    }
+    undo.unshift([target, source]);
+  };
+  await Deno.mkdir(old);
+  try {
+    for (const name of [...OWN_FILES, ...DEVICE_FOLDERS]) {
+      if (await exists(joinPath(path, name))) await move(name, path, old);
+    }
+    for (const name of [...made, MANIFEST_CSV, MANIFEST]) await move(name, staging, path);
+  } catch (error) {
+    for (const [from, to] of undo) {
+      await Deno.rename(from, to).catch((error) => io.note(`${from} stays: ${error.message}`));
+    }
+    throw error;
+  }
+  await Deno.remove(old, { recursive: true }).catch((error) =>
+    io.note(`note: the earlier merge stays in ${old}: ${error.message}`)
+  );
+}
+
+function ifThere(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+/** Something that no merge puts into its folder. */
+async function findStrange(
+  path: string,
+  entries: readonly Deno.DirEntry[],
+): Promise<string | undefined> {
+  for (const { name, isDirectory, isFile } of entries) {
+    if (name === STAGING || name === LOCK || isFile && OWN_FILES.includes(name)) continue;
+    if (!isDirectory || !DEVICE_FOLDERS.includes(name)) return name;
+    const inside = (await entriesIn(joinPath(path, name))).find((entry) =>
+      !entry.isFile || deviceOf(`${name}/${entry.name}`) === undefined
+    );
+    if (inside !== undefined) return `${name}/${inside.name}`;
+  }
+  return undefined;
+}
+
+/** The same for all names of a folder. */
+async function identityOf(path: string): Promise<string> {
+  const info = await statOf(path);
+  return info?.ino ? `${info.dev}:${info.ino}` : path.replace(/[/\\]+$/, "");
+}

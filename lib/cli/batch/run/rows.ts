@@ -1,0 +1,158 @@
+import { SecureCertError } from "../../../bytes/errors.ts";
+import { equalBytes } from "../../../bytes/pack.ts";
+import { shownName } from "../../../bytes/shown_name.ts";
+import { encodeUtf8, formatBase64 } from "../../../bytes/text.ts";
+import { type CertificateInfo, readCertificates } from "../../../crypto/x509/certificate.ts";
+import { followChain } from "../../../crypto/x509/chain.ts";
+import { sha256 } from "../../../crypto/deps.ts";
+import { importPrivateKey } from "../../../crypto/keys/keys.ts";
+import type { KeyMode } from "../../../format/names.ts";
+import type { BulkDevice, DeviceRow } from "../../../batch/list/devices.ts";
+import { keyProblem, wantedKey } from "../../../batch/make/keys.ts";
+import { type BulkShard, isInShard } from "../../../batch/list/list.ts";
+import type { BulkFile, BulkJob, BulkPhase } from "../../../batch/ports.ts";
+import type { BulkProfile } from "../../../batch/profile.ts";
+import { paths } from "../../../batch/make/results.ts";
+import type { BatchFolder } from "../folder/batch.ts";
+import { explain, type Io } from "../../io.ts";
+
+/**
+ * Reads the files that the columns `certificate` and `privateKey` of a row name, and what an earlier
+ * phase made of the device.
+ *
+ * @param packed Where that lies, when it is packed.
+ */
+export function jobReader(
+  io: Io,
+  packed?: BatchFolder,
+): (device: BulkDevice) => Promise<Partial<BulkJob>> {
+  return async ({ id, fields }) => {
+    const { certificate, privateKey } = fields;
+    const job: { key?: Uint8Array; certificate?: Uint8Array; files?: BulkFile[] } = {};
+    if (packed !== undefined) job.files = await secretsOf(id, packed);
+    for (const [name, path] of [["certificate", certificate], ["key", privateKey]] as const) {
+      if (path === undefined || path === "") continue;
+      const bytes = await io.readIfExists(path);
+      if (bytes === undefined) return { problem: `Cannot read ${path}: no such file` };
+      job[name] = bytes;
+    }
+    return job;
+  };
+}
+
+/** What files of rows are judged by. */
+export interface FileRules {
+  readonly profile: BulkProfile;
+  readonly phase: BulkPhase;
+  /** Whether keys come from elsewhere, so that one may belong to a certificate. */
+  readonly hasKeys: boolean;
+  /** The CA, where its certificate is there already. */
+  readonly trusted?: readonly CertificateInfo[];
+  /** The part of the list whose files are here. */
+  readonly shard?: BulkShard;
+}
+
+/** Tells of files that rows name and that will not do, before anything is made. */
+export async function* withFiles(
+  devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
+  rules: FileRules,
+): AsyncGenerator<DeviceRow> {
+  const judge = { ...rules, owners: new Map<string, string>() };
+  for await (const row of devices) {
+    if (!("device" in row) || !isInShard(row.device, rules.shard)) {
+      yield row;
+      continue;
+    }
+    const problem = await fileProblem(row.device, judge);
+    yield problem === undefined ? row : { problem: `${row.device.id}: ${problem}` };
+  }
+}
+
+interface FileJudge extends FileRules {
+  /** Keys and serial numbers of the files so far, and the devices that have them. */
+  readonly owners: Map<string, string>;
+}
+
+async function fileProblem(
+  { id, fields }: BulkDevice,
+  judge: FileJudge,
+): Promise<string | undefined> {
+  const { profile, phase, hasKeys } = judge;
+  const { certificate = "", privateKey = "" } = fields;
+  const keyMode = (fields.keyMode || profile.keyMode || "plaintext") as KeyMode;
+  if (keyMode === "hmac-derived" && (hasKeys || privateKey !== "")) {
+    return "hmac-derived makes its key; it takes no other";
+  }
+  if (phase === "requests" && certificate !== "") {
+    return "it has a certificate, and --csr is for devices that want one";
+  }
+  try {
+    const key = privateKey === "" ? undefined : await importPrivateKey(readRowFile(privateKey));
+    const problem = key && keyProblem(key, wantedKey(profile, { keyMode }));
+    if (problem !== undefined) return problem;
+    const owner = key && ownerOf("key", key.publicKey, id, judge);
+    if (certificate === "") return owner;
+    const [info, ...others] = readCertificates(readRowFile(certificate));
+    if (key !== undefined && !equalBytes(key.publicKey, info!.publicKey)) {
+      return "its certificate is for another key";
+    }
+    const isKeyKnown = key !== undefined || hasKeys || phase === "certificates";
+    if (!isKeyKnown) return "a certificate needs its key, in the column privateKey";
+    return owner ?? await certificateProblem(info!, others, id, judge);
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    return error.message;
+  }
+}
+
+async function certificateProblem(
+  info: CertificateInfo,
+  others: readonly CertificateInfo[],
+  id: string,
+  judge: FileJudge,
+): Promise<string | undefined> {
+  const owner = ownerOf("key", info.publicKey, id, judge) ??
+    ownerOf("serial number", encodeUtf8(info.serial), id, judge);
+  if (owner !== undefined) return owner;
+  const now = new Date();
+  if (now < info.notBefore) return `its certificate begins ${info.notBefore.toISOString()}`;
+  if (now > info.notAfter) return `its certificate ended ${info.notAfter.toISOString()}`;
+  if (judge.trusted === undefined) return undefined;
+  const { problem } = await followChain(info, [...others, ...judge.trusted], judge.trusted);
+  return problem && `the CA did not issue its certificate: ${problem}`;
+}
+
+/** Why a device cannot have what another row has already. */
+function ownerOf(
+  what: string,
+  value: Uint8Array,
+  id: string,
+  { owners }: FileJudge,
+): string | undefined {
+  const name = `${what} ${formatBase64(sha256(value))}`;
+  const owner = owners.get(name) ?? id;
+  owners.set(name, owner);
+  return owner === id ? undefined : `its ${what} is that of ${owner} already`;
+}
+
+/** The bytes of a file that a row names; a row is at fault when there is none. */
+function readRowFile(path: string): Uint8Array {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    const isRow = error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.IsADirectory;
+    if (!isRow) throw explain("read", path, error);
+    const what = error instanceof Deno.errors.NotFound ? "no such file" : "it is a folder";
+    throw new SecureCertError("ERR_PLAN", `Cannot read ${shownName(path)}: ${what}`);
+  }
+}
+
+async function secretsOf(id: string, packed: BatchFolder): Promise<BulkFile[]> {
+  const files: BulkFile[] = [];
+  for (const path of [paths.key(id), paths.hmacKey(id), paths.salt(id)]) {
+    const bytes = await packed.read(path);
+    if (bytes !== undefined) files.push({ path, bytes, secret: true });
+  }
+  return files;
+}

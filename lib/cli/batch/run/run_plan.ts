@@ -1,0 +1,68 @@
+import type { BulkShard } from "../../../batch/list/list.ts";
+import type { DeviceRow } from "../../../batch/list/devices.ts";
+import type { BulkPhase } from "../../../batch/ports.ts";
+import type { BulkProfile } from "../../../batch/profile.ts";
+import type { Arguments } from "../../arguments.ts";
+import { usageError } from "../../errors.ts";
+import type { Io } from "../../io.ts";
+import { folderOf } from "../../outputs.ts";
+import { devicesOf } from "./lists.ts";
+import { profileOf, signingKeysOf } from "./profile.ts";
+import { parseShard } from "./shard.ts";
+
+/** What the command line and the profile ask of `bulk`. */
+export interface RunPlan {
+  /** The batch's folder. */
+  readonly out: string;
+  readonly phase: BulkPhase;
+  readonly profile: BulkProfile;
+  readonly workers: number;
+  readonly pack: boolean;
+  /** Whether each device gets a label. */
+  readonly labels: boolean;
+  /** Keys that sign the images, PKCS#8. */
+  readonly signingKeys: readonly Uint8Array[];
+  /** Whether keys come from elsewhere. */
+  readonly hasKeys: boolean;
+  readonly devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>;
+  readonly shard?: BulkShard;
+}
+
+/**
+ * Reads and checks all that can be checked before the batch's folder is touched; the list itself is read
+ * later.
+ *
+ * @throws {CliError} `ERR_USAGE` for what does not go together.
+ */
+export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
+  const workers = args.number("workers") ?? navigator.hardwareConcurrency;
+  const most = 4 * navigator.hardwareConcurrency;
+  if (workers < 1 || workers > most) {
+    throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
+  }
+  const devices = devicesOf(args);
+  const part = args.get("shard");
+  const shard = part === undefined ? undefined : parseShard(part);
+  if (args.has("csr") && args.has("certificates")) {
+    throw usageError("--csr comes first, and --certificates in a later run", "csr");
+  }
+  if (args.has("keys") && args.has("key-command")) {
+    throw usageError("keys come from --keys or from --key-command, not from both", "keys");
+  }
+  const hasKeys = args.has("keys") || args.has("key-command");
+  const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
+  const profile = await profileOf(args, io);
+  const signingKeys = await signingKeysOf(profile, args, io);
+  return {
+    out: folderOf(args),
+    phase,
+    profile,
+    workers,
+    pack: args.has("pack"),
+    labels: args.has("labels"),
+    signingKeys,
+    hasKeys,
+    devices,
+    ...shard && { shard },
+  };
+}

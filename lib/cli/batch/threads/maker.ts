@@ -1,0 +1,34 @@
+import { importPrivateKey } from "../../../crypto/keys/keys.ts";
+import { createSigner } from "../../../crypto/signature.ts";
+import { type BulkMakerOptions, createBulkMaker } from "../../../batch/make/maker.ts";
+import type { BulkMaker } from "../../../batch/ports.ts";
+import { diskFiles } from "../folder/disk_files.ts";
+import { holdFiles, holdResults } from "../run/held_files.ts";
+import type { WorkerStart } from "./messages.ts";
+
+/** Devices under way in a call: while WebCrypto works for one, the thread works for another. */
+const LANES = 2;
+
+/** The CA and what signs images, as a thread needs them to make devices. */
+export async function openSigning(
+  { certificate, key, signingKeys }: Pick<WorkerStart, "certificate" | "key" | "signingKeys">,
+): Promise<Pick<BulkMakerOptions, "issuer" | "signers">> {
+  const signers = (await Promise.all(signingKeys.map((each) => importPrivateKey(each))))
+    .map(createSigner);
+  if (certificate === undefined) return { signers };
+  const issuer = key === undefined
+    ? { certificate }
+    : { certificate, key: await importPrivateKey(key) };
+  return { signers, issuer };
+}
+
+/** The maker that a thread, or the process itself, works with. */
+export async function openMaker(start: WorkerStart): Promise<BulkMaker> {
+  const { folder, number, profile, phase, syncs, pack, labels } = start;
+  const shared = { profile, phase, labels, lanes: LANES, ...await openSigning(start) };
+  if (!pack) {
+    return await createBulkMaker({ ...shared, files: diskFiles(folder, String(number), syncs) });
+  }
+  const files = holdFiles();
+  return holdResults(files, await createBulkMaker({ ...shared, files }));
+}

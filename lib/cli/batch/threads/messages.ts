@@ -1,0 +1,74 @@
+import { SecureCertError } from "../../../bytes/errors.ts";
+import type { BulkJob, BulkPhase, BulkResult } from "../../../batch/ports.ts";
+import type { BulkProfile } from "../../../batch/profile.ts";
+import { isCliError } from "../../errors.ts";
+import type { MessagePort } from "../deps.ts";
+
+/** What a worker needs once. */
+export interface WorkerStart {
+  readonly kind: "start";
+  /** Number of the worker, from 0. */
+  readonly number: number;
+  readonly folder: string;
+  readonly profile: BulkProfile;
+  readonly phase: BulkPhase;
+  /** Whether each device gets a label. */
+  readonly labels: boolean;
+  /** Whether files stay in memory and go with the results, to be packed. */
+  readonly pack: boolean;
+  /** Keys that sign the images, PKCS#8. */
+  readonly signingKeys: readonly Uint8Array[];
+  /** Whether it must see its files onto the disk itself. */
+  readonly syncs: boolean;
+  /** The CA, PEM or DER. */
+  readonly certificate?: Uint8Array;
+  /** Its key, PKCS#8; it never leaves the process. */
+  readonly key?: Uint8Array;
+}
+
+/** What goes to a worker. */
+export type ToWorker = WorkerStart | {
+  readonly kind: "make";
+  readonly call: number;
+  readonly jobs: readonly BulkJob[];
+};
+
+/** What comes from a worker. */
+export type FromWorker =
+  | { readonly kind: "ready" }
+  | { readonly kind: "made"; readonly call: number; readonly results: readonly BulkResult[] }
+  | { readonly kind: "failed"; readonly call: number; readonly error: Thrown };
+
+/** What goes from the thread that runs `bulk` to the process that started it. */
+export type FromEngine =
+  | { readonly kind: "ended"; readonly code: number }
+  /** It wants so many threads that make devices. */
+  | { readonly kind: "makers"; readonly count: number };
+
+/** What goes from the process to the thread that runs `bulk`. */
+export type ToEngine =
+  | { readonly kind: "stop" }
+  | { readonly kind: "maker"; readonly number: number; readonly port: MessagePort }
+  | { readonly kind: "lost"; readonly number: number; readonly error: Thrown };
+
+/** An error on its way between threads, which keep no classes. */
+export type Thrown =
+  | { readonly kind: "input"; readonly code: SecureCertError["code"]; readonly message: string }
+  | { readonly kind: "cli"; readonly error: object }
+  | { readonly kind: "other"; readonly message: string };
+
+/** Packs what was thrown. */
+export function packError(error: unknown): Thrown {
+  if (isCliError(error)) return { kind: "cli", error };
+  if (error instanceof SecureCertError) {
+    return { kind: "input", code: error.code, message: error.message };
+  }
+  return { kind: "other", message: error instanceof Error ? error.stack ?? error.message : "" };
+}
+
+/** What was thrown. */
+export function unpackError(thrown: Thrown): unknown {
+  if (thrown.kind === "cli") return thrown.error;
+  if (thrown.kind === "input") return new SecureCertError(thrown.code, thrown.message);
+  return new Error(thrown.message);
+}

@@ -1,0 +1,96 @@
+import type { BulkJob, BulkMaker, BulkResult } from "../../../batch/ports.ts";
+import { fileError } from "../../errors.ts";
+import { openMaker } from "./maker.ts";
+import { linkMakers } from "./maker_links.ts";
+import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
+import { missingPermission } from "./threads.ts";
+
+/** Threads that make devices. */
+export interface WorkerPool {
+  readonly maker: BulkMaker;
+  /** Calls of the maker that keep all threads busy. */
+  readonly calls: number;
+  readonly workers: number;
+  /** What Deno must be allowed for more threads, when it is not. */
+  readonly missing?: string;
+  close(): void;
+}
+
+/** A thread that was started; it may take a second until it works, or never do. */
+interface Thread {
+  readonly send: (message: ToWorker) => void;
+  /** Calls under way, by number. */
+  readonly waiting: Map<number, PromiseWithResolvers<readonly BulkResult[]>>;
+  isReady: boolean;
+}
+
+/** Two calls a thread: while one waits for the disk, the other computes. */
+const CALLS = 2;
+
+/**
+ * Starts threads.
+ *
+ * @param count How many.
+ * @param start What each needs once.
+ * @returns The pool; with one thread, which is this one, where Deno may not read the module of the
+ * others.
+ */
+export async function openPool(
+  count: number,
+  start: Omit<WorkerStart, "kind" | "number">,
+): Promise<WorkerPool> {
+  const message = (number: number): WorkerStart => ({ kind: "start", number, ...start });
+  const missing = count === 1 ? undefined : await missingPermission();
+  if (count === 1 || missing !== undefined) {
+    const maker = await openMaker(message(0));
+    const one = { maker, calls: 2 * CALLS, workers: 1, close: () => {} };
+    return missing === undefined ? one : { ...one, missing };
+  }
+  const threads = new Map<number, Thread>();
+  const close = linkMakers(count, {
+    started: (number, send) => {
+      threads.set(number, { send, waiting: new Map(), isReady: false });
+      send(message(number));
+    },
+    told: (number, told) => hear(threads.get(number)!, told),
+    lost: (number, error) => lose(threads.get(number)!, start.folder, error),
+  });
+  const own = await openMaker(message(count));
+  let next = 0;
+  const maker = (jobs: readonly BulkJob[]) => {
+    const ready = [...threads.values()].filter(({ isReady }) => isReady);
+    // Until a thread works, this one does.
+    if (ready.length === 0) return own(jobs);
+    const thread = ready.reduce((best, each) =>
+      each.waiting.size < best.waiting.size ? each : best
+    );
+    const result = Promise.withResolvers<readonly BulkResult[]>();
+    const call = next++;
+    thread.waiting.set(call, result);
+    thread.send({ kind: "make", call, jobs });
+    return result.promise;
+  };
+  return { maker, calls: CALLS * count, workers: count, close };
+}
+
+function hear(thread: Thread, message: FromWorker): void {
+  if (message.kind === "ready") {
+    thread.isReady = true;
+    return;
+  }
+  const result = thread.waiting.get(message.call);
+  thread.waiting.delete(message.call);
+  if (message.kind === "made") result?.resolve(message.results);
+  else result?.reject(unpackError(message.error));
+}
+
+function lose(thread: Thread, folder: string, error: unknown): void {
+  thread.isReady = false;
+  const why = error instanceof Error
+    ? error.message.split("\n")[0]!.replace(/^Error: /, "")
+    : String(error);
+  const hint = "run bulk again with the same flags: it goes on where it was";
+  const lost = fileError("ERR_IO", folder, `a thread that makes devices ended: ${why}`, hint);
+  for (const result of thread.waiting.values()) result.reject(lost);
+  thread.waiting.clear();
+}

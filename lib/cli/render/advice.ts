@@ -1,0 +1,40 @@
+import type { FindingCode } from "../../findings/finding.ts";
+
+/** What to do about a finding, for people. */
+export const ADVICE: Readonly<Record<FindingCode, string>> = {
+  NOT_AN_IMAGE: "give the partition's image, or a dump of flash that holds it",
+  LOOKS_ERASED: "flash the image, or check offset and size of what was read",
+  LOOKS_ENCRYPTED: "inspect the image before flash encryption, or read it through the chip",
+  BAD_MAGIC: "build the image anew; check that nothing was written across it",
+  TRUNCATED: "read or copy the whole partition",
+  BAD_CHECKSUM: "build the image anew; the firmware refuses this entry",
+  BAD_INTEGRITY: "build the image anew, or append an integrity entry once the rest is right",
+  BAD_SIGNATURE: "sign the image again, with the keys whose digests are burned",
+  DUPLICATE_ENTRY: "give it another subtype, or leave one out",
+  BAD_SUBTYPE: "use a subtype from 0 to 253",
+  UNKNOWN_TYPE: "use user1 to user5 for data of your own",
+  STRAY_BYTES: "build the image anew; what stands there is never read",
+  NOT_ALIGNED: "let `append` or `convert` write it anew before it is encrypted",
+  TOO_LARGE: "make the partition larger, in the partition table too, or the content smaller",
+  OVER_64K: "keep the chain under 64 KiB",
+  LAST_SUBTYPE: "put subtype 0 last, if firmware with legacy formats is to read it",
+  NO_DEVICE_CERT: "add it with --device-cert, if the device is to present one",
+  NO_CA_CERT: "add it with --ca-cert, if the device is to check its server",
+  NO_KEY: "add it with --private-key, or give the --hmac-key that opens it",
+  PEM_NO_NUL: "build the image anew from the PEM file",
+  KEY_MISMATCH: "use the key for which the certificate was issued",
+  CHAIN_BROKEN:
+    "use the CA that issued it, add the intermediate to the bundle, or name the issuer with --ca",
+  CERT_EXPIRED: "issue a new certificate",
+  CERT_NOT_YET_VALID: "check the clock of the machine that issued it",
+  CERT_WEAK: "use P-256 or RSA-2048 and SHA-256, or better",
+  PLAINTEXT_KEY: "encrypt the flash, or use another --key-mode",
+  KEY_IN_PERIPHERAL_ENTRY: "treat the key as given away, and build the image anew",
+  CHIP_UNSUPPORTED: "see `chips` for what it has",
+  DS_SIZE: "build the image for this --chip",
+  DS_BLOB: "give the HMAC key that it was made with, or build it anew",
+  DS_CONTEXT: "build the image anew with --efuse-key-id",
+  GCM_NONCE_REUSE:
+    "keep one HMAC-encrypted entry on a device, and treat the contents as given away",
+  GCM_READER_VERSION: "use another component version, or `hmac-derived`",
+};

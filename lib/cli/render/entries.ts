@@ -1,0 +1,152 @@
+import { type KeyStorage, tlvEntryTitle } from "../../format/names.ts";
+import type { CertificateReport, EntryReport } from "../../toolkit/inspect.ts";
+import { dim, green, red } from "./colors.ts";
+import { widthOf, wrap } from "./wrap.ts";
+
+const NARROW = 72;
+const NO_EXPIRY_YEAR = "9999";
+
+/** The entries of an image: a table, or blocks where the terminal is too narrow for one. */
+export function renderEntries(entries: readonly EntryReport[], width: number): string[] {
+  return width < NARROW
+    ? entries.flatMap((entry) => renderNarrow(entry, width))
+    : renderTable(entries, width);
+}
+
+/** A certificate in a few lines. */
+export function renderCertificate(certificate: CertificateReport): string[] {
+  const { subject, issuer, serial, notBefore, notAfter, key, sans } = certificate;
+  const end = notAfter.startsWith(NO_EXPIRY_YEAR) ? "no expiry" : notAfter.slice(0, 10);
+  const isSelfSigned = subject === issuer;
+  return [
+    `subject  ${subject || dim("(empty)")}`,
+    isSelfSigned ? `issuer   ${dim("itself")}` : `issuer   ${issuer}`,
+    `valid    ${notBefore.slice(0, 10)} to ${end}`,
+    `key      ${key}, serial ${serial}`,
+    ...sans.length === 0 ? [] : [`names    ${sans.join(", ")}`],
+  ];
+}
+
+/** Lines folded to a width, what follows indented to the text behind the label. */
+function foldLines(lines: readonly string[], width: number): string[] {
+  return lines.flatMap((line) => {
+    const isSecret = line.startsWith("-");
+    if (isSecret || widthOf(line) <= width || !/^\w+ {2,}/.test(line)) return [line];
+    const [label] = /^\w+ +/.exec(line)!;
+    const [first, ...rest] = wrap(line.slice(label.length), width - label.length);
+    return [label + first, ...rest.map((each) => " ".repeat(label.length) + each)];
+  });
+}
+
+function renderTable(entries: readonly EntryReport[], width: number): string[] {
+  const head = ["offset", "entry", "sub", "bytes", "crc"];
+  const rows = entries.map((entry) => [
+    `0x${entry.offset.toString(16).padStart(4, "0")}`,
+    tlvEntryTitle(entry.type, entry.subtype),
+    String(entry.subtype),
+    String(entry.length),
+    entry.crc.ok ? "✓" : "✗",
+  ]);
+  const widths = head.map((_, column) =>
+    Math.max(...[head, ...rows].map((row) => widthOf(row[column]!)))
+  );
+  const format = (row: readonly string[]) =>
+    row.map((cell, column) => pad(cell, widths[column]!, column)).join("  ").trimEnd();
+  const indent = " ".repeat(widths[0]! + 2);
+  return [
+    dim(format(head)),
+    ...entries.flatMap((entry, index) => [
+      paintMark(format(rows[index]!), entry.crc.ok),
+      ...renderDetails(entry, width - indent.length).map((line) => indent + line),
+    ]),
+  ];
+}
+
+function renderNarrow(entry: EntryReport, width: number): string[] {
+  const mark = entry.crc.ok ? green("✓") : red("✗");
+  return [
+    `${mark} ${tlvEntryTitle(entry.type, entry.subtype)}`,
+    dim(`  at 0x${entry.offset.toString(16)}, ${entry.length} bytes, subtype ${entry.subtype}`),
+    ...renderDetails(entry, width - 2).map((line) => `  ${line}`),
+  ];
+}
+
+/** Numbers to the right, words to the left. */
+function pad(cell: string, width: number, column: number): string {
+  const space = " ".repeat(width - widthOf(cell));
+  return column === 2 || column === 3 ? space + cell : cell + space;
+}
+
+function paintMark(line: string, ok: boolean): string {
+  return ok ? line.replace(/✓/, green("✓")) : line.replace(/✗/, red("✗"));
+}
+
+function renderDetails(entry: EntryReport, width: number): string[] {
+  const { certificate, certificates, crc, flags, problem } = entry;
+  const lines: string[] = [];
+  if (!crc.ok) lines.push(red(`checksum is ${crc.stored}, should be ${crc.computed}`));
+  if (flags !== 0) lines.push(`flags    0x${flags.toString(16).padStart(2, "0")}`);
+  for (const each of certificates ?? (certificate === undefined ? [] : [certificate])) {
+    lines.push(...renderCertificate(each));
+  }
+  lines.push(...renderKey(entry), ...renderValue(entry));
+  if (problem !== undefined) lines.push(red(problem));
+  return foldLines(lines, width).map((line) =>
+    line.startsWith("-") ? line : line.replace(/^(\w+) {2,}/, (label) => dim(label))
+  );
+}
+
+const STORAGE: Readonly<Record<KeyStorage, string>> = {
+  "plaintext": "plaintext",
+  "hmac-encrypted": "encrypted with an eFuse key",
+  "hmac-derived": "derived from an eFuse key and the salt",
+  "ecdsa-peripheral": "in an eFuse, used by the ECDSA peripheral",
+};
+
+function renderKey({ privateKey, dsData, dsContext, securityConfig }: EntryReport): string[] {
+  const lines: string[] = [];
+  if (privateKey !== undefined) {
+    const { storage, key, secret } = privateKey;
+    lines.push(`key      ${key === undefined ? "" : `${key}, `}${STORAGE[storage]}`);
+    if (secret !== undefined) lines.push(...secret.trimEnd().split("\n"));
+  }
+  if (dsData !== undefined) {
+    const { rsaLengthBits, ciphertextLength, checks } = dsData;
+    lines.push(`key      RSA-${rsaLengthBits}, ${ciphertextLength} bytes for the DS peripheral`);
+    if (checks !== undefined) lines.push(`opened   ${renderChecks(checks)}`);
+  }
+  if (dsContext !== undefined) {
+    lines.push(`efuse    KEY${dsContext.efuseKeyId}, RSA-${dsContext.rsaLengthBits}`);
+  }
+  if (securityConfig !== undefined) {
+    const { efuseBlock, efuseKeyId } = securityConfig;
+    lines.push(`efuse    block ${efuseBlock}${efuseKeyId === null ? "" : `, KEY${efuseKeyId}`}`);
+  }
+  return lines;
+}
+
+function renderChecks(checks: object): string {
+  const wrong = Object.entries(checks).filter(([, holds]) => holds !== true).map(([name]) => name);
+  return wrong.length === 0
+    ? green("with the HMAC key, and whole")
+    : red(`wrong: ${wrong.join(", ")}`);
+}
+
+function renderValue({ signature, integrity, userData }: EntryReport): string[] {
+  const lines: string[] = [];
+  if (signature !== undefined) {
+    const { algorithm, signedLength, keyDigest } = signature;
+    lines.push(`signed   ${algorithm}, ${signedLength} bytes`, `digest   ${keyDigest}`);
+  }
+  if (integrity !== undefined) {
+    const { sha256, ok } = integrity;
+    lines.push(`sha256   ${sha256.slice(0, 16)}… ${ok ? green("matches") : red("does not match")}`);
+  }
+  if (userData !== undefined) lines.push(`text     ${clip(userData.text)}`);
+  return lines;
+}
+
+function clip(text: string): string {
+  const line = text.replace(/[\r\n\t]+/g, " ");
+  return line.length > 60 ? `${line.slice(0, 59)}…` : line;
+}

@@ -1,0 +1,122 @@
+import type { Place } from "../../bytes/errors.ts";
+import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
+import type { Finding } from "../../findings/finding.ts";
+import type { Inspection } from "../../toolkit/inspect.ts";
+import { type OtherReport, otherTitle } from "../../image/others.ts";
+import type { Check, Verdict } from "../../verify/verify.ts";
+import { ADVICE } from "./advice.ts";
+import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
+import { renderEntries } from "./entries.ts";
+import { renderLocation, renderPartitionTable } from "./table.ts";
+import { wrap } from "./wrap.ts";
+
+const MIN_COLUMNS = 40;
+const BAR = 32;
+
+/** An inspection as people read it. */
+export function renderInspection(report: Inspection, columns: number): string {
+  const width = Math.max(MIN_COLUMNS, columns);
+  const lines = [...wrap(renderTitle(report), width), ...renderWhere(report), ""];
+  if (report.entries.length > 0) {
+    lines.push(...renderSpace(report), "");
+    lines.push(...renderEntries(report.entries, width));
+    lines.push("");
+  }
+  if (report.others !== undefined) lines.push(...renderOthers(report.others, width), "");
+  if (report.format !== "partition_table" || report.findings.length > 0) {
+    lines.push(...renderFindings(report.findings, width));
+  }
+  return lines.join("\n").trimEnd();
+}
+
+const MARKS: Readonly<Record<Check["state"], () => string>> = {
+  ok: () => green("✓"),
+  warning: () => yellow("!"),
+  error: () => red("✗"),
+  unchecked: () => dim("–"),
+};
+
+/** A verdict as people read it. */
+export function renderVerdict(verdict: Verdict, columns: number): string {
+  const { ok, checks, findings, location } = verdict;
+  const width = Math.max(MIN_COLUMNS, columns);
+  const marks = checks.map(({ name, state }) => {
+    return `  ${MARKS[state]()} ${state === "unchecked" ? dim(`${name}, not checked`) : name}`;
+  });
+  const warnings = findings.filter(({ severity }) => severity === "warning").length;
+  const but = warnings === 0 ? "" : `, with ${warnings} warning${warnings === 1 ? "" : "s"}`;
+  const word = ok ? `${bold(green("good"))}${but}` : bold(red("BAD"));
+  return [
+    ...location === undefined ? [] : [...renderLocation(location), ""],
+    ...marks,
+    "",
+    ...renderFindings(findings, width),
+    "",
+    `verdict: ${word}`,
+  ].join("\n");
+}
+
+/** Findings, errors first: what it is, what it means on the device, and what to do. */
+export function renderFindings(findings: readonly Finding[], width: number): string[] {
+  if (findings.length === 0) return [green("no findings")];
+  const sorted = findings.toSorted((a, b) => a.severity.localeCompare(b.severity));
+  return sorted.flatMap(({ severity, code, message, place }) => {
+    const head = severity === "error" ? red(`error ${code}`) : yellow(`warning ${code}`);
+    return [
+      head,
+      ...wrap(`${message}${renderPlace(place)}`, width - 4).map((line) => `    ${line}`),
+      ...wrap(`→ ${ADVICE[code]}`, width - 4).map((line) => dim(`    ${line}`)),
+    ];
+  });
+}
+
+/** Bytes as people say them. */
+export function formatSize(bytes: number): string {
+  return `${bytes} bytes (0x${bytes.toString(16)})`;
+}
+
+/** Where the image was found; without one the partition table, which is all there is to show. */
+function renderWhere({ location, partitionTable }: Inspection): string[] {
+  if (location !== undefined) return renderLocation(location);
+  return partitionTable === undefined ? [] : ["", ...renderPartitionTable(partitionTable)];
+}
+
+const MOST_OTHERS = 50;
+
+function renderOthers(others: readonly OtherReport[], width: number): string[] {
+  const rest = others.length - MOST_OTHERS;
+  return [
+    dim("beside the credentials"),
+    ...others.slice(0, MOST_OTHERS).flatMap((other) =>
+      wrap(otherTitle(other), width - 2).map((line) => `  ${line}`)
+    ),
+    ...rest > 0 ? [`  and ${rest} more`] : [],
+  ];
+}
+
+function renderTitle({ format, size, credentials, partitionTable }: Inspection): string {
+  if (format === "partition_table") {
+    return `${bold("partition table")}: ${partitionTable?.entries.length} partitions`;
+  }
+  const name = format === "unknown"
+    ? bold("not an esp_secure_cert image")
+    : bold(`esp_secure_cert image, ${format}`);
+  const key = credentials.key === null ? "" : `, ${credentials.key}`;
+  const mode = credentials.keyMode === null ? "" : `, ${credentials.keyMode} key`;
+  return `${name}: ${formatSize(size)}${key}${mode}`;
+}
+
+function renderSpace({ size, used }: Inspection): string[] {
+  const whole = Math.max(size, DEFAULT_PARTITION_SIZE);
+  const filled = Math.min(BAR, Math.ceil(used / whole * BAR));
+  const bar = cyan("█".repeat(filled)) + dim("░".repeat(BAR - filled));
+  return [`${bar} ${used} of ${whole} bytes, ${Math.round(used / whole * 100)} %`];
+}
+
+function renderPlace({ entry, offset }: Place): string {
+  const parts = [
+    ...entry === undefined ? [] : [`entry ${entry}`],
+    ...offset === undefined ? [] : [`at 0x${offset.toString(16)}`],
+  ];
+  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
+}

@@ -1,0 +1,42 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+
+/** A curve that a private key may be on. */
+export type EcCurve = "P-192" | "P-256" | "P-384" | "P-521" | "secp256k1";
+
+interface CurveFacts {
+  /** Object identifier (RFC 5480 section 2.1.1.1, SEC 2 for secp256k1). */
+  readonly oid: string;
+  /** Bits of the field. */
+  readonly bits: number;
+  /** Bytes of a coordinate or scalar. */
+  readonly size: number;
+  /** Hash that signs with it: at least as strong as the curve where there is one. */
+  readonly hash: HashName;
+  /** Whether WebCrypto knows it. */
+  readonly webCrypto: boolean;
+}
+
+/** A hash of WebCrypto. */
+export type HashName = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
+
+/** What is known of each curve. */
+export const CURVES = {
+  "P-192": { oid: "1.2.840.10045.3.1.1", bits: 192, size: 24, hash: "SHA-256", webCrypto: false },
+  "P-256": { oid: "1.2.840.10045.3.1.7", bits: 256, size: 32, hash: "SHA-256", webCrypto: true },
+  "P-384": { oid: "1.3.132.0.34", bits: 384, size: 48, hash: "SHA-384", webCrypto: true },
+  "P-521": { oid: "1.3.132.0.35", bits: 521, size: 66, hash: "SHA-512", webCrypto: true },
+  "secp256k1": { oid: "1.3.132.0.10", bits: 256, size: 32, hash: "SHA-256", webCrypto: false },
+} as const satisfies Record<EcCurve, CurveFacts>;
+
+/**
+ * The curve of an object identifier.
+ *
+ * @throws {SecureCertError} `ERR_UNSUPPORTED` for any other curve.
+ */
+export function curveOfOid(oid: string): EcCurve {
+  for (const curve of Object.keys(CURVES) as EcCurve[]) if (CURVES[curve].oid === oid) return curve;
+  throw new SecureCertError(
+    "ERR_UNSUPPORTED",
+    `Cannot use key: curve ${oid || "unnamed"} is not known`,
+  );
+}

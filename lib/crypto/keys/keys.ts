@@ -1,0 +1,260 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
+import { formatPem, isPem, parsePem, type PemBlock } from "../../bytes/pem.ts";
+import { decodeUtf8, encodeUtf8, parseBase64Url } from "../../bytes/text.ts";
+import { CURVES, type EcCurve } from "./curves.ts";
+import {
+  bitLength,
+  decodeKeyParts,
+  type EcParts,
+  encodeEcSpki,
+  encodePkcs8,
+  encodeRsaSpki,
+  encodeTraditional,
+  isEncryptedPkcs8,
+  type KeyParts,
+  traditionalLabel,
+} from "./encoding.ts";
+import { ecPartsOf } from "./template.ts";
+import { decryptPkcs8, decryptTraditional, passwordError } from "./password.ts";
+import { otherCurve } from "./other_curves.ts";
+import { signBytes, verifyBytes } from "../signing.ts";
+import { randomBytes, type Sources } from "../sources.ts";
+
+/** A private key with its public half. Logging it shows the public half alone. */
+export interface PrivateKey {
+  /** Kind of key. */
+  readonly type: "ec" | "rsa";
+  /** The curve of an EC key. */
+  readonly curve?: EcCurve;
+  /** Length of the RSA modulus or of the curve's field, in bits. */
+  readonly bits: number;
+  /** SubjectPublicKeyInfo (RFC 5280), DER. */
+  readonly publicKey: Bytes;
+  /** PKCS#8 (RFC 5208), DER, unencrypted. Secret, and not enumerable. */
+  readonly pkcs8: Bytes;
+}
+
+/** What key {@linkcode generateKey} makes. */
+export interface GenerateKeyOptions extends Sources {
+  /** Kind of key. @default "ec" */
+  readonly type?: "ec" | "rsa";
+  /** Curve of an EC key. @default "P-256" */
+  readonly curve?: EcCurve;
+  /** Length of an RSA modulus in bits; 1024 only by asking for it. @default 2048 */
+  readonly bits?: 1024 | 2048 | 3072 | 4096;
+}
+
+/** How {@linkcode exportPrivateKey} writes a key. */
+export interface ExportKeyOptions {
+  /** PKCS#8, or the traditional PKCS#1 and SEC1. @default "pkcs8" */
+  readonly encoding?: "pkcs8" | "traditional";
+  /** PEM text or DER. @default "pem" */
+  readonly form?: "pem" | "der";
+}
+
+const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
+const UNCOMPRESSED = 4;
+const RSA_PUBLIC_EXPONENT = new Uint8Array([1, 0, 1]);
+
+/**
+ * A new private key. With `random` given, EC keys follow from it; RSA keys cannot, for WebCrypto
+ * takes no seed.
+ *
+ * @param options Kind and size of the key, and the source of randomness.
+ * @returns The key; RSA with public exponent 65537.
+ * @throws {RangeError} for a curve or length that is not offered.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { exportPrivateKey, generateKey } from "@esp-secure-cert/toolkit";
+ *
+ * const key = await generateKey({ curve: "P-384" });
+ * const pem = new TextDecoder().decode(await exportPrivateKey(key, { encoding: "traditional" }));
+ * assertEquals(pem.split("\n")[0], "-----BEGIN EC PRIVATE KEY-----");
+ * ```
+ */
+export async function generateKey(options: GenerateKeyOptions = {}): Promise<PrivateKey> {
+  const { type = "ec", curve = "P-256", bits = 2048 } = options;
+  if (type === "rsa") return await generateRsa(bits);
+  if (type !== "ec" || !Object.hasOwn(CURVES, curve)) {
+    throw new RangeError(`Unknown kind of key: ${type} ${curve}`);
+  }
+  if (options.random !== undefined || !CURVES[curve].webCrypto) {
+    return await drawScalar(curve, options);
+  }
+  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: curve }, true, [
+    "sign",
+    "verify",
+  ]);
+  return await fromCryptoKey(pair.privateKey);
+}
+
+/**
+ * A private key from a file's bytes, whatever its encoding: PEM or DER; PKCS#8, PKCS#1 or SEC1;
+ * password-protected PKCS#8 (PBES2) or traditional PEM. Certificates beside it in a PEM are passed
+ * over, and so is a NUL behind it. A key whose halves do not belong together is refused.
+ *
+ * @param bytes The file.
+ * @param options `password`: opens a protected key.
+ * @returns The key.
+ * @throws {SecureCertError} `ERR_PEM`, `ERR_DER` or `ERR_KEY` when it is malformed, `ERR_PASSWORD`
+ * when a password is missing or wrong, `ERR_UNSUPPORTED` for another kind of key or protection.
+ */
+export async function importPrivateKey(
+  bytes: Uint8Array,
+  options: { readonly password?: string } = {},
+): Promise<PrivateKey> {
+  return await keyFromParts(await openKeyParts(bytes, options.password));
+}
+
+/**
+ * Whether a file's private key cannot be read without a password.
+ *
+ * @param bytes The file, as {@linkcode importPrivateKey} takes it.
+ * @returns False too for what is no private key.
+ */
+export function isProtectedKey(bytes: Uint8Array): boolean {
+  const text = decodeUtf8(bytes);
+  if (text === undefined || !isPem(text)) return isEncryptedPkcs8(bytes);
+  return text.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----") ||
+    /^Proc-Type: *4, *ENCRYPTED/m.test(text);
+}
+
+/**
+ * The bytes of a private key, unencrypted. Store them where nobody else reads.
+ *
+ * @param key The key.
+ * @param options Encoding and form.
+ * @returns PEM as UTF-8 without a NUL, or DER.
+ */
+export function exportPrivateKey(key: PrivateKey, options: ExportKeyOptions = {}): Promise<Bytes> {
+  const { encoding = "pkcs8", form = "pem" } = options;
+  const [der, label] = encoding === "pkcs8" ? [key.pkcs8, "PRIVATE KEY"] : traditional(key);
+  return Promise.resolve(form === "der" ? der.slice() : encodeUtf8(formatPem(label, der)));
+}
+
+function traditional({ pkcs8, curve }: PrivateKey): [Bytes, string] {
+  const parts = ecPartsOf(pkcs8, { namedCurve: curve }) ?? decodeKeyParts(pkcs8);
+  return [encodeTraditional(parts), traditionalLabel(parts)];
+}
+
+async function generateRsa(modulusLength: number): Promise<PrivateKey> {
+  if (!RSA_BITS.includes(modulusLength)) {
+    throw new RangeError(`RSA keys have ${RSA_BITS.join(", ")} bits, not ${modulusLength}`);
+  }
+  const algorithm = {
+    name: "RSASSA-PKCS1-v1_5",
+    modulusLength,
+    publicExponent: RSA_PUBLIC_EXPONENT,
+    hash: "SHA-256",
+  };
+  const pair = await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
+  return await fromCryptoKey(pair.privateKey);
+}
+
+/** WebCrypto made it, so its halves need no check. */
+async function fromCryptoKey(key: CryptoKey): Promise<PrivateKey> {
+  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey("pkcs8", key));
+  const parts = ecPartsOf(pkcs8, key.algorithm) ?? decodeKeyParts(pkcs8);
+  return parts.type === "rsa"
+    ? rsaKey(parts)
+    : ecKey(parts, parts.point ?? await publicPoint(parts));
+}
+
+/** FIPS 186-5 appendix A.2.2: draw scalars until one is in range, which all but never takes a second. */
+async function drawScalar(curve: EcCurve, sources: Sources): Promise<PrivateKey> {
+  const { size, bits } = CURVES[curve];
+  for (let tries = 0; tries < 64; tries++) {
+    const scalar = randomBytes(size, sources);
+    scalar[0]! &= 0xFF >>> (size * 8 - bits);
+    const parts: EcParts = { type: "ec", curve, scalar };
+    const point = await publicPoint(parts).catch(() => undefined);
+    if (point !== undefined) return ecKey(parts, point);
+  }
+  throw new RangeError("random gives no usable key");
+}
+
+async function openKeyParts(bytes: Uint8Array, password: string | undefined): Promise<KeyParts> {
+  const text = decodeUtf8(bytes);
+  if (text === undefined || !isPem(text)) return await openDer(bytes, password);
+  const keys = parsePem(text).filter(({ label }) => label.endsWith("PRIVATE KEY"));
+  if (keys.length !== 1) {
+    throw new SecureCertError(
+      "ERR_KEY",
+      `Cannot decode private key: PEM holds ${keys.length} keys`,
+    );
+  }
+  return await openPem(keys[0]!, password);
+}
+
+async function openPem(block: PemBlock, password: string | undefined): Promise<KeyParts> {
+  if (block.headers["Proc-Type"]?.includes("ENCRYPTED") !== true) {
+    return await openDer(block.bytes, password);
+  }
+  if (password === undefined) throw passwordError("needs a password");
+  return decodeDecrypted(await decryptTraditional(block, password));
+}
+
+async function openDer(der: Uint8Array, password: string | undefined): Promise<KeyParts> {
+  if (!isEncryptedPkcs8(der)) return decodeKeyParts(der);
+  if (password === undefined) throw passwordError("needs a password");
+  return decodeDecrypted(await decryptPkcs8(der, password));
+}
+
+/** One wrong password in 256 leaves a good padding and no key behind it. */
+function decodeDecrypted(der: Uint8Array): KeyParts {
+  try {
+    return decodeKeyParts(der);
+  } catch (cause) {
+    if (cause instanceof SecureCertError && cause.code === "ERR_UNSUPPORTED") throw cause;
+    throw passwordError("wrong password", cause);
+  }
+}
+
+async function keyFromParts(parts: KeyParts): Promise<PrivateKey> {
+  if (parts.type === "rsa") {
+    const key = rsaKey(parts);
+    const proof = encodeUtf8("halves");
+    const good = await signBytes(key, proof)
+      .then((signature) => verifyBytes(key.publicKey, proof, signature), () => false);
+    if (!good) throw inconsistent();
+    return key;
+  }
+  const point = await publicPoint(parts).catch(() => undefined);
+  if (point === undefined || !equalBytes(point, parts.point ?? point)) throw inconsistent();
+  return ecKey(parts, point);
+}
+
+/** WebCrypto works the public point out when a PKCS#8 comes without it. */
+async function publicPoint({ curve, scalar }: EcParts): Promise<Bytes> {
+  if (!CURVES[curve].webCrypto) return otherCurve(curve).publicPoint(scalar);
+  const pkcs8 = encodePkcs8({ type: "ec", curve, scalar });
+  const algorithm = { name: "ECDSA", namedCurve: curve };
+  const key = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, true, ["sign"]);
+  const { x, y } = await crypto.subtle.exportKey("jwk", key);
+  return concat(new Uint8Array([UNCOMPRESSED]), parseBase64Url(x!), parseBase64Url(y!));
+}
+
+function rsaKey(parts: KeyParts & { type: "rsa" }): PrivateKey {
+  const bits = bitLength(parts.modulus);
+  return hidePkcs8({ type: "rsa", bits, publicKey: encodeRsaSpki(parts) }, encodePkcs8(parts));
+}
+
+function ecKey({ curve, scalar }: EcParts, point: Bytes): PrivateKey {
+  const publicKey = encodeEcSpki(curve, point);
+  const pkcs8 = encodePkcs8({ type: "ec", curve, scalar, point });
+  return hidePkcs8({ type: "ec", curve, bits: CURVES[curve].bits, publicKey }, pkcs8);
+}
+
+function hidePkcs8(key: Omit<PrivateKey, "pkcs8">, pkcs8: Bytes): PrivateKey {
+  return Object.freeze(Object.defineProperty(key, "pkcs8", { value: pkcs8 })) as PrivateKey;
+}
+
+function inconsistent(): SecureCertError {
+  return new SecureCertError(
+    "ERR_KEY",
+    "Cannot use private key: its public and private halves do not match",
+  );
+}

@@ -1,0 +1,170 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { type Bytes, concat } from "../../bytes/pack.ts";
+import type { PemBlock } from "../../bytes/pem.ts";
+import { encodeUtf8, parseHex } from "../../bytes/text.ts";
+import type { HashName } from "./curves.ts";
+import { badDer, type DerNode, readDer, TAG } from "../der/read.ts";
+import { fromBER, md5, PBES2Params, PBKDF2Params } from "../deps.ts";
+
+/**
+ * The most PBKDF2 iterations that are worked through, so that a hostile file cannot keep the machine
+ * busy for hours. OpenSSL writes 2048, careful people some millions.
+ */
+export const MAX_PBKDF2_ITERATIONS = 10_000_000;
+
+const PBES2 = "1.2.840.113549.1.5.13";
+const DEFAULT_PRF = "1.2.840.113549.2.7";
+const PBKDF2 = "1.2.840.113549.1.5.12";
+
+type CipherName = "AES-128-CBC" | "AES-192-CBC" | "AES-256-CBC" | "DES-EDE3-CBC";
+
+const KEY_SIZES: Readonly<Record<CipherName, number>> = {
+  "AES-128-CBC": 16,
+  "AES-192-CBC": 24,
+  "AES-256-CBC": 32,
+  "DES-EDE3-CBC": 24,
+};
+
+const CIPHER_OIDS: ReadonlyMap<string, CipherName> = new Map([
+  ["2.16.840.1.101.3.4.1.2", "AES-128-CBC"],
+  ["2.16.840.1.101.3.4.1.22", "AES-192-CBC"],
+  ["2.16.840.1.101.3.4.1.42", "AES-256-CBC"],
+  ["1.2.840.113549.3.7", "DES-EDE3-CBC"],
+]);
+
+const PRF_OIDS: ReadonlyMap<string, HashName> = new Map([
+  [DEFAULT_PRF, "SHA-1"],
+  ["1.2.840.113549.2.9", "SHA-256"],
+  ["1.2.840.113549.2.10", "SHA-384"],
+  ["1.2.840.113549.2.11", "SHA-512"],
+]);
+
+/**
+ * Opens password-protected PKCS#8: PBES2 with PBKDF2 and AES-CBC or 3DES-CBC (RFC 8018).
+ *
+ * @param der The EncryptedPrivateKeyInfo.
+ * @param password The password, used as UTF-8.
+ * @returns The PKCS#8 inside.
+ * @throws {SecureCertError} `ERR_PASSWORD` when the password is wrong, `ERR_UNSUPPORTED` for other
+ * schemes or more than ten million iterations, `ERR_DER` when malformed.
+ */
+export async function decryptPkcs8(der: Uint8Array, password: string): Promise<Bytes> {
+  const [algorithm, encrypted] = readDer(der, "encrypted private key").children;
+  const [scheme, parameters] = algorithm?.children ?? [];
+  if (scheme?.oid !== PBES2) throw unsupported(`scheme ${scheme?.oid ?? "unknown"}`);
+  if (parameters === undefined || encrypted === undefined) throw badDer("encrypted private key");
+  const { kdf, cipher, iv } = readPbes2(parameters);
+  const key = await pbkdf2(password, kdf, KEY_SIZES[cipher]);
+  return await decryptCbc(cipher, key, iv, encrypted.content);
+}
+
+/**
+ * Opens a traditional PEM key with `Proc-Type: 4,ENCRYPTED` (RFC 1421; the key comes from OpenSSL's
+ * EVP_BytesToKey with MD5, one round, salt = the first 8 bytes of the IV).
+ *
+ * @param block The PEM block with its headers.
+ * @param password The password, used as UTF-8.
+ * @returns The PKCS#1 or SEC1 structure inside.
+ * @throws {SecureCertError} `ERR_PASSWORD` when the password is wrong, `ERR_UNSUPPORTED` for other
+ * ciphers, `ERR_PEM` when the headers are malformed.
+ */
+export async function decryptTraditional(block: PemBlock, password: string): Promise<Bytes> {
+  const [name = "", ivHex = ""] = (block.headers["DEK-Info"] ?? "").split(",");
+  const cipher = name.trim().toUpperCase() as CipherName;
+  if (!Object.hasOwn(KEY_SIZES, cipher)) throw unsupported(`cipher ${name.trim() || "unnamed"}`);
+  const iv = parseHex(ivHex.trim());
+  if (iv.length !== ivSize(cipher)) {
+    throw new SecureCertError(
+      "ERR_PEM",
+      "Cannot decode encrypted private key: bad DEK-Info header",
+    );
+  }
+  const salted = concat(encodeUtf8(password), iv.subarray(0, 8));
+  let key: Bytes = new Uint8Array(0);
+  for (let digest: Uint8Array = new Uint8Array(0); key.length < KEY_SIZES[cipher];) {
+    digest = md5(concat(digest, salted));
+    key = concat(key, digest);
+  }
+  return await decryptCbc(cipher, key.slice(0, KEY_SIZES[cipher]), iv, block.bytes);
+}
+
+/** The error for a password that is missing or wrong. */
+export function passwordError(
+  problem: "needs a password" | "wrong password",
+  cause?: unknown,
+): SecureCertError {
+  return new SecureCertError("ERR_PASSWORD", `Cannot open private key: ${problem}`, {}, { cause });
+}
+
+interface Kdf {
+  readonly salt: Bytes;
+  readonly iterations: number;
+  readonly hash: HashName;
+}
+
+function readPbes2(parameters: DerNode): { kdf: Kdf; cipher: CipherName; iv: Bytes } {
+  let scheme, kdf;
+  try {
+    scheme = new PBES2Params({ schema: fromBER(parameters.raw).result });
+    kdf = new PBKDF2Params({ schema: scheme.keyDerivationFunc.algorithmParams });
+  } catch (cause) {
+    const derivation = parameters.children[0]?.children[0]?.oid;
+    if (derivation !== undefined && derivation !== PBKDF2) {
+      throw unsupported(`derivation ${derivation}`);
+    }
+    throw badDer("encrypted private key", { cause });
+  }
+  const cipher = CIPHER_OIDS.get(scheme.encryptionScheme.algorithmId);
+  const hash = PRF_OIDS.get(kdf.prf?.algorithmId ?? DEFAULT_PRF);
+  if (cipher === undefined) throw unsupported(`cipher ${scheme.encryptionScheme.algorithmId}`);
+  if (hash === undefined) throw unsupported(`hash ${kdf.prf?.algorithmId}`);
+  const iterations = kdf.iterationCount;
+  if (!(iterations >= 1 && iterations <= MAX_PBKDF2_ITERATIONS)) {
+    throw unsupported(`a count of ${iterations} iterations, above ${MAX_PBKDF2_ITERATIONS},`);
+  }
+  const iv = parameters.children[1]?.children[1];
+  if (iv?.tag !== TAG.octetString || iv.content.length !== ivSize(cipher)) {
+    throw badDer("encrypted private key");
+  }
+  const salt = new Uint8Array(kdf.salt.valueBlock.valueHexView);
+  return { kdf: { salt, iterations, hash }, cipher, iv: iv.content };
+}
+
+async function pbkdf2(
+  password: string,
+  { salt, iterations, hash }: Kdf,
+  size: number,
+): Promise<Bytes> {
+  const base = await crypto.subtle.importKey("raw", encodeUtf8(password), "PBKDF2", false, [
+    "deriveBits",
+  ]);
+  const derivation = { name: "PBKDF2", salt, iterations, hash };
+  return new Uint8Array(await crypto.subtle.deriveBits(derivation, base, size * 8));
+}
+
+async function decryptCbc(cipher: CipherName, key: Bytes, iv: Bytes, data: Bytes): Promise<Bytes> {
+  try {
+    if (cipher === "DES-EDE3-CBC") return await decryptTripleDes(key, iv, data);
+    const aes = await crypto.subtle.importKey("raw", key, "AES-CBC", false, ["decrypt"]);
+    return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-CBC", iv }, aes, data));
+  } catch (cause) {
+    throw passwordError("wrong password", cause);
+  }
+}
+
+async function decryptTripleDes(key: Bytes, iv: Bytes, data: Bytes): Promise<Bytes> {
+  const { des } = await import("./des/deps.ts");
+  const decipher = des.CBC.instantiate(des.EDE).create({ type: "decrypt", key, iv });
+  return new Uint8Array([...decipher.update(data), ...decipher.final()]);
+}
+
+function ivSize(cipher: CipherName): number {
+  return cipher === "DES-EDE3-CBC" ? 8 : 16;
+}
+
+function unsupported(what: string): SecureCertError {
+  return new SecureCertError(
+    "ERR_UNSUPPORTED",
+    `Cannot open private key: ${what} is not supported`,
+  );
+}

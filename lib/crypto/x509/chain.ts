@@ -1,0 +1,76 @@
+import { equalBytes } from "../../bytes/pack.ts";
+import type { CertificateInfo } from "./certificate.ts";
+import { verifyBytes } from "../signing.ts";
+
+/** Longest path that is followed, in certificates; mbedTLS stops at the same by default. */
+const MAX_PATH = 8;
+
+/** A path from a certificate up to a trusted one, or why there is none. */
+export interface ChainResult {
+  /** The certificates from the first up, the trusted one last when it was reached. */
+  readonly path: readonly CertificateInfo[];
+  /** Why the path does not reach a trusted certificate; absent when it does. */
+  readonly problem?: string;
+}
+
+/**
+ * Whether a certificate was signed by the holder of another.
+ *
+ * @param certificate The certificate.
+ * @param issuer The other one; its names, CA bit and signature count, not its validity.
+ */
+export async function isIssuedBy(
+  certificate: CertificateInfo,
+  issuer: CertificateInfo,
+): Promise<boolean> {
+  if (!issuer.isCa || certificate.signedWith === undefined) return false;
+  if (!equalBytes(certificate.issuerDer, issuer.subjectDer)) return false;
+  const { publicKey } = issuer;
+  return await verifyBytes(
+    publicKey,
+    certificate.signedPart,
+    certificate.signature,
+    certificate.signedWith,
+  )
+    .catch(() => false);
+}
+
+/**
+ * Follows a certificate up to a trusted one (RFC 5280 section 6: names, signatures, CA bits, path
+ * lengths; validity is the caller's).
+ *
+ * @param first The certificate to start from.
+ * @param intermediates Certificates that may stand between, in any order.
+ * @param trusted Certificates that end the path, self-signed or not.
+ */
+export async function followChain(
+  first: CertificateInfo,
+  intermediates: readonly CertificateInfo[],
+  trusted: readonly CertificateInfo[],
+): Promise<ChainResult> {
+  const path = [first];
+  while (path.length <= MAX_PATH) {
+    const last = path.at(-1)!;
+    // A certificate that may sign none ends no path but its own, which would vouch for nothing.
+    if (last.isCa && trusted.some(({ der }) => equalBytes(der, last.der))) return { path };
+    const above = intermediates.filter((each) => !path.includes(each));
+    const issuer = await firstIssuer(last, trusted) ?? await firstIssuer(last, above);
+    if (issuer === undefined) return { path, problem: `no issuer of "${last.subject}"` };
+    if (issuer.pathLength !== undefined && issuer.pathLength < path.length - 1) {
+      return { path, problem: `"${issuer.subject}" allows ${issuer.pathLength} CAs below it` };
+    }
+    path.push(issuer);
+    if (trusted.includes(issuer)) return { path };
+  }
+  return { path, problem: "the path is too long" };
+}
+
+async function firstIssuer(
+  certificate: CertificateInfo,
+  candidates: readonly CertificateInfo[],
+): Promise<CertificateInfo | undefined> {
+  for (const candidate of candidates) {
+    if (await isIssuedBy(certificate, candidate)) return candidate;
+  }
+  return undefined;
+}

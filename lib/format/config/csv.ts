@@ -1,0 +1,170 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { type ConfigHeader, readConfigCells } from "./cells.ts";
+import { formatImageForm, formatStoredForm, type ImageForm, readConfigForms } from "./form.ts";
+import {
+  CONFIG_COLUMNS,
+  type ConfigPlaces,
+  type ConfigRow,
+  formatConfigKeyMode,
+  formatConfigType,
+} from "./row.ts";
+import { isPemValue } from "./value.ts";
+import { type CsvField, type CsvProblem, formatCsvRecord, readCsv } from "../../bytes/csv.ts";
+
+export { CONFIG_COLUMNS, type ConfigRow } from "./row.ts";
+
+/** Something that is wrong with a configuration CSV. */
+export type ConfigProblem = CsvProblem;
+
+/** What {@linkcode readConfigCsv} found. */
+export interface ConfigCsv {
+  /** The rows that nothing is wrong with, in order. */
+  readonly rows: readonly ConfigRow[];
+  /** Where the cells of each of these rows begin. */
+  readonly places: readonly ConfigPlaces[];
+  /** What a comment line says of the image, where one does. */
+  readonly image?: ImageForm;
+  /** Everything that is wrong, by line and column. */
+  readonly problems: readonly ConfigProblem[];
+}
+
+/** How {@linkcode formatConfigCsv} writes. */
+export interface ConfigCsvOptions {
+  /** What is said of the image in a comment line behind the header. @default {} */
+  readonly image?: ImageForm;
+  /** What ends a line. @default "\n" */
+  readonly lineBreak?: "\n" | "\r\n";
+}
+
+/**
+ * The rows of a configuration CSV. Byte order mark, any line breaks,
+ * blank lines and lines that begin with `#` are taken; spaces around a value are not part of it, but
+ * those within the quotes of a string are; the last column may be left out. No file is read.
+ *
+ * @param text The text.
+ * @returns The rows.
+ * @throws {SecureCertError} `ERR_CSV` with every problem of every row, and the line of the first.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { formatConfigCsv, parseConfigCsv } from "@esp-secure-cert/toolkit";
+ *
+ * const text = formatConfigCsv([{ type: 51, subtype: 0, dataValue: "hello", dataType: "string" }]);
+ * assertEquals(parseConfigCsv(text)[0]?.dataValue, "hello");
+ * ```
+ */
+export function parseConfigCsv(text: string): readonly ConfigRow[] {
+  const { rows, problems } = readConfigCsv(text);
+  if (problems.length === 0) return rows;
+  const all = problems.map(({ line, column, message }) => `line ${line}:${column}: ${message}`);
+  const message = `Cannot parse configuration CSV: ${all.join("; ")}`;
+  throw new SecureCertError("ERR_CSV", message, { line: problems[0]!.line });
+}
+
+/**
+ * As {@linkcode parseConfigCsv}, and never throws.
+ *
+ * @param text Any text.
+ * @returns The good rows, and everything that is wrong. No message quotes the text, for it may hold
+ * a key.
+ */
+export function readConfigCsv(text: string): ConfigCsv {
+  const csv = readCsv(text);
+  const problems = [...csv.problems];
+  const forms = readConfigForms(csv, problems);
+  const rows: ConfigRow[] = [];
+  const places: ConfigPlaces[] = [];
+  const header = readHeader(csv.records[0], problems);
+  const lines = new Map<string, number>();
+  for (const record of header ? csv.records.slice(1) : []) {
+    if (record.every(({ text }) => text.trim() === "")) continue;
+    const before = problems.length;
+    const stored = forms.entries.get(record[0]!.line);
+    const cells = readConfigCells(record, header!, stored, problems);
+    checkDouble(cells.row, record[0]!, lines, problems);
+    if (problems.length > before) continue;
+    rows.push(cells.row as ConfigRow);
+    places.push(cells.places);
+  }
+  problems.sort((a, b) => a.line - b.line || a.column - b.column);
+  return { rows, places, ...forms.image && { image: forms.image }, problems };
+}
+
+/** Of two entries with the same numbers the firmware reads the first alone. */
+function checkDouble(
+  { type, subtype, stored }: Partial<ConfigRow>,
+  { line, column }: CsvField,
+  lines: Map<string, number>,
+  problems: ConfigProblem[],
+): void {
+  if (type === undefined || subtype === undefined || stored?.raw === true) return;
+  const first = lines.get(`${type}.${subtype}`);
+  const message = `tlv_type: same type and subtype as in line ${first}`;
+  if (first === undefined) lines.set(`${type}.${subtype}`, line);
+  else problems.push({ line, column, message });
+}
+
+/**
+ * A configuration CSV that {@linkcode parseConfigCsv} and Espressif's host tool read.
+ *
+ * @param rows The rows.
+ * @param options What is said of the image, and line breaks.
+ * @returns The text, with the header. Comment lines say what the columns cannot.
+ * @throws {RangeError} for rows that would not read back as they are: reserved or doubled types, a
+ * file name with spaces around it, numbers out of range.
+ */
+export function formatConfigCsv(
+  rows: readonly ConfigRow[],
+  options: ConfigCsvOptions = {},
+): string {
+  const image = formatImageForm(options.image ?? {});
+  const text = formatCsvRecord(CONFIG_COLUMNS) + image + rows.map(formatRow).join("");
+  const { problems } = readConfigCsv(text);
+  if (problems.length > 0) {
+    throw new RangeError(`Cannot format configuration CSV: ${problems[0]!.message}`);
+  }
+  // Values keep their line breaks: those that end a line are the ones outside quotes.
+  if (options.lineBreak !== "\r\n") return text;
+  return text.replace(/"(?:[^"]|"")*"|\n/g, (match) => match === "\n" ? "\r\n" : match);
+}
+
+function readHeader(
+  header: readonly CsvField[] | undefined,
+  problems: ConfigProblem[],
+): ConfigHeader | undefined {
+  const names = (header ?? []).map(({ text }) => text.trim());
+  const missing = CONFIG_COLUMNS.filter((name) => !names.includes(name));
+  const extra = names.some((name, at) =>
+    names.indexOf(name) !== at || !CONFIG_COLUMNS.some((column) => column === name)
+  );
+  const { line, column } = header?.[0] ?? { line: 1, column: 1 };
+  if (missing.length > 0) {
+    problems.push({ line, column, message: `header lacks ${missing.join(", ")}` });
+  } else if (extra) {
+    problems.push({ line, column, message: "header names a column twice or an unknown one" });
+  } else {
+    return new Map(CONFIG_COLUMNS.map((name) => [name, names.indexOf(name)]));
+  }
+}
+
+function formatRow(row: ConfigRow): string {
+  const { type, keyMode, dataType } = row;
+  const fields = [
+    formatConfigType(type),
+    row.subtype,
+    isPemValue(row) ? row.dataValue.trim() : row.dataValue,
+    dataType,
+    keyMode === undefined ? "" : formatConfigKeyMode(keyMode),
+    row.algorithm ?? "",
+    row.keySize ?? "",
+    row.efuseId ?? "",
+    row.efuseKey ?? "",
+  ].map(String);
+  const at = fields.findIndex((field, at) =>
+    field !== field.trim() && !(CONFIG_COLUMNS[at] === "data_value" && dataType === "string")
+  );
+  if (at < 0) return formatStoredForm(row.stored ?? {}) + formatCsvRecord(fields);
+  const hint = "has spaces around it, which would be lost";
+  throw new RangeError(`Cannot format configuration CSV: ${CONFIG_COLUMNS[at]} ${hint}`);
+}

@@ -1,0 +1,339 @@
+import { crc32 } from "../../bytes/crc32.ts";
+import { SecureCertError } from "../../bytes/errors.ts";
+import { type Bytes, hasWord, viewOf } from "../../bytes/pack.ts";
+import { inRange } from "../../bytes/range.ts";
+import {
+  CUST_FLASH_LAYOUTS,
+  CUST_FLASH_MAGIC,
+  type CustFlashLayout,
+  custFlashLayout,
+  type CustFlashName,
+  type CustFlashSlot,
+  DS_MAGIC_AT,
+  KEY_ID_AT,
+  MAGIC_AT,
+  METADATA_SIZE,
+  RSA_BITS_AT,
+} from "./layout.ts";
+import { dsLayoutOfCiphertext } from "../chips/ds_layout.ts";
+import { DS_IV_LENGTH } from "../peripheral.ts";
+import { TLV_CRC_SEED, TLV_MAGIC } from "../tlv.ts";
+
+/** Size in bytes of the images that Espressif's tool writes (FORMAT: cust_flash). */
+export const CUST_FLASH_SIZE = 0x6000;
+
+const ERASED = 0xFF;
+const WHAT = "Cannot encode cust_flash";
+/** What a device needs to prove who it is, the bytes as the device stores them. */
+export interface Credentials {
+  /** The device certificate: DER, or PEM with its NUL. */
+  readonly deviceCert?: Uint8Array;
+  /** The CA certificate: DER, or PEM with its NUL. */
+  readonly caCert?: Uint8Array;
+  /** The private key in plaintext: DER, or PEM with its NUL. */
+  readonly privateKey?: Uint8Array;
+  /** The private key as the DS peripheral takes it. */
+  readonly ds?: StoredDs;
+}
+
+/** An RSA key encrypted for the DS peripheral, and where the key to it lies. */
+export interface StoredDs {
+  /** The encrypted key: 1584 bytes on chips with operands of 4096 bits, 1200 with 3072 bits. */
+  readonly ciphertext: Uint8Array;
+  /** The initialisation vector, 16 bytes. */
+  readonly iv: Uint8Array;
+  /** Size of the RSA key in bits, 0 to 65535. */
+  readonly rsaLengthBits: number;
+  /** The n of the KEYn that holds the HMAC key, 0 to 255. */
+  readonly efuseKeyId: number;
+}
+
+/** How {@linkcode encodeCustFlash} lays an image out. */
+export interface CustFlashOptions {
+  /** The order of partitions named `pre_prov`: CA before device in the metadata. @default false */
+  readonly legacy?: boolean;
+  /** Size of the image in bytes, erased behind the last value. @default 0x6000 */
+  readonly size?: number;
+}
+
+/** How the decoders read an image. */
+export interface CustFlashReadOptions {
+  /** The order of the metadata. @default found by the checksums, `false` when both fit */
+  readonly legacy?: boolean;
+}
+
+/** One value of an image. */
+export interface CustFlashValue {
+  /** Which value it is. */
+  readonly name: CustFlashName;
+  /** Where it starts, in bytes from the start of the image. */
+  readonly offset: number;
+  /** Its length in bytes as the metadata states it. */
+  readonly length: number;
+  /** The bytes its region has room for. */
+  readonly capacity: number;
+  /** The bytes, a view of the image; fewer than `length` when the image ends first. */
+  readonly data: Uint8Array;
+  /** The checksum in the metadata and that of the data. */
+  readonly crc: { readonly stored: number; readonly computed: number };
+}
+
+/** What an image holds. */
+export interface CustFlash {
+  /** The credentials. */
+  readonly credentials: Credentials;
+  /** Whether the metadata is in the order of partitions named `pre_prov`. */
+  readonly legacy: boolean;
+  /** The values that are there, in the order of the image; an absent one has length and CRC 0. */
+  readonly values: readonly CustFlashValue[];
+}
+
+/**
+ * The bytes of a cust_flash image: metadata with a CRC-32 (seed 0xFFFFFFFF) and a length for each
+ * value, and the values at fixed offsets, all else erased; integers little-endian (FORMAT:
+ * cust_flash). The length of the ciphertext decides where the initialisation vector lies. A value
+ * that is absent gets length and checksum 0, which the firmware refuses when asked for it.
+ *
+ * @param credentials The certificates, and either a private key or DS values.
+ * @param options Order of the metadata and size.
+ * @returns An image of `size` bytes.
+ * @throws {SecureCertError} `ERR_LENGTH` with the field for a device certificate of more than 2048
+ * bytes, or a CA certificate or private key of more than 4096: they would overlap.
+ * @throws {RangeError} for both a private key and DS values, a ciphertext that is not 1584 or 1200
+ * bytes, an initialisation vector that is not 16, numbers out of range, or a size that is too small.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { decodeCustFlash, encodeCustFlash } from "@esp-secure-cert/toolkit";
+ *
+ * const image = encodeCustFlash({ deviceCert: new Uint8Array([0x30, 0x00]) });
+ * assertEquals(image.length, 0x6000);
+ * assertEquals(decodeCustFlash(image).values[0]?.offset, 64);
+ * ```
+ */
+export function encodeCustFlash(credentials: Credentials, options: CustFlashOptions = {}): Bytes {
+  const { legacy = false, size = CUST_FLASH_SIZE } = options;
+  const layout = layoutFor(credentials, legacy);
+  if (!Number.isSafeInteger(size) || size < layout.end) {
+    throw new RangeError(
+      `Cannot encode cust_flash: size must be ${layout.end} or more, is ${size}`,
+    );
+  }
+  const image = new Uint8Array(size).fill(ERASED).fill(0, 0, METADATA_SIZE);
+  const view = viewOf(image);
+  for (const slot of layout.slots) {
+    const data = dataOf(credentials, slot.name);
+    if (data === undefined) continue;
+    if (data.length > slot.capacity) throw badLength("encode", slot, data.length);
+    view.setUint32(slot.pairAt, crc32(data, TLV_CRC_SEED), true);
+    view.setUint16(slot.pairAt + 4, data.length, true);
+    image.set(data, slot.offset);
+  }
+  if (credentials.ds !== undefined) {
+    view.setUint16(
+      RSA_BITS_AT,
+      inRange(credentials.ds.rsaLengthBits, 0xFFFF, `${WHAT}: rsaLengthBits`),
+      true,
+    );
+    view.setUint8(KEY_ID_AT, inRange(credentials.ds.efuseKeyId, 0xFF, `${WHAT}: efuseKeyId`));
+  }
+  view.setUint32(layout.magicAt, CUST_FLASH_MAGIC, true);
+  return image;
+}
+
+/**
+ * The credentials of a cust_flash image, strictly: every value fits its region with a right
+ * checksum, and every other byte is as {@linkcode encodeCustFlash} writes it.
+ *
+ * @param image The partition's bytes, with an erased tail of any length.
+ * @param options The order of the metadata, where it is known.
+ * @returns The credentials and the values, views of the image.
+ * @throws {SecureCertError} `ERR_MAGIC`, `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_CHECKSUM` with the
+ * value's field and offset, or `ERR_STRAY_BYTES` for other bytes between the values or behind them.
+ */
+export function decodeCustFlash(image: Uint8Array, options: CustFlashReadOptions = {}): CustFlash {
+  const layout = bestLayout(image, options.legacy);
+  if (image.length < layout.end) {
+    throw new SecureCertError(
+      "ERR_TRUNCATED",
+      `Cannot decode cust_flash: need ${layout.end} bytes, have ${image.length}`,
+      { offset: image.length },
+    );
+  }
+  const read = readLayout(image, layout);
+  read.values.forEach((value) => checkValue(value, layout));
+  const canonical = encodeCustFlash(read.credentials, {
+    legacy: layout.legacy,
+    size: image.length,
+  });
+  const stray = canonical.findIndex((byte, at) => byte !== image[at]);
+  if (stray >= 0) {
+    throw new SecureCertError(
+      "ERR_STRAY_BYTES",
+      `Cannot decode cust_flash: the byte at ${stray} belongs to no value`,
+      { offset: stray },
+    );
+  }
+  return read;
+}
+
+/**
+ * What a cust_flash image holds, whatever its lengths and checksums; for inspection. Where the
+ * metadata fits more than one layout, the one with the most right checksums is taken.
+ *
+ * @param image The partition's bytes, whole or cut short.
+ * @param options The order of the metadata, where it is known.
+ * @returns The credentials as stored and the values with both checksums.
+ * @throws {SecureCertError} `ERR_MAGIC` when the image is not a cust_flash image, and nothing else.
+ */
+export function readCustFlash(image: Uint8Array, options: CustFlashReadOptions = {}): CustFlash {
+  return readLayout(image, bestLayout(image, options.legacy));
+}
+
+/**
+ * Whether an image has the magic number of a cust_flash image where one stands, and is not a chain
+ * of TLV entries, which the firmware looks for first.
+ *
+ * @param image Any bytes.
+ * @returns Whether {@linkcode readCustFlash} can read it.
+ */
+export function looksLikeCustFlash(image: Uint8Array): boolean {
+  return !hasWord(image, 0, TLV_MAGIC) &&
+    (hasWord(image, MAGIC_AT, CUST_FLASH_MAGIC) || hasWord(image, DS_MAGIC_AT, CUST_FLASH_MAGIC));
+}
+
+/**
+ * Where the place of the last value ends, which is the least size of a cust_flash image.
+ *
+ * @param credentials The certificates, and either a private key or DS values.
+ * @returns Bytes from the start of the image.
+ * @throws {RangeError} for what {@linkcode encodeCustFlash} has no layout for.
+ */
+export function custFlashEnd(credentials: Credentials): number {
+  return layoutFor(credentials, false).end;
+}
+
+function layoutFor({ privateKey, ds }: Credentials, legacy: boolean): CustFlashLayout {
+  if (ds !== undefined && privateKey !== undefined) {
+    throw new RangeError(
+      "Cannot encode cust_flash: a private key and DS values exclude each other",
+    );
+  }
+  if (ds === undefined) return custFlashLayout(undefined, legacy);
+  const layout = dsLayoutOfCiphertext(ds.ciphertext.length);
+  if (layout === undefined) {
+    throw new RangeError(
+      `Cannot encode cust_flash: no chip has ${ds.ciphertext.length}-byte ciphertexts`,
+    );
+  }
+  if (ds.iv.length !== DS_IV_LENGTH) {
+    throw new RangeError(`Cannot encode cust_flash: need an IV of 16 bytes, have ${ds.iv.length}`);
+  }
+  return custFlashLayout(layout, legacy);
+}
+
+/** The layout with the most values that fit it; the earlier of two equals. */
+function bestLayout(image: Uint8Array, legacy: boolean | undefined): CustFlashLayout {
+  const candidates = looksLikeCustFlash(image)
+    ? CUST_FLASH_LAYOUTS.filter((each) =>
+      hasWord(image, each.magicAt, CUST_FLASH_MAGIC) && each.legacy === (legacy ?? each.legacy)
+    )
+    : [];
+  const [first, ...others] = candidates;
+  if (first === undefined) {
+    throw new SecureCertError("ERR_MAGIC", "Cannot decode cust_flash: no magic number", {
+      offset: MAGIC_AT,
+    });
+  }
+  const scored = others.map((each) => ({ each, score: score(image, each) }));
+  return scored.reduce(
+    (best, next) => next.score > best.score ? next : best,
+    { each: first, score: score(image, first) },
+  ).each;
+}
+
+function score(image: Uint8Array, layout: CustFlashLayout): number {
+  return readLayout(image, layout).values.filter((value) =>
+    hasRightLength(value, layout) && value.crc.stored === value.crc.computed
+  ).length;
+}
+
+function readLayout(image: Uint8Array, layout: CustFlashLayout): CustFlash {
+  const values = layout.slots.flatMap((slot) => {
+    const value = readValue(image, slot);
+    return slot.optional && value.length === 0 && value.crc.stored === 0 ? [] : [value];
+  });
+  const data = (name: CustFlashName): Uint8Array | undefined =>
+    values.find((value) => value.name === name)?.data;
+  const [deviceCert, caCert, privateKey] = [data("deviceCert"), data("caCert"), data("privateKey")];
+  const view = viewOf(image);
+  const ds: StoredDs | undefined = layout.ds && {
+    ciphertext: data("ciphertext")!,
+    iv: data("iv")!,
+    rsaLengthBits: view.getUint16(RSA_BITS_AT, true),
+    efuseKeyId: view.getUint8(KEY_ID_AT),
+  };
+  const credentials: Credentials = {
+    ...deviceCert && { deviceCert },
+    ...caCert && { caCert },
+    ...privateKey && { privateKey },
+    ...ds && { ds },
+  };
+  return { credentials, legacy: layout.legacy, values };
+}
+
+function readValue(image: Uint8Array, slot: CustFlashSlot): CustFlashValue {
+  const { name, offset, capacity, pairAt } = slot;
+  const view = viewOf(image);
+  const length = view.getUint16(pairAt + 4, true);
+  const data = image.subarray(offset, offset + length);
+  const stored = view.getUint32(pairAt, true);
+  return {
+    name,
+    offset,
+    length,
+    capacity,
+    data,
+    crc: { stored, computed: crc32(data, TLV_CRC_SEED) },
+  };
+}
+
+function hasRightLength(
+  { name, length, capacity }: CustFlashValue,
+  layout: CustFlashLayout,
+): boolean {
+  if (name === "ciphertext") return length === layout.ds?.ciphertextLength;
+  if (name === "iv") return length === DS_IV_LENGTH;
+  return length <= capacity;
+}
+
+function checkValue(value: CustFlashValue, layout: CustFlashLayout): void {
+  if (!hasRightLength(value, layout)) throw badLength("decode", value, value.length);
+  if (value.crc.stored === value.crc.computed) return;
+  throw new SecureCertError(
+    "ERR_CHECKSUM",
+    `Cannot decode cust_flash: checksum of ${value.name} does not match`,
+    { offset: value.offset, field: value.name },
+  );
+}
+
+function dataOf(credentials: Credentials, name: CustFlashName): Uint8Array | undefined {
+  if (name === "ciphertext" || name === "iv") return credentials.ds?.[name];
+  return credentials[name];
+}
+
+function badLength(
+  verb: "encode" | "decode",
+  slot: Pick<CustFlashValue, "name" | "offset" | "capacity">,
+  length: number,
+): SecureCertError {
+  const wanted = slot.name === "iv" || slot.name === "ciphertext"
+    ? "is not the length that the DS peripheral takes"
+    : `does not fit its region of ${slot.capacity}`;
+  return new SecureCertError(
+    "ERR_LENGTH",
+    `Cannot ${verb} cust_flash: ${slot.name} of ${length} bytes ${wanted}`,
+    { offset: slot.offset, field: slot.name },
+  );
+}

@@ -1,0 +1,202 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { type Bytes, concat } from "../../bytes/pack.ts";
+import { isPem } from "../../bytes/pem.ts";
+import { decodeUtf8 } from "../../bytes/text.ts";
+import { type DecodedNvs, decodeNvs, type NvsStoredItem } from "./decode.ts";
+import type { NvsProblem } from "./page.ts";
+import { DEFAULT_NVS_SIZE, encodeNvs, type NvsItemInput } from "./encode.ts";
+
+/** Namespaces that hold credentials, in the order in which the firmware looks for them. */
+export const NVS_CREDENTIAL_NAMESPACES = ["esp_secure_cert", "pre_prov"] as const;
+
+/** A namespace that holds credentials: the present one, or that of the first devices. */
+export type NvsCredentialNamespace = typeof NVS_CREDENTIAL_NAMESPACES[number];
+
+/** What the DS peripheral needs besides the key in its eFuse block. */
+export interface NvsDsParameters {
+  /** The encrypted private key parameters. */
+  readonly ciphertext: Uint8Array;
+  /** Initialization vector, 16 bytes. */
+  readonly iv: Uint8Array;
+  /** Length of the RSA key in bits. */
+  readonly rsaLengthBits: number;
+  /** Number n of the eFuse block KEYn with the HMAC key. */
+  readonly efuseKeyId: number;
+}
+
+/** The credentials of a device, as PEM text in bytes; all are optional. */
+export interface NvsCredentials {
+  /** The device certificate. Decoded, its bytes end in the NUL that the firmware's getter counts. */
+  readonly deviceCert?: Uint8Array;
+  /** The CA certificate, in the same form. */
+  readonly caCert?: Uint8Array;
+  /** The private key, in the same form. */
+  readonly privateKey?: Uint8Array;
+  /** Parameters of the DS peripheral, which stand in for the private key. */
+  readonly ds?: NvsDsParameters;
+}
+
+/** How {@linkcode encodeNvsCredentials} lays an image out. */
+export interface NvsCredentialOptions {
+  /** Size of the partition in bytes, a multiple of 0x1000 and at least 0x3000. @default 0x3000 */
+  readonly size?: number;
+  /** Of a partition that is mounted readonly, which can be smaller and needs no reserve. @default false */
+  readonly readonly?: boolean;
+  /** Namespace of the keys. @default "esp_secure_cert" */
+  readonly namespace?: NvsCredentialNamespace;
+}
+
+/** A part of the credentials that has a key of its own. */
+export type NvsCredentialPart =
+  | Exclude<keyof NvsCredentials, "ds">
+  | keyof NvsDsParameters;
+
+/** What {@linkcode decodeNvsCredentials} found. */
+export interface DecodedNvsCredentials {
+  /** The namespace that holds them. */
+  readonly namespace: NvsCredentialNamespace;
+  /** What the firmware's getters would return. */
+  readonly credentials: NvsCredentials;
+  /** Where each value that is there starts, in bytes from the start of the image. */
+  readonly offsets: Readonly<Partial<Record<NvsCredentialPart, number>>>;
+  /** What is wrong in the image; empty for a sound one. */
+  readonly problems: readonly NvsProblem[];
+}
+
+/** Keys and types (FORMAT: nvs flavour), in the order of Espressif's tool for DS. */
+const PARTS = {
+  caCert: { key: "ca_cert", type: "string" },
+  ciphertext: { key: "cipher_c", type: "blob" },
+  deviceCert: { key: "dev_cert", type: "string" },
+  privateKey: { key: "priv_key", type: "string" },
+  rsaLengthBits: { key: "rsa_len", type: "u16" },
+  efuseKeyId: { key: "ds_key_id", type: "u8" },
+  iv: { key: "iv", type: "blob" },
+} as const;
+
+const DS_PARTS = ["ciphertext", "iv", "rsaLengthBits", "efuseKeyId"] as const;
+const IV_LENGTH = 16;
+
+/**
+ * The NVS flavour of the partition (FORMAT: nvs flavour), byte for byte as Espressif's tool writes it.
+ * Keys: `ca_cert`, `dev_cert` and `priv_key` as strings, `cipher_c` and `iv` as blobs, `rsa_len` u16,
+ * `ds_key_id` u8.
+ *
+ * @param credentials The credentials. Certificates and key are PEM text; a NUL is added where none
+ * ends it.
+ * @param options Size of the partition, and namespace.
+ * @returns The image, `size` bytes.
+ * @throws {SecureCertError} `ERR_PEM` when a certificate or the key is not PEM text: NVS strings hold
+ * no DER; `ERR_LENGTH` for one of more than 4000 bytes, or an IV that is not of 16; `ERR_TOO_LARGE`
+ * when they do not fit the partition.
+ * @throws {RangeError} for an impossible size, or a key length or number out of range.
+ */
+export function encodeNvsCredentials(
+  credentials: NvsCredentials,
+  options: NvsCredentialOptions = {},
+): Bytes {
+  const { size = DEFAULT_NVS_SIZE, readonly = false } = options;
+  const { namespace = NVS_CREDENTIAL_NAMESPACES[0] } = options;
+  const { ds, ...texts } = credentials;
+  if (ds !== undefined && ds.iv.length !== IV_LENGTH) {
+    throw new SecureCertError(
+      "ERR_LENGTH",
+      `Cannot encode NVS: iv has ${ds.iv.length} bytes instead of ${IV_LENGTH}`,
+      { field: "iv" },
+    );
+  }
+  const values = { ...texts, ...ds };
+  const items: NvsItemInput[] = [];
+  for (const part of Object.keys(PARTS) as NvsCredentialPart[]) {
+    const value = values[part];
+    if (value === undefined) continue;
+    const { key, type } = PARTS[part];
+    items.push(
+      type === "string"
+        ? { namespace, key, type, value: pemText(key, value as Uint8Array) }
+        : { namespace, key, type, value } as NvsItemInput,
+    );
+  }
+  return encodeNvs(items, { size, readonly });
+}
+
+/**
+ * The credentials in an NVS image, as the firmware's getters return them: from the namespace
+ * `esp_secure_cert`, or from `pre_prov` when the image has not the former.
+ *
+ * @param image The partition's bytes.
+ * @returns The credentials and where they are; what is damaged is absent and reported.
+ * @throws {SecureCertError} `ERR_LENGTH` or `ERR_MAGIC` as {@linkcode decodeNvs}; `ERR_NOT_FOUND` when
+ * neither namespace is there.
+ */
+export function decodeNvsCredentials(image: Uint8Array): DecodedNvsCredentials {
+  return credentialsOfNvs(decodeNvs(image));
+}
+
+/**
+ * The credentials among what {@linkcode decodeNvs} found.
+ *
+ * @param decoded The items and namespaces.
+ * @returns As {@linkcode decodeNvsCredentials}.
+ * @throws {SecureCertError} `ERR_NOT_FOUND` when neither namespace is there.
+ */
+export function credentialsOfNvs(
+  { items, namespaces, problems }: DecodedNvs,
+): DecodedNvsCredentials {
+  const namespace = NVS_CREDENTIAL_NAMESPACES.find((name) => namespaces.includes(name));
+  if (namespace === undefined) {
+    throw new SecureCertError(
+      "ERR_NOT_FOUND",
+      `Cannot decode NVS credentials: no namespace ${NVS_CREDENTIAL_NAMESPACES.join(" or ")}`,
+    );
+  }
+  const found = items.filter((item) => item.namespace === namespace);
+  const own: NvsProblem[] = [];
+  const values: Partial<Record<NvsCredentialPart, NvsStoredItem["value"]>> = {};
+  const offsets: Partial<Record<NvsCredentialPart, number>> = {};
+  for (const part of Object.keys(PARTS) as NvsCredentialPart[]) {
+    const { key, type } = PARTS[part];
+    const item = found.find((each) => each.key === key && each.type === type);
+    if (item !== undefined) {
+      values[part] = item.value;
+      offsets[part] = item.offset;
+    }
+    const other = found.find((each) => each.key === key && each.type !== type);
+    if (other === undefined) continue;
+    const message = `${key} at ${other.offset} has type ${other.type} instead of ${type}`;
+    own.push({ kind: "credential", message, offset: other.offset, namespace, key });
+  }
+  const credentials = assemble(values, (part, what) => {
+    const offset = offsets[part] ?? 0;
+    own.push({ kind: "credential", message: what, offset, namespace, key: PARTS[part].key });
+  });
+  return { namespace, credentials, offsets, problems: [...problems, ...own] };
+}
+
+function assemble(
+  values: Partial<Record<NvsCredentialPart, NvsStoredItem["value"]>>,
+  report: (part: NvsCredentialPart, what: string) => void,
+): NvsCredentials {
+  const { deviceCert, caCert, privateKey, ...ds } = values as NvsCredentials & NvsDsParameters;
+  const missing = DS_PARTS.filter((part) => ds[part] === undefined);
+  const isWhole = missing.length === 0;
+  if (!isWhole && missing.length < DS_PARTS.length) {
+    for (const part of missing) report(part, `DS parameters lack ${PARTS[part].key}`);
+  }
+  // The getter has room for 16 bytes and fails for more; fewer leave a part of the IV unset.
+  const isUsable = isWhole && ds.iv.length === IV_LENGTH;
+  if (isWhole && !isUsable) report("iv", `iv has ${ds.iv.length} bytes instead of ${IV_LENGTH}`);
+  return {
+    ...deviceCert === undefined ? {} : { deviceCert },
+    ...caCert === undefined ? {} : { caCert },
+    ...privateKey === undefined ? {} : { privateKey },
+    ...isUsable ? { ds } : {},
+  };
+}
+
+/** PEM text with one NUL at its end, as the reference writes it and the firmware expects it. */
+function pemText(key: string, bytes: Uint8Array): Uint8Array {
+  const text = bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes;
+  if (!text.includes(0) && isPem(decodeUtf8(text) ?? "")) return concat(text, new Uint8Array(1));
+  throw new SecureCertError("ERR_PEM", `Cannot encode NVS: ${key} is not PEM text`, { field: key });
+}

@@ -1,0 +1,307 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { concat, viewOf } from "../../bytes/pack.ts";
+import {
+  decodeNvsInteger,
+  NVS_DATA_OFFSET,
+  NVS_ENTRY_SIZE,
+  NVS_NO_CHUNK,
+  NVS_TYPES,
+  type NvsBigintType,
+  nvsChecksum,
+  type NvsCrc,
+  nvsIntegerType,
+  type NvsNumberType,
+} from "./entry.ts";
+import type { NvsErased } from "./erased.ts";
+import { NVS_PAGE_SIZE, type NvsPage, type NvsProblem } from "./page.ts";
+import {
+  duplicateProblem,
+  type NvsRecord,
+  type ReadNvsPage,
+  readNvsPage,
+  recordIdentity,
+} from "./records.ts";
+
+/** A key with its value. */
+export type NvsItem = NvsNumberItem | NvsBigintItem | NvsBytesItem;
+
+/** Under which name a value is kept. */
+export interface NvsName {
+  /** Name of the namespace, 1 to 15 bytes of UTF-8. */
+  readonly namespace: string;
+  /** Key within the namespace, 1 to 15 bytes of UTF-8. */
+  readonly key: string;
+}
+
+/** An integer of at most 32 bits. */
+export interface NvsNumberItem extends NvsName {
+  /** Its type. */
+  readonly type: NvsNumberType;
+  /** Its value. */
+  readonly value: number;
+}
+
+/** An integer of 64 bits. */
+export interface NvsBigintItem extends NvsName {
+  /** Its type. */
+  readonly type: NvsBigintType;
+  /** Its value. */
+  readonly value: bigint;
+}
+
+/** A string or a blob. */
+export interface NvsBytesItem extends NvsName {
+  /** "string" for text, "blob" for bytes of either blob version. */
+  readonly type: "string" | "blob";
+  /** The bytes as stored: of a string the text with the NUL that ends it. */
+  readonly value: Uint8Array;
+}
+
+/** An item that was read from an image. */
+export type NvsStoredItem = NvsItem & {
+  /** Where the value starts, in bytes from the start of the image; of a blob, its first chunk. */
+  readonly offset: number;
+  /** Index of the page that holds the start of the value. */
+  readonly page: number;
+  /** Checksum of the value (of a blob, its first chunk); for an integer that of its entry. */
+  readonly crc: NvsCrc;
+};
+
+/** What {@linkcode decodeNvs} found. */
+export interface DecodedNvs {
+  /** What the firmware would return, in the order in which it was written. */
+  readonly items: readonly NvsStoredItem[];
+  /** Names of the namespaces, with and without items, in the order in which they were written. */
+  readonly namespaces: readonly string[];
+  /** The pages in the order of the image. */
+  readonly pages: readonly NvsPage[];
+  /** Entries that were deleted or never finished and whose bytes still lie in a page. */
+  readonly erased: readonly NvsErased[];
+  /** What is wrong; empty for a sound image. */
+  readonly problems: readonly NvsProblem[];
+}
+
+/** Chunk numbers start at 0, or here when the firmware overwrote a blob whose chunks do. */
+const SECOND_CHUNK_START = 0x80;
+const RESERVED_NAMESPACES = [0, 0xFF];
+/** Smaller partitions are readonly, which needs no reserve. */
+const LEAST_WRITABLE = 0x3000;
+
+/**
+ * The items of an NVS partition, version 1 or 2, not encrypted, as the firmware would return them.
+ * Damage does not throw: a page, entry or value that the firmware would not believe is left out and
+ * reported. Takes time and memory linear in the length of the image.
+ *
+ * @param image The partition's bytes, whole pages of 4096.
+ * @returns Items, page headers and problems. Values are views of the image, except for blobs of
+ * several chunks.
+ * @throws {SecureCertError} `ERR_LENGTH` when the length is 0 or no multiple of 4096; `ERR_MAGIC`
+ * when no page carries anything like a page header, as in erased flash.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { decodeNvs, encodeNvs } from "@esp-secure-cert/toolkit";
+ *
+ * const image = encodeNvs([{ namespace: "box", key: "lid", type: "u8", value: 7 }]);
+ * assertEquals(decodeNvs(image).items[0]?.value, 7);
+ * ```
+ */
+export function decodeNvs(image: Uint8Array): DecodedNvs {
+  if (image.length === 0 || image.length % NVS_PAGE_SIZE !== 0) {
+    throw new SecureCertError(
+      "ERR_LENGTH",
+      `Cannot decode NVS: ${image.length} bytes are not whole pages of ${NVS_PAGE_SIZE}`,
+    );
+  }
+  const read = Array.from(
+    { length: image.length / NVS_PAGE_SIZE },
+    (_, index) => readNvsPage(image, index * NVS_PAGE_SIZE),
+  );
+  if (!read.some(({ page }) => page.recognized)) {
+    throw new SecureCertError("ERR_MAGIC", "Cannot decode NVS: no page header", { offset: 0 });
+  }
+  const problems = read.flatMap((each) => each.problems);
+  if (image.length >= LEAST_WRITABLE && read.every(({ page }) => page.readable)) {
+    const message =
+      "no page is in reserve; the firmware refuses a writable partition that ends here";
+    problems.push({ kind: "reserve", message, offset: image.length });
+  }
+  const records = mergePages(read, problems);
+  const names = readNamespaces(records, problems);
+  const items = readItems(records, names, problems);
+  return {
+    items,
+    namespaces: [...names.values()],
+    pages: read.map(({ page }) => page),
+    erased: read.flatMap(({ erased }) => erased),
+    problems,
+  };
+}
+
+/**
+ * The entries of all pages in the order of their sequence numbers. Of a key that stands in several
+ * pages the first counts, unless the newest entry of all has it: then power went out between writing
+ * the new value and erasing the old. A version 2 blob counts before one of version 1.
+ */
+function mergePages(read: readonly ReadNvsPage[], problems: NvsProblem[]): NvsRecord[] {
+  const ordered = read
+    .filter(({ page }) => page.readable)
+    .sort((a, b) => a.page.sequence - b.page.sequence);
+  const newest = ordered.at(-1)?.records.at(-1);
+  const chosen = new Map<string, NvsRecord>();
+  const settled = new Set<NvsRecord>();
+  for (const { page, records } of ordered) {
+    for (const record of records) {
+      if (page.state === "freeing") settled.add(record);
+      const rival = chosen.get(typedIdentity(record));
+      const wins = rival === undefined ||
+        (rival.entry.type === record.entry.type
+          ? record === newest && !settled.has(rival)
+          : record.entry.type === NVS_TYPES.blobIndex);
+      if (wins) chosen.set(typedIdentity(record), record);
+    }
+  }
+  return ordered.flatMap(({ records }) => records).filter((record) => {
+    const winner = chosen.get(typedIdentity(record))!;
+    if (winner !== record) problems.push(duplicateProblem(record, winner));
+    return winner === record;
+  });
+}
+
+function typedIdentity(record: NvsRecord): string {
+  const { type } = record.entry;
+  return `${type === NVS_TYPES.blobV1 ? NVS_TYPES.blobIndex : type}/${recordIdentity(record)}`;
+}
+
+/** The names that the entries of namespace 0 give to the other namespaces. */
+function readNamespaces(
+  records: readonly NvsRecord[],
+  problems: NvsProblem[],
+): ReadonlyMap<number, string> {
+  const names = new Map<number, string>();
+  for (const { entry, offset } of records.filter(({ entry }) => entry.namespace === 0)) {
+    const index = entry.data[0]!;
+    const named = names.get(index);
+    const wrong = entry.type !== NVS_TYPES.u8
+      ? `has type ${entry.type} instead of u8`
+      : RESERVED_NAMESPACES.includes(index)
+      ? `has the reserved index ${index}`
+      : named !== undefined
+      ? `has the index ${index} of ${JSON.stringify(named)}`
+      : undefined;
+    if (wrong === undefined) names.set(index, entry.key);
+    else {
+      const message = `namespace ${JSON.stringify(entry.key)} at ${offset} ${wrong}`;
+      problems.push({ kind: "namespace", message, offset, namespace: entry.key });
+    }
+  }
+  return names;
+}
+
+function readItems(
+  records: readonly NvsRecord[],
+  names: ReadonlyMap<number, string>,
+  problems: NvsProblem[],
+): NvsStoredItem[] {
+  const items: NvsStoredItem[] = [];
+  const chunks = new Map(
+    records.filter(isChunk).map((record) => [recordIdentity(record), record]),
+  );
+  const nameless = new Map<number, NvsRecord>();
+  for (const record of records) {
+    const { namespace: index, key } = record.entry;
+    const namespace = names.get(index);
+    if (index === 0 || isChunk(record)) continue;
+    if (namespace === undefined) {
+      if (!nameless.has(index)) nameless.set(index, record);
+      continue;
+    }
+    const item = readItem(record, { namespace, key }, chunks, problems);
+    if (item !== undefined) items.push(item);
+  }
+  for (const [index, { offset }] of nameless) {
+    const message = `entries from ${offset} on have the namespace ${index}, which has no name`;
+    problems.push({ kind: "namespace", message, offset });
+  }
+  for (const { entry, offset } of chunks.values()) {
+    const message = `chunk ${entry.chunk} at ${offset} belongs to no blob`;
+    problems.push({ kind: "blob", message, offset, key: entry.key });
+  }
+  return items;
+}
+
+/** The item whose first or only entry this is; takes the chunks that belong to it out of the map. */
+function readItem(
+  record: NvsRecord,
+  name: NvsName,
+  chunks: Map<string, NvsRecord>,
+  problems: NvsProblem[],
+): NvsStoredItem | undefined {
+  const { entry, offset } = record;
+  const integer = nvsIntegerType(entry.type);
+  if (integer !== undefined) {
+    const place = placeOf(offset + NVS_DATA_OFFSET, record.crc);
+    return integer === "u64" || integer === "i64"
+      ? { ...name, type: integer, value: decodeNvsInteger(integer, entry.data), ...place }
+      : { ...name, type: integer, value: decodeNvsInteger(integer, entry.data), ...place };
+  }
+  const isBlobV2 = entry.type === NVS_TYPES.blobIndex;
+  const parts = isBlobV2 ? takeChunks(record, chunks) : [record];
+  const crcs = parts.map(payloadCrc);
+  const damaged = crcs.findIndex(({ stored, computed }) => stored !== computed);
+  const report = (kind: NvsProblem["kind"], at: number, what: string, crc?: NvsCrc) => {
+    const message = `value of ${JSON.stringify(name.key)} at ${at} ${what}`;
+    problems.push({ kind, message, offset: at, ...name, ...crc === undefined ? {} : { crc } });
+  };
+  if (damaged >= 0) {
+    const at = parts[damaged]!.offset + NVS_ENTRY_SIZE;
+    report("data-checksum", at, "has a checksum that does not match", crcs[damaged]);
+    return undefined;
+  }
+  if (isBlobV2 && !isComplete(record, parts)) {
+    report("blob", offset, "has not the chunks that its index names");
+    return undefined;
+  }
+  const value = parts.length === 1 ? parts[0]!.payload : concat(...parts.map((p) => p.payload));
+  const isText = entry.type === NVS_TYPES.string;
+  if (isText && value.at(-1) !== 0) report("string", offset, "does not end in NUL");
+  const first = parts[0];
+  const place = placeOf((first?.offset ?? offset) + NVS_ENTRY_SIZE, crcs[0] ?? record.crc);
+  return { ...name, type: isText ? "string" : "blob", value, ...place };
+}
+
+function placeOf(offset: number, crc: NvsCrc): Pick<NvsStoredItem, "offset" | "page" | "crc"> {
+  return { offset, page: Math.floor(offset / NVS_PAGE_SIZE), crc };
+}
+
+/** The chunks that an index names, up to the first that is missing. */
+function takeChunks(record: NvsRecord, chunks: Map<string, NvsRecord>): NvsRecord[] {
+  const { namespace, key, data } = record.entry;
+  const [count, start] = [data[4]!, data[5]!];
+  const parts: NvsRecord[] = [];
+  for (let chunk = start; chunk < Math.min(start + count, NVS_NO_CHUNK); chunk++) {
+    const identity = `${namespace}/${chunk}/${key}`;
+    const part = chunks.get(identity);
+    if (part === undefined) break;
+    parts.push(part);
+    chunks.delete(identity);
+  }
+  return parts;
+}
+
+function isComplete({ entry }: NvsRecord, parts: readonly NvsRecord[]): boolean {
+  const [count, start] = [entry.data[4]!, entry.data[5]!];
+  const size = viewOf(entry.data).getUint32(0, true);
+  return (start === 0 && count <= SECOND_CHUNK_START || start === SECOND_CHUNK_START) &&
+    parts.length === count &&
+    parts.reduce((sum, { payload }) => sum + payload.length, 0) === size;
+}
+
+function isChunk({ entry }: NvsRecord): boolean {
+  return entry.type === NVS_TYPES.blobData;
+}
+
+function payloadCrc({ entry, payload }: NvsRecord): NvsCrc {
+  return { stored: viewOf(entry.data).getUint32(4, true), computed: nvsChecksum(payload) };
+}

@@ -1,0 +1,241 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { type Bytes, concat, viewOf } from "../../bytes/pack.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
+import type { NvsName } from "./decode.ts";
+import { encodeNvsInteger, NVS_ENTRY_SIZE, NVS_NO_CHUNK, NVS_TYPES } from "./entry.ts";
+import type { NvsIntegerType } from "./entry.ts";
+import { encodeNvsPage, NVS_MAX_CHUNK, NVS_PAGE_ENTRIES, NVS_PAGE_SIZE, nvsSpan } from "./page.ts";
+import type { NvsRecordInput } from "./page.ts";
+
+/** The smallest partition in bytes that the firmware can write to, and what Espressif's tool makes. */
+export const DEFAULT_NVS_SIZE = 0x3000;
+/** The longest string in bytes with its NUL (FORMAT: NVS partition format, limits). */
+export const NVS_MAX_STRING: number = NVS_MAX_CHUNK;
+/** The longest blob in bytes: 127 chunks of one page each. */
+export const NVS_MAX_BLOB: number = 127 * NVS_MAX_CHUNK;
+
+const MAX_NAMESPACES = 254;
+
+/** A key with the value to write. */
+export type NvsItemInput = NvsIntegerInput | NvsStringInput | NvsBlobInput;
+
+/** An integer to write. */
+export interface NvsIntegerInput extends NvsName {
+  /** Its type. */
+  readonly type: NvsIntegerType;
+  /** Its value, within the range of its type. */
+  readonly value: number | bigint;
+}
+
+/** A string to write. */
+export interface NvsStringInput extends NvsName {
+  /** Tells it from a blob. */
+  readonly type: "string";
+  /** The text, or its bytes; a NUL is added unless the last byte is one. At most 4000 bytes with it. */
+  readonly value: string | Uint8Array;
+}
+
+/** A blob to write. */
+export interface NvsBlobInput extends NvsName {
+  /** Tells it from a string. */
+  readonly type: "blob";
+  /** The bytes, at most 508000. */
+  readonly value: Uint8Array;
+}
+
+/** How {@linkcode encodeNvs} lays an image out. */
+export interface NvsOptions {
+  /** Size of the partition in bytes, a multiple of 0x1000. @default 0x3000 */
+  readonly size?: number;
+  /**
+   * The partition table marks the partition readonly, as it must one of 0x1000 or 0x2000 bytes; these
+   * keep no page in reserve. @default false
+   */
+  readonly readonly?: boolean;
+}
+
+/** The entries of a page while they are being laid out. */
+interface Draft {
+  readonly records: NvsRecordInput[];
+  used: number;
+}
+
+/** Who an entry belongs to: the index of its namespace, and its key. */
+type Owner = Pick<NvsRecordInput, "namespace" | "key">;
+
+/**
+ * An NVS partition of version 2, not encrypted, laid out as Espressif's current generator does it
+ * (FORMAT: NVS partition format): items in their order, a namespace named before its first item, pages
+ * that are left marked full, unused pages erased, one page in reserve.
+ *
+ * @param items The items in order. A namespace may come back.
+ * @param options Size of the partition.
+ * @returns The image, `size` bytes.
+ * @throws {SecureCertError} `ERR_TOO_LARGE` when the items need more pages, with how many and the
+ * first item without room, or for more than 254 namespaces; `ERR_LENGTH` for a string, blob, key or
+ * namespace of a forbidden length.
+ * @throws {RangeError} for an integer outside its type, a key given twice or an impossible size.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { encodeNvs } from "@esp-secure-cert/toolkit";
+ *
+ * const image = encodeNvs([
+ *   { namespace: "box", key: "label", type: "string", value: "fragile" },
+ *   { namespace: "box", key: "weight", type: "u32", value: 1200 },
+ * ]);
+ * assertEquals(image.length, 0x3000);
+ * ```
+ */
+export function encodeNvs(items: readonly NvsItemInput[], options: NvsOptions = {}): Bytes {
+  const { size = DEFAULT_NVS_SIZE, readonly = false } = options;
+  const room = roomInPages(size, readonly);
+  const pages: Draft[] = [newDraft()];
+  const namespaces = new Map<string, number>();
+  const seen = new Set<string>();
+  let firstWithoutRoom = -1;
+  items.forEach((item, index) => {
+    const name = `${item.namespace}\0${item.key}`;
+    if (seen.has(name)) throw new RangeError(`Cannot encode NVS: ${item.key} is given twice`);
+    seen.add(name);
+    putItem(pages, { namespace: openNamespace(pages, namespaces, item), key: item.key }, item);
+    if (pages.length > room && firstWithoutRoom < 0) firstWithoutRoom = index;
+  });
+  if (pages.length > room) {
+    throw tooLarge(pages.length, room, size, firstWithoutRoom, items[firstWithoutRoom]!);
+  }
+  const last = pages.length - 1;
+  const encoded = pages.map(({ records }, sequence) =>
+    encodeNvsPage({ sequence, full: sequence < last, records })
+  );
+  return concat(...encoded, new Uint8Array(size - encoded.length * NVS_PAGE_SIZE).fill(0xFF));
+}
+
+function roomInPages(size: number, readonly: boolean): number {
+  const least = readonly ? NVS_PAGE_SIZE : DEFAULT_NVS_SIZE;
+  if (!Number.isInteger(size) || size < least || size % NVS_PAGE_SIZE !== 0) {
+    throw new RangeError(
+      `Cannot encode NVS: size must be a multiple of ${NVS_PAGE_SIZE} from ${least} on, is ${size}`,
+    );
+  }
+  return size / NVS_PAGE_SIZE - (size < DEFAULT_NVS_SIZE ? 0 : 1);
+}
+
+function openNamespace(
+  pages: Draft[],
+  namespaces: Map<string, number>,
+  { namespace }: NvsName,
+): number {
+  const known = namespaces.get(namespace);
+  if (known !== undefined) return known;
+  const index = namespaces.size + 1;
+  if (index > MAX_NAMESPACES) {
+    throw new SecureCertError(
+      "ERR_TOO_LARGE",
+      `Cannot encode NVS: namespace "${namespace}" is one more than ${MAX_NAMESPACES}`,
+    );
+  }
+  namespaces.set(namespace, index);
+  putInteger(pages, { namespace: 0, key: namespace }, "u8", index);
+  return index;
+}
+
+function putItem(pages: Draft[], owner: Owner, item: NvsItemInput): void {
+  switch (item.type) {
+    case "string":
+      return putString(pages, owner, terminated(item));
+    case "blob":
+      checkLength(item, item.value.length, NVS_MAX_BLOB);
+      return putBlob(pages, owner, item.value);
+    default:
+      return putInteger(pages, owner, item.type, item.value);
+  }
+}
+
+function putInteger(
+  pages: Draft[],
+  owner: Owner,
+  type: NvsIntegerType,
+  value: number | bigint,
+): void {
+  const data = encodeNvsInteger(type, value);
+  put(pageWithRoom(pages, 1), { ...owner, type: NVS_TYPES[type], chunk: NVS_NO_CHUNK, data });
+}
+
+/** A string never takes the last entry of a page, unless it takes all of them. */
+function putString(pages: Draft[], owner: Owner, payload: Uint8Array): void {
+  const room = Math.min(nvsSpan(payload.length) + 1, NVS_PAGE_ENTRIES);
+  const chunk = NVS_NO_CHUNK;
+  put(pageWithRoom(pages, room), { ...owner, type: NVS_TYPES.string, chunk, payload });
+}
+
+/** A blob fills page after page; a chunk may be empty when there is room for its header alone. */
+function putBlob(pages: Draft[], owner: Owner, value: Uint8Array): void {
+  let at = 0;
+  let chunk = 0;
+  do {
+    const page = pageWithRoom(pages, 1);
+    const room = (NVS_PAGE_ENTRIES - page.used - 1) * NVS_ENTRY_SIZE;
+    const payload = value.subarray(at, at + room);
+    put(page, { ...owner, type: NVS_TYPES.blobData, chunk, payload });
+    at += payload.length;
+    chunk++;
+  } while (at < value.length);
+  const data = new Uint8Array(8).fill(0xFF);
+  viewOf(data).setUint32(0, value.length, true);
+  viewOf(data).setUint16(4, chunk, true);
+  put(pageWithRoom(pages, 1), { ...owner, type: NVS_TYPES.blobIndex, chunk: NVS_NO_CHUNK, data });
+}
+
+function newDraft(): Draft {
+  return { records: [], used: 0 };
+}
+
+/** The page being filled, or a new one when it has less than so many entries left. */
+function pageWithRoom(pages: Draft[], entries: number): Draft {
+  const last = pages.at(-1)!;
+  if (last.used + entries <= NVS_PAGE_ENTRIES) return last;
+  const next = newDraft();
+  pages.push(next);
+  return next;
+}
+
+function put(page: Draft, record: NvsRecordInput): void {
+  page.records.push(record);
+  page.used += "payload" in record ? nvsSpan(record.payload.length) : 1;
+}
+
+function terminated(item: NvsStringInput): Uint8Array {
+  const text = typeof item.value === "string" ? encodeUtf8(item.value) : item.value;
+  const bytes = text.at(-1) === 0 ? text : concat(text, new Uint8Array(1));
+  checkLength(item, bytes.length, NVS_MAX_STRING);
+  return bytes;
+}
+
+function checkLength({ namespace, key, type }: NvsItemInput, length: number, most: number): void {
+  if (length <= most) return;
+  throw new SecureCertError(
+    "ERR_LENGTH",
+    `Cannot encode NVS: ${type} ${namespace}/${key} has ${length} bytes` +
+      `${type === "string" ? " with its NUL" : ""}, at most ${most} are allowed`,
+    { field: key },
+  );
+}
+
+function tooLarge(
+  pages: number,
+  room: number,
+  size: number,
+  entry: number,
+  { namespace, key }: NvsName,
+): SecureCertError {
+  return new SecureCertError(
+    "ERR_TOO_LARGE",
+    `Cannot encode NVS: need ${pages} pages of ${NVS_PAGE_SIZE} bytes, ${
+      pages - room
+    } more than a ` +
+      `partition of ${size} has for items; the first without room is ${namespace}/${key}`,
+    { entry, field: key },
+  );
+}

@@ -1,0 +1,220 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { alignUp } from "../../bytes/pack.ts";
+import {
+  isPrimary,
+  offsetAlignment,
+  PARTITION_FLAGS,
+  PARTITION_TABLE_OFFSET,
+  PARTITION_TABLE_SECTOR,
+  PARTITION_TYPES,
+  type PartitionTableEntry,
+} from "./binary.ts";
+
+const APP = PARTITION_TYPES.app;
+const UNDEFINED_SUBTYPE = 6;
+const OTA_SLOTS = 16;
+const TEE_SLOTS = 2;
+const FIELDS = ["name", "type", "subtype", "offset", "size", "flags"] as const;
+const UNITS: Readonly<Record<string, number>> = { k: 1024, m: 1024 * 1024 };
+const NUMBER = /^(-?)(0x[0-9a-f]+|0|[1-9][0-9]*)([km]?)$/i;
+const MAX_U32 = 0xFFFFFFFF;
+
+const APP_SUBTYPES: Readonly<Record<string, number>> = {
+  factory: 0,
+  ...numbered("ota_", 0x10, OTA_SLOTS),
+  test: 0x20,
+  ...numbered("tee_", 0x30, TEE_SLOTS),
+};
+
+const DATA_SUBTYPES: Readonly<Record<string, number>> = {
+  ota: 0,
+  phy: 1,
+  nvs: 2,
+  coredump: 3,
+  nvs_keys: 4,
+  efuse: 5,
+  undefined: UNDEFINED_SUBTYPE,
+  esphttpd: 0x80,
+  fat: 0x81,
+  spiffs: 0x82,
+  littlefs: 0x83,
+  tee_ota: 0x90,
+};
+
+const BOOTLOADER_SUBTYPES: Readonly<Record<string, number>> = { primary: 0, ota: 1, recovery: 2 };
+const TABLE_SUBTYPES: Readonly<Record<string, number>> = { primary: 0, ota: 1 };
+
+function numbered(prefix: string, first: number, count: number): Record<string, number> {
+  return Object.fromEntries(Array.from({ length: count }, (_, n) => [prefix + n, first + n]));
+}
+
+/** How {@linkcode parsePartitionCsv} fills in what the text leaves open. */
+export interface PartitionCsvOptions {
+  /** Where the partition table stands in flash, in bytes. @default 0x8000 */
+  readonly tableOffset?: number;
+}
+
+/**
+ * The partitions of a text as ESP-IDF projects have it: `name, type, subtype, offset, size, flags`,
+ * a row a line, `#` at the start of a comment (FORMAT: partition table). Numbers are decimal or 0x,
+ * with K or M behind offsets and sizes; types and subtypes may be names; flags are joined by `:`. A
+ * blank offset is the next free aligned one, a negative size reaches up to that address, a blank
+ * subtype is `undefined` except for an app. Quotes and variables have no meaning, and `N/A` is no
+ * offset: rows for the bootloader and the table itself need numbers, and move no other row.
+ *
+ * @param text The text.
+ * @param options Where the table stands.
+ * @returns The partitions in order; they are not judged, see `checkPartitionTable`.
+ * @throws {SecureCertError} `ERR_CSV` with line and field at the first row that cannot be read.
+ * @throws {RangeError} for a table offset that is not a 32-bit number.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { parsePartitionCsv } from "@esp-secure-cert/toolkit";
+ *
+ * const [entry] = parsePartitionCsv("factory, app, factory, 0x20000, 1M,\n");
+ * assertEquals(entry?.size, 0x100000);
+ * ```
+ */
+export function parsePartitionCsv(
+  text: string,
+  options: PartitionCsvOptions = {},
+): Required<PartitionTableEntry>[] {
+  const { tableOffset = PARTITION_TABLE_OFFSET } = options;
+  if (!Number.isInteger(tableOffset) || tableOffset < 0 || tableOffset > MAX_U32) {
+    throw new RangeError(`Cannot parse partition table: bad table offset ${tableOffset}`);
+  }
+  const entries: Required<PartitionTableEntry>[] = [];
+  let end = tableOffset + PARTITION_TABLE_SECTOR;
+  text.split(/\r\n|\n|\r/).forEach((raw, index) => {
+    const line = raw.trim();
+    if (line === "" || line.startsWith("#")) return;
+    const entry = parseRow(line, index + 1, end);
+    entries.push(entry);
+    if (!isPrimary(entry)) end = entry.offset + entry.size;
+  });
+  return entries;
+}
+
+/**
+ * The text of a table, which {@linkcode parsePartitionCsv} reads back: a heading, then a row a
+ * partition, with names for the types, subtypes and flags that have one and hexadecimal addresses.
+ *
+ * @param entries The partitions.
+ * @returns The text, each line closed by LF.
+ * @throws {SecureCertError} `ERR_CSV` with the entry for a name that the text cannot carry (a comma,
+ * a line break, blanks at an end, `#` at the start) or flags without a name.
+ */
+export function formatPartitionCsv(entries: readonly PartitionTableEntry[]): string {
+  const rows = entries.map((entry, index) => formatRow(entry, index));
+  return ["# Name, Type, SubType, Offset, Size, Flags", ...rows].join("\n") + "\n";
+}
+
+/** The name of a partition type as texts have it, such as `data`; its number in hexadecimal without. */
+export function partitionTypeName(type: number): string {
+  return nameOf(type, PARTITION_TYPES);
+}
+
+/** The name of a partition subtype as texts have it, such as `nvs`; as {@linkcode partitionTypeName}. */
+export function partitionSubtypeName(type: number, subtype: number): string {
+  return nameOf(subtype, subtypesOf(type));
+}
+
+type Field = typeof FIELDS[number];
+type Fail = (field: Field | undefined, problem: string) => SecureCertError;
+
+function parseRow(text: string, line: number, end: number): Required<PartitionTableEntry> {
+  const fail: Fail = (field, problem) =>
+    new SecureCertError(
+      "ERR_CSV",
+      `Cannot parse partition table: ${problem} in line ${line}`,
+      { line, ...field && { field } },
+    );
+  const cells = text.split(",").map((cell) => cell.trim());
+  if (cells.slice(FIELDS.length).some((cell) => cell !== "")) throw fail(undefined, "more fields");
+  const [name = "", typeText = "", subtypeText = "", offsetText = "", sizeText = "", flags = ""] =
+    cells;
+  const type = parseNamed(typeText, PARTITION_TYPES, "type", fail);
+  const subtype = parseSubtype(type, subtypeText, fail);
+  const offset = offsetText === ""
+    ? alignUp(end, offsetAlignment(type))
+    : parseAddress(offsetText, "offset", fail);
+  if (offset < 0 || offset > MAX_U32) throw fail("offset", "offset is not a 32-bit number");
+  const stated = parseAddress(sizeText, "size", fail);
+  const size = stated < 0 ? -stated - offset : stated;
+  if (size < 0 || size > MAX_U32) throw fail("size", "size reaches no address behind the offset");
+  return { name, type, subtype, offset, size, flags: parseFlags(flags, fail) };
+}
+
+function parseSubtype(type: number, text: string, fail: Fail): number {
+  if (text !== "") return parseNamed(text, subtypesOf(type), "subtype", fail);
+  if (type === APP) throw fail("subtype", "an app needs a subtype, there is none");
+  return UNDEFINED_SUBTYPE;
+}
+
+function parseNamed(
+  text: string,
+  names: Readonly<Record<string, number>>,
+  field: Field,
+  fail: Fail,
+): number {
+  const name = text.toLowerCase();
+  if (Object.hasOwn(names, name)) return names[name]!;
+  const [, sign, digits, unit] = NUMBER.exec(text) ?? [];
+  const number = Number(digits);
+  if (sign === "" && unit === "" && number <= 0xFF) return number;
+  throw fail(field, `${field} '${text}' is neither a known name nor a number from 0 to 255`);
+}
+
+function parseAddress(text: string, field: Field, fail: Fail): number {
+  const [, sign, digits, unit] = NUMBER.exec(text) ?? [];
+  if (digits === undefined) throw fail(field, `${field} '${text}' is not a number`);
+  const value = Number(digits) * (UNITS[unit!.toLowerCase()] ?? 1);
+  return sign === "-" ? 0 - value : value;
+}
+
+function parseFlags(text: string, fail: Fail): number {
+  let flags = 0;
+  for (const flag of text.split(":").map((each) => each.trim())) {
+    if (flag === "") continue;
+    if (flag !== "encrypted" && flag !== "readonly") throw fail("flags", `unknown flag '${flag}'`);
+    flags |= PARTITION_FLAGS[flag];
+  }
+  return flags;
+}
+
+function formatRow(entry: PartitionTableEntry, index: number): string {
+  const { name, type, subtype, offset, size, flags = 0 } = entry;
+  if (/[,\r\n]|^#|^\s|\s$/.test(name)) throw unwritable(index, "name");
+  const named = Object.entries(PARTITION_FLAGS).filter(([, bit]) => (flags & bit) !== 0);
+  if (named.reduce((sum, [, bit]) => sum + bit, 0) !== flags) throw unwritable(index, "flags");
+  return [
+    name,
+    partitionTypeName(type),
+    partitionSubtypeName(type, subtype),
+    hex(offset),
+    hex(size),
+    named.map(([flag]) => flag).join(":"),
+  ].join(", ").trimEnd();
+}
+
+function subtypesOf(type: number): Readonly<Record<string, number>> {
+  return [APP_SUBTYPES, DATA_SUBTYPES, BOOTLOADER_SUBTYPES, TABLE_SUBTYPES][type] ?? {};
+}
+
+function nameOf(value: number, names: Readonly<Record<string, number>>): string {
+  return Object.entries(names).find(([, number]) => number === value)?.[0] ?? hex(value);
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
+
+function unwritable(entry: number, field: Field): SecureCertError {
+  return new SecureCertError(
+    "ERR_CSV",
+    `Cannot format partition table: ${field} of entry ${entry} cannot be written as text`,
+    { entry, field },
+  );
+}

@@ -1,0 +1,257 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { hasWord, isFilledWith, viewOf } from "../../bytes/pack.ts";
+import { inRange } from "../../bytes/range.ts";
+import { looksLikeCustFlash } from "../../format/cust_flash/codec.ts";
+import { NVS_CREDENTIAL_NAMESPACES } from "../../format/nvs/credentials.ts";
+import { NVS_PAGE_SIZE, NVS_PAGE_STATES } from "../../format/nvs/page.ts";
+import { walkPartition } from "../../format/partition.ts";
+import {
+  PARTITION_FLAGS,
+  PARTITION_TABLE_OFFSET,
+  PARTITION_TABLE_SECTOR,
+  PARTITION_TYPES,
+  type PartitionTable,
+  type PartitionTableEntry,
+} from "../../format/table/binary.ts";
+import { MAX_TLV_LENGTH, readTlv, TLV_ALIGNMENT, TLV_MAGIC, tlvSize } from "../../format/tlv.ts";
+import { decodeBoundedNvs } from "../read/bounded_nvs.ts";
+import { looksLikeNvs } from "./recognise.ts";
+import { readTableSector, startsTable } from "./table.ts";
+
+/** Where {@linkcode findSecureCert} looks. */
+export interface FindOptions {
+  /** Where the partition table stands in flash, in bytes. @default 0x8000 */
+  readonly tableOffset?: number;
+}
+
+/** A partition table in a dump. */
+export interface FoundTable extends PartitionTable {
+  /** Where it starts in the dump, in bytes. */
+  readonly offset: number;
+}
+
+/** A partition that a table names. */
+export interface FoundPartition {
+  /** The table's entry; its offset is an address in flash. */
+  readonly entry: Required<PartitionTableEntry>;
+  /** Where the partition starts, in bytes from the start of the dump. */
+  readonly offset: number;
+  /** Its size in bytes, as the table has it. */
+  readonly size: number;
+  /** Whether the table flags it as encrypted. */
+  readonly encrypted: boolean;
+  /** What the dump holds of it, a view: fewer bytes than its size when the dump ends earlier. */
+  readonly bytes: Uint8Array;
+}
+
+/** A chain of TLV entries that a scan came upon. */
+export interface FoundChain {
+  /** Where it starts in the dump, in bytes. */
+  readonly offset: number;
+  /** How many entries it has. */
+  readonly entries: number;
+  /** Bytes that they take. */
+  readonly used: number;
+}
+
+/** What {@linkcode findSecureCert} found. */
+export type Found =
+  | {
+    /** The bytes are themselves an image. */
+    readonly kind: "image";
+  }
+  | {
+    /** A partition table names the partition. */
+    readonly kind: "table";
+    readonly table: FoundTable;
+    /** The partition that the firmware reads. */
+    readonly partition: FoundPartition;
+    /** The other ones that it would look at, in its order. */
+    readonly others: readonly FoundPartition[];
+  }
+  | {
+    /** Chains lie in the bytes, and no table names a partition. */
+    readonly kind: "scan";
+    /** The chains in the order of the dump, at least one and at most {@linkcode MAX_CHAINS}. */
+    readonly chains: readonly FoundChain[];
+    /** A table that names no such partition. */
+    readonly table?: FoundTable;
+    /** Why the bytes where a table stands are none. */
+    readonly tableProblem?: SecureCertError;
+  }
+  | {
+    /** Nothing. */
+    readonly kind: "none";
+    /** A table that names no such partition. */
+    readonly table?: FoundTable;
+    /** Why the bytes where a table stands are none. */
+    readonly tableProblem?: SecureCertError;
+  };
+
+/** How many chains a scan lists before it stops. */
+export const MAX_CHAINS = 100;
+
+const MAX_U32 = 0xFFFFFFFF;
+const ERASED = 0xFF;
+const ESPRESSIF = 0x3F;
+const NVS_SUBTYPE = 2;
+
+/** In which order the firmware looks for its partition (FORMAT: placement). */
+const READER_ORDER: readonly Partial<PartitionTableEntry>[] = [
+  { name: "esp_secure_cert", type: ESPRESSIF },
+  { name: "esp_secure_cert", type: PARTITION_TYPES.data, subtype: NVS_SUBTYPE },
+  { name: "pre_prov", type: PARTITION_TYPES.data, subtype: NVS_SUBTYPE },
+  { name: "pre_prov", type: ESPRESSIF },
+];
+
+/**
+ * Finds the esp_secure_cert partition in a dump of flash, whole or in part: the bytes may be an image
+ * themselves, else the partition table tells where it lies, else chains of TLV entries are looked
+ * for at every multiple of 16 bytes. A dump that begins with a table, and goes on behind its sector,
+ * is taken to begin where the table stands in flash. Never throws for content; takes time linear in
+ * the length of the dump, and copies nothing.
+ *
+ * Of several partitions the first in the firmware's order counts that is not erased: type 0x3F
+ * `esp_secure_cert`, NVS `esp_secure_cert`, NVS `pre_prov`, type 0x3F `pre_prov` (FORMAT: placement).
+ *
+ * @param dump Any bytes.
+ * @param options Where the table stands.
+ * @returns What was found, and how.
+ * @throws {RangeError} for a table offset that is not a 32-bit number.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { encodePartition, encodePartitionTable, findSecureCert } from "@esp-secure-cert/toolkit";
+ *
+ * const entry = { name: "esp_secure_cert", type: 0x3F, subtype: 6, offset: 0xD000, size: 0x2000 };
+ * const flash = new Uint8Array(0x10000).fill(0xFF);
+ * flash.set(encodePartitionTable([entry]), 0x8000);
+ * flash.set(encodePartition([{ type: 51, data: new Uint8Array([7]) }]), 0xD000);
+ * const found = findSecureCert(flash);
+ * assertEquals(found.kind === "table" && found.partition.offset, 0xD000);
+ * ```
+ */
+export function findSecureCert(dump: Uint8Array, options: FindOptions = {}): Found {
+  const { tableOffset = PARTITION_TABLE_OFFSET } = options;
+  inRange(tableOffset, MAX_U32, "Cannot find partition: table offset");
+  if (isImage(dump)) return { kind: "image" };
+  const { table, tableProblem } = findTable(dump, tableOffset);
+  const partitions = table === undefined ? [] : partitionsOf(dump, table, tableOffset);
+  const partition = partitions.find(isWritten) ?? partitions[0];
+  if (table !== undefined && partition !== undefined) {
+    const others = partitions.filter((each) => each !== partition);
+    return { kind: "table", table, partition, others };
+  }
+  const chains = findChains(dump);
+  const why = { ...table && { table }, ...tableProblem && { tableProblem } };
+  return chains.length > 0 ? { kind: "scan", chains, ...why } : { kind: "none", ...why };
+}
+
+/**
+ * The entries of a table that the firmware would look at for its credentials, in its order.
+ *
+ * @param entries The partitions of a table.
+ * @returns At most four of them.
+ */
+export function secureCertEntries<T extends PartitionTableEntry>(entries: readonly T[]): T[] {
+  const found = READER_ORDER.flatMap(({ name, type, subtype }) =>
+    entries.find((entry) =>
+      entry.name === name && entry.type === type && entry.subtype === (subtype ?? entry.subtype)
+    ) ?? []
+  );
+  return [...new Set(found)];
+}
+
+/** As the firmware tells; an NVS partition when it holds credentials, for every board has others. */
+function isImage(bytes: Uint8Array): boolean {
+  return hasWord(bytes, 0, TLV_MAGIC) || looksLikeCustFlash(bytes) ||
+    looksLikeNvs(bytes) && holdsCredentials(bytes);
+}
+
+function holdsCredentials(bytes: Uint8Array): boolean {
+  const states: readonly number[] = Object.values(NVS_PAGE_STATES);
+  let end = 0;
+  while (
+    end + NVS_PAGE_SIZE <= bytes.length && states.includes(viewOf(bytes).getUint32(end, true))
+  ) {
+    end += NVS_PAGE_SIZE;
+  }
+  try {
+    const { namespaces } = decodeBoundedNvs(bytes.subarray(0, end));
+    return NVS_CREDENTIAL_NAMESPACES.some((name) => namespaces.includes(name));
+  } catch (error) {
+    if (error instanceof SecureCertError) return false;
+    throw error;
+  }
+}
+
+function findTable(
+  dump: Uint8Array,
+  tableOffset: number,
+): { table?: FoundTable; tableProblem?: SecureCertError } {
+  const goesOn = dump.length > PARTITION_TABLE_SECTOR;
+  const offset = [tableOffset, ...goesOn ? [0] : []].find((at) => startsTable(dump, at));
+  if (offset === undefined) return {};
+  try {
+    return { table: { ...readTableSector(dump.subarray(offset)), offset } };
+  } catch (error) {
+    if (error instanceof SecureCertError) return { tableProblem: error };
+    throw error;
+  }
+}
+
+function partitionsOf(
+  dump: Uint8Array,
+  table: FoundTable,
+  tableOffset: number,
+): FoundPartition[] {
+  const origin = table.offset === tableOffset ? 0 : tableOffset;
+  return secureCertEntries(table.entries).map((entry) => {
+    const { size, flags } = entry;
+    const offset = entry.offset - origin;
+    const bytes = offset < 0 ? dump.subarray(0, 0) : dump.subarray(offset, offset + size);
+    return { entry, offset, size, encrypted: (flags & PARTITION_FLAGS.encrypted) !== 0, bytes };
+  });
+}
+
+/** Not erased, as far as the dump tells. */
+function isWritten({ bytes }: FoundPartition): boolean {
+  return bytes.length === 0 || !isFilledWith(bytes, ERASED);
+}
+
+function findChains(dump: Uint8Array): FoundChain[] {
+  const chains: FoundChain[] = [];
+  const view = viewOf(dump);
+  let wasted = 0;
+  let at = 0;
+  while (at + tlvSize(0) <= dump.length && chains.length < MAX_CHAINS) {
+    if (view.getUint32(at, true) !== TLV_MAGIC) {
+      at += TLV_ALIGNMENT;
+      continue;
+    }
+    const size = entrySize(dump, at);
+    if (size > 0 && isRight(dump.subarray(at, at + size))) {
+      const { entries, used } = walkPartition(dump.subarray(at));
+      chains.push({ offset: at, entries: entries.length, used });
+      at += used;
+      continue;
+    }
+    // Summing what turns out to be no entry would take quadratic time in a dump made for it.
+    wasted += size;
+    at += wasted > dump.length ? Math.max(size, TLV_ALIGNMENT) : TLV_ALIGNMENT;
+  }
+  return chains;
+}
+
+/** Bytes that an entry at an offset says it has; 0 when it cannot have them. */
+function entrySize(dump: Uint8Array, at: number): number {
+  const length = viewOf(dump).getUint16(at + 10, true);
+  const size = tlvSize(length);
+  return length > MAX_TLV_LENGTH || at + size > dump.length ? 0 : size;
+}
+
+function isRight(entry: Uint8Array): boolean {
+  const { crc } = readTlv(entry);
+  return crc.stored === crc.computed;
+}

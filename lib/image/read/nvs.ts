@@ -1,0 +1,115 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { TLV_TYPES } from "../../format/names.ts";
+import { credentialsOfNvs, type DecodedNvsCredentials } from "../../format/nvs/credentials.ts";
+import { NVS_ENTRY_SIZE, type NvsCrc } from "../../format/nvs/entry.ts";
+import type { NvsErased } from "../../format/nvs/erased.ts";
+import type { NvsProblem, NvsProblemKind } from "../../format/nvs/page.ts";
+import { type BoundedNvs, decodeBoundedNvs } from "./bounded_nvs.ts";
+import {
+  errorFinding,
+  type Finding,
+  type FindingCode,
+  warningFinding,
+} from "../../findings/finding.ts";
+import type { ImageContents, ImageEntry } from "./image.ts";
+import { equivalentDsContext, equivalentDsData } from "./equivalent.ts";
+
+const CODES: Readonly<Record<NvsProblemKind, FindingCode>> = {
+  "page-checksum": "BAD_CHECKSUM",
+  "page-state": "BAD_MAGIC",
+  "page-version": "BAD_MAGIC",
+  "page-dirty": "STRAY_BYTES",
+  "reserve": "TOO_LARGE",
+  "bitmap": "BAD_MAGIC",
+  "entry-checksum": "BAD_CHECKSUM",
+  "entry": "TRUNCATED",
+  "data-checksum": "BAD_CHECKSUM",
+  "namespace": "BAD_SUBTYPE",
+  "blob": "TRUNCATED",
+  "duplicate": "DUPLICATE_ENTRY",
+  "string": "PEM_NO_NUL",
+  "credential": "DS_CONTEXT",
+};
+
+/** Problems that leave every credential readable. */
+const HARMLESS: ReadonlySet<NvsProblemKind> = new Set(["reserve", "page-dirty", "duplicate"]);
+
+const PRIVATE_KEY = "priv_key";
+const PEM_KEY = "PRIVATE KEY-----";
+
+/** Takes an NVS image apart. */
+export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageContents {
+  let all: BoundedNvs | undefined;
+  try {
+    all = decodeBoundedNvs(image);
+    const { items } = all;
+    const decoded = credentialsOfNvs(all);
+    const crcs = new Map(items.map(({ offset, crc }) => [offset, crc]));
+    const entries = entriesOf(decoded, crcs).toSorted((a, b) => a.offset - b.offset);
+    const used = Math.max(0, ...entries.map(({ offset, value }) => offset + value.data.length));
+    const taken = new Set(Object.values(decoded.offsets));
+    const others = items.filter(({ offset }) => !taken.has(offset));
+    return { format, entries, used, findings: findingsOf(all, decoded.problems), others };
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    // What is wrong with an image may be why no credentials are left to read.
+    const damage = all === undefined ? [] : findingsOf(all, all.problems);
+    return {
+      format,
+      entries: [],
+      used: 0,
+      findings: [...damage, errorFinding("NOT_AN_IMAGE", error.message)],
+      others: all?.items ?? [],
+    };
+  }
+}
+
+function entriesOf(
+  { credentials, offsets }: DecodedNvsCredentials,
+  crcs: ReadonlyMap<number, NvsCrc>,
+): ImageEntry[] {
+  const { caCert, deviceCert, privateKey, ds } = credentials;
+  const { ESP_SECURE_CERT_CA_CERT_TLV: ca, ESP_SECURE_CERT_DEV_CERT_TLV: dev } = TLV_TYPES;
+  const { ESP_SECURE_CERT_PRIV_KEY_TLV: key, ESP_SECURE_CERT_DS_DATA_TLV: dsData } = TLV_TYPES;
+  const values: (readonly [number, Uint8Array | undefined, number | undefined])[] = [
+    [ca, caCert, offsets.caCert],
+    [dev, deviceCert, offsets.deviceCert],
+    [key, privateKey, offsets.privateKey],
+    [dsData, ds && equivalentDsData(ds), offsets.ciphertext],
+    [
+      TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV,
+      ds && equivalentDsContext(ds),
+      offsets.rsaLengthBits,
+    ],
+  ];
+  return values.flatMap(([type, data, offset = 0]) => {
+    if (data === undefined) return [];
+    const crc = crcs.get(offset) ?? { stored: 0, computed: 0 };
+    return [{ offset, crc, value: { type, subtype: 0, flags: 0, data } }];
+  });
+}
+
+function findingsOf(
+  { erased, cutAt: offset }: BoundedNvs,
+  problems: readonly NvsProblem[],
+): Finding[] {
+  const cut = offset === undefined
+    ? []
+    : [errorFinding("TOO_LARGE", `an NVS image is read up to ${offset}; more follows`, { offset })];
+  return [...cut, ...problems.map(findingOf), ...erased.flatMap(judgeErased)];
+}
+
+/** Deleting a key leaves its bytes in flash, where whoever reads the flash finds them. */
+function judgeErased({ offset, key, bytes }: NvsErased): Finding[] {
+  const isKeyEntry = key === PRIVATE_KEY && bytes.length > NVS_ENTRY_SIZE;
+  if (!isKeyEntry && !new TextDecoder("latin1").decode(bytes).includes(PEM_KEY)) return [];
+  const name = key === undefined ? "" : ` ${JSON.stringify(key)}`;
+  const message =
+    `an erased entry${name} at ${offset} still holds what looks like a private key in plaintext; ` +
+    "whoever reads the flash has it";
+  return [warningFinding("PLAINTEXT_KEY", message, { offset })];
+}
+
+function findingOf({ kind, message, offset }: NvsProblem): Finding {
+  return (HARMLESS.has(kind) ? warningFinding : errorFinding)(CODES[kind], message, { offset });
+}

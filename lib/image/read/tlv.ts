@@ -1,0 +1,149 @@
+import { alignUp, equalBytes, isFilledWith } from "../../bytes/pack.ts";
+import { formatHex } from "../../bytes/text.ts";
+import { tlvTypeName, tlvTypeTitle } from "../../format/names.ts";
+import { type Walk, WALK_LIMIT, type WalkedTlv, walkPartition } from "../../format/partition.ts";
+import { TLV_ALIGNMENT } from "../../format/tlv.ts";
+import { errorFinding, type Finding, warningFinding } from "../../findings/finding.ts";
+import type { ImageContents } from "./image.ts";
+import { findMagic } from "../find/recognise.ts";
+
+const RESERVED_TYPES: ReadonlySet<number> = new Set([50, 254, 255]);
+const RESERVED_SUBTYPES: ReadonlySet<number> = new Set([254, 255]);
+const FLASH_SECTOR = 4096;
+/** What Espressif's tool leaves behind a chain that it appends to (FORMAT: signature defects). */
+const MARKER = new Uint8Array([0xFF, 0xFF, 0, 0]);
+
+/** An image without the marker that Espressif's tool leaves at its end, where there is one. */
+export function withoutMarker(image: Uint8Array): Uint8Array {
+  const end = image.length - MARKER.length;
+  const isMarked = end > 0 && end % TLV_ALIGNMENT === 0 && equalBytes(image.subarray(end), MARKER);
+  return isMarked ? image.subarray(0, end) : image;
+}
+
+/** Takes a TLV image apart. */
+export function readTlvImage(image: Uint8Array, partitionSize?: number): ImageContents {
+  const walk = walkPartition(image);
+  const findings = [
+    ...judgeEnd(image, walk),
+    ...judgeSize(image, walk, partitionSize),
+    ...walk.entries.flatMap(judgeNumbers),
+    ...judgeDuplicates(walk),
+    ...judgeLastSubtypes(walk),
+  ];
+  return { format: "tlv", entries: walk.entries, used: walk.used, findings };
+}
+
+function judgeEnd(image: Uint8Array, { used, broken, entries }: Walk): Finding[] {
+  const place = { entry: entries.length, offset: used };
+  if (broken?.code === "ERR_LENGTH") {
+    const message =
+      `entry ${entries.length} has a length that makes the firmware's walk loop for ever`;
+    return [errorFinding("OVER_64K", message, place)];
+  }
+  if (broken !== undefined) {
+    const message = `entry ${entries.length} runs past the end of the image`;
+    return [errorFinding("TRUNCATED", message, place)];
+  }
+  const tail = image.subarray(used);
+  if (used >= WALK_LIMIT) {
+    return [
+      errorFinding("OVER_64K", "the chain reaches 64 KiB, which the firmware cannot walk", place),
+    ];
+  }
+  if (isFilledWith(tail, 0xFF)) return [];
+  return [judgeTail(image, tail, used)];
+}
+
+function judgeTail(image: Uint8Array, tail: Uint8Array, used: number): Finding {
+  const place = { offset: used };
+  if (
+    formatHex(tail.subarray(0, 4)) === formatHex(MARKER) && isFilledWith(tail.subarray(4), 0xFF)
+  ) {
+    const message =
+      "FF FF 00 00 follows the chain, left by Espressif's tool; the firmware reads the image, and refuses to append";
+    return warningFinding("STRAY_BYTES", message, place);
+  }
+  const magic = findMagic(image, used);
+  const what = magic < 0
+    ? "bytes follow the chain that are no entry"
+    : `the chain ends here; the entries from 0x${magic.toString(16)} on are never read`;
+  return errorFinding(magic < 0 ? "STRAY_BYTES" : "BAD_MAGIC", what, place);
+}
+
+function judgeSize(
+  image: Uint8Array,
+  { used }: Walk,
+  partitionSize: number | undefined,
+): Finding[] {
+  const findings: Finding[] = [];
+  const size = partitionSize ?? image.length;
+  if (used > size) {
+    const message = `the chain takes ${used} bytes, ${
+      used - size
+    } more than the partition's ${size}`;
+    findings.push(errorFinding("TOO_LARGE", message));
+  } else if (used === size && size === alignUp(size, FLASH_SECTOR)) {
+    const message =
+      "the chain fills the partition, and the firmware reads on behind it to find the end";
+    findings.push(warningFinding("TOO_LARGE", message, { offset: used }));
+  }
+  if (image.length % TLV_ALIGNMENT !== 0) {
+    const message =
+      `${image.length} bytes are no multiple of 16; flash encryption refuses such an image`;
+    findings.push(warningFinding("NOT_ALIGNED", message));
+  }
+  return findings;
+}
+
+function judgeNumbers({ value, offset }: WalkedTlv, entry: number): Finding[] {
+  const { type, subtype } = value;
+  const place = { entry, offset };
+  const title = tlvTypeTitle(type);
+  const findings: Finding[] = [];
+  if (RESERVED_TYPES.has(type)) {
+    findings.push(
+      errorFinding("UNKNOWN_TYPE", `type ${type} is a query value of the firmware`, place),
+    );
+  } else if (tlvTypeName(type) === `UNKNOWN_${type}`) {
+    findings.push(warningFinding("UNKNOWN_TYPE", `nobody has named type ${type}`, place));
+  }
+  if (RESERVED_SUBTYPES.has(subtype)) {
+    findings.push(
+      errorFinding("BAD_SUBTYPE", `the ${title} entry has the reserved subtype ${subtype}`, place),
+    );
+  }
+  return findings;
+}
+
+function judgeDuplicates({ entries }: Walk): Finding[] {
+  const seen = new Map<number, number>();
+  return entries.flatMap(({ value: { type, subtype }, offset }, entry) => {
+    const key = type << 8 | subtype;
+    const first = seen.get(key);
+    if (first === undefined) {
+      seen.set(key, entry);
+      return [];
+    }
+    const message = `a second ${
+      tlvTypeTitle(type)
+    } with subtype ${subtype}; the firmware reads entry ${first} and never this one`;
+    return [errorFinding("DUPLICATE_ENTRY", message, { entry, offset })];
+  });
+}
+
+function judgeLastSubtypes({ entries }: Walk): Finding[] {
+  return [0, 1, 2].flatMap((type) => {
+    const of = entries.filter(({ value }) => value.type === type);
+    const last = of.at(-1);
+    if (last === undefined || last.value.subtype === 0) return [];
+    const message = `the last ${
+      tlvTypeTitle(type)
+    } has subtype ${last.value.subtype}: firmware with legacy formats enabled reads it, other firmware reads subtype 0`;
+    return [
+      warningFinding("LAST_SUBTYPE", message, {
+        entry: entries.indexOf(last),
+        offset: last.offset,
+      }),
+    ];
+  });
+}

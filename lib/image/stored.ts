@@ -1,0 +1,55 @@
+import { type Bytes, concat } from "../bytes/pack.ts";
+import { formatPem, isPem } from "../bytes/pem.ts";
+import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
+import { readCertificates } from "../crypto/x509/certificate.ts";
+import { exportPrivateKey, importPrivateKey } from "../crypto/keys/keys.ts";
+
+const NUL = new Uint8Array(1);
+
+/** Whether bytes are PEM text. */
+export function isPemBytes(bytes: Uint8Array): boolean {
+  return isPem(decodeUtf8(bytes) ?? "");
+}
+
+/**
+ * Certificates as the device stores them: PEM in its canonical form, one block behind the other, and
+ * a NUL; DER as it is.
+ *
+ * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when they cannot be read.
+ */
+export function storedCertificates(bytes: Uint8Array): Bytes {
+  const certificates = readCertificates(bytes);
+  if (!isPemBytes(bytes)) return new Uint8Array(bytes);
+  const text = certificates.map(({ der }) => formatPem("CERTIFICATE", der)).join("");
+  return concat(encodeUtf8(text), NUL);
+}
+
+/**
+ * A private key as the device stores it in plaintext: PKCS#1 or SEC1, PEM and NUL when it came as
+ * PEM, else DER.
+ *
+ * @throws {SecureCertError} as {@linkcode importPrivateKey}.
+ */
+export async function storedPrivateKey(bytes: Uint8Array, password?: string): Promise<Bytes> {
+  const key = await importPrivateKey(bytes, password === undefined ? {} : { password });
+  if (!isPemBytes(bytes)) {
+    return await exportPrivateKey(key, { encoding: "traditional", form: "der" });
+  }
+  return concat(await exportPrivateKey(key, { encoding: "traditional" }), NUL);
+}
+
+/** Certificates as NVS stores them, which holds text alone: DER becomes PEM. */
+export function certificatesAsPem(bytes: Uint8Array): Bytes {
+  if (isPemBytes(bytes)) return new Uint8Array(bytes);
+  const text = readCertificates(bytes).map(({ der }) => formatPem("CERTIFICATE", der)).join("");
+  return concat(encodeUtf8(text), NUL);
+}
+
+/** A private key as NVS stores it: DER becomes traditional PEM. */
+export async function privateKeyAsPem(bytes: Uint8Array): Promise<Bytes> {
+  if (isPemBytes(bytes)) return new Uint8Array(bytes);
+  return concat(
+    await exportPrivateKey(await importPrivateKey(bytes), { encoding: "traditional" }),
+    NUL,
+  );
+}

@@ -1,0 +1,183 @@
+import { type Place, SecureCertError } from "../bytes/errors.ts";
+import type { Bytes } from "../bytes/pack.ts";
+import type { Sources } from "../crypto/sources.ts";
+import { tlvTypeTitle } from "../format/names.ts";
+import type { Tlv } from "../format/tlv.ts";
+import {
+  INTEGRITY_TYPE,
+  layOut,
+  openForChange,
+  renewIntegrity,
+  SIGNATURE_TYPE,
+} from "../image/edit.ts";
+import { type DataEntry, planEntries } from "./plan/plan.ts";
+import { type Verdict, verify } from "../verify/verify.ts";
+
+/** What {@linkcode append} adds, and how. */
+export interface AppendOptions extends Pick<Sources, "now"> {
+  /** Entries to add; each must be new. @default [] */
+  readonly entries?: readonly DataEntry[];
+  /** Entries to put in the place of those with the same type and subtype. @default [] */
+  readonly replace?: readonly DataEntry[];
+  /** End with an integrity entry over all before it. @default only where there is one already */
+  readonly integrity?: boolean;
+  /** Leave the signatures out, which would not be right for the changed image. @default false */
+  readonly dropSignatures?: boolean;
+  /** Password of a protected private key among the entries. */
+  readonly password?: string;
+  /**
+   * Size of the partition in bytes, which the result must fit.
+   * @default 0x2000, or the length of the image when that is more
+   */
+  readonly size?: number;
+  /** Withhold an image with an error finding that the image did not have before. @default true */
+  readonly verify?: boolean;
+}
+
+/** A changed image. */
+export interface AppendResult {
+  /** The partition's bytes, a multiple of 16; as long as before where there is an erased tail. */
+  readonly image: Bytes;
+  /** What `verify` says of it. */
+  readonly verdict: Verdict;
+}
+
+/**
+ * Adds entries to an image, or puts others in the place of some, and keeps the rest. Integrity entries
+ * stay where they are, those at the end behind what is added, and are made anew. A signature covers
+ * nothing behind it, so that a signed image takes a further integrity entry and nothing else, unless
+ * its signatures are left out.
+ *
+ * @param image A TLV image, with an erased tail or without, or erased flash.
+ * @param options What to add.
+ * @returns The image and the verdict on it.
+ * @throws {SecureCertError} `ERR_PLAN` for an entry that is there already, that is malformed, or that
+ * would follow a signature; `ERR_NOT_FOUND` for one to replace that is not there; `ERR_TRUNCATED`,
+ * `ERR_MAGIC`, `ERR_LENGTH`, `ERR_CHECKSUM`, `ERR_STRAY_BYTES`, `ERR_INTEGRITY` or `ERR_UNSUPPORTED`
+ * when the image is damaged or of another layout; `ERR_PASSWORD`; `ERR_TOO_LARGE` when the result does
+ * not fit; `ERR_VERIFY` when it has an error finding of a kind that the image had not, with the
+ * {@linkcode Verdict} as its `cause`.
+ * @throws {TypeError} when there is nothing to do.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { append, decodePartition, encodePartition } from "@esp-secure-cert/toolkit";
+ *
+ * const image = encodePartition([{ type: 51, data: new Uint8Array(1) }], { integrity: true });
+ * const result = await append(image, { entries: [{ type: 52, data: new Uint8Array(1) }] });
+ * assertEquals(decodePartition(result.image).entries.map(({ type }) => type), [51, 52, 9]);
+ * ```
+ */
+export async function append(image: Uint8Array, options: AppendOptions): Promise<AppendResult> {
+  const { entries = [], replace = [], integrity = false, dropSignatures = false } = options;
+  if (entries.length + replace.length === 0 && !integrity && !dropSignatures) {
+    throw new TypeError("Nothing to append: give entries, replace, integrity or dropSignatures");
+  }
+  const opened = openForChange(image);
+  const added = await planned(entries, options);
+  const replaced = await planned(replace, options);
+  const kept = dropSignatures
+    ? opened.entries.filter(({ type }) => type !== SIGNATURE_TYPE)
+    : opened.entries;
+  if (added.length + replaced.length > 0) refuseSigned(kept);
+  const chain = insert(exchange(kept, replaced), added);
+  const isChanged = chain.length !== opened.entries.length || replaced.length > 0;
+  const isClosed = isChanged && chain.at(-1)?.type === INTEGRITY_TYPE;
+  const closed = integrity && !isClosed ? [...chain, nextIntegrity(chain)] : chain;
+  const changed = layOut(opened, renewIntegrity(closed), options.size);
+  return { image: changed, verdict: await judgeChange(image, changed, options) };
+}
+
+async function planned(
+  data: readonly DataEntry[],
+  { password }: AppendOptions,
+): Promise<readonly Tlv[]> {
+  const options = password === undefined ? {} : { password };
+  const { entries, problems } = await planEntries({ data, ...options });
+  if (problems.length > 0) throw badPlan(problems.join("; "));
+  return entries;
+}
+
+function refuseSigned(entries: readonly Tlv[]): void {
+  const entry = entries.findIndex(({ type }) => type === SIGNATURE_TYPE);
+  if (entry < 0) return;
+  throw badPlan(
+    `the image is signed (entry ${entry}), and the signature would not cover what is added`,
+    { entry, field: "dropSignatures" },
+  );
+}
+
+function exchange(entries: readonly Tlv[], replaced: readonly Tlv[]): Tlv[] {
+  const result = [...entries];
+  for (const entry of replaced) {
+    const index = indexOf(result, entry);
+    if (index < 0) {
+      const message = `Cannot append: there is no ${nameOf(entry)} to replace`;
+      throw new SecureCertError("ERR_NOT_FOUND", message);
+    }
+    result[index] = entry;
+  }
+  return result;
+}
+
+/** The integrity entries at the end stay at the end. */
+function insert(entries: readonly Tlv[], added: readonly Tlv[]): Tlv[] {
+  for (const entry of added) {
+    const index = indexOf(entries, entry);
+    if (index < 0) continue;
+    const message = `there is a ${
+      nameOf(entry)
+    } already (entry ${index}); the firmware would never read a second`;
+    throw badPlan(message, { entry: index, field: "replace" });
+  }
+  const end = entries.findLastIndex(({ type }) => type !== INTEGRITY_TYPE) + 1;
+  return [...entries.slice(0, end), ...added, ...entries.slice(end)];
+}
+
+/** Numbered on from the highest, as Espressif's tool numbers them; its hash follows. */
+function nextIntegrity(entries: readonly Tlv[]): Tlv {
+  const numbers = entries.filter(({ type }) => type === INTEGRITY_TYPE).map((each) => each.subtype);
+  const subtype = Math.max(-1, ...numbers) + 1;
+  if (subtype > MAX_SUBTYPE) throw badPlan("there are too many integrity entries");
+  return { type: INTEGRITY_TYPE, subtype, flags: 0, data: new Uint8Array(32) };
+}
+
+/** 254 and 255 are query values of the firmware. */
+const MAX_SUBTYPE = 253;
+
+async function judgeChange(
+  before: Uint8Array,
+  after: Uint8Array,
+  { size, now, verify: withhold = true }: AppendOptions,
+): Promise<Verdict> {
+  const options = {
+    ...size === undefined ? {} : { partitionSize: size },
+    ...now === undefined ? {} : { now },
+  };
+  const verdict = await verify(after, options);
+  if (verdict.ok || !withhold) return verdict;
+  const known = new Set(errorsOf(await verify(before, options)).map(({ code }) => code));
+  const errors = errorsOf(verdict).filter(({ code }) => !known.has(code));
+  if (errors.length === 0) return verdict;
+  const list = errors.map(({ code, message }) => `${code}: ${message}`).join("; ");
+  throw new SecureCertError("ERR_VERIFY", `Cannot append: ${list}`, errors[0]!.place, {
+    cause: verdict,
+  });
+}
+
+function errorsOf({ findings }: Verdict): Verdict["findings"] {
+  return findings.filter(({ severity }) => severity === "error");
+}
+
+function indexOf(entries: readonly Tlv[], { type, subtype }: Tlv): number {
+  return entries.findIndex((each) => each.type === type && each.subtype === subtype);
+}
+
+function nameOf({ type, subtype }: Tlv): string {
+  return `${tlvTypeTitle(type)}${subtype === 0 ? "" : ` with subtype ${subtype}`}`;
+}
+
+function badPlan(problem: string, place: Place = {}): SecureCertError {
+  return new SecureCertError("ERR_PLAN", `Cannot append: ${problem}`, place);
+}

@@ -1,0 +1,262 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { equalBytes } from "../bytes/pack.ts";
+import type { NvsStoredItem } from "../format/nvs/decode.ts";
+import { type EntryReport, inspect, type Inspection, type InspectOptions } from "./inspect.ts";
+import { readImage } from "../image/read/image.ts";
+import { locate } from "../image/find/locate.ts";
+import { diffOthers, type OtherDifference } from "../image/others.ts";
+
+/** How {@linkcode diff} compares; secrets are compared and never reported. */
+export type DiffOptions = Omit<InspectOptions, "showSecrets">;
+
+/** What differs of something that both images have. */
+export interface FieldDifference {
+  /** Name of the field, such as `certificate.notAfter`. */
+  readonly field: string;
+  /** What the first image has; null when it has none. */
+  readonly a: FieldValue | null;
+  /** What the second image has; null when it has none. */
+  readonly b: FieldValue | null;
+}
+
+/** A value of a field in a report. */
+export type FieldValue = string | number | boolean;
+
+/** Where an entry is in one of the images. */
+export interface EntryPlace {
+  /** Index of the entry, from 0. */
+  readonly entry: number;
+  /** Bytes from the start of the image. */
+  readonly offset: number;
+  /** Length of the value in bytes. */
+  readonly length: number;
+  /** SHA-256 of the stored value, hexadecimal. */
+  readonly sha256: string;
+}
+
+/** An entry that differs. */
+export interface EntryDifference {
+  /** `moved` stands among the others elsewhere, and is the same otherwise. */
+  readonly change: "added" | "removed" | "changed" | "moved";
+  /** Type number. */
+  readonly type: number;
+  /** The firmware's name of the type. */
+  readonly typeName: string;
+  /** Subtype number. */
+  readonly subtype: number;
+  /** Where it is in the first image; absent when it was added. */
+  readonly a?: EntryPlace;
+  /** Where it is in the second image; absent when it was removed. */
+  readonly b?: EntryPlace;
+  /** What differs; empty for what was added or removed. */
+  readonly fields: readonly FieldDifference[];
+}
+
+/** What differs between two images. */
+export interface Diff {
+  /** Whether nothing differs; an erased tail does not count. */
+  readonly same: boolean;
+  /** What differs of the layout: its format, and bytes that belong to no entry. */
+  readonly layout: readonly FieldDifference[];
+  /** The entries that differ, in the order of the images. */
+  readonly entries: readonly EntryDifference[];
+  /** What differs of the data that NVS images hold beside the credentials, when any does. */
+  readonly others?: readonly OtherDifference[];
+}
+
+/**
+ * What differs between two images, entry by entry, whatever their layouts: entries are the same when
+ * type and subtype are.
+ *
+ * @param a The first image, a dump of flash with one in it, or erased flash.
+ * @param b The second.
+ * @param options What opens the values that the HMAC peripheral protects.
+ * @returns The differences; no private key is in them.
+ * @throws {SecureCertError} `ERR_MAGIC` when one of them is neither an image nor erased flash.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { diff, encodePartition } from "@esp-secure-cert/toolkit";
+ *
+ * const a = encodePartition([{ type: 51, data: new Uint8Array([65]) }]);
+ * const b = encodePartition([{ type: 51, data: new Uint8Array([66]) }]);
+ * const { entries } = await diff(a, b);
+ * assertEquals(entries[0]?.fields.at(-1), { field: "userData.text", a: "A", b: "B" });
+ * ```
+ */
+export async function diff(
+  a: Uint8Array,
+  b: Uint8Array,
+  options: DiffOptions = {},
+): Promise<Diff> {
+  const [first, second] = [await open(a, "first", options), await open(b, "second", options)];
+  const pairs = pairUp(first.report.entries, second.report.entries);
+  // Every layout has an order of its own.
+  const isOneLayout = first.report.format === second.report.format;
+  const moved = isOneLayout ? movedPairs(pairs) : new Set<Pair>();
+  const entries = pairs.flatMap((pair) => compare(pair, moved.has(pair)));
+  const others = diffOthers(othersOf(first), othersOf(second));
+  const count = entries.length + others.length;
+  const layout = compareLayout(first, second, count > 0);
+  return { same: count + layout.length === 0, layout, entries, ...others.length > 0 && { others } };
+}
+
+interface Opened {
+  /** The image's bytes, without the dump around them. */
+  readonly image: Uint8Array;
+  readonly report: Inspection;
+}
+
+async function open(dump: Uint8Array, which: string, options: DiffOptions): Promise<Opened> {
+  const { image = dump } = locate(dump, options.tableOffset);
+  const report = await inspect(image, { ...options, showSecrets: false });
+  const [finding] = report.findings;
+  if (report.format !== "unknown" || finding?.code === "LOOKS_ERASED") return { image, report };
+  const message = `Cannot compare: the ${which} file is no image: ${finding?.message}`;
+  throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
+}
+
+function othersOf({ image, report }: Opened): readonly NvsStoredItem[] {
+  return report.others === undefined ? [] : readImage(image).others ?? [];
+}
+
+/** An entry in both images, or in one. */
+interface Pair {
+  readonly a?: Numbered;
+  readonly b?: Numbered;
+}
+
+type Numbered = EntryReport & { readonly entry: number };
+
+/** Pairs in the order of the first image, then what the second alone has. */
+function pairUp(a: readonly EntryReport[], b: readonly EntryReport[]): Pair[] {
+  const others = new Map(keyed(b));
+  const used = new Set<string>();
+  const pairs: Pair[] = keyed(a).map(([key, entry]) => {
+    used.add(key);
+    const other = others.get(key);
+    return other === undefined ? { a: entry } : { a: entry, b: other };
+  });
+  return [
+    ...pairs,
+    ...keyed(b).filter(([key]) => !used.has(key)).map(([, entry]) => ({ b: entry })),
+  ];
+}
+
+/** Type, subtype, and which of several. */
+function keyed(entries: readonly EntryReport[]): [string, Numbered][] {
+  const seen = new Map<string, number>();
+  return entries.map((report, entry) => {
+    const name = `${report.type}.${report.subtype}`;
+    const count = seen.get(name) ?? 0;
+    seen.set(name, count + 1);
+    return [`${name}#${count}`, { ...report, entry }];
+  });
+}
+
+/** Common entries outside the longest run of them that is in the same order in both images. */
+function movedPairs(pairs: readonly Pair[]): ReadonlySet<Pair> {
+  const common = pairs.filter((pair) => pair.a && pair.b);
+  // Ends of the shortest-ending runs of each length, and for each pair the one before it in its run.
+  const ends: number[] = [];
+  const before: number[] = [];
+  const order = (index: number) => common[index]!.b!.entry;
+  for (const index of common.keys()) {
+    let [low, high] = [0, ends.length];
+    while (low < high) {
+      const middle = low + high >> 1;
+      if (order(ends[middle]!) < order(index)) low = middle + 1;
+      else high = middle;
+    }
+    before[index] = low === 0 ? -1 : ends[low - 1]!;
+    ends[low] = index;
+  }
+  const moved = new Set(common);
+  for (let index = ends.at(-1) ?? -1; index >= 0; index = before[index]!) {
+    moved.delete(common[index]!);
+  }
+  return moved;
+}
+
+function compare({ a, b }: Pair, isMoved: boolean): EntryDifference[] {
+  const { type, typeName, subtype } = (a ?? b)!;
+  const places = { ...a && { a: placeOf(a) }, ...b && { b: placeOf(b) } };
+  const entry = { type, typeName, subtype, ...places };
+  if (a === undefined) return [{ change: "added", ...entry, fields: [] }];
+  if (b === undefined) return [{ change: "removed", ...entry, fields: [] }];
+  const position = isMoved ? [{ field: "position", a: a.entry, b: b.entry }] : [];
+  const fields = compareFields(fieldsOf(a), fieldsOf(b));
+  if (fields.length + position.length === 0) return [];
+  const change = fields.length === 0 ? "moved" : "changed";
+  return [{ change, ...entry, fields: [...position, ...fields] }];
+}
+
+function placeOf({ entry, offset, length, sha256 }: Numbered): EntryPlace {
+  return { entry, offset, length, sha256 };
+}
+
+function compareFields(
+  a: ReadonlyMap<string, FieldValue>,
+  b: ReadonlyMap<string, FieldValue>,
+): FieldDifference[] {
+  return [...new Set([...a.keys(), ...b.keys()])].flatMap((field) => {
+    const [one, other] = [a.get(field) ?? null, b.get(field) ?? null];
+    return one === other ? [] : [{ field, a: one, b: other }];
+  });
+}
+
+/** The members of a report that tell of an entry's content, by their paths. */
+function fieldsOf(report: Numbered): Map<string, FieldValue> {
+  const { flags, length, sha256, crc, kind, certificate, certificates, ...others } = report;
+  const fields = new Map<string, FieldValue>([
+    ["kind", kind],
+    ["flags", flags],
+    ["length", length],
+    ["sha256", sha256],
+    // A right one follows from the rest.
+    ["checksum", crc.ok ? "right" : crc.stored],
+  ]);
+  const all = certificates ?? (certificate === undefined ? [] : [certificate]);
+  for (const [index, each] of all.entries()) {
+    flatten(index === 0 ? "certificate" : `certificate ${index + 1}`, each, fields);
+  }
+  for (const [name, value] of Object.entries(others)) {
+    if (!PLACE.has(name)) flatten(name, value, fields);
+  }
+  return fields;
+}
+
+/** Members that tell which entry it is and where. */
+const PLACE: ReadonlySet<string> = new Set(["entry", "offset", "type", "typeName", "subtype"]);
+
+function flatten(name: string, value: unknown, fields: Map<string, FieldValue>): void {
+  if (Array.isArray(value)) fields.set(name, value.join(", "));
+  else if (typeof value === "object" && value !== null) {
+    for (const [key, each] of Object.entries(value)) flatten(`${name}.${key}`, each, fields);
+  } else if (value !== null && value !== undefined) fields.set(name, value as FieldValue);
+}
+
+function compareLayout(a: Opened, b: Opened, hasDifferences: boolean): FieldDifference[] {
+  const [first, second] = [a.report, b.report];
+  if (first.format !== second.format) {
+    // Erased flash has none; that it lacks every entry says enough.
+    if (first.format === "unknown" || second.format === "unknown") return [];
+    return [{ field: "format", a: first.format, b: second.format }];
+  }
+  const behind = ({ image, report }: Opened) => image.subarray(report.used);
+  const tails = first.format === "tlv"
+    ? compareBytes("bytes behind the entries", behind(a), behind(b))
+    : [];
+  if (hasDifferences || tails.length > 0) return tails;
+  return compareBytes("bytes outside the values", a.image, b.image);
+}
+
+function compareBytes(field: string, a: Uint8Array, b: Uint8Array): FieldDifference[] {
+  const [one, other] = [withoutErasedTail(a), withoutErasedTail(b)];
+  return equalBytes(one, other) ? [] : [{ field, a: one.length, b: other.length }];
+}
+
+function withoutErasedTail(bytes: Uint8Array): Uint8Array {
+  return bytes.subarray(0, bytes.findLastIndex((byte) => byte !== 0xFF) + 1);
+}

@@ -1,0 +1,324 @@
+import { formatPem } from "../bytes/pem.ts";
+import { decodeUtf8, formatHex } from "../bytes/text.ts";
+import type { DsChecks } from "../crypto/peripherals/ds.ts";
+import type { CertificateInfo } from "../crypto/x509/certificate.ts";
+import type { PrivateKey } from "../crypto/keys/keys.ts";
+import { keyName } from "../crypto/keys/encoding.ts";
+import { digest } from "../crypto/signing.ts";
+import type { Sources } from "../crypto/sources.ts";
+import { type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
+import type { PartitionTable } from "../format/table/binary.ts";
+import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
+import type { SignatureAlgorithm } from "../format/signature_block.ts";
+import type { Content, EntryKind, ReadEntry, Secrets } from "../image/contents.ts";
+import { type Credentials, findCredentials, keyModeOf } from "../image/credentials.ts";
+import type { Finding } from "../findings/finding.ts";
+import { type PartitionTableReport, reportTable } from "./inspect_table.ts";
+import { type ImageLocation, judgeDigest } from "../image/find/locate.ts";
+import { type OtherReport, reportOther } from "../image/others.ts";
+import type { ImageFormat } from "../image/find/recognise.ts";
+import { startsTable, tableOfFile } from "../image/find/table.ts";
+import { judge } from "../verify/verify.ts";
+
+/** How {@linkcode inspect} reports. */
+export interface InspectOptions extends Pick<Sources, "now">, Secrets {
+  /** Report private keys too. @default false */
+  readonly showSecrets?: boolean;
+  /** Where the partition table of a flash dump stands in flash, in bytes. @default 0x8000 */
+  readonly tableOffset?: number;
+}
+
+/** A certificate in a report. */
+export interface CertificateReport {
+  /** Subject as text. */
+  readonly subject: string;
+  /** Issuer as text. */
+  readonly issuer: string;
+  /** Serial number in hexadecimal. */
+  readonly serial: string;
+  /** First moment of validity, ISO 8601. */
+  readonly notBefore: string;
+  /** Last moment of validity, ISO 8601; 9999-12-31T23:59:59.000Z when there is no end. */
+  readonly notAfter: string;
+  /** Kind of public key, such as `P-256`. */
+  readonly key: string;
+  /** Subject alternative names. */
+  readonly sans: readonly string[];
+}
+
+/** An entry in a report. */
+export interface EntryReport {
+  /** Where the entry starts, bytes from the start of the image. */
+  readonly offset: number;
+  /** Type number. */
+  readonly type: number;
+  /** The firmware's name of the type. */
+  readonly typeName: string;
+  /** Subtype number. */
+  readonly subtype: number;
+  /** Flags byte. */
+  readonly flags: number;
+  /** Length of the value in bytes. */
+  readonly length: number;
+  /** The checksum that stands there and the one that should, as 0x and eight hex digits. */
+  readonly crc: { readonly stored: string; readonly computed: string; readonly ok: boolean };
+  /** SHA-256 of the stored value, hexadecimal. */
+  readonly sha256: string;
+  /** What the value is. */
+  readonly kind: EntryKind;
+  /** The first certificate of a certificate entry. */
+  readonly certificate?: CertificateReport;
+  /** All certificates of an entry that holds several. */
+  readonly certificates?: readonly CertificateReport[];
+  /** Where a private key is, and its kind where it is known; its text only when secrets are shown. */
+  readonly privateKey?: {
+    readonly storage: KeyStorage;
+    readonly key?: string;
+    readonly secret?: string;
+  };
+  /** A DS context. */
+  readonly dsContext?: { readonly efuseKeyId: number; readonly rsaLengthBits: number };
+  /** DS data; `checks` only when the HMAC key was given. */
+  readonly dsData?: {
+    readonly rsaLengthBits: number;
+    readonly iv: string;
+    readonly ciphertextLength: number;
+    readonly checks?: DsChecks;
+  };
+  /** A security configuration. */
+  readonly securityConfig?: { readonly efuseBlock: number; readonly efuseKeyId: number | null };
+  /** A signature: header version, scheme, what the length field says, and what eFuses hold of the key. */
+  readonly signature?: {
+    readonly version: number;
+    readonly algorithm: SignatureAlgorithm;
+    readonly signedLength: number;
+    readonly keyDigest: string;
+  };
+  /** An integrity entry's hash, and whether it is right. */
+  readonly integrity?: { readonly sha256: string; readonly ok: boolean };
+  /** User data that is text. */
+  readonly userData?: { readonly text: string };
+  /** Why a value cannot be read as its type says. */
+  readonly problem?: string;
+}
+
+/** What an image holds. */
+export interface Inspection {
+  /** Layout, `partition_table` for a file that is one, or `unknown`. */
+  readonly format: ImageFormat | "partition_table" | "unknown";
+  /** Length of the image in bytes; of all that was given when none was found in it. */
+  readonly size: number;
+  /** Bytes that the entries take. */
+  readonly used: number;
+  /** The entries in the order of the image. */
+  readonly entries: readonly EntryReport[];
+  /** What an NVS image holds beside them, present when there is any; the values are not shown. */
+  readonly others?: readonly OtherReport[];
+  /** What the firmware finds for TLS. */
+  readonly credentials: {
+    readonly deviceCert: boolean;
+    readonly caCert: boolean;
+    readonly keyMode: KeyMode | null;
+    readonly key: string | null;
+    readonly efuseKeyId: number | null;
+    readonly efuseBlock: number | null;
+  };
+  /** Everything that `verify` finds without a CA to judge against. */
+  readonly findings: readonly Finding[];
+  /** Where the image was found, present when it lies inside something larger. */
+  readonly location?: ImageLocation;
+  /** The partition table that the bytes are or hold, when there is one. */
+  readonly partitionTable?: PartitionTableReport;
+}
+
+/**
+ * Shows what an image holds, whatever it is. Never throws for content; takes time linear in the
+ * length of the image.
+ *
+ * @param image Any bytes: an image, a dump of flash with the partition in it, which is found as
+ * `findSecureCert` does, or a partition table, binary or as text.
+ * @param options Whether secrets are reported.
+ * @returns A report that serialises to JSON as it is. Offsets of entries and findings count from the
+ * start of the image.
+ * @throws {RangeError} for a table offset that is not a 32-bit number.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { encodePartition, inspect } from "@esp-secure-cert/toolkit";
+ *
+ * const report = await inspect(encodePartition([{ type: 51, data: new Uint8Array([65]) }]));
+ * assertEquals(report.entries[0]?.userData, { text: "A" });
+ * ```
+ */
+export async function inspect(
+  image: Uint8Array,
+  options: InspectOptions = {},
+): Promise<Inspection> {
+  const table = tableOfFile(image, options.tableOffset);
+  if (table !== undefined) return inspectTable(image, table, options);
+  const judgement = await judge(image, options);
+  const { format, size, used, entries, findings, location, others } = judgement;
+  return {
+    format,
+    size,
+    used,
+    entries: await Promise.all(entries.map((entry) => reportEntry(entry, options))),
+    ...others.length > 0 && { others: others.map(reportOther) },
+    credentials: reportCredentials(judgement.credentials),
+    findings,
+    ...location && { location },
+    ...judgement.table && { partitionTable: reportTable(judgement.table, options) },
+  };
+}
+
+function inspectTable(
+  file: Uint8Array,
+  table: PartitionTable,
+  { tableOffset }: InspectOptions,
+): Inspection {
+  const isText = !startsTable(file);
+  return {
+    format: "partition_table",
+    size: file.length,
+    used: table.used,
+    entries: [],
+    credentials: reportCredentials(findCredentials([])),
+    findings: judgeDigest(table),
+    partitionTable: reportTable(table, {
+      ...tableOffset === undefined ? {} : { tableOffset },
+      isText,
+    }),
+  };
+}
+
+/** A certificate as reports show it. */
+export function reportCertificate(certificate: CertificateInfo): CertificateReport {
+  const { subject, issuer, serial, notBefore, notAfter, key, sans } = certificate;
+  return {
+    subject,
+    issuer,
+    serial,
+    notBefore: notBefore.toISOString(),
+    notAfter: notAfter.toISOString(),
+    key,
+    sans,
+  };
+}
+
+async function reportEntry(
+  { raw, content }: ReadEntry,
+  options: InspectOptions,
+): Promise<EntryReport> {
+  const { type, subtype, flags, data } = raw.value;
+  const { stored, computed } = raw.crc;
+  return {
+    offset: raw.offset,
+    type,
+    typeName: tlvTypeName(type),
+    subtype,
+    flags,
+    length: data.length,
+    crc: { stored: hex32(stored), computed: hex32(computed), ok: stored === computed },
+    sha256: formatHex(await digest("SHA-256", data)),
+    kind: content.kind,
+    ...reportContent(content, data, options),
+  };
+}
+
+function reportContent(
+  content: Content,
+  data: Uint8Array,
+  { showSecrets }: InspectOptions,
+): Partial<EntryReport> {
+  switch (content.kind) {
+    case "certificate": {
+      const certificates = content.certificates.map(reportCertificate);
+      return { certificate: certificates[0]!, ...certificates.length > 1 ? { certificates } : {} };
+    }
+    case "privateKey":
+      return { privateKey: reportKey(content, data, showSecrets) };
+    case "dsData":
+      return { dsData: reportDsData(content) };
+    case "dsContext": {
+      const { efuseKeyId, rsaLengthBits } = content.context;
+      return { dsContext: { efuseKeyId, rsaLengthBits } };
+    }
+    case "securityConfig": {
+      const { efuseBlock, efuseKeyId = null } = content.config;
+      return { securityConfig: { efuseBlock, efuseKeyId } };
+    }
+    case "signature": {
+      const { version, key: { algorithm }, signedLength } = content.signature;
+      return { signature: { version, algorithm, signedLength, keyDigest: content.keyDigest } };
+    }
+    case "integrity":
+      return { integrity: { sha256: content.sha256, ok: content.ok } };
+    case "userData":
+      return content.text === undefined ? {} : { userData: { text: content.text } };
+    case "unreadable":
+      return { problem: content.problem };
+    case "salt":
+    case "encrypted":
+    case "opaque":
+      return {};
+    default:
+      return content satisfies never;
+  }
+}
+
+function reportKey(
+  { storage, key }: Extract<Content, { kind: "privateKey" }>,
+  data: Uint8Array,
+  showSecrets: boolean | undefined,
+): NonNullable<EntryReport["privateKey"]> {
+  return {
+    storage,
+    ...key === undefined ? {} : { key: keyName(key) },
+    ...showSecrets && key !== undefined ? { secret: secretOf(storage, key, data) } : {},
+  };
+}
+
+function reportDsData(
+  { data, opened }: Extract<Content, { kind: "dsData" }>,
+): NonNullable<EntryReport["dsData"]> {
+  const { rsaLengthBits, iv, ciphertext } = data;
+  return {
+    rsaLengthBits,
+    iv: formatHex(iv),
+    ciphertextLength: ciphertext.length,
+    ...opened === undefined ? {} : { checks: opened.checks },
+  };
+}
+
+function reportCredentials(credentials: Credentials): Inspection["credentials"] {
+  const { deviceCerts, caCerts, keyEntry, dsContext, dsData, securityConfig } = credentials;
+  const efuseKeyId = dsContext?.context.efuseKeyId ?? securityConfig?.config.efuseKeyId;
+  const efuseBlock = dsContext
+    ? dsContext.context.efuseKeyId + FIRST_KEY_BLOCK
+    : securityConfig?.config.efuseBlock;
+  const key = keyEntry?.key && keyName(keyEntry.key) ||
+    dsData && `RSA-${dsData.data.rsaLengthBits}`;
+  return {
+    deviceCert: deviceCerts.length > 0,
+    caCert: caCerts.length > 0,
+    keyMode: keyModeOf(credentials) ?? null,
+    key: key ?? deviceCerts[0]?.key ?? null,
+    efuseKeyId: efuseKeyId ?? null,
+    efuseBlock: efuseBlock ?? null,
+  };
+}
+
+/** What lies in flash, or what the HMAC key opened. */
+function secretOf(storage: KeyStorage, key: PrivateKey, data: Uint8Array): string {
+  return storage === "plaintext" ? secretText(data) : formatPem("PRIVATE KEY", key.pkcs8);
+}
+
+function secretText(data: Uint8Array): string {
+  const text = decodeUtf8(data.at(-1) === 0 ? data.subarray(0, -1) : data);
+  return text?.includes("-----BEGIN") === true ? text : formatHex(data);
+}
+
+function hex32(value: number): string {
+  return `0x${value.toString(16).padStart(8, "0")}`;
+}

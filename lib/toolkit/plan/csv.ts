@@ -1,0 +1,125 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { shownName } from "../../bytes/shown_name.ts";
+import { hexHmacKey } from "../../crypto/peripherals/hmac_key.ts";
+import { readConfigCsv } from "../../format/config/csv.ts";
+import type { ImageForm } from "../../format/config/form.ts";
+import type { ConfigColumn, ConfigPlaces, ConfigRow } from "../../format/config/row.ts";
+import { configValueBytes } from "../../format/config/value.ts";
+import type { EntrySource, SourceProblem } from "./entry_source.ts";
+
+/** Brings the bytes of a file that a CSV names; undefined when there is no such file. */
+export type Load = (path: string) => Promise<Uint8Array | undefined>;
+
+/** What a configuration CSV asks for. */
+export interface CsvPlan {
+  /** What to make the entries of, in the order of the rows. */
+  readonly sources: readonly EntrySource[];
+  /** What a comment says of the image. */
+  readonly image: ImageForm;
+  /** The bytes of the patch that it names. */
+  readonly patch?: Uint8Array;
+  /** Everything that is wrong with the rows and the files they name, by line and column. */
+  readonly problems: readonly SourceProblem[];
+}
+
+/**
+ * Reads a configuration CSV and the files that it names.
+ *
+ * @param text The text: nine columns, byte order mark, any line breaks, comments, quotes.
+ * @param load Brings the files, under the names that the CSV gives them.
+ * @returns The rows with their values, and all that is wrong in one go. Nothing of the text stands
+ * in a problem but names of files.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { planFromCsv } from "@esp-secure-cert/toolkit";
+ *
+ * const text = "tlv_type,tlv_subtype,data_value,data_type,priv_key_type,algorithm,key_size," +
+ *   "efuse_id,efuse_key\n51,0,serial.txt,file,,,,,\n";
+ * const { problems } = await planFromCsv(text, () => Promise.resolve(undefined));
+ * assertEquals(problems, [{ line: 2, column: 6, message: "data_value: no such file: serial.txt" }]);
+ * ```
+ */
+export async function planFromCsv(text: string, load: Load): Promise<CsvPlan> {
+  const { rows, places, image = {}, problems: found } = readConfigCsv(text);
+  const problems: SourceProblem[] = [...found];
+  const sources: EntrySource[] = [];
+  for (const [at, row] of rows.entries()) {
+    const source = await readRow(row, places[at]!, load, problems);
+    if (source !== undefined) sources.push(source);
+  }
+  const patch = image.patch === undefined ? undefined : await load(image.patch);
+  if (image.patch !== undefined && patch === undefined) {
+    problems.push({ message: `@image: no such file: ${shownName(image.patch)}` });
+  }
+  return { sources, image, ...patch && { patch }, problems: problems.sort(byPlace) };
+}
+
+/** Problems in the order of the text; those without a place at the end. */
+export function byPlace(a: SourceProblem, b: SourceProblem): number {
+  const line = (a.line ?? Infinity) - (b.line ?? Infinity);
+  return Number.isNaN(line) ? 0 : line || (a.column ?? 0) - (b.column ?? 0);
+}
+
+/** One line for each problem, in the order of the text. */
+export function formatProblems(problems: readonly SourceProblem[]): string {
+  return problems.toSorted(byPlace).map(({ line, column, message }) =>
+    line === undefined ? message : `line ${line}:${column}: ${message}`
+  ).join("\n  ");
+}
+
+async function readRow(
+  row: ConfigRow,
+  places: ConfigPlaces,
+  load: Load,
+  problems: SourceProblem[],
+): Promise<EntrySource | undefined> {
+  const file = async (column: ConfigColumn, path: string) => {
+    const bytes = await load(path);
+    if (bytes === undefined) {
+      problems.push({ ...places[column], message: `${column}: no such file: ${shownName(path)}` });
+    }
+    return bytes;
+  };
+  const data = row.dataType === "file"
+    ? await file("data_value", row.dataValue)
+    : configValueBytes(row);
+  const keyFile = row.efuseKey === undefined ? undefined : await file("efuse_key", row.efuseKey);
+  if (data === undefined || row.efuseKey !== undefined && keyFile === undefined) return undefined;
+  const { type, subtype, keyMode, algorithm, keySize, efuseId, stored } = row;
+  return {
+    type,
+    subtype,
+    data,
+    places,
+    ...keyMode && { keyMode },
+    ...algorithm && { algorithm },
+    ...keySize === undefined ? {} : { keySize },
+    ...efuseId === undefined ? {} : { efuseId },
+    ...keyFile && hmacKeySource(keyFile, row.efuseKey!),
+    ...stored && { stored },
+  };
+}
+
+/** The eFuse key of a file; one that is hex text has no name, for espefuse cannot burn that file. */
+export function hmacKeySource(
+  bytes: Uint8Array,
+  path: string,
+): Pick<EntrySource, "hmacKey" | "efuseKeyFile"> {
+  const hmacKey = hexHmacKey(bytes);
+  return hmacKey === undefined ? { hmacKey: bytes, efuseKeyFile: path } : { hmacKey };
+}
+
+/** The error of a CSV that cannot be built. */
+export function csvError(problems: readonly SourceProblem[]): SecureCertError {
+  const sorted = problems.toSorted(byPlace);
+  const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
+  const line = sorted[0]?.line;
+  return new SecureCertError(
+    "ERR_CSV",
+    `Cannot build from CSV, ${count}:\n  ${formatProblems(problems)}`,
+    line === undefined ? {} : { line },
+    { cause: sorted },
+  );
+}

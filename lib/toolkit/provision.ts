@@ -1,0 +1,105 @@
+import type { Bytes } from "../bytes/pack.ts";
+import { formatPem } from "../bytes/pem.ts";
+import { encodeUtf8 } from "../bytes/text.ts";
+import {
+  type CertificateUsage,
+  createCa,
+  issueCertificate,
+  type Issuer,
+} from "../crypto/x509/issue.ts";
+import { createDerivedKey } from "../crypto/peripherals/hmac.ts";
+import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
+import {
+  exportPrivateKey,
+  generateKey,
+  type GenerateKeyOptions,
+  importPrivateKey,
+  type PrivateKey,
+} from "../crypto/keys/keys.ts";
+import { randomBytes, type Sources } from "../crypto/sources.ts";
+import { build, type BuildOptions, type BuildResult } from "./build.ts";
+import type { DataEntry } from "./plan/plan.ts";
+import type { KeyPlan } from "./plan/plan_key.ts";
+import { certificatesAsPem } from "../image/stored.ts";
+
+/** What {@linkcode provision} makes for one device. */
+export interface ProvisionOptions
+  extends BuildOptions, Omit<KeyPlan, "privateKey" | "deviceCert" | "salt"> {
+  /** The CA that issues the device certificate and is stored in the image, as PEM. */
+  readonly issuer: Issuer;
+  /** Subject of the device certificate, such as `CN=device-1`. */
+  readonly subject: string;
+  /** Subject alternative names. @default [] */
+  readonly sans?: readonly string[];
+  /** What the certificate is for. @default ["client"] */
+  readonly usage?: readonly CertificateUsage[];
+  /** Validity of the certificate in days. @default 3650 */
+  readonly days?: number | "forever";
+  /** Kind of private key to make. @default an RSA-2048 key for `rsa-ds`, else a P-256 key */
+  readonly key?: Omit<GenerateKeyOptions, keyof Sources>;
+  /** Further entries. @default [] */
+  readonly data?: readonly DataEntry[];
+}
+
+/** One provisioned device. */
+export interface ProvisionResult extends BuildResult {
+  /** The device's private key. */
+  readonly key: PrivateKey;
+  /** The device certificate, PEM. */
+  readonly deviceCert: Bytes;
+}
+
+/** Subject of the CA that {@linkcode createDevelopmentCa} makes. */
+export const DEVELOPMENT_CA_SUBJECT = "CN=Development CA,OU=NOT FOR PRODUCTION";
+
+/** A CA for the bench, whose name says what it is: its key lies in a file. */
+export async function createDevelopmentCa(sources: Sources = {}): Promise<Issuer> {
+  const key = await generateKey(sources);
+  return { key, certificate: await createCa({ subject: DEVELOPMENT_CA_SUBJECT, key, ...sources }) };
+}
+
+/**
+ * Provisions one device from nothing but a CA: makes its key, issues its certificate, builds its
+ * image and judges it.
+ *
+ * @param options CA, subject, kind of key, layout.
+ * @returns Key, certificate, image and verdict.
+ * @throws {SecureCertError} as {@linkcode issueCertificate} and {@linkcode build}.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { createDevelopmentCa, provision } from "@esp-secure-cert/toolkit";
+ *
+ * const issuer = await createDevelopmentCa();
+ * const { verdict } = await provision({ issuer, subject: "CN=device-1" });
+ * assertEquals(verdict.ok, true);
+ * ```
+ */
+export async function provision(options: ProvisionOptions): Promise<ProvisionResult> {
+  const { issuer, data = [] } = options;
+  const { key, ...made } = await makeKey(options);
+  const certificate = await issueCertificate({ ...options, publicKey: key.publicKey });
+  const deviceCert = encodeUtf8(formatPem("CERTIFICATE", certificate));
+  const caCert = certificatesAsPem(issuer.certificate);
+  const built = await build({ ...options, ...made, deviceCert, caCert, data }, options);
+  return { ...built, key, deviceCert };
+}
+
+interface MadeKey extends Pick<KeyPlan, "privateKey" | "hmacKey" | "salt"> {
+  readonly key: PrivateKey;
+}
+
+/** The device's key, and what of it goes into the plan: itself, or what it is derived from. */
+async function makeKey(options: ProvisionOptions): Promise<MadeKey> {
+  const { keyMode, random } = options;
+  const sources: Sources = random ? { random } : {};
+  if (keyMode === "hmac-derived") {
+    const hmacKey = options.hmacKey ?? randomBytes(HMAC_KEY_SIZE, sources);
+    const { salt, sec1 } = await createDerivedKey({ hmacKey, ...sources });
+    return { key: await importPrivateKey(sec1), hmacKey, salt };
+  }
+  const standard = keyMode === "rsa-ds" ? { type: "rsa" } as const : {};
+  const key = await generateKey({ ...standard, ...options.key, ...sources });
+  return { key, privateKey: await exportPrivateKey(key) };
+}

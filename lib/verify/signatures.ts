@@ -1,0 +1,276 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { type Bytes, equalBytes } from "../bytes/pack.ts";
+import { isSignatureRight, publicKeyDigest, readSignatureKey } from "../crypto/signature.ts";
+import { digest } from "../crypto/signing.ts";
+import { type ChipName, CHIPS } from "../format/chips/chips.ts";
+import { type WalkedTlv, walkPartition } from "../format/partition.ts";
+import {
+  type RsaSignatureKey,
+  rsaSignatureKey,
+  SIGNATURE_ALGORITHMS,
+  type SignatureAlgorithm,
+} from "../format/signature_block.ts";
+import { INTEGRITY_TYPE, SIGNATURE_TYPE } from "../image/edit.ts";
+import { errorFinding, type Finding, warningFinding } from "../findings/finding.ts";
+import { MAX_SIGNATURES } from "../toolkit/sign.ts";
+import {
+  type ReadSignature,
+  readSignature,
+  signatureAlgorithmOf,
+  signatureValueSize,
+} from "../image/signatures.ts";
+
+const SCHEMES = { "P-192": "ecdsa192", "P-256": "ecdsa256", "P-384": "ecdsa384" } as const;
+
+/** What {@linkcode verifySignatures} judges by. */
+export interface VerifySignaturesOptions {
+  /** The keys to trust, SubjectPublicKeyInfo in PEM or DER. @default any key */
+  readonly signingKeys?: readonly Uint8Array[];
+}
+
+/** What is to be said about one signature entry. */
+export interface SignatureJudgement {
+  /** Index among the entries of the image. */
+  readonly entry: number;
+  /** Where the entry starts, in bytes from the start of the image. */
+  readonly offset: number;
+  /** The entry's subtype. */
+  readonly subtype: number;
+  /** The scheme; absent when the entry cannot be decoded. */
+  readonly algorithm?: SignatureAlgorithm;
+  /** Bytes that the firmware takes as signed; absent when no signature has subtype 0. */
+  readonly signedLength?: number;
+  /** SHA-256 of the key as the entry holds it, what SECURE_BOOT_DIGESTn must be; 32 bytes. */
+  readonly keyDigest?: Bytes;
+  /** Whether the digest is that of a key to trust; absent when none were given. */
+  readonly trusted?: boolean;
+  /** Whether the firmware would accept this signature, with its key's digest in an eFuse. */
+  readonly ok: boolean;
+  /** Why not; present exactly when `ok` is false. */
+  readonly problem?: string;
+  /** What is wrong with fields that the firmware's software verification does not look at. */
+  readonly remarks: readonly string[];
+}
+
+/**
+ * Judges every signature entry of an image as the firmware does (FORMAT: signature entry; what the
+ * device's reader does with odd images): signed is what lies before the entry with subtype 0, which
+ * must exist; of one subtype the first entry counts, and subtypes above 2 do not.
+ *
+ * @param image Any bytes; at most three signatures are computed.
+ * @param options The keys to trust.
+ * @returns One judgement an entry, in the order of the image; none when the image is not signed. The
+ * firmware accepts an image with at least one good signature whose key digest is in an eFuse.
+ * @throws {SecureCertError} `ERR_PEM`, `ERR_DER`, `ERR_UNSUPPORTED` or `ERR_KEY` for a key among the
+ * options that is none; never for the image.
+ */
+export async function verifySignatures(
+  image: Uint8Array,
+  options: VerifySignaturesOptions = {},
+): Promise<SignatureJudgement[]> {
+  const keys = options.signingKeys?.map(readSignatureKey);
+  const trusted = keys && await Promise.all(keys.map(publicKeyDigest));
+  const chain = signaturesOf(image);
+  const judgements: SignatureJudgement[] = [];
+  for (const { entry, offset, value: { subtype, data }, problem } of chain.entries) {
+    const place = { entry, offset, subtype };
+    try {
+      const signature = readSignature(data);
+      judgements.push({ ...place, ...await judge(signature, chain.message, trusted, problem) });
+    } catch (error) {
+      if (!(error instanceof SecureCertError)) throw error;
+      judgements.push({ ...place, ok: false, problem: problem ?? error.message, remarks: [] });
+    }
+  }
+  return judgements;
+}
+
+/**
+ * What is wrong with the signatures of an image: an error where the firmware refuses it or reads what
+ * nobody has signed, a warning where it does not look.
+ *
+ * @throws {SecureCertError} as {@linkcode verifySignatures}.
+ */
+export async function judgeSignatures(
+  image: Uint8Array,
+  options: VerifySignaturesOptions & { readonly chip?: ChipName },
+): Promise<Finding[]> {
+  const judgements = await verifySignatures(image, options);
+  if (judgements.length === 0) {
+    if (!options.signingKeys?.length) return [];
+    return [errorFinding("BAD_SIGNATURE", "the image is not signed")];
+  }
+  const isAccepted = judgements.some(({ ok }) => ok);
+  const findings = judgements.flatMap(({ entry, offset, subtype, problem, remarks }) => {
+    const finding = isAccepted ? warningFinding : errorFinding;
+    const place = { entry, offset };
+    const name = `signature ${subtype}`;
+    return [
+      ...problem === undefined ? [] : [finding("BAD_SIGNATURE", `${name}: ${problem}`, place)],
+      ...remarks.map((remark) => warningFinding("BAD_SIGNATURE", `${name}: ${remark}`, place)),
+    ];
+  });
+  return [...findings, ...judgeOrder(image), ...judgeForChip(judgements, options.chip)];
+}
+
+/** The chip's ROM and eFuses take some schemes, and digests of so many keys. */
+function judgeForChip(
+  judgements: readonly SignatureJudgement[],
+  chip: ChipName | undefined,
+): Finding[] {
+  if (chip === undefined) return [];
+  const { rsa3072, ecdsaCurves, digestSlots } = CHIPS[chip].secureBoot;
+  const schemes: readonly SignatureAlgorithm[] = [
+    ...rsa3072 ? ["rsa3072"] as const : [],
+    ...ecdsaCurves.flatMap((curve) =>
+      curve in SCHEMES ? SCHEMES[curve as keyof typeof SCHEMES] : []
+    ),
+  ];
+  const findings = judgements.flatMap(({ algorithm, entry, offset, subtype }) => {
+    if (algorithm === undefined || schemes.includes(algorithm)) return [];
+    const message = `signature ${subtype}: ${chip} verifies no ${algorithm}; it has ${
+      schemes.join(", ")
+    }`;
+    return [errorFinding("CHIP_UNSUPPORTED", message, { entry, offset })];
+  });
+  if (judgements.length <= digestSlots) return findings;
+  const message =
+    `the image has ${judgements.length} signatures, ${chip} keeps ${digestSlots} key digest`;
+  return [...findings, warningFinding("CHIP_UNSUPPORTED", message)];
+}
+
+/** The firmware reads entries behind the signature as if they were signed. */
+function judgeOrder(image: Uint8Array): Finding[] {
+  const { entries } = walkPartition(image);
+  const signature = entries.findIndex(({ value }) => value.type === SIGNATURE_TYPE);
+  return entries.flatMap(({ value: { type }, offset }, entry) => {
+    if (entry < signature || type === SIGNATURE_TYPE || type === INTEGRITY_TYPE) return [];
+    const message =
+      "an entry follows the signature: nobody has signed it, and the firmware reads it all the same";
+    return [errorFinding("BAD_SIGNATURE", message, { entry, offset })];
+  });
+}
+
+interface Signatures {
+  /** What is signed; absent when no signature has subtype 0. */
+  readonly message?: Bytes;
+  /** The signature entries, with what keeps the firmware from them. */
+  readonly entries: readonly (WalkedTlv & { readonly entry: number; readonly problem?: string })[];
+}
+
+function signaturesOf(image: Uint8Array): Signatures {
+  const entries = walkPartition(image).entries.flatMap((walked, entry) =>
+    walked.value.type === SIGNATURE_TYPE ? [{ ...walked, entry }] : []
+  );
+  const bySubtype = new Map<number, typeof entries[0]>();
+  for (const each of entries) {
+    if (!bySubtype.has(each.value.subtype)) bySubtype.set(each.value.subtype, each);
+  }
+  const first = bySubtype.get(0);
+  const candidates = [...bySubtype.values()].filter((each) => !placeProblem(each));
+  const wholeProblem = problemOfAll(first, candidates.map(({ value }) => value.data));
+  return {
+    ...first && { message: new Uint8Array(image.subarray(0, first.offset)) },
+    entries: entries.map((each) => {
+      const isEarlier = bySubtype.get(each.value.subtype) !== each;
+      const problem = isEarlier
+        ? "an earlier one has the same subtype"
+        : placeProblem(each) ?? wholeProblem ?? kindProblem(each, first);
+      return problem === undefined ? each : { ...each, problem };
+    }),
+  };
+}
+
+function placeProblem({ value, crc }: WalkedTlv): string | undefined {
+  if (value.subtype >= MAX_SIGNATURES) return "the firmware looks at subtypes 0 to 2 alone";
+  return crc.stored === crc.computed ? undefined : "the entry's checksum does not match";
+}
+
+/** What makes the firmware give up before it looks at a single signature. */
+function problemOfAll(
+  first: WalkedTlv | undefined,
+  values: readonly Uint8Array[],
+): string | undefined {
+  if (first === undefined) return "there is none with subtype 0";
+  if (placeProblem(first)) return "the one with subtype 0 has a wrong checksum";
+  if (first.offset === 0) return "nothing is signed";
+  const kind = signatureAlgorithmOf(first.value.data);
+  if (kind === undefined) return undefined;
+  const seen = values.filter(({ length }) => length >= signatureValueSize(kind));
+  if (seen.some(([version]) => version !== 1)) return "one of the signatures has another version";
+  if (kind === "rsa3072") return undefined;
+  const { hash } = SIGNATURE_ALGORITHMS[kind];
+  const isMixed = seen.some((value) => {
+    const other = signatureAlgorithmOf(value);
+    return other === undefined || other === "rsa3072" || SIGNATURE_ALGORITHMS[other].hash !== hash;
+  });
+  return isMixed ? "one of the signatures is of another kind than that with subtype 0" : undefined;
+}
+
+/** Firmware is built for one scheme. */
+function kindProblem({ value }: WalkedTlv, first: WalkedTlv | undefined): string | undefined {
+  if (first === undefined) return undefined;
+  const [kind, wanted] = [value.data, first.value.data].map(signatureAlgorithmOf);
+  if (kind === undefined || wanted === undefined || kind === wanted) return undefined;
+  return `it is ${kind}, and the one with subtype 0 ${wanted}`;
+}
+
+async function judge(
+  signature: ReadSignature,
+  message: Uint8Array | undefined,
+  trusted: readonly Uint8Array[] | undefined,
+  problem: string | undefined,
+): Promise<Omit<SignatureJudgement, "entry" | "offset" | "subtype">> {
+  const { key } = signature;
+  const keyDigest = await publicKeyDigest(key);
+  const known = trusted?.some((each) => equalBytes(each, keyDigest));
+  const found = problem ?? await problemOf(signature, message, known);
+  return {
+    algorithm: key.algorithm,
+    ...message && { signedLength: message.length },
+    keyDigest,
+    ...known === undefined ? {} : { trusted: known },
+    ok: found === undefined,
+    ...found === undefined ? {} : { problem: found },
+    remarks: message && !problem ? await remarksOn(signature, message) : [],
+  };
+}
+
+async function problemOf(
+  { key, signature }: ReadSignature,
+  message: Uint8Array | undefined,
+  known: boolean | undefined,
+): Promise<string | undefined> {
+  if (message === undefined || !await isSignatureRight(key, message, signature)) {
+    return "the signature does not match";
+  }
+  return known === false ? "the key is not one to trust" : undefined;
+}
+
+async function remarksOn(value: ReadSignature, message: Uint8Array): Promise<string[]> {
+  const { key, signedLength, imageDigest, oddByte } = value;
+  const remarks: string[] = [];
+  if (oddByte !== undefined) {
+    remarks.push(`byte ${oddByte} is not what it should be; the firmware passes over it`);
+  }
+  if (signedLength !== message.length) {
+    remarks.push(`the length field says ${signedLength}, signed are ${message.length} bytes`);
+  }
+  if (imageDigest && !equalBytes(imageDigest, await digest("SHA-256", message))) {
+    remarks.push("the digest in the block is not that of the signed bytes");
+  }
+  if (key.algorithm === "rsa3072" && !isConsistent(key)) {
+    remarks.push("R or M' in the block do not belong to the modulus; the key digest is another");
+  }
+  return remarks;
+}
+
+function isConsistent(key: RsaSignatureKey): boolean {
+  try {
+    const { rinv, mPrime } = rsaSignatureKey(key.n, key.e);
+    return mPrime === key.mPrime && equalBytes(rinv, key.rinv);
+  } catch (error) {
+    if (error instanceof SecureCertError) return false;
+    throw error;
+  }
+}

@@ -1,0 +1,46 @@
+import { assertEquals, assertMatch } from "@std/assert";
+import { areWhole, judgeShards, type ShardFacts } from "../../lib/batch/check/shards.ts";
+
+const shards = (...facts: ShardFacts[]) =>
+  facts.map((each, at) => ({ path: `s${at + 1}`, facts: each }));
+const told = (...facts: ShardFacts[]) =>
+  judgeShards(shards(...facts)).map(({ code, message }) => `${code} ${message}`);
+const part = (shard: string): ShardFacts => ({ shard });
+
+Deno.test("shards of one profile, CA and signing keys are of one batch, in whatever words", () => {
+  const profile = { chip: "esp32c3", key: { type: "ec", curve: "P-256" }, ca: "pki" };
+  const same = { key: { curve: "P-256", type: "ec" }, ca: "/mnt/pki", chip: "esp32c3" };
+  assertEquals(told({ profile, ca: "a" }, {}, { profile: same, ca: "a" }), []);
+  assertEquals(told({}, { ca: "a" }, { ca: "b" }, { ca: "a" }), [
+    "FOREIGN_SHARD s3: its CA is not that of s2",
+  ]);
+  assertEquals(told({ signers: "a" }, { signers: "" }), [
+    "FOREIGN_SHARD s2: its signing keys are not those of s1",
+  ]);
+  assertEquals(told({ labels: "true" }, {}, { labels: "false" }, { labels: "true" }), [
+    "FOREIGN_SHARD s3: it has no labels, unlike those of s1",
+  ]);
+  assertEquals(told({ profile }, { profile: { ...same, days: 9, key: { type: "rsa" } } }), [
+    "FOREIGN_SHARD s2: its profile is not that (key, days) of s1",
+  ]);
+});
+
+Deno.test("each part of a list is there once", () => {
+  assertEquals(told(part("2/2"), part("1/2"), {}), []);
+  assertEquals(told(part("1/1"), part("1/1")), []);
+  assertEquals(told(part("1/3"), part("3/3")), ["MISSING_SHARD of 3 parts, 2 are not there"]);
+  assertEquals(told(part("1/2"), part("1/2"), part("2/2")), [
+    "DUPLICATE_SHARD s2 is part 1 of 2, as s1 is",
+  ]);
+  assertEquals(told(part("1/2"), part("2/3"), part("1/1")), [
+    "FOREIGN_SHARD s2 is part 2 of 3, s1 one of 2",
+    "FOREIGN_SHARD s3 is part 1 of 1, s1 one of 2",
+  ]);
+  const [many] = told(part("2/999999999"));
+  assertMatch(many!, /, 20, 21 and 999999978 more are not there$/);
+});
+
+Deno.test("shards are known to be whole when each says its part", () => {
+  assertEquals(areWhole(shards(part("1/1"))), true);
+  assertEquals(areWhole(shards(part("1/2"), {})), false);
+});

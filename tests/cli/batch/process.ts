@@ -1,0 +1,121 @@
+/** `bulk` as a process, in a folder with a CA, for the tests that kill it and starve it. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  createDevelopmentCa,
+  exportPrivateKey,
+  formatPem,
+  type ManifestRow,
+  parseManifestNdjson,
+} from "../../../mod.ts";
+
+/** The command line, as a module. */
+export const CLI = new URL("../../../cli.ts", import.meta.url).href;
+
+/** The CA in the folder `ca` of {@linkcode inFolder}. */
+export const issuer = await createDevelopmentCa();
+
+/** What a process did. */
+export interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+type Environment = Readonly<Record<string, string>>;
+
+/** A program, not yet started. */
+export function program(
+  name: string,
+  args: readonly string[],
+  cwd: string,
+  env: Environment = {},
+): Deno.Command {
+  const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+  return new Deno.Command(name, { args: [...args], cwd, ...piped, env: { NO_COLOR: "1", ...env } });
+}
+
+/** The command line, not yet started. */
+export function command(line: readonly string[], cwd: string, env?: Environment): Deno.Command {
+  return program(Deno.execPath(), ["run", "-A", "--no-prompt", CLI, ...line], cwd, env);
+}
+
+/** Sends a signal to a process that may have ended by itself. */
+export function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
+  try {
+    child.kill(signal);
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
+/** The output of a process as text. */
+export async function outcomeOf(output: Promise<Deno.CommandOutput>): Promise<Outcome> {
+  const { code, stdout, stderr } = await output;
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** Runs a program to its end. */
+export const run = (name: string, args: readonly string[], cwd: string): Promise<Outcome> =>
+  outcomeOf(program(name, args, cwd).output());
+
+/** Runs the command line to its end. */
+export const cli = (line: readonly string[], cwd: string, env?: Environment): Promise<Outcome> =>
+  outcomeOf(command(line, cwd, env).output());
+
+/** Runs the command line where no file grows beyond a limit, as on a full disk; Linux. */
+export function cliOutOfDisk(
+  line: readonly string[],
+  cwd: string,
+  kilobytes: number,
+): Promise<Outcome> {
+  // The signal that comes with the limit is ignored.
+  const script = `trap "" XFSZ; ulimit -f ${kilobytes}; exec "$@"`;
+  const words = [Deno.execPath(), "run", "-A", "--no-prompt", CLI, ...line];
+  return run("bash", ["-c", script, "bash", ...words], cwd);
+}
+
+/** Runs something in a new folder with a CA in `ca`, which is removed afterwards. */
+export async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${folder}/ca`);
+    await Deno.writeTextFile(`${folder}/ca/ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
+    await Deno.writeFile(`${folder}/ca/ca.key.pem`, await exportPrivateKey(issuer.key));
+    await act(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Names in a folder, sorted. */
+export const names = (path: string): string[] =>
+  [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+
+/** The manifest of a batch. */
+export const rowsOf = (batch: string): ManifestRow[] =>
+  parseManifestNdjson(Deno.readTextFileSync(`${batch}/manifest.ndjson`));
+
+/** SHA-256 in hexadecimal. */
+export const sha256 = async (bytes: Uint8Array): Promise<string> =>
+  new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes))).toHex();
+
+/** The ids of `--count`. */
+export const count = (number: number): string[] =>
+  Array.from({ length: number }, (_, n) => `dev-${String(n + 1).padStart(6, "0")}`);
+
+/** Starves a batch of disk, each time with more of it, and then lets it end. */
+export async function starve(
+  line: readonly string[],
+  cwd: string,
+  kilobytes: readonly number[],
+): Promise<void> {
+  for (const limit of kilobytes) {
+    const { code, stderr } = await cliOutOfDisk(line, cwd, limit);
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(stderr, "error: Cannot write");
+    assertEquals(stderr.includes("    at "), false, stderr);
+  }
+  const { code, stderr } = await cli(line, cwd);
+  assertEquals(code, 0, stderr);
+}

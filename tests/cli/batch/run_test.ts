@@ -1,0 +1,356 @@
+/** `bulk` as a process: killed at any moment, run twice at once, stopped, out of disk, in parts. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { parseShard, type ReadEnv } from "../../../lib/cli/batch/run/shard.ts";
+import { splitWords } from "../../../lib/cli/batch/run/key_command.ts";
+import {
+  exportPrivateKey,
+  formatPem,
+  generateKey,
+  issueCertificate,
+  type ManifestRow,
+  parseManifestNdjson,
+  readCertificate,
+  verify,
+} from "../../../mod.ts";
+import {
+  cli,
+  command,
+  count,
+  inFolder,
+  issuer,
+  kill,
+  names,
+  outcomeOf,
+  rowsOf,
+  sha256,
+  starve,
+} from "./process.ts";
+
+const isLinux = Deno.build.os === "linux";
+
+/** Everything that must hold of a finished folder. */
+async function checkBatch(batch: string, ids: readonly string[]): Promise<ManifestRow[]> {
+  const rows = rowsOf(batch);
+  assertEquals(rows.map(({ id }) => id), ids);
+  for (const column of ["serial", "fingerprint", "publicKey", "imageSha256"] as const) {
+    assertEquals(new Set(rows.map((row) => row[column])).size, ids.length, column);
+  }
+  const csv = Deno.readTextFileSync(`${batch}/manifest.csv`).trimEnd().split("\n");
+  assertEquals(csv.slice(1).map((line) => line.split(",")[0]), ids);
+  const allowed = [
+    ".lock",
+    "certificates",
+    "images",
+    "journal.sqlite",
+    "manifest.csv",
+    "manifest.ndjson",
+    "secret",
+  ];
+  assertEquals(names(batch), allowed);
+  const sorted = ids.toSorted();
+  assertEquals(names(`${batch}/images`), sorted.map((id) => `${id}.bin`));
+  assertEquals(names(`${batch}/certificates`), sorted.map((id) => `${id}.pem`));
+  assertEquals(names(`${batch}/secret`), sorted.map((id) => `${id}.key.pem`));
+  for (const [at, row] of rows.entries()) {
+    const image = await Deno.readFile(`${batch}/images/${row.id}.bin`);
+    assertEquals(await sha256(image), row.imageSha256);
+    if (at % 10 !== 0) continue;
+    assertEquals((await verify(image, { ca: issuer.certificate })).ok, true, row.id);
+    const { serial } = readCertificate(await Deno.readFile(`${batch}/certificates/${row.id}.pem`));
+    assertEquals([serial, row.status], [row.serial, "verified"]);
+  }
+  return rows;
+}
+
+Deno.test("killed with -9 at random moments, a batch ends as if nothing had happened", async () => {
+  await inFolder(async (folder) => {
+    const line = ["bulk", "--count", "2500", "-o", "batch"];
+    let [seed, kills] = [12345, 0];
+    let finished = new Map<string, string>();
+    for (let run = 0; run < 12; run++) {
+      const child = command(line, folder).spawn();
+      seed = seed * 1103515245 + 12345 & 0x7FFFFFFF;
+      const timer = setTimeout(() => kill(child, "SIGKILL"), 150 + seed % 450);
+      const { success } = await child.output();
+      clearTimeout(timer);
+      if (success) break;
+      kills++;
+      // What a row once said stays said: no device gets a second key.
+      const text = await Deno.readTextFile(`${folder}/batch/manifest.ndjson`).catch(() => "");
+      const whole = parseManifestNdjson(text.slice(0, text.lastIndexOf("\n") + 1));
+      const now = new Map(whole.map(({ id, publicKey }) => [id, publicKey]));
+      for (const [id, key] of finished) assertEquals(now.get(id), key, id);
+      finished = new Map([...finished].filter(([id]) => now.has(id)));
+    }
+    const { code, stderr } = await cli(line, folder);
+    assertEquals(code, 0, stderr);
+    await checkBatch(`${folder}/batch`, count(2500));
+    assertEquals(kills >= 3, true, `${kills} kills`);
+  });
+});
+
+Deno.test("a second process on the same folder is refused with a line", async () => {
+  await inFolder(async (folder) => {
+    const child = command(["bulk", "--count", "20000", "-o", "batch", "--json"], folder).spawn();
+    for (let tries = 0; tries < 500; tries++) {
+      const isThere = names(folder).includes("batch") &&
+        names(`${folder}/batch`).includes("manifest.csv");
+      if (isThere) break;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const second = await cli(["bulk", "--count", "20000", "-o", "batch"], folder);
+    assertEquals([second.code, second.stdout], [1, ""]);
+    assertStringIncludes(second.stderr, "error: another process works on batch\n");
+    kill(child, "SIGINT");
+    const first = await outcomeOf(child.output());
+    assertEquals(first.code, 1);
+    assertStringIncludes(first.stderr, "stopped; run the same command again to go on");
+    const last = JSON.parse(first.stdout.trim().split("\n").at(-1)!);
+    const { counts, stopped } = last.summary;
+    assertEquals([stopped, counts.verified + counts.pending, counts.failed], [true, 20000, 0]);
+    assertEquals(rowsOf(`${folder}/batch`).length, counts.verified);
+    assertEquals(names(`${folder}/batch/images`).length, counts.verified);
+  });
+});
+
+Deno.test({
+  name: "out of disk, a batch ends in a line and goes on later",
+  ignore: !isLinux,
+  fn: async () => {
+    await inFolder(async (folder) => {
+      const line = ["bulk", "--count", "400", "-o", "batch"];
+      await starve(line, folder, [40, 120, 200]);
+      await checkBatch(`${folder}/batch`, count(400));
+    });
+  },
+});
+
+Deno.test("manifests that were cut or went on too far are those of the journal again", async () => {
+  await inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/list.csv`, 'id,line,user1\na,"1, x",u\nb,2,u\nc,3,u\n');
+    const line = ["bulk", "--devices", "list.csv", "-o", "batch"];
+    assertEquals((await cli(line, folder)).code, 0);
+    const paths = ["ndjson", "csv"].map((end) => `${folder}/batch/manifest.${end}`);
+    const whole = paths.map((path) => Deno.readTextFileSync(path));
+    assertStringIncludes(whole[1]!, 'plaintext,,verified,"1, x"\n');
+    Deno.writeTextFileSync(paths[0]!, whole[0]!.slice(0, 50));
+    Deno.writeTextFileSync(paths[1]!, whole[1]! + "half a li");
+    assertEquals((await cli(line, folder)).code, 0);
+    assertEquals(paths.map((path) => Deno.readTextFileSync(path)), whole);
+    await Deno.remove(paths[1]!);
+    assertEquals((await cli(line, folder)).code, 0);
+    assertEquals(paths.map((path) => Deno.readTextFileSync(path)), whole);
+  });
+});
+
+Deno.test("another list, profile or CA on the same folder is refused", async () => {
+  await inFolder(async (folder) => {
+    const line = ["bulk", "--count", "3", "-o", "batch"];
+    assertEquals((await cli(line, folder)).code, 0);
+    const cases = [
+      [["bulk", "--count", "4", "-o", "batch"], "has 4 devices, the list has"],
+      [["bulk", "--count", "2", "-o", "batch"], "has 3 devices, the list has 2"],
+      [[...line, "--id-template", "x{n}"], "is not what it was in the first run"],
+      [[...line, "--days", "5"], "the profile is not that of the first run"],
+      [["bulk", "--count", "3", "-o", "ca"], "is no batch's folder"],
+    ] as const;
+    for (const [words, text] of cases.slice(1)) {
+      const { code, stderr } = await cli(words, folder);
+      assertEquals(code, 1, stderr);
+      assertStringIncludes(stderr, text);
+    }
+    assertEquals((await cli(line, folder)).code, 0);
+  });
+});
+
+Deno.test("ready keys are used once; what failed is tried again; a key command makes the others", async () => {
+  await inFolder(async (folder) => {
+    await Deno.mkdir(`${folder}/keys`);
+    const key = await generateKey();
+    await Deno.writeFile(`${folder}/keys/1.pem`, await exportPrivateKey(key));
+    await Deno.writeFile(`${folder}/keys/2.der`, await exportPrivateKey(key, { form: "der" }));
+    await Deno.writeFile(`${folder}/keys/3.pem`, await exportPrivateKey(await generateKey()));
+    const line = ["bulk", "--count", "3", "--keys", "keys", "-o", "batch"];
+    const first = await cli(line, folder);
+    assertEquals(first.code, 1);
+    assertStringIncludes(first.stderr, "failed dev-000003: no P-256 key is left in keys");
+    assertStringIncludes(first.stdout, "keys from ready keys of keys");
+    assertEquals(rowsOf(`${folder}/batch`).map(({ status }) => status), [
+      "verified",
+      "verified",
+      "failed",
+    ]);
+    assertEquals(names(`${folder}/batch/images`).length, 2);
+    await Deno.writeFile(`${folder}/keys/0.pem`, await exportPrivateKey(await generateKey()));
+    assertEquals((await cli(line, folder)).code, 1);
+    const again = await cli([...line, "--retry-failed"], folder);
+    assertEquals(again.code, 0, again.stderr);
+    await checkBatch(`${folder}/batch`, count(3));
+    const program = `${folder}/key.ts`;
+    await Deno.writeTextFile(
+      program,
+      `import { exportPrivateKey, generateKey } from "${
+        new URL("../../../mod.ts", import.meta.url).href
+      }";
+       if (Deno.args[0] === "dev-000002") Deno.exit(3);
+       await Deno.stdout.write(await exportPrivateKey(await generateKey()));`,
+    );
+    const commandLine = `"${Deno.execPath()}" run --no-prompt ${program} {id}`;
+    const made = await cli(
+      ["bulk", "--count", "3", "--key-command", commandLine, "-o", "run"],
+      folder,
+    );
+    assertEquals(made.code, 1);
+    assertStringIncludes(made.stderr, "failed dev-000002: the key command ended with code 3");
+    assertEquals(rowsOf(`${folder}/run`).map(({ status }) => status), [
+      "verified",
+      "failed",
+      "verified",
+    ]);
+  });
+});
+
+Deno.test("--csr stops for an external CA, --certificates goes on and refuses what does not fit", async () => {
+  await inFolder(async (folder) => {
+    const line = ["bulk", "--count", "3", "-o", "batch"];
+    const first = await cli([...line, "--csr"], folder);
+    assertEquals(first.code, 0, first.stderr);
+    assertEquals(names(`${folder}/batch`).includes("certificates"), false);
+    await Deno.mkdir(`${folder}/issued`);
+    const issue = async (name: string, request?: Uint8Array) => {
+      const of = request ? { request } : { subject: "CN=x", ...await generateKey() };
+      const der = await issueCertificate({ issuer, ...of });
+      await Deno.writeTextFile(`${folder}/issued/${name}.pem`, formatPem("CERTIFICATE", der));
+    };
+    const requests = count(3).map((id) => Deno.readFileSync(`${folder}/batch/csr/${id}.csr`));
+    await issue("any name", requests[1]);
+    await issue("b", requests[0]);
+    await issue("stranger");
+    await Deno.writeTextFile(`${folder}/issued/broken.pem`, "no certificate");
+    const go = [...line, "--certificates", "issued"];
+    const second = await cli(go, folder);
+    assertEquals(second.code, 1);
+    assertStringIncludes(second.stderr, "refused issued/stranger.pem: its key is no device's");
+    assertStringIncludes(second.stderr, "refused issued/broken.pem: ");
+    assertStringIncludes(second.stderr, "1 have no certificate yet");
+    assertEquals(rowsOf(`${folder}/batch`).map(({ id }) => id), count(2));
+    await Deno.remove(`${folder}/issued/stranger.pem`);
+    await issue("c", requests[2]);
+    const third = await cli(go, folder);
+    assertEquals(third.code, 0, third.stderr);
+    assertEquals(rowsOf(`${folder}/batch`).map(({ status }) => status), Array(3).fill("verified"));
+  });
+});
+
+Deno.test("shards make every device once, also as a scheduler says", async () => {
+  await inFolder(async (folder) => {
+    const line = ["bulk", "--count", "10", "--workers", "1"];
+    const env = {
+      SLURM_ARRAY_TASK_ID: "3",
+      SLURM_ARRAY_TASK_MIN: "1",
+      SLURM_ARRAY_TASK_MAX: "3",
+      SLURM_ARRAY_TASK_COUNT: "3",
+    };
+    const alone = await cli([...line, "--shard", "1/3", "--ca", "none", "-o", "s1"], folder);
+    assertEquals(alone.code, 1);
+    assertStringIncludes(alone.stderr, "the shards of a batch share one");
+    assertEquals(names(folder), ["ca"]);
+    const parts = await Promise.all([
+      cli([...line, "--shard", "1/3", "-o", "s1"], folder),
+      cli([...line, "--shard", "2/3", "-o", "s2"], folder),
+      cli([...line, "--shard", "auto", "-o", "s3"], folder, env),
+    ]);
+    assertEquals(
+      parts.map(({ code }) => code),
+      [0, 0, 0],
+      parts.map(({ stderr }) => stderr).join(),
+    );
+    const ids = ["s1", "s2", "s3"].flatMap((part) =>
+      rowsOf(`${folder}/${part}`).map(({ id }) => id)
+    );
+    assertEquals(ids.toSorted(), count(10));
+    for (const part of ["s1", "s2", "s3"]) {
+      const verdict = await cli(["bulk", "verify", part, "--count", "10"], folder);
+      assertEquals(verdict.code, 0, verdict.stdout);
+    }
+    for (const words of [[], ["--shard", "2/3"], ["--shard", "1/3", "--labels"]]) {
+      const other = await cli([...line, ...words, "-o", "s1"], folder);
+      assertEquals(other.code, 1);
+      assertStringIncludes(
+        other.stderr,
+        `${words.at(-1) === "--labels" ? "--labels" : "--shard"} is`,
+      );
+    }
+  });
+  const env = (values: Record<string, string>) => (name: string) => values[name];
+  const aws = { AWS_BATCH_JOB_ARRAY_INDEX: "0", AWS_BATCH_JOB_ARRAY_SIZE: "4" };
+  assertEquals(parseShard("auto", env(aws)), { index: 1, count: 4 });
+  assertEquals(parseShard("auto/5", env({ JOB_COMPLETION_INDEX: "4" })), { index: 5, count: 5 });
+  const slurm = (id: string, first: string, last: string, tasks: string, step = "1") =>
+    env({
+      SLURM_ARRAY_TASK_ID: id,
+      SLURM_ARRAY_TASK_MIN: first,
+      SLURM_ARRAY_TASK_MAX: last,
+      SLURM_ARRAY_TASK_COUNT: tasks,
+      SLURM_ARRAY_TASK_STEP: step,
+    });
+  assertEquals(parseShard("auto/4", slurm("8", "0", "12", "4", "4")), { index: 3, count: 4 });
+  const wrong: readonly (readonly [string, ReadEnv])[] = [
+    ...["0/3", "4/3", "1", "x/y", "auto"].map((text) => [text, env({})] as const),
+    // One task is run again, a list has gaps, a part of the array is run again.
+    ["auto", slurm("3", "3", "3", "1")],
+    ["auto/3", slurm("3", "3", "3", "1")],
+    ["auto", slurm("4", "1", "4", "3")],
+    ["auto", slurm("3", "3", "4", "2")],
+    ["auto/8", env(aws)],
+    ["auto", env({ SLURM_ARRAY_TASK_ID: "x", JOB_COMPLETION_INDEX: "0", JOB_COMPLETIONS: "2" })],
+    ["auto", env({ JOB_COMPLETION_INDEX: "-1", JOB_COMPLETIONS: "2" })],
+  ];
+  for (const [text, read] of wrong) {
+    let thrown: unknown;
+    try {
+      parseShard(text, read);
+    } catch (error) {
+      thrown = error;
+    }
+    assertEquals((thrown as { code?: string } | undefined)?.code, "ERR_USAGE", text);
+  }
+});
+
+Deno.test("a wrong list is told row by row and leaves no device; secrets are the owner's alone", async () => {
+  await inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/bad.csv`, "id,chip\na,esp32c3\nA,\nb/c,\nd,esp9\n");
+    const bad = await cli(["bulk", "--devices", "bad.csv", "-o", "batch", "--json"], folder);
+    assertEquals(bad.code, 1);
+    for (const part of ["A: the id is there twice", "line 4: id", 'd: chip "esp9"']) {
+      assertStringIncludes(bad.stderr, part);
+    }
+    assertEquals(JSON.parse(bad.stdout).error.code, "ERR_PLAN");
+    await Deno.writeTextFile(
+      `${folder}/good.ndjson`,
+      '{"id":"a","chip":"esp32c3","keyMode":"hmac-derived"}\n',
+    );
+    const good = await cli(["bulk", "--devices", "good.ndjson", "-o", "batch"], folder);
+    assertEquals(good.code, 0, good.stderr);
+    const secret = ["a.hmac.bin", "a.key.pem", "a.salt.bin"];
+    assertEquals(names(`${folder}/batch/secret`), secret);
+    if (Deno.build.os === "windows") return;
+    const mode = (path: string) => Deno.statSync(`${folder}/batch/${path}`).mode! & 0o777;
+    assertEquals(secret.map((name) => mode(`secret/${name}`)), [0o600, 0o600, 0o600]);
+    assertEquals([mode("secret"), mode("journal.sqlite"), mode("images/a.bin")], [
+      0o700,
+      0o600,
+      0o600,
+    ]);
+  });
+});
+
+Deno.test("a command line is split as a shell splits it", () => {
+  assertEquals(splitWords(`a "b c" 'd "e' f\\ g --x="y z"`), [
+    "a",
+    "b c",
+    'd "e',
+    "f g",
+    "--x=y z",
+  ]);
+});

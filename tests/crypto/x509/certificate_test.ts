@@ -1,0 +1,346 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { SecureCertError } from "../../../lib/bytes/errors.ts";
+import { formatPem } from "../../../lib/bytes/pem.ts";
+import { encodeUtf8 } from "../../../lib/bytes/text.ts";
+import {
+  createCa,
+  type CreateCaOptions,
+  issueCertificate,
+  type Issuer,
+} from "../../../lib/crypto/x509/issue.ts";
+import { readCertificate, readCertificates } from "../../../lib/crypto/x509/certificate.ts";
+import { followChain, isIssuedBy } from "../../../lib/crypto/x509/chain.ts";
+import {
+  generateKey,
+  type GenerateKeyOptions,
+  importPrivateKey,
+} from "../../../lib/crypto/keys/keys.ts";
+import { encodeName, formatName } from "../../../lib/crypto/x509/name.ts";
+import { createRequest, readRequest } from "../../../lib/crypto/x509/request.ts";
+import { encodeSans, formatSans } from "../../../lib/crypto/x509/san.ts";
+import { openssl, opensslTest, shared, sharedTest } from "../../vectors.ts";
+
+const NOW = () => new Date("2026-11-24T12:00:00.987Z");
+
+async function makeCa(
+  options: Partial<CreateCaOptions> & { kind?: GenerateKeyOptions } = {},
+): Promise<Issuer> {
+  const key = await generateKey(options.kind);
+  return { key, certificate: await createCa({ subject: "CN=Root,O=Example", key, ...options }) };
+}
+
+Deno.test("names read back as they were written", () => {
+  const names = [
+    "CN=device 1,O=Example\\, Inc.,C=DE",
+    "C=DE,CN=Gerät ü 漢字 🔑",
+    "CN=a\\+b\\=c+OU=x,DC=example,DC=org,emailAddress=a@example.org,serialNumber=00-11",
+    "1.2.3.4.5=text",
+    "CN=\\ lead and trail\\ ",
+    "CN=\\#hash\\\\",
+  ];
+  for (const name of names) {
+    const again = formatName(encodeName(name));
+    assertEquals(encodeName(again), encodeName(name), name);
+  }
+  assertEquals(formatName(encodeName("cn = x , o = y")), "CN=x,O=y");
+  assertEquals(formatName(encodeName("CN=\\C3\\BC")), "CN=ü");
+  assertEquals(formatName(encodeName("")), "");
+});
+
+Deno.test("bad names are refused with their place", () => {
+  for (
+    const name of [
+      "device",
+      "XX=1",
+      "CN=",
+      "C=GER",
+      "C=d",
+      `CN=${"x".repeat(65)}`,
+      "CN=a\\",
+      "CN=a\\zz",
+      "CN=a,",
+    ]
+  ) {
+    const error = assertThrows(() => encodeName(name), SecureCertError, undefined, name);
+    assertEquals(error.code, "ERR_NAME");
+    assertEquals(typeof error.place.offset, "number");
+  }
+});
+
+Deno.test("subject alternative names read back", () => {
+  const sans = [
+    "dns:a.example",
+    "dns:*.b.example",
+    "ip:192.0.2.1",
+    "ip:2001:db8::1",
+    "ip:::1",
+    "uri:urn:dev:1",
+    "email:a@b.example",
+  ];
+  assertEquals(formatSans(encodeSans(sans)), [
+    "dns:a.example",
+    "dns:*.b.example",
+    "ip:192.0.2.1",
+    "ip:2001:db8::1",
+    "ip:::1",
+    "uri:urn:dev:1",
+    "email:a@b.example",
+  ]);
+  for (
+    const san of [
+      "a.example",
+      "dns:",
+      "dns:a b",
+      "ip:1.2.3",
+      "ip:1.2.3.256",
+      "ip:1::2::3",
+      "ip:12345::",
+      "uri:x",
+      "email:x",
+      "rid:1.2.3",
+      "dns:-a",
+    ]
+  ) {
+    assertEquals(
+      assertThrows(() => encodeSans([san]), SecureCertError, undefined, san).code,
+      "ERR_NAME",
+    );
+  }
+});
+
+Deno.test("same inputs and sources give the same certificates", async () => {
+  const random = (length: number) => Uint8Array.from({ length }, (_, at) => at + 1);
+  const make = async () => {
+    const key = await generateKey({ random });
+    const certificate = await createCa({ subject: "CN=CA", key, random, now: NOW });
+    const device = await generateKey({ random: (length) => random(length).reverse() });
+    const request = await createRequest({ key: device, subject: "CN=d" });
+    return await issueCertificate({ issuer: { certificate, key }, request, random, now: NOW });
+  };
+  assertEquals(await make(), await make());
+});
+
+Deno.test("dates are UTCTime to 2049, GeneralizedTime after, and may have no end", async () => {
+  const end = async (days: number | "forever") => {
+    const { certificate } = await makeCa({ days, now: NOW });
+    return readCertificate(certificate).notAfter.toISOString();
+  };
+  assertEquals(await end(1), "2026-11-25T12:00:00.000Z");
+  assertEquals(await end(365 * 40), "2066-11-14T12:00:00.000Z");
+  assertEquals(await end("forever"), "9999-12-31T23:59:59.000Z");
+  const { certificate } = await makeCa({ days: "forever", now: NOW });
+  assertEquals(new TextDecoder("latin1").decode(certificate).includes("99991231235959Z"), true);
+  await assertRejects(() => makeCa({ days: 0 }), RangeError);
+});
+
+Deno.test("serial numbers are positive and have 20 octets", async () => {
+  for (const fill of [0, 0x7F, 0x80, 0xFF]) {
+    const { certificate } = await makeCa({ random: (length) => new Uint8Array(length).fill(fill) });
+    const { serial } = readCertificate(certificate);
+    assertEquals(serial.length, 40);
+    assertEquals(parseInt(serial.slice(0, 2), 16) >> 6, 1);
+  }
+});
+
+Deno.test("a certificate takes key, subject and names from its request", async () => {
+  const issuer = await makeCa();
+  const key = await generateKey();
+  const request = await createRequest({ key, subject: "CN=d,O=x", sans: ["dns:d.example"] });
+  assertEquals(
+    (await readRequest(encodeUtf8(formatPem("CERTIFICATE REQUEST", request)))).subject,
+    "CN=d,O=x",
+  );
+  const info = readCertificate(await issueCertificate({ issuer, request }));
+  assertEquals([info.subject, info.issuer, info.sans], ["CN=d,O=x", "CN=Root,O=Example", [
+    "dns:d.example",
+  ]]);
+  assertEquals(info.publicKey, key.publicKey);
+  const other = readCertificate(
+    await issueCertificate({ issuer, request, subject: "CN=e", sans: [] }),
+  );
+  assertEquals([other.subject, other.sans], ["CN=e", []]);
+  request[request.length - 1]! ^= 1;
+  const error = await assertRejects(() => issueCertificate({ issuer, request }), SecureCertError);
+  assertEquals(error.code, "ERR_CERTIFICATE");
+});
+
+Deno.test("what may not issue does not issue", async () => {
+  const root = await makeCa({ pathLength: 0 });
+  const key = await generateKey();
+  const device = {
+    key,
+    certificate: await issueCertificate({
+      issuer: root,
+      publicKey: key.publicKey,
+      subject: "CN=d",
+    }),
+  };
+  const attempts = [
+    () => issueCertificate({ issuer: device, publicKey: key.publicKey, subject: "CN=x" }),
+    () => issueCertificate({ issuer: { ...root, key }, publicKey: key.publicKey, subject: "CN=x" }),
+    () => createCa({ subject: "CN=Below", key, issuer: root }),
+    () => createCa({ subject: "", key }),
+    () => issueCertificate({ issuer: root, publicKey: key.publicKey }),
+  ];
+  for (const attempt of attempts) {
+    assertEquals((await assertRejects(attempt, SecureCertError)).code, "ERR_CERTIFICATE");
+  }
+});
+
+Deno.test("chains are followed over intermediates, and broken ones are not", async () => {
+  const root = await makeCa();
+  const middle = await makeCa({ subject: "CN=Middle", issuer: root });
+  const key = await generateKey();
+  const leaf = readCertificate(
+    await issueCertificate({ issuer: middle, publicKey: key.publicKey, subject: "CN=d" }),
+  );
+  const [rootInfo, middleInfo] = [root, middle].map(({ certificate }) =>
+    readCertificate(certificate)
+  );
+  const other = readCertificate((await makeCa()).certificate);
+  assertEquals(await isIssuedBy(leaf, middleInfo!), true);
+  assertEquals(await isIssuedBy(leaf, rootInfo!), false);
+  assertEquals((await followChain(leaf, [middleInfo!], [rootInfo!])).problem, undefined);
+  assertEquals((await followChain(leaf, [], [middleInfo!])).path.length, 2);
+  assertEquals((await followChain(leaf, [], [rootInfo!])).problem, 'no issuer of "CN=d"');
+  assertEquals(
+    (await followChain(leaf, [middleInfo!], [other])).problem,
+    'no issuer of "CN=Middle"',
+  );
+});
+
+Deno.test("any bytes into a reader end in a value or a SecureCertError", async () => {
+  const { certificate } = await makeCa();
+  const request = await createRequest({
+    key: await generateKey(),
+    subject: "CN=x",
+    sans: ["ip:::1"],
+  });
+  const flipped = (base: Uint8Array) =>
+    fc.tuple(fc.integer({ min: 0, max: base.length - 1 }), fc.integer({ min: 1, max: 255 }))
+      .map(([at, mask]) => base.map((byte, index) => index === at ? byte ^ mask : byte));
+  const bytes = fc.oneof(fc.uint8Array({ maxLength: 80 }), flipped(certificate), flipped(request));
+  await fc.assert(
+    fc.asyncProperty(bytes, async (input) => {
+      for (const read of [readCertificate, readCertificates, readRequest, importPrivateKey]) {
+        try {
+          await read(input);
+        } catch (error) {
+          if (!(error instanceof SecureCertError)) throw error;
+        }
+      }
+    }),
+    { seed: 20261124, numRuns: 1500 },
+  );
+  for (let length = 0; length < certificate.length; length++) {
+    assertThrows(() => readCertificate(certificate.subarray(0, length)), SecureCertError);
+  }
+});
+
+const CA_KINDS: readonly GenerateKeyOptions[] = [
+  { curve: "P-256" },
+  { curve: "P-384" },
+  { type: "rsa", bits: 2048 },
+  { type: "rsa", bits: 4096 },
+];
+
+opensslTest("openssl accepts every certificate, strictly, and every request", async () => {
+  const folder = await Deno.makeTempDir();
+  const write = async (name: string, label: string, der: Uint8Array) => {
+    await Deno.writeTextFile(`${folder}/${name}`, formatPem(label, der));
+    return `${folder}/${name}`;
+  };
+  for (const kind of CA_KINDS) {
+    const root = await makeCa({ kind, days: "forever" });
+    const middle = await makeCa({ kind, subject: "CN=Middle\\, GmbH+OU=x,C=DE", issuer: root });
+    const key = await generateKey(kind.bits === 4096 ? { type: "rsa", bits: 3072 } : kind);
+    const sans = ["dns:d.example", "ip:192.0.2.7", "ip:2001:db8::7", "uri:urn:dev:7"];
+    const request = await createRequest({ key, subject: "CN=Gerät 7,O=Example\\, Inc.", sans });
+    const leaf = await issueCertificate({ issuer: middle, request, usage: ["client", "server"] });
+    const paths = [
+      await write("root.pem", "CERTIFICATE", root.certificate),
+      await write("middle.pem", "CERTIFICATE", middle.certificate),
+      await write("leaf.pem", "CERTIFICATE", leaf),
+    ];
+    await openssl([
+      "verify",
+      "-x509_strict",
+      "-CAfile",
+      paths[0]!,
+      "-untrusted",
+      paths[1]!,
+      "-purpose",
+      "sslclient",
+      paths[2]!,
+    ]);
+    await openssl(["verify", "-x509_strict", "-CAfile", paths[0]!, paths[0]!]);
+    const csr = await write("leaf.csr", "CERTIFICATE REQUEST", request);
+    await openssl(["req", "-verify", "-noout", "-in", csr]);
+    const show = [
+      "-noout",
+      "-subject",
+      "-serial",
+      "-enddate",
+      "-ext",
+      "subjectAltName,keyUsage,basicConstraints,extendedKeyUsage",
+      "-nameopt",
+      "utf8,sep_comma_plus,esc_2253",
+    ];
+    const text = new TextDecoder().decode(await openssl(["x509", "-in", paths[2]!, ...show]));
+    const info = readCertificate(leaf);
+    assertEquals(text.includes(`serial=${info.serial.toUpperCase()}`), true, text);
+    assertEquals(text.includes("subject=CN=Gerät 7,O=Example\\, Inc."), true, text);
+    assertEquals(
+      text.includes(
+        "DNS:d.example, IP Address:192.0.2.7, IP Address:2001:DB8:0:0:0:0:0:7, URI:urn:dev:7",
+      ),
+      true,
+      text,
+    );
+    assertEquals(text.includes("X509v3 Key Usage: critical"), true, text);
+    assertEquals(
+      text.includes("TLS Web Client Authentication, TLS Web Server Authentication"),
+      true,
+      text,
+    );
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+opensslTest("certificates that openssl made are read, RSA-PSS among them", async () => {
+  const folder = await Deno.makeTempDir();
+  const key = `${folder}/key.pem`;
+  await openssl(["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", key]);
+  for (const extra of [[], ["-sigopt", "rsa_padding_mode:pss", "-sigopt", "rsa_pss_saltlen:32"]]) {
+    const pem = await openssl([
+      "req",
+      "-x509",
+      "-key",
+      key,
+      "-subj",
+      "/C=DE/CN=x y/emailAddress=a@b.c",
+      "-days",
+      "3",
+      "-sha256",
+      ...extra,
+    ]);
+    const info = readCertificate(pem);
+    assertEquals(info.subject, "C=DE,CN=x y,emailAddress=a@b.c");
+    assertEquals(await isIssuedBy(info, info), true);
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+sharedTest("published and golden certificates are read", async () => {
+  const ca = readCertificate(shared("generated/inputs/ca.pem"));
+  for (const name of ["ecp256", "ecp384", "ecp192", "rsa1024", "rsa2048", "rsa4096"]) {
+    for (const form of ["pem", "der"]) {
+      const info = readCertificate(shared(`generated/inputs/${name}.crt.${form}`));
+      assertEquals(info.subject, `CN=dev-${name}`);
+      assertEquals(info.key, name.replace("rsa", "RSA-").replace("ecp", "P-"));
+      assertEquals(await isIssuedBy(info, ca), true, name);
+    }
+  }
+  assertEquals(readCertificate(shared("espressif/tools/client.crt")).issuer, "CN=Test CA");
+});

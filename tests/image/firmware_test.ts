@@ -1,0 +1,227 @@
+import { assertArrayIncludes, assertEquals, assertRejects } from "@std/assert";
+import { SecureCertError } from "../../lib/bytes/errors.ts";
+import { formatHex } from "../../lib/bytes/text.ts";
+import { digest } from "../../lib/crypto/signing.ts";
+import { encodePartition } from "../../lib/format/partition.ts";
+import { openSecureCert } from "../../lib/image/firmware/open.ts";
+import { shared, sharedCases, sharedTest, sharedText } from "../vectors.ts";
+
+interface Getter {
+  readonly ret?: string;
+  /** The reader hung, or read past the partition's end; then what it returned with 0xFF there. */
+  readonly event?: string;
+  readonly if_0xff_follows?: Getter;
+  readonly sha256?: string;
+  readonly name?: string;
+  readonly value?: number;
+}
+
+const isOk = (getter: Getter) => (getter.if_0xff_follows ?? getter).ret === "ESP_OK";
+
+/** What a getter of ours returned, in the C reader's terms. */
+async function outcome(get: () => Promise<Uint8Array>): Promise<string> {
+  try {
+    return formatHex(await digest("SHA-256", await get()));
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    return "refused";
+  }
+}
+
+/**
+ * What ours may return: the same, and where the C reader left the partition or never returned a
+ * refusal too.
+ */
+const allowed = (getter: Getter) => [
+  isOk(getter) ? (getter.if_0xff_follows ?? getter).sha256! : "refused",
+  ...getter.event === undefined ? [] : ["refused"],
+];
+
+/** The eFuse key of a case: the one of the manifest, but where the case says otherwise. */
+function hmacKeyOf(name: string): Uint8Array | undefined {
+  if (name === "corrupt_hmac_no_key") return undefined;
+  if (name === "corrupt_hmac_wrong_key") return shared("generated/inputs/hmac_key_alt.bin");
+  return shared("generated/inputs/hmac_key.bin");
+}
+
+/** Version 2.6.1 is right where later ones cannot read HMAC-encrypted entries (FORMAT: reader regression). */
+const merged = (creader: Creader): Record<string, Getter> => ({
+  ...creader.reader,
+  ...creader["v2.6.1_build"],
+});
+
+interface Creader {
+  readonly kind: string;
+  readonly reader?: Record<string, Getter>;
+  readonly legacy_build: Record<string, Getter>;
+  readonly "v2.6.1_build"?: Record<string, Getter>;
+  readonly [build: string]: unknown;
+}
+
+interface Case {
+  readonly name: string;
+  readonly image: Uint8Array;
+  readonly creader: Creader;
+}
+
+function* casesWithReader(): Generator<Case> {
+  for (const { name } of sharedCases()) {
+    try {
+      const creader = JSON.parse(sharedText(`generated/${name}/creader.json`)) as Creader;
+      yield { name, image: shared(`generated/${name}/expected.bin`), creader };
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+}
+
+sharedTest("the getters return what the C reader returned, for every case", async () => {
+  let compared = 0;
+  for (const { name, image, creader } of casesWithReader()) {
+    const hmacKey = hmacKeyOf(name);
+    const legacyOnly = creader.kind !== "tlv";
+    for (const legacyBuild of [false, true]) {
+      if (legacyOnly && !legacyBuild) continue;
+      const open = () => openSecureCert(image, { legacyBuild, ...hmacKey ? { hmacKey } : {} });
+      const theirs = legacyBuild ? legacyOf(creader) : merged(creader);
+      const ours = {
+        get_device_cert: async () => (await open()).deviceCert(),
+        get_ca_cert: async () => (await open()).caCert(),
+        get_priv_key: async () => (await open()).privateKey(),
+      };
+      for (const [getter, get] of Object.entries(ours)) {
+        if (theirs[getter] === undefined || isBrokenReader(creader, theirs[getter])) continue;
+        const label = `${name} ${legacyBuild ? "legacy" : "default"} ${getter}`;
+        assertArrayIncludes(allowed(theirs[getter]), [await outcome(get)], label);
+        compared++;
+      }
+    }
+  }
+  assertEquals(compared > 700, true, String(compared));
+});
+
+/** cust_flash images with DS are read by builds for their operand size, others by the plain one. */
+function legacyOf(creader: Creader): Record<string, Getter> {
+  const builds = ["legacy_build", "legacy_ds4096_build", "legacy_ds3072_build"]
+    .map((build) => creader[build] as Record<string, Getter> | undefined);
+  return builds.find((build) => build !== undefined && isOk(build.get_device_cert ?? {})) ??
+    builds[0]!;
+}
+
+/** Getters of a build that cannot read HMAC-encrypted entries say nothing of the image. */
+function isBrokenReader(creader: Creader, getter: Getter): boolean {
+  return creader["v2.6.1_build"] !== undefined && getter.event === undefined && !isOk(getter) &&
+    getter !== creader["v2.6.1_build"].get_priv_key;
+}
+
+sharedTest("key types, eFuse blocks, integrity and entries are those of the C reader", async () => {
+  let compared = 0;
+  for (const { name, image, creader } of casesWithReader()) {
+    if (creader.reader === undefined || creader.reader.is_tlv_partition === undefined) continue;
+    const hmacKey = hmacKeyOf(name);
+    const open = () => openSecureCert(image, hmacKey ? { hmacKey } : {});
+    const reader = merged(creader);
+    const type = await open().then((device) => device.privateKeyType()).catch(() => "INVALID");
+    if (!hasEvent(reader.get_priv_key_type)) {
+      assertEquals(
+        type,
+        isOk(reader.get_priv_key_type!) ? reader.get_priv_key_type!.name : "INVALID",
+        name,
+      );
+    }
+    const block = await open().then((device) => device.privateKeyEfuseBlock()).catch(() =>
+      undefined
+    );
+    // An empty security configuration yields the byte behind it there, an error here.
+    if (!hasEvent(reader.get_priv_key_efuse_id) && name !== "corrupt_sec_cfg_empty") {
+      const theirs = reader.get_priv_key_efuse_id!;
+      assertEquals(block, isOk(theirs) ? theirs.value : undefined, name);
+    }
+    const integrity = await open().then((device) => device.verifyIntegrity()).then(
+      () => true,
+      () => false,
+    );
+    if (!hasEvent(reader.verify_partition_integrity)) {
+      assertEquals(integrity, isOk(reader.verify_partition_integrity!), name);
+    }
+    for (const { type, subtype, ...entry } of (reader.get_tlv ?? []) as unknown as EntryGetter[]) {
+      const ours = await outcome(async () => (await (await open()).entry(type, subtype)).data);
+      assertArrayIncludes(allowed(entry), [ours], `${name} entry ${type}.${subtype}`);
+      compared++;
+    }
+  }
+  assertEquals(compared > 200, true, String(compared));
+});
+
+type EntryGetter = Getter & { readonly type: number; readonly subtype: number };
+
+const hasEvent = (getter: Getter | undefined) => getter?.event !== undefined;
+
+sharedTest("DS contexts are those of the C reader built for the chip's operands", async () => {
+  let compared = 0;
+  for (const { name, image, creader } of casesWithReader()) {
+    for (const [build, ciphertext] of [["ds3072_build", 1200], ["ds4096_build", 1584]] as const) {
+      const theirs = (creader[build] ?? creader[`legacy_${build}`]) as
+        | { get_ds_ctx: DsGetter }
+        | undefined;
+      if (theirs === undefined) continue;
+      const ours = await openSecureCert(image).then((device) => device.dsContext()).catch(() =>
+        undefined
+      );
+      const { ret, efuse_key_id, rsa_length_bits, data } = theirs.get_ds_ctx;
+      if (ret !== "ok") continue;
+      // The firmware trusts the length; with a value of another size it reads past it, or not all.
+      if (ours === undefined || ours.dsData.length !== 20 + ciphertext) continue;
+      assertEquals([ours.efuseKeyId, ours.rsaLengthBits], [efuse_key_id, rsa_length_bits], name);
+      if (creader.kind === "tlv") {
+        assertEquals(await outcome(() => Promise.resolve(ours.dsData)), data!.sha256, name);
+      }
+      compared++;
+    }
+  }
+  assertEquals(compared > 15, true, String(compared));
+});
+
+interface DsGetter {
+  readonly ret: string;
+  readonly efuse_key_id?: number;
+  readonly rsa_length_bits?: number;
+  readonly data?: { readonly sha256: string };
+}
+
+Deno.test("a legacy build reads the last entry of a type, a default build subtype 0", async () => {
+  const image = encodePartition([
+    { type: 1, data: new Uint8Array([1]) },
+    { type: 1, subtype: 3, data: new Uint8Array([2]) },
+  ]);
+  assertEquals(await (await openSecureCert(image)).deviceCert(), new Uint8Array([1]));
+  assertEquals(
+    await (await openSecureCert(image, { legacyBuild: true })).deviceCert(),
+    new Uint8Array([2]),
+  );
+  const device = await openSecureCert(image);
+  assertEquals((await device.entry(1, 254)).subtype, 3);
+  assertEquals(
+    (await assertRejects(() => device.entry(1, 1), SecureCertError)).code,
+    "ERR_NOT_FOUND",
+  );
+});
+
+Deno.test("a bad checksum is a refusal for its entry alone", async () => {
+  const image = encodePartition([
+    { type: 51, data: new Uint8Array([1]) },
+    { type: 52, data: new Uint8Array([2]) },
+  ]);
+  image[12]! ^= 1;
+  const device = await openSecureCert(image);
+  assertEquals((await assertRejects(() => device.entry(51), SecureCertError)).code, "ERR_CHECKSUM");
+  assertEquals((await device.entry(52)).data, new Uint8Array([2]));
+  assertEquals(await device.entries(), []);
+});
+
+Deno.test("what the firmware would not take for its partition is not opened", async () => {
+  for (const bytes of [new Uint8Array(), new Uint8Array(64), new Uint8Array(64).fill(0xFF)]) {
+    const error = await assertRejects(() => openSecureCert(bytes), SecureCertError);
+    assertEquals(error.code, "ERR_MAGIC");
+  }
+});

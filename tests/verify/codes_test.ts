@@ -1,0 +1,146 @@
+/** One image for every code of the contract. */
+import { assertEquals } from "@std/assert";
+import { ADVICE } from "../../lib/cli/render/advice.ts";
+import {
+  createDevelopmentCa,
+  createSigner,
+  decodePartition,
+  encodePartition,
+  exportPrivateKey,
+  type FindingCode,
+  generateKey,
+  issueCertificate,
+  provision,
+  type ProvisionOptions,
+  signPartition,
+  type TlvInput,
+  verify,
+  type VerifyOptions,
+} from "../../mod.ts";
+
+type Case = { readonly image: Uint8Array; readonly options?: VerifyOptions };
+
+const issuer = await createDevelopmentCa();
+const make = (options: Partial<ProvisionOptions> = {}) =>
+  provision({ issuer, subject: "CN=d", verify: false, ...options });
+const plain = await make();
+const { entries } = decodePartition(plain.image);
+const [ca, dev, key] = entries as readonly [TlvInput, TlvInput, TlvInput];
+const of = (...list: readonly TlvInput[]) => encodePartition(list, { integrity: true });
+const ds = await make({ keyMode: "rsa-ds", chip: "esp32s3" });
+const dsEntries = decodePartition(ds.image).entries.slice(0, -1);
+const encrypted = await make({ keyMode: "hmac-encrypted", chip: "esp32c3" });
+
+const damaged = (at: number, from = plain.image) => {
+  const image = from.slice();
+  image[at]! ^= 1;
+  return image;
+};
+
+async function withCertificate(
+  options: { now?: () => Date; weak?: boolean; other?: boolean },
+): Promise<Uint8Array> {
+  const { weak, other, ...validity } = options;
+  const device = await generateKey(weak ? { type: "rsa", bits: 1024 } : {});
+  const data = await issueCertificate({
+    issuer,
+    publicKey: device.publicKey,
+    subject: "CN=d",
+    days: 9,
+    ...validity,
+  });
+  const stored = await exportPrivateKey(other ? await generateKey() : device, {
+    form: "der",
+    encoding: "traditional",
+  });
+  return of(ca, { type: 1, data }, { type: 2, data: stored });
+}
+
+const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
+  NOT_AN_IMAGE: () => ({ image: new Uint8Array(9) }),
+  LOOKS_ERASED: () => ({ image: new Uint8Array(4096).fill(0xFF) }),
+  LOOKS_ENCRYPTED: () => {
+    const image = crypto.getRandomValues(new Uint8Array(8192));
+    image[0] = 0x7F;
+    return { image };
+  },
+  BAD_MAGIC: () => ({ image: damaged(decodeOffset(1)) }),
+  TRUNCATED: () => ({ image: plain.image.slice(0, 40) }),
+  BAD_CHECKSUM: () => ({ image: damaged(20) }),
+  BAD_INTEGRITY: () => ({
+    image: encodePartition([...entries.slice(0, 3), { type: 9, data: new Uint8Array(32) }]),
+  }),
+  BAD_SIGNATURE: async () => {
+    const signed = await signPartition(plain.image, [createSigner(await generateKey())]);
+    const list = decodePartition(signed).entries;
+    const signature = list.at(-1)!;
+    return {
+      image: encodePartition([...list.slice(0, -1), {
+        ...signature,
+        data: damaged(60, signature.data as never),
+      }]),
+    };
+  },
+  DUPLICATE_ENTRY: () => ({ image: of(ca, dev, key, key) }),
+  BAD_SUBTYPE: () => ({
+    image: of(ca, dev, key, { type: 51, subtype: 255, data: new Uint8Array(1) }),
+  }),
+  UNKNOWN_TYPE: () => ({ image: of(ca, dev, key, { type: 99, data: new Uint8Array(1) }) }),
+  STRAY_BYTES: () => ({ image: new Uint8Array([...plain.image, ...new Uint8Array(16)]) }),
+  NOT_ALIGNED: () => ({ image: new Uint8Array([...plain.image, 0xFF]) }),
+  TOO_LARGE: () => ({ image: plain.image, options: { partitionSize: 1024 } }),
+  OVER_64K: () => {
+    const image = plain.image.slice();
+    image.fill(0xFF, 10, 12);
+    return { image };
+  },
+  LAST_SUBTYPE: () => ({ image: of(ca, dev, key, { ...dev, subtype: 1 }) }),
+  NO_DEVICE_CERT: () => ({ image: of(ca, key) }),
+  NO_CA_CERT: () => ({ image: of(dev, key) }),
+  NO_KEY: () => ({ image: of(ca, dev) }),
+  PEM_NO_NUL: () => ({ image: of(ca, dev, { ...key, data: key.data.subarray(0, -1) }) }),
+  KEY_MISMATCH: async () => ({ image: await withCertificate({ other: true }) }),
+  CHAIN_BROKEN: async () => ({
+    image: plain.image,
+    options: { ca: (await createDevelopmentCa()).certificate },
+  }),
+  CERT_EXPIRED: async () => ({
+    image: await withCertificate({ now: () => new Date("2020-01-01") }),
+  }),
+  CERT_NOT_YET_VALID: async () => ({
+    image: await withCertificate({ now: () => new Date("2090-01-01") }),
+  }),
+  CERT_WEAK: async () => ({ image: await withCertificate({ weak: true }) }),
+  PLAINTEXT_KEY: () => ({ image: plain.image }),
+  KEY_IN_PERIPHERAL_ENTRY: () => ({ image: of(ca, dev, { ...key, flags: 8 }) }),
+  CHIP_UNSUPPORTED: () => ({ image: ds.image, options: { chip: "esp32c2" } }),
+  DS_SIZE: () => ({ image: ds.image, options: { chip: "esp32c5" } }),
+  DS_BLOB: () => ({ image: ds.image, options: { hmacKey: new Uint8Array(32) } }),
+  DS_CONTEXT: () => ({ image: of(...dsEntries.filter(({ type }) => type !== 4)) }),
+  GCM_NONCE_REUSE: () => {
+    const list = decodePartition(encrypted.image).entries.slice(0, -1);
+    return { image: of(...list, { type: 51, flags: 0x80, data: new Uint8Array(40) }) };
+  },
+  GCM_READER_VERSION: () => ({ image: encrypted.image }),
+};
+
+/** Where an entry starts. */
+function decodeOffset(index: number): number {
+  return encodePartition(entries.slice(0, index)).length;
+}
+
+Deno.test("every code of the contract is produced by an image", async () => {
+  for (const [code, make] of Object.entries(CASES)) {
+    const { image, options } = await make();
+    const { findings } = await verify(image, options);
+    assertEquals(
+      findings.some((each) => each.code === code),
+      true,
+      `${code}: ${JSON.stringify(findings)}`,
+    );
+  }
+});
+
+Deno.test("every code has its advice, and no other", () => {
+  assertEquals(Object.keys(ADVICE).sort(), Object.keys(CASES).sort());
+});
