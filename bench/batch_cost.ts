@@ -5,18 +5,16 @@
  */
 import process from "node:process";
 import { formatArchiveEntry } from "../lib/batch/archive.ts";
+import { createCa, generateKey, type Issuer } from "../mod.ts";
 import {
   bulk,
   type BulkProfile,
   countDevices,
-  createCa,
   formatManifestCsv,
   formatManifestNdjson,
-  generateKey,
-  type Issuer,
   type ManifestRow,
   memoryBatch,
-} from "../mod.ts";
+} from "../lib/batch/mod.ts";
 import { formatNumber } from "./table.ts";
 
 const MILLION = 1e6;

@@ -9,7 +9,7 @@ import {
   formatManifestCsv,
   formatManifestCsvHeader,
   memoryBatch,
-} from "../mod.ts";
+} from "../lib/batch/mod.ts";
 import { openCa } from "./provision_device.ts";
 
 const count = Number(Deno.args[0] ?? 5);

@@ -93,7 +93,8 @@ const CALL_MS = 80;
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { bulk, countDevices, createDevelopmentCa, memoryBatch } from "@esp-secure-cert/toolkit";
+ * import { createDevelopmentCa } from "@esp-secure-cert/toolkit";
+ * import { bulk, countDevices, memoryBatch } from "@esp-secure-cert/toolkit/batch";
  *
  * const { journal, files } = memoryBatch();
  * const issuer = await createDevelopmentCa();

@@ -29,7 +29,7 @@ export function formatLabelPayload({ id, serial }: Pick<ManifestRow, "id" | "ser
  * @example
  * ```ts
  * import { assertMatch } from "@std/assert";
- * import { formatLabel } from "@esp-secure-cert/toolkit";
+ * import { formatLabel } from "@esp-secure-cert/toolkit/batch";
  *
  * assertMatch(formatLabel({ id: "dev-1", serial: "0a" }), /^<svg .*dev-1/s);
  * ```

@@ -1,6 +1,19 @@
 /** Batches in memory: what is made, what is refused, what is made again after a crash. */
 import { assertEquals, assertMatch, assertRejects, assertStringIncludes } from "@std/assert";
 import {
+  createCa,
+  createDevelopmentCa,
+  exportPrivateKey,
+  formatPem,
+  generateKey,
+  issueCertificate,
+  type Issuer,
+  readCertificate,
+  readRequest,
+  SecureCertError,
+  verify,
+} from "../../mod.ts";
+import {
   bulk,
   type BulkJournal,
   type BulkOptions,
@@ -8,24 +21,13 @@ import {
   type BulkResult,
   type BulkSummary,
   countDevices,
-  createCa,
-  createDevelopmentCa,
   type DeviceRow,
-  exportPrivateKey,
-  formatPem,
-  generateKey,
-  issueCertificate,
-  type Issuer,
   type MemoryBatch,
   memoryBatch,
   parseBulkProfile,
-  readCertificate,
   readCsvDevices,
   readNdjsonDevices,
-  readRequest,
-  SecureCertError,
-  verify,
-} from "../../mod.ts";
+} from "../../lib/batch/mod.ts";
 import { idProblem } from "../../lib/batch/list/devices.ts";
 import { createBulkMaker } from "../../lib/batch/make/maker.ts";
 import { bulkProfileProblems } from "../../lib/batch/profile.ts";

@@ -1,12 +1,7 @@
 /** `bulk` as a process, in a folder with a CA, for the tests that kill it and starve it. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import {
-  createDevelopmentCa,
-  exportPrivateKey,
-  formatPem,
-  type ManifestRow,
-  parseManifestNdjson,
-} from "../../../mod.ts";
+import { createDevelopmentCa, exportPrivateKey, formatPem } from "../../../mod.ts";
+import { type ManifestRow, parseManifestNdjson } from "../../../lib/batch/mod.ts";
 
 /** The command line, as a module. */
 export const CLI = new URL("../../../cli.ts", import.meta.url).href;

@@ -7,11 +7,10 @@ import {
   formatPem,
   generateKey,
   issueCertificate,
-  type ManifestRow,
-  parseManifestNdjson,
   readCertificate,
   verify,
 } from "../../../mod.ts";
+import { type ManifestRow, parseManifestNdjson } from "../../../lib/batch/mod.ts";
 import {
   cli,
   command,
