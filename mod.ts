@@ -53,7 +53,7 @@ export { type CertificateReader, createCertificateReader, type CertificateInfo, 
 export { createRequest, type CreateRequestOptions, readRequest, type RequestInfo } from "./lib/crypto/x509/request.ts";
 export { decryptDsParameters, type DecryptedDsParameters, type DsChecks, type DsDecryptOptions, type DsEncryptOptions, type DsMaxRsaBits, type DsTarget, encryptDsParameters, type RsaNumbers } from "./lib/crypto/peripherals/ds.ts";
 export { createDerivedKey, type CreateDerivedKeyOptions, decryptEntry, type DerivedEcdsaKey, deriveEcdsaKey, encryptEntry, type HmacKeyOptions, type SaltedEcdsaKey } from "./lib/crypto/peripherals/hmac.ts";
-export { type Finding, type FindingCode, type FindingPlace } from "./lib/findings/finding.ts";
+export { type Finding, type FindingCode, type FindingPlace, FINDINGS } from "./lib/findings/findings.ts";
 export type { ImageFormat } from "./lib/image/find/recognise.ts";
 export type { Content, EntryKind, Secrets } from "./lib/image/contents.ts";
 export { type FirmwareDsContext, type OpenOptions, openSecureCert, type PrivateKeyType, type SecureCert } from "./lib/image/firmware/open.ts";

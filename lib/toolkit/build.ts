@@ -3,7 +3,7 @@ import type { Bytes } from "../bytes/pack.ts";
 import type { Sources } from "../crypto/sources.ts";
 import type { Tlv } from "../format/tlv.ts";
 import { encodeImage, type LayoutOptions, partitionSizeOf } from "../image/encode.ts";
-import type { Finding } from "../findings/finding.ts";
+import type { Finding } from "../findings/findings.ts";
 import { type BuildPlan, planEntries } from "./plan/plan.ts";
 import type { EfuseOutput } from "./plan/plan_key.ts";
 import { type Verdict, verify } from "../verify/verify.ts";

@@ -12,7 +12,7 @@ import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
 import type { SignatureAlgorithm } from "../format/signature_block.ts";
 import type { Content, EntryKind, ReadEntry, Secrets } from "../image/contents.ts";
 import { type Credentials, findCredentials, keyModeOf } from "../image/credentials.ts";
-import type { Finding } from "../findings/finding.ts";
+import type { Finding } from "../findings/findings.ts";
 import { type PartitionTableReport, reportTable } from "./inspect_table.ts";
 import { type ImageLocation, judgeDigest } from "../image/find/locate.ts";
 import { type OtherReport, reportOther } from "../image/others.ts";

@@ -7,12 +7,7 @@ import { type KeyStorage, keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../forma
 import { isPemBytes } from "../image/stored.ts";
 import type { ReadEntry } from "../image/contents.ts";
 import type { Credentials } from "../image/credentials.ts";
-import {
-  errorFinding,
-  type Finding,
-  type FindingCode,
-  warningFinding,
-} from "../findings/finding.ts";
+import { type Finding, finding, type FindingCode } from "../findings/findings.ts";
 
 const {
   ESP_SECURE_CERT_CA_CERT_TLV: CA,
@@ -40,13 +35,13 @@ export function judgeContents(entries: readonly ReadEntry[]): Finding[] {
     if (value.type === TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV) return [];
     if (content.kind === "unreadable") {
       const message = `the ${tlvTypeTitle(value.type)} cannot be read: ${content.problem}`;
-      return [errorFinding(UNREADABLE[value.type] ?? "NO_KEY", message, place)];
+      return [finding(UNREADABLE[value.type] ?? "NO_KEY", message, place, "error")];
     }
     if (value.type !== KEY) return [];
     const storage = keyStorageOf(value.flags);
     if (!holdsKey(storage, value.data)) return [];
     const message = "the entry says that the key is in an eFuse, and holds key bytes all the same";
-    return [errorFinding("KEY_IN_PERIPHERAL_ENTRY", message, place)];
+    return [finding("KEY_IN_PERIPHERAL_ENTRY", message, place)];
   });
 }
 
@@ -67,11 +62,11 @@ function holdsKey(storage: KeyStorage, data: Uint8Array): boolean {
 export function judgeMissing({ types }: Credentials): Finding[] {
   const findings: Finding[] = [];
   if (!types.has(DEV)) {
-    findings.push(warningFinding("NO_DEVICE_CERT", "there is no device certificate"));
+    findings.push(finding("NO_DEVICE_CERT", "there is no device certificate"));
   }
-  if (!types.has(CA)) findings.push(warningFinding("NO_CA_CERT", "there is no CA certificate"));
+  if (!types.has(CA)) findings.push(finding("NO_CA_CERT", "there is no CA certificate"));
   if (!types.has(KEY) && !types.has(DS_DATA)) {
-    findings.push(warningFinding("NO_KEY", "there is no private key"));
+    findings.push(finding("NO_KEY", "there is no private key"));
   }
   return findings;
 }
@@ -87,7 +82,7 @@ export function judgeKey(
   if (equalBytes(certificate.publicKey, publicKey)) return [];
   const message =
     "the private key is not that of the device certificate; no TLS handshake will succeed";
-  return [errorFinding("KEY_MISMATCH", message)];
+  return [finding("KEY_MISMATCH", message)];
 }
 
 /**
@@ -103,8 +98,8 @@ export async function judgeChain(credentials: Credentials, { issuers }: Trust): 
   const message = `the device certificate does not lead to the CA: ${problem}`;
   const isNamed = !isSelfIssued(first) &&
     trusted.some(({ subjectDer }) => equalBytes(subjectDer, first.issuerDer));
-  if (issuers !== undefined || isNamed) return [errorFinding("CHAIN_BROKEN", message)];
-  return [warningFinding("CHAIN_BROKEN", `${message}; fine when that CA is the server's`)];
+  if (issuers !== undefined || isNamed) return [finding("CHAIN_BROKEN", message)];
+  return [finding("CHAIN_BROKEN", `${message}; fine when that CA is the server's`, {}, "warning")];
 }
 
 function isSelfIssued({ subjectDer, issuerDer }: CertificateInfo): boolean {
@@ -116,7 +111,7 @@ export function judgeCa({ caCerts }: Credentials): Finding[] {
   return caCerts.filter(({ isCa }) => !isCa).map(({ subject }) => {
     const message =
       `the CA certificate "${subject}" is not a CA's; it vouches for no other certificate`;
-    return warningFinding("NO_CA_CERT", message);
+    return finding("NO_CA_CERT", message);
   });
 }
 
@@ -157,11 +152,11 @@ function judgeDates(
 ): Finding[] {
   if (now > notAfter) {
     const message = `the ${what} "${subject}" expired on ${isoDay(notAfter)}`;
-    return [errorFinding("CERT_EXPIRED", message)];
+    return [finding("CERT_EXPIRED", message)];
   }
   if (now >= notBefore) return [];
   const message = `the ${what} "${subject}" is not valid before ${isoDay(notBefore)}`;
-  return [errorFinding("CERT_NOT_YET_VALID", message)];
+  return [finding("CERT_NOT_YET_VALID", message)];
 }
 
 function judgeStrength(certificate: CertificateInfo, allowWeak: boolean): Finding[] {
@@ -169,11 +164,11 @@ function judgeStrength(certificate: CertificateInfo, allowWeak: boolean): Findin
   const { signedWith, subject } = certificate;
   if (signedWith?.hash === "SHA-1") {
     findings.push(
-      warningFinding("CERT_WEAK", `"${subject}" is signed with SHA-1, which TLS peers refuse`),
+      finding("CERT_WEAK", `"${subject}" is signed with SHA-1, which TLS peers refuse`),
     );
   }
   if (signedWith === undefined) {
-    findings.push(warningFinding("CERT_WEAK", `"${subject}" is signed with an unknown algorithm`));
+    findings.push(finding("CERT_WEAK", `"${subject}" is signed with an unknown algorithm`));
   }
   return findings;
 }
@@ -183,16 +178,16 @@ function judgeKeySize(certificate: CertificateInfo, allowWeak: boolean): Finding
   const { subject } = certificate;
   if (key === undefined) {
     return [
-      warningFinding("CERT_WEAK", `"${subject}" has a kind of key that is neither RSA nor EC`),
+      finding("CERT_WEAK", `"${subject}" has a kind of key that is neither RSA nor EC`),
     ];
   }
   if (key.type === "rsa" && key.bits < WEAK_RSA_BITS) {
     const message = `"${subject}" has an RSA key of ${key.bits} bits, which can be broken`;
-    return [(allowWeak ? warningFinding : errorFinding)("CERT_WEAK", message)];
+    return [finding("CERT_WEAK", message, {}, allowWeak ? "warning" : "error")];
   }
   if (key.type === "ec" && key.bits < 224) {
     return [
-      warningFinding("CERT_WEAK", `"${subject}" is on ${key.curve}, which TLS peers rarely take`),
+      finding("CERT_WEAK", `"${subject}" is on ${key.curve}, which TLS peers rarely take`),
     ];
   }
   return [];

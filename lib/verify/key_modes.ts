@@ -6,12 +6,7 @@ import { keyBlockAccepts, keyIdOfEfuseBlock } from "../format/chips/key_blocks.t
 import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { ReadEntry } from "../image/contents.ts";
 import { type Credentials, keyModeOf } from "../image/credentials.ts";
-import {
-  errorFinding,
-  type Finding,
-  type FindingPlace,
-  warningFinding,
-} from "../findings/finding.ts";
+import { type Finding, finding, type FindingPlace } from "../findings/findings.ts";
 
 const DS_PURPOSE = "HMAC_DOWN_DIGITAL_SIGNATURE";
 const MAX_KEY_ID = 5;
@@ -37,7 +32,7 @@ function judgeChip(credentials: Credentials, chip: ChipName | undefined): Findin
   const mode = keyModeOf(credentials);
   if (chip === undefined || mode === undefined || keyModesOf(chip).includes(mode)) return [];
   const modes = keyModesOf(chip).join(", ");
-  return [errorFinding("CHIP_UNSUPPORTED", `${chip} has no ${mode} keys; it has ${modes}`)];
+  return [finding("CHIP_UNSUPPORTED", `${chip} has no ${mode} keys; it has ${modes}`)];
 }
 
 /** Legal, so a warning, which names what the chip could do instead. */
@@ -47,7 +42,7 @@ function judgePlaintext({ keyEntry }: Credentials, chip: ChipName | undefined): 
   const instead = better.length === 0 ? "" : `; ${chip} also has ${better.join(", ")}`;
   const message =
     `the private key lies in flash in plaintext; whoever reads the flash has it${instead}`;
-  return [warningFinding("PLAINTEXT_KEY", message, keyEntry.place)];
+  return [finding("PLAINTEXT_KEY", message, keyEntry.place)];
 }
 
 const { ESP_SECURE_CERT_DS_DATA_TLV: DS_DATA, ESP_SECURE_CERT_DS_CONTEXT_TLV: DS_CONTEXT } =
@@ -59,12 +54,12 @@ function judgeDs(credentials: Credentials, chip: ChipName | undefined): Finding[
   const findings: Finding[] = [];
   if (types.has(DS_DATA) && !types.has(DS_CONTEXT)) {
     findings.push(
-      errorFinding("DS_CONTEXT", "there is DS data and no DS context; the firmware has no key"),
+      finding("DS_CONTEXT", "there is DS data and no DS context; the firmware has no key"),
     );
   }
   if (types.has(DS_CONTEXT) && !types.has(DS_DATA)) {
     findings.push(
-      errorFinding("DS_BLOB", "there is a DS context and no DS data; the firmware has no key"),
+      finding("DS_BLOB", "there is a DS context and no DS data; the firmware has no key"),
     );
   }
   if (dsContext !== undefined) {
@@ -75,7 +70,7 @@ function judgeDs(credentials: Credentials, chip: ChipName | undefined): Finding[
   if (dsContext !== undefined && dsContext.context.rsaLengthBits !== data.rsaLengthBits) {
     const message =
       `the DS context says ${dsContext.context.rsaLengthBits} bits, the DS data ${data.rsaLengthBits}`;
-    findings.push(errorFinding("DS_CONTEXT", message, dsContext.place));
+    findings.push(finding("DS_CONTEXT", message, dsContext.place));
   }
   return [
     ...findings,
@@ -93,7 +88,7 @@ function judgeDsSubtypes(entries: readonly ReadEntry[], { types }: Credentials):
     const message = `${
       tlvTypeTitle(value.type)
     } with subtype ${value.subtype}; the firmware reads subtype 0 alone`;
-    return [errorFinding("DS_CONTEXT", message, { entry, offset })];
+    return [finding("DS_CONTEXT", message, { entry, offset })];
   });
 }
 
@@ -105,7 +100,7 @@ function judgeKeyId(keyId: number, chip: ChipName | undefined, place: FindingPla
   const message = `the DS context names eFuse key ${keyId}, which ${chip ?? "no chip"} ${
     chip ? "cannot use for it" : "has"
   }`;
-  return [errorFinding("DS_CONTEXT", message, place)];
+  return [finding("DS_CONTEXT", message, place)];
 }
 
 function judgeDsSize(
@@ -116,18 +111,18 @@ function judgeDsSize(
 ): Finding[] {
   const findings: Finding[] = [];
   if (bits < WEAK_RSA_BITS) {
-    findings.push(warningFinding("CERT_WEAK", `an RSA key of ${bits} bits can be broken`, place));
+    findings.push(finding("CERT_WEAK", `an RSA key of ${bits} bits can be broken`, place));
   }
   const layout = chip === undefined ? undefined : dsLayout(chip);
   if (layout === undefined) return findings;
   if (ciphertextLength !== layout.ciphertextLength) {
     const message =
       `the DS ciphertext has ${ciphertextLength} bytes, ${chip} reads ${layout.ciphertextLength}`;
-    findings.push(errorFinding("DS_SIZE", message, place));
+    findings.push(finding("DS_SIZE", message, place));
   }
   if (!layout.rsaBits.includes(bits)) {
     const message = `an RSA key of ${bits} bits; ${chip} takes ${layout.rsaBits.join(", ")}`;
-    findings.push(errorFinding("DS_SIZE", message, place));
+    findings.push(finding("DS_SIZE", message, place));
   }
   return findings;
 }
@@ -143,22 +138,22 @@ function judgeDsCertificate(
   if (key?.type !== "rsa" || key.bits !== bits) {
     const message =
       `the DS peripheral holds an RSA-${bits} key, the device certificate is for ${certificate.key}`;
-    return [errorFinding("KEY_MISMATCH", message)];
+    return [finding("KEY_MISMATCH", message)];
   }
   if (opened?.checks.digest !== true || equalBytes(opened.modulus, key.modulus)) return [];
   return [
-    errorFinding("KEY_MISMATCH", "the key in the DS data is not that of the device certificate"),
+    finding("KEY_MISMATCH", "the key in the DS data is not that of the device certificate"),
   ];
 }
 
 function judgeOpened({ checks }: DecryptedDsParameters, place: FindingPlace): Finding[] {
   if (!checks.digest) {
     const message = "the DS data does not open with this HMAC key: another key, or changed bytes";
-    return [errorFinding("DS_BLOB", message, place)];
+    return [finding("DS_BLOB", message, place)];
   }
   const wrong = Object.entries(checks).filter(([, holds]) => !holds).map(([name]) => name);
   if (wrong.length === 0) return [];
-  return [errorFinding("DS_BLOB", `inside the DS data, ${wrong.join(", ")} do not hold`, place)];
+  return [finding("DS_BLOB", `inside the DS data, ${wrong.join(", ")} do not hold`, place)];
 }
 
 function judgePeripheralKey(credentials: Credentials, chip: ChipName | undefined): Finding[] {
@@ -167,7 +162,7 @@ function judgePeripheralKey(credentials: Credentials, chip: ChipName | undefined
   const findings: Finding[] = [];
   if (!types.has(TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG)) {
     const message = "the key is in an eFuse, and no security configuration says in which";
-    findings.push(errorFinding("NO_KEY", message, keyEntry.place));
+    findings.push(finding("NO_KEY", message, keyEntry.place, "error"));
   } else if (securityConfig !== undefined) {
     findings.push(...judgeEfuseBlock(securityConfig.config.efuseBlock, chip, securityConfig.place));
   }
@@ -188,7 +183,7 @@ function judgeEfuseBlock(
   const message = `the security configuration names eFuse block ${block}, which holds no ECDSA key${
     chip ? ` on ${chip}` : ""
   }`;
-  return [errorFinding("CHIP_UNSUPPORTED", message, place)];
+  return [finding("CHIP_UNSUPPORTED", message, place)];
 }
 
 function judgeCurve(certificate: CertificateInfo, chip: ChipName | undefined): Finding[] {
@@ -196,7 +191,7 @@ function judgeCurve(certificate: CertificateInfo, chip: ChipName | undefined): F
   if (key?.type !== "ec") {
     const message =
       `the ECDSA peripheral holds the key, the device certificate is for ${certificate.key}`;
-    return [errorFinding("KEY_MISMATCH", message)];
+    return [finding("KEY_MISMATCH", message)];
   }
   const curves: readonly string[] = chip === undefined
     ? ["P-192", "P-256", "P-384"]
@@ -205,12 +200,12 @@ function judgeCurve(certificate: CertificateInfo, chip: ChipName | undefined): F
     const message = `the ECDSA peripheral${chip ? ` of ${chip}` : ""} takes ${
       curves.join(", ")
     }, not ${key.curve}`;
-    return [errorFinding("CHIP_UNSUPPORTED", message)];
+    return [finding("CHIP_UNSUPPORTED", message)];
   }
   if (key.curve !== "P-384") return [];
   const message =
     "a P-384 key takes two eFuse blocks; the image names the low one alone, the firmware must be told the high one";
-  return [warningFinding("CHIP_UNSUPPORTED", message)];
+  return [finding("CHIP_UNSUPPORTED", message, {}, "warning")];
 }
 
 /** The key and the nonce of AES-GCM are constants of the device. */
@@ -224,11 +219,11 @@ function judgeEncrypted(entries: readonly ReadEntry[]): Finding[] {
   if (encrypted.length === 0) return [];
   const reader =
     "esp_secure_cert_mgr 2.7.0 to 2.9.3 cannot read HMAC-encrypted entries; 2.6.1 and older can";
-  const findings = [warningFinding("GCM_READER_VERSION", reader, encrypted[0])];
+  const findings = [finding("GCM_READER_VERSION", reader, encrypted[0])];
   if (encrypted.length > 1) {
     const message =
       "a second HMAC-encrypted entry uses the same key and nonce, which gives both contents away";
-    findings.push(errorFinding("GCM_NONCE_REUSE", message, encrypted[1]));
+    findings.push(finding("GCM_NONCE_REUSE", message, encrypted[1]));
   }
   return findings;
 }

@@ -11,7 +11,7 @@ import {
   type SignatureAlgorithm,
 } from "../format/signature_block.ts";
 import { INTEGRITY_TYPE, SIGNATURE_TYPE } from "../image/edit.ts";
-import { errorFinding, type Finding, warningFinding } from "../findings/finding.ts";
+import { type Finding, finding } from "../findings/findings.ts";
 import { MAX_SIGNATURES } from "../toolkit/sign.ts";
 import {
   type ReadSignature,
@@ -98,16 +98,18 @@ export async function judgeSignatures(
   const judgements = await verifySignatures(image, options);
   if (judgements.length === 0) {
     if (!options.signingKeys?.length) return [];
-    return [errorFinding("BAD_SIGNATURE", "the image is not signed")];
+    return [finding("BAD_SIGNATURE", "the image is not signed")];
   }
   const isAccepted = judgements.some(({ ok }) => ok);
   const findings = judgements.flatMap(({ entry, offset, subtype, problem, remarks }) => {
-    const finding = isAccepted ? warningFinding : errorFinding;
+    const severity = isAccepted ? "warning" : "error";
     const place = { entry, offset };
     const name = `signature ${subtype}`;
     return [
-      ...problem === undefined ? [] : [finding("BAD_SIGNATURE", `${name}: ${problem}`, place)],
-      ...remarks.map((remark) => warningFinding("BAD_SIGNATURE", `${name}: ${remark}`, place)),
+      ...problem === undefined
+        ? []
+        : [finding("BAD_SIGNATURE", `${name}: ${problem}`, place, severity)],
+      ...remarks.map((remark) => finding("BAD_SIGNATURE", `${name}: ${remark}`, place, "warning")),
     ];
   });
   return [...findings, ...judgeOrder(image), ...judgeForChip(judgements, options.chip)];
@@ -131,12 +133,12 @@ function judgeForChip(
     const message = `signature ${subtype}: ${chip} verifies no ${algorithm}; it has ${
       schemes.join(", ")
     }`;
-    return [errorFinding("CHIP_UNSUPPORTED", message, { entry, offset })];
+    return [finding("CHIP_UNSUPPORTED", message, { entry, offset })];
   });
   if (judgements.length <= digestSlots) return findings;
   const message =
     `the image has ${judgements.length} signatures, ${chip} keeps ${digestSlots} key digest`;
-  return [...findings, warningFinding("CHIP_UNSUPPORTED", message)];
+  return [...findings, finding("CHIP_UNSUPPORTED", message, {}, "warning")];
 }
 
 /** The firmware reads entries behind the signature as if they were signed. */
@@ -147,7 +149,7 @@ function judgeOrder(image: Uint8Array): Finding[] {
     if (entry < signature || type === SIGNATURE_TYPE || type === INTEGRITY_TYPE) return [];
     const message =
       "an entry follows the signature: nobody has signed it, and the firmware reads it all the same";
-    return [errorFinding("BAD_SIGNATURE", message, { entry, offset })];
+    return [finding("BAD_SIGNATURE", message, { entry, offset })];
   });
 }
 

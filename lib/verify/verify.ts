@@ -11,7 +11,7 @@ import {
   type Secrets,
 } from "../image/contents.ts";
 import { type Credentials, findCredentials } from "../image/credentials.ts";
-import { type Finding, type FindingCode, isGood } from "../findings/finding.ts";
+import { type Finding, type FindingCode, FINDINGS, isGood } from "../findings/findings.ts";
 import { type ImageContents, readImage } from "../image/read/image.ts";
 import { type ImageLocation, locate, type Located } from "../image/find/locate.ts";
 import type { ImageFormat } from "../image/find/recognise.ts";
@@ -82,13 +82,6 @@ export interface Judgement extends Verdict {
   readonly others: readonly NvsStoredItem[];
 }
 
-interface Question {
-  readonly name: string;
-  readonly codes: readonly FindingCode[];
-  /** Whether there is something to judge, and to judge by. @default always */
-  readonly applies?: (judged: Judged) => boolean;
-}
-
 /** What the questions are asked of. */
 interface Judged {
   readonly credentials: Credentials;
@@ -100,56 +93,23 @@ const has = (kind: Content["kind"]) => ({ entries }: Judged) =>
   entries.some(({ content }) => content.kind === kind);
 const hasCertificate = ({ credentials }: Judged) => credentials.deviceCerts.length > 0;
 
-const QUESTIONS: readonly Question[] = [
-  { name: "format", codes: ["NOT_AN_IMAGE", "LOOKS_ERASED", "LOOKS_ENCRYPTED", "BAD_MAGIC"] },
-  {
-    name: "layout",
-    codes: ["BAD_MAGIC", "TRUNCATED", "OVER_64K", "TOO_LARGE", "STRAY_BYTES", "NOT_ALIGNED"],
-  },
-  { name: "checksums", codes: ["BAD_CHECKSUM"] },
-  { name: "integrity", codes: ["BAD_INTEGRITY"], applies: has("integrity") },
-  { name: "signatures", codes: ["BAD_SIGNATURE"], applies: has("signature") },
-  {
-    name: "entry numbers",
-    codes: ["DUPLICATE_ENTRY", "BAD_SUBTYPE", "UNKNOWN_TYPE", "LAST_SUBTYPE"],
-  },
-  { name: "device certificate", codes: ["NO_DEVICE_CERT"] },
-  { name: "CA certificate", codes: ["NO_CA_CERT"] },
-  { name: "private key", codes: ["NO_KEY", "PLAINTEXT_KEY", "KEY_IN_PERIPHERAL_ENTRY"] },
-  { name: "PEM endings", codes: ["PEM_NO_NUL"] },
-  {
-    name: "key matches certificate",
-    codes: ["KEY_MISMATCH"],
-    applies: (judged) => hasCertificate(judged) && isKeyKnown(judged),
-  },
-  {
-    name: "certificate chain",
-    codes: ["CHAIN_BROKEN"],
-    applies: (judged) =>
-      hasCertificate(judged) && (judged.options.ca ?? judged.credentials.caCerts[0]) !== undefined,
-  },
-  {
-    name: "certificate dates",
-    codes: ["CERT_EXPIRED", "CERT_NOT_YET_VALID"],
-    applies: has("certificate"),
-  },
-  { name: "certificate strength", codes: ["CERT_WEAK"], applies: has("certificate") },
-  {
-    name: "chip",
-    codes: ["CHIP_UNSUPPORTED"],
-    applies: ({ options }) => options.chip !== undefined,
-  },
-  {
-    name: "DS peripheral",
-    codes: ["DS_SIZE", "DS_BLOB", "DS_CONTEXT"],
-    applies: ({ credentials }) => credentials.dsData?.opened !== undefined,
-  },
-  {
-    name: "HMAC encryption",
-    codes: ["GCM_NONCE_REUSE", "GCM_READER_VERSION"],
-    applies: ({ credentials }) => credentials.keyEntry?.storage === "hmac-encrypted",
-  },
-];
+/** Names of the checks, in order. */
+const CHECKS = [...new Set(Object.values(FINDINGS).flatMap(({ checks }) => checks))];
+type CheckName = typeof CHECKS[number];
+
+/** Where a check needs something to check, or to check by; the others always apply. */
+const APPLIES: Readonly<Partial<Record<CheckName, (judged: Judged) => boolean>>> = {
+  "integrity": has("integrity"),
+  "signatures": has("signature"),
+  "key matches certificate": (judged) => hasCertificate(judged) && isKeyKnown(judged),
+  "certificate chain": (judged) =>
+    hasCertificate(judged) && (judged.options.ca ?? judged.credentials.caCerts[0]) !== undefined,
+  "certificate dates": has("certificate"),
+  "certificate strength": has("certificate"),
+  "chip": ({ options }) => options.chip !== undefined,
+  "DS peripheral": ({ credentials }) => credentials.dsData?.opened !== undefined,
+  "HMAC encryption": ({ credentials }) => credentials.keyEntry?.storage === "hmac-encrypted",
+};
 
 /** A key in a peripheral is known only to whoever has the eFuse key or the public half. */
 function isKeyKnown({ credentials: { keyEntry, dsData }, options }: Judged): boolean {
@@ -243,10 +203,15 @@ function readLocated(
 }
 
 function checksOf(findings: readonly Finding[], judged: Judged): Check[] {
-  return QUESTIONS.map(({ name, codes, applies }) => {
-    const found = findings.filter(({ code }) => codes.includes(code));
+  return CHECKS.map((name) => {
+    const found = findings.filter(({ code }) => isPartOf(code, name));
     const ok = isGood(found);
-    const quiet = applies === undefined || applies(judged) ? "ok" : "unchecked";
+    const quiet = APPLIES[name]?.(judged) ?? true ? "ok" : "unchecked";
     return { name, ok, state: !ok ? "error" : found.length > 0 ? "warning" : quiet };
   });
+}
+
+function isPartOf(code: FindingCode, name: CheckName): boolean {
+  const checks: readonly CheckName[] = FINDINGS[code].checks;
+  return checks.includes(name);
 }

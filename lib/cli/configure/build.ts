@@ -13,7 +13,7 @@ import {
 } from "../../toolkit/plan/csv.ts";
 import type { EntrySource, PlannedSources } from "../../toolkit/plan/entry_source.ts";
 import { planSources } from "../../toolkit/plan/sources.ts";
-import type { Finding, FindingCode } from "../../findings/finding.ts";
+import type { Finding, FindingCode } from "../../findings/findings.ts";
 import type { ImageFormat } from "../../image/find/recognise.ts";
 import { verify } from "../../verify/verify.ts";
 import type { ConfigureArguments } from "./arguments.ts";

@@ -1,10 +1,9 @@
 import type { Place } from "../../bytes/errors.ts";
 import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
-import type { Finding } from "../../findings/finding.ts";
+import { type Finding, FINDINGS } from "../../findings/findings.ts";
 import type { Inspection } from "../../toolkit/inspect.ts";
 import { type OtherReport, otherTitle } from "../../image/others.ts";
 import type { Check, Verdict } from "../../verify/verify.ts";
-import { ADVICE } from "./advice.ts";
 import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
 import { renderEntries } from "./entries.ts";
 import { renderLocation, renderPartitionTable } from "./table.ts";
@@ -65,7 +64,7 @@ export function renderFindings(findings: readonly Finding[], width: number): str
     return [
       head,
       ...wrap(`${message}${renderPlace(place)}`, width - 4).map((line) => `    ${line}`),
-      ...wrap(`→ ${ADVICE[code]}`, width - 4).map((line) => dim(`    ${line}`)),
+      ...wrap(`→ ${FINDINGS[code].advice}`, width - 4).map((line) => dim(`    ${line}`)),
     ];
   });
 }

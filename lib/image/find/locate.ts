@@ -13,7 +13,7 @@ import {
   type FoundPartition,
   type FoundTable,
 } from "./find.ts";
-import { errorFinding, type Finding, warningFinding } from "../../findings/finding.ts";
+import { type Finding, finding } from "../../findings/findings.ts";
 
 /** A partition in a report. */
 export interface PartitionPlace {
@@ -110,7 +110,7 @@ export function placeOf(
 export function judgeDigest({ md5 }: PartitionTable): Finding[] {
   if (md5?.ok !== false) return [];
   const message = "the MD5 of the partition table does not match; the firmware refuses the table";
-  return [errorFinding("BAD_CHECKSUM", message)];
+  return [finding("BAD_CHECKSUM", message)];
 }
 
 function locateByTable({ table, partition, others }: Extract<Found, { kind: "table" }>): Located {
@@ -147,7 +147,7 @@ function judgeTable(table: FoundTable, isWithout: boolean): Finding[] {
   const message = `the partition table at ${
     hex(table.offset)
   } names no esp_secure_cert partition; the firmware finds none`;
-  return [...findings, errorFinding("NOT_AN_IMAGE", message)];
+  return [...findings, finding("NOT_AN_IMAGE", message)];
 }
 
 function judgeCut({ entry, size, bytes }: FoundPartition): Finding[] {
@@ -156,7 +156,7 @@ function judgeCut({ entry, size, bytes }: FoundPartition): Finding[] {
   const message = bytes.length === 0
     ? `${where} lies outside the dump`
     : `the dump ends ${size - bytes.length} bytes before ${where} does`;
-  return [errorFinding("TRUNCATED", message, bytes.length === 0 ? {} : { offset: bytes.length })];
+  return [finding("TRUNCATED", message, bytes.length === 0 ? {} : { offset: bytes.length })];
 }
 
 function locateByScan(
@@ -187,9 +187,9 @@ function locateByScan(
 }
 
 function judgeNoTable(tableOffset: number, problem: SecureCertError | undefined): Finding {
-  if (problem !== undefined) return errorFinding("BAD_MAGIC", problem.message);
+  if (problem !== undefined) return finding("BAD_MAGIC", problem.message);
   const message = `no partition table at ${hex(tableOffset)} tells where the firmware looks`;
-  return warningFinding("BAD_MAGIC", message);
+  return finding("BAD_MAGIC", message, {}, "warning");
 }
 
 function judgeChains(chains: readonly FoundChain[]): Finding {
@@ -197,7 +197,7 @@ function judgeChains(chains: readonly FoundChain[]): Finding {
     .map(({ offset, entries }) => `${hex(offset)} (${entries})`).join(", ");
   const more = chains.length > LISTED_CHAINS ? ` and ${chains.length - LISTED_CHAINS} more` : "";
   const message = `no entry at the start, nor at any sector; chains of entries start at ${listed}`;
-  return errorFinding("BAD_MAGIC", message + more, { offset: 0 });
+  return finding("BAD_MAGIC", message + more, { offset: 0 });
 }
 
 function hex(value: number): string {

@@ -6,7 +6,7 @@ import { derSpan } from "../../crypto/der/walk.ts";
 import { looksLikeCustFlash, readCustFlash } from "../../format/cust_flash/codec.ts";
 import { TLV_MAGIC } from "../../format/tlv.ts";
 import { decodeBoundedNvs } from "../read/bounded_nvs.ts";
-import { errorFinding, type Finding } from "../../findings/finding.ts";
+import { type Finding, finding } from "../../findings/findings.ts";
 import { readTable, startsTable } from "./table.ts";
 
 /** A layout that the firmware reads. */
@@ -66,16 +66,16 @@ function isLegacyNvs(image: Uint8Array): boolean {
 }
 
 function explain(image: Uint8Array): Finding {
-  if (image.length === 0) return errorFinding("NOT_AN_IMAGE", "the file is empty");
+  if (image.length === 0) return finding("NOT_AN_IMAGE", "the file is empty");
   if (isFilledWith(image, ERASED)) {
-    return errorFinding("LOOKS_ERASED", "nothing but 0xFF: erased flash, nothing was written here");
+    return finding("LOOKS_ERASED", "nothing but 0xFF: erased flash, nothing was written here");
   }
-  if (isFilledWith(image, 0)) return errorFinding("NOT_AN_IMAGE", "nothing but zeros");
+  if (isFilledWith(image, 0)) return finding("NOT_AN_IMAGE", "nothing but zeros");
   const likeness = likenessOf(image);
-  if (likeness !== undefined) return errorFinding("NOT_AN_IMAGE", likeness);
+  if (likeness !== undefined) return finding("NOT_AN_IMAGE", likeness);
   const magic = findMagic(image, 0);
   if (magic >= 0) {
-    return errorFinding(
+    return finding(
       "BAD_MAGIC",
       `no entry at the start; the first magic number is at 0x${magic.toString(16)}`,
       {
@@ -84,9 +84,9 @@ function explain(image: Uint8Array): Finding {
     );
   }
   if (looksEncrypted(image)) {
-    return errorFinding("LOOKS_ENCRYPTED", "looks like the content of an encrypted partition");
+    return finding("LOOKS_ENCRYPTED", "looks like the content of an encrypted partition");
   }
-  return errorFinding("NOT_AN_IMAGE", "no format that the firmware reads");
+  return finding("NOT_AN_IMAGE", "no format that the firmware reads");
 }
 
 /** Segments of an application image (esp-idf, esp_app_format.h: ESP_IMAGE_MAX_SEGMENTS). */

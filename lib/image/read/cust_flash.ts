@@ -7,7 +7,7 @@ import {
   readCustFlash,
 } from "../../format/cust_flash/codec.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../../format/names.ts";
-import { errorFinding, type Finding, warningFinding } from "../../findings/finding.ts";
+import { type Finding, finding } from "../../findings/findings.ts";
 import type { ImageContents, ImageEntry } from "./image.ts";
 import { equivalentDsContext, equivalentDsData } from "./equivalent.ts";
 
@@ -64,10 +64,10 @@ function judgeValue({ name, offset, length, capacity, data }: CustFlashValue): F
   const what = name === "iv" ? "initialisation vector" : tlvTypeTitle(TYPES[name]);
   if (length > capacity) {
     const message = `the ${what} has ${length} bytes, its region ${capacity}; it overlaps the next`;
-    return [errorFinding("TOO_LARGE", message, { offset })];
+    return [finding("TOO_LARGE", message, { offset })];
   }
   if (data.length < length) {
-    return [errorFinding("TRUNCATED", `the ${what} runs past the end of the image`, { offset })];
+    return [finding("TRUNCATED", `the ${what} runs past the end of the image`, { offset })];
   }
   return [];
 }
@@ -80,6 +80,6 @@ function judgeStrictly(image: Uint8Array, { legacy }: CustFlash, format: string)
   } catch (error) {
     if (!(error instanceof SecureCertError) || error.code !== "ERR_STRAY_BYTES") return [];
     const message = `bytes in the ${format} image belong to no value`;
-    return [warningFinding("STRAY_BYTES", message, { offset: error.place.offset ?? 0 })];
+    return [finding("STRAY_BYTES", message, { offset: error.place.offset ?? 0 })];
   }
 }

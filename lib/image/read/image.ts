@@ -1,6 +1,6 @@
 import type { NvsStoredItem } from "../../format/nvs/decode.ts";
 import type { WalkedTlv } from "../../format/partition.ts";
-import type { Finding } from "../../findings/finding.ts";
+import type { Finding } from "../../findings/findings.ts";
 import { readCustFlashImage } from "./cust_flash.ts";
 import { readNvsImage } from "./nvs.ts";
 import { readTlvImage } from "./tlv.ts";

@@ -5,12 +5,7 @@ import { NVS_ENTRY_SIZE, type NvsCrc } from "../../format/nvs/entry.ts";
 import type { NvsErased } from "../../format/nvs/erased.ts";
 import type { NvsProblem, NvsProblemKind } from "../../format/nvs/page.ts";
 import { type BoundedNvs, decodeBoundedNvs } from "./bounded_nvs.ts";
-import {
-  errorFinding,
-  type Finding,
-  type FindingCode,
-  warningFinding,
-} from "../../findings/finding.ts";
+import { type Finding, finding, type FindingCode } from "../../findings/findings.ts";
 import type { ImageContents, ImageEntry } from "./image.ts";
 import { equivalentDsContext, equivalentDsData } from "./equivalent.ts";
 
@@ -58,7 +53,7 @@ export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): I
       format,
       entries: [],
       used: 0,
-      findings: [...damage, errorFinding("NOT_AN_IMAGE", error.message)],
+      findings: [...damage, finding("NOT_AN_IMAGE", error.message)],
       others: all?.items ?? [],
     };
   }
@@ -95,7 +90,7 @@ function findingsOf(
 ): Finding[] {
   const cut = offset === undefined
     ? []
-    : [errorFinding("TOO_LARGE", `an NVS image is read up to ${offset}; more follows`, { offset })];
+    : [finding("TOO_LARGE", `an NVS image is read up to ${offset}; more follows`, { offset })];
   return [...cut, ...problems.map(findingOf), ...erased.flatMap(judgeErased)];
 }
 
@@ -107,9 +102,9 @@ function judgeErased({ offset, key, bytes }: NvsErased): Finding[] {
   const message =
     `an erased entry${name} at ${offset} still holds what looks like a private key in plaintext; ` +
     "whoever reads the flash has it";
-  return [warningFinding("PLAINTEXT_KEY", message, { offset })];
+  return [finding("PLAINTEXT_KEY", message, { offset })];
 }
 
 function findingOf({ kind, message, offset }: NvsProblem): Finding {
-  return (HARMLESS.has(kind) ? warningFinding : errorFinding)(CODES[kind], message, { offset });
+  return finding(CODES[kind], message, { offset }, HARMLESS.has(kind) ? "warning" : "error");
 }

@@ -3,7 +3,7 @@ import { formatHex } from "../../bytes/text.ts";
 import { tlvTypeName, tlvTypeTitle } from "../../format/names.ts";
 import { type Walk, WALK_LIMIT, type WalkedTlv, walkPartition } from "../../format/partition.ts";
 import { TLV_ALIGNMENT } from "../../format/tlv.ts";
-import { errorFinding, type Finding, warningFinding } from "../../findings/finding.ts";
+import { type Finding, finding } from "../../findings/findings.ts";
 import type { ImageContents } from "./image.ts";
 import { findMagic } from "../find/recognise.ts";
 
@@ -38,16 +38,16 @@ function judgeEnd(image: Uint8Array, { used, broken, entries }: Walk): Finding[]
   if (broken?.code === "ERR_LENGTH") {
     const message =
       `entry ${entries.length} has a length that makes the firmware's walk loop for ever`;
-    return [errorFinding("OVER_64K", message, place)];
+    return [finding("OVER_64K", message, place)];
   }
   if (broken !== undefined) {
     const message = `entry ${entries.length} runs past the end of the image`;
-    return [errorFinding("TRUNCATED", message, place)];
+    return [finding("TRUNCATED", message, place)];
   }
   const tail = image.subarray(used);
   if (used >= WALK_LIMIT) {
     return [
-      errorFinding("OVER_64K", "the chain reaches 64 KiB, which the firmware cannot walk", place),
+      finding("OVER_64K", "the chain reaches 64 KiB, which the firmware cannot walk", place),
     ];
   }
   if (isFilledWith(tail, 0xFF)) return [];
@@ -61,13 +61,13 @@ function judgeTail(image: Uint8Array, tail: Uint8Array, used: number): Finding {
   ) {
     const message =
       "FF FF 00 00 follows the chain, left by Espressif's tool; the firmware reads the image, and refuses to append";
-    return warningFinding("STRAY_BYTES", message, place);
+    return finding("STRAY_BYTES", message, place);
   }
   const magic = findMagic(image, used);
   const what = magic < 0
     ? "bytes follow the chain that are no entry"
     : `the chain ends here; the entries from 0x${magic.toString(16)} on are never read`;
-  return errorFinding(magic < 0 ? "STRAY_BYTES" : "BAD_MAGIC", what, place);
+  return finding(magic < 0 ? "STRAY_BYTES" : "BAD_MAGIC", what, place, "error");
 }
 
 function judgeSize(
@@ -81,16 +81,16 @@ function judgeSize(
     const message = `the chain takes ${used} bytes, ${
       used - size
     } more than the partition's ${size}`;
-    findings.push(errorFinding("TOO_LARGE", message));
+    findings.push(finding("TOO_LARGE", message));
   } else if (used === size && size === alignUp(size, FLASH_SECTOR)) {
     const message =
       "the chain fills the partition, and the firmware reads on behind it to find the end";
-    findings.push(warningFinding("TOO_LARGE", message, { offset: used }));
+    findings.push(finding("TOO_LARGE", message, { offset: used }, "warning"));
   }
   if (image.length % TLV_ALIGNMENT !== 0) {
     const message =
       `${image.length} bytes are no multiple of 16; flash encryption refuses such an image`;
-    findings.push(warningFinding("NOT_ALIGNED", message));
+    findings.push(finding("NOT_ALIGNED", message));
   }
   return findings;
 }
@@ -102,14 +102,14 @@ function judgeNumbers({ value, offset }: WalkedTlv, entry: number): Finding[] {
   const findings: Finding[] = [];
   if (RESERVED_TYPES.has(type)) {
     findings.push(
-      errorFinding("UNKNOWN_TYPE", `type ${type} is a query value of the firmware`, place),
+      finding("UNKNOWN_TYPE", `type ${type} is a query value of the firmware`, place, "error"),
     );
   } else if (tlvTypeName(type) === `UNKNOWN_${type}`) {
-    findings.push(warningFinding("UNKNOWN_TYPE", `nobody has named type ${type}`, place));
+    findings.push(finding("UNKNOWN_TYPE", `nobody has named type ${type}`, place));
   }
   if (RESERVED_SUBTYPES.has(subtype)) {
     findings.push(
-      errorFinding("BAD_SUBTYPE", `the ${title} entry has the reserved subtype ${subtype}`, place),
+      finding("BAD_SUBTYPE", `the ${title} entry has the reserved subtype ${subtype}`, place),
     );
   }
   return findings;
@@ -127,7 +127,7 @@ function judgeDuplicates({ entries }: Walk): Finding[] {
     const message = `a second ${
       tlvTypeTitle(type)
     } with subtype ${subtype}; the firmware reads entry ${first} and never this one`;
-    return [errorFinding("DUPLICATE_ENTRY", message, { entry, offset })];
+    return [finding("DUPLICATE_ENTRY", message, { entry, offset })];
   });
 }
 
@@ -140,7 +140,7 @@ function judgeLastSubtypes({ entries }: Walk): Finding[] {
       tlvTypeTitle(type)
     } has subtype ${last.value.subtype}: firmware with legacy formats enabled reads it, other firmware reads subtype 0`;
     return [
-      warningFinding("LAST_SUBTYPE", message, {
+      finding("LAST_SUBTYPE", message, {
         entry: entries.indexOf(last),
         offset: last.offset,
       }),

@@ -1,0 +1,269 @@
+/** An error makes the result bad, a warning does not. */
+type Severity = "error" | "warning";
+
+/** What is known of a code. */
+interface FindingRow {
+  /** How serious it can be; the first is the default. */
+  readonly severities: readonly [Severity, ...Severity[]];
+  /** The checks that it belongs to, by their names in the result of `verify`. */
+  readonly checks: readonly [string, ...string[]];
+  /** What it means on the device. */
+  readonly meaning: string;
+  /** What to do about it. */
+  readonly advice: string;
+}
+
+/**
+ * What can be wrong with an image, a row for each code. Codes are stable. `verify` reports its checks
+ * in the order in which they first appear here.
+ */
+export const FINDINGS = {
+  NOT_AN_IMAGE: {
+    severities: ["error"],
+    checks: ["format"],
+    meaning: "the bytes are something else; the message says what they look like",
+    advice: "give the partition's image, or a dump of flash that holds it",
+  },
+  LOOKS_ERASED: {
+    severities: ["error"],
+    checks: ["format"],
+    meaning: "only 0xFF, as erased flash reads; the firmware finds no credentials",
+    advice: "flash the image, or check offset and size of what was read",
+  },
+  LOOKS_ENCRYPTED: {
+    severities: ["error"],
+    checks: ["format"],
+    meaning: "no structure, and every byte value equally often",
+    advice: "inspect the image before flash encryption, or read it through the chip",
+  },
+  BAD_MAGIC: {
+    severities: ["error", "warning"],
+    checks: ["format", "layout"],
+    meaning: "the firmware stops where an entry or a table does not begin with its magic number",
+    advice: "rebuild the image; check that nothing was written across it",
+  },
+  TRUNCATED: {
+    severities: ["error", "warning"],
+    checks: ["layout"],
+    meaning: "a value runs past the end of the image, or is shorter than it should be",
+    advice: "read or copy the whole partition",
+  },
+  OVER_64K: {
+    severities: ["error"],
+    checks: ["layout"],
+    meaning: "the firmware's 16-bit offset wraps, and its walk over the entries never ends",
+    advice: "keep the chain under 64 KiB",
+  },
+  TOO_LARGE: {
+    severities: ["error", "warning"],
+    checks: ["layout"],
+    meaning: "the content takes more than the partition, or a part of it, holds",
+    advice: "make the partition larger, in the partition table too, or the content smaller",
+  },
+  STRAY_BYTES: {
+    severities: ["warning", "error"],
+    checks: ["layout"],
+    meaning: "bytes that belong to no value; the firmware never reads them",
+    advice: "rebuild the image without them",
+  },
+  NOT_ALIGNED: {
+    severities: ["warning"],
+    checks: ["layout"],
+    meaning: "the length is not a multiple of 16, so flash encryption refuses the image",
+    advice: "rewrite it with `append` or `convert` before it is encrypted",
+  },
+  BAD_CHECKSUM: {
+    severities: ["error"],
+    checks: ["checksums"],
+    meaning: "the firmware refuses what the checksum covers",
+    advice: "rebuild the image; the firmware refuses this entry",
+  },
+  BAD_INTEGRITY: {
+    severities: ["error", "warning"],
+    checks: ["integrity"],
+    meaning: "the SHA-256 over the image is wrong, or does not cover every entry",
+    advice: "rebuild the image, or append an integrity entry once the rest is right",
+  },
+  BAD_SIGNATURE: {
+    severities: ["error", "warning"],
+    checks: ["signatures"],
+    meaning: "the firmware refuses the signature, or reads what it does not cover",
+    advice: "sign the image again, with the keys whose digests are burned",
+  },
+  DUPLICATE_ENTRY: {
+    severities: ["error", "warning"],
+    checks: ["entry numbers"],
+    meaning: "the firmware reads the first entry of a type and subtype, and never this one",
+    advice: "give it another subtype, or leave one out",
+  },
+  BAD_SUBTYPE: {
+    severities: ["error"],
+    checks: ["entry numbers"],
+    meaning: "the number is reserved; the firmware takes it for a query",
+    advice: "use a subtype from 0 to 253",
+  },
+  UNKNOWN_TYPE: {
+    severities: ["warning", "error"],
+    checks: ["entry numbers"],
+    meaning: "the firmware has no name for the type, or reserves its number",
+    advice: "use user1 to user5 for data of your own",
+  },
+  LAST_SUBTYPE: {
+    severities: ["warning"],
+    checks: ["entry numbers"],
+    meaning: "default and legacy builds of the firmware read different entries",
+    advice: "put subtype 0 last, if firmware with legacy formats is to read it",
+  },
+  NO_DEVICE_CERT: {
+    severities: ["warning", "error"],
+    checks: ["device certificate"],
+    meaning: "the firmware finds no device certificate, or one that cannot be read",
+    advice: "add it with --device-cert, if the device is to present one",
+  },
+  NO_CA_CERT: {
+    severities: ["warning", "error"],
+    checks: ["CA certificate"],
+    meaning: "the firmware finds no CA certificate, or one that cannot be read or is not a CA's",
+    advice: "add it with --ca-cert, if the device is to check its server",
+  },
+  NO_KEY: {
+    severities: ["warning", "error"],
+    checks: ["private key"],
+    meaning: "the firmware finds no private key, or one that it cannot read",
+    advice: "add it with --private-key, or give the --hmac-key that opens it",
+  },
+  PLAINTEXT_KEY: {
+    severities: ["warning"],
+    checks: ["private key"],
+    meaning: "anyone who reads the flash has the private key",
+    advice: "encrypt the flash, or use another --key-mode",
+  },
+  KEY_IN_PERIPHERAL_ENTRY: {
+    severities: ["error"],
+    checks: ["private key"],
+    meaning: "key bytes in flash, in an entry whose flags say that the key is in an eFuse",
+    advice: "treat the key as compromised, and rebuild the image",
+  },
+  PEM_NO_NUL: {
+    severities: ["error"],
+    checks: ["PEM endings"],
+    meaning: "mbedTLS refuses PEM text without a NUL at its end",
+    advice: "rebuild the image from the PEM file",
+  },
+  KEY_MISMATCH: {
+    severities: ["error"],
+    checks: ["key matches certificate"],
+    meaning: "the private key does not belong to the device certificate; TLS handshakes fail",
+    advice: "use the key for which the certificate was issued",
+  },
+  CHAIN_BROKEN: {
+    severities: ["error", "warning"],
+    checks: ["certificate chain"],
+    meaning:
+      "the device certificate does not lead to the CA; servers that trust it refuse the device",
+    advice:
+      "use the CA that issued it, add the intermediate to the bundle, or name the issuer with --ca",
+  },
+  CERT_EXPIRED: {
+    severities: ["error"],
+    checks: ["certificate dates"],
+    meaning: "TLS peers refuse the certificate",
+    advice: "issue a new certificate",
+  },
+  CERT_NOT_YET_VALID: {
+    severities: ["error"],
+    checks: ["certificate dates"],
+    meaning: "TLS peers refuse the certificate until then",
+    advice: "check the clock of the machine that issued it",
+  },
+  CERT_WEAK: {
+    severities: ["warning", "error"],
+    checks: ["certificate strength"],
+    meaning: "TLS peers may refuse the certificate's key or signature, or attackers break it",
+    advice: "use P-256 or RSA-2048 and SHA-256, or better",
+  },
+  CHIP_UNSUPPORTED: {
+    severities: ["error", "warning"],
+    checks: ["chip"],
+    meaning: "the chip lacks what the image asks for",
+    advice: "see `chips` for what it has",
+  },
+  DS_SIZE: {
+    severities: ["error"],
+    checks: ["DS peripheral"],
+    meaning: "the chip's DS peripheral takes another size of key or ciphertext",
+    advice: "build the image for this --chip",
+  },
+  DS_BLOB: {
+    severities: ["error"],
+    checks: ["DS peripheral"],
+    meaning: "the DS data is missing, cannot be read, or was not made with this HMAC key",
+    advice: "give the HMAC key that it was made with, or rebuild the image",
+  },
+  DS_CONTEXT: {
+    severities: ["error"],
+    checks: ["DS peripheral"],
+    meaning: "the firmware cannot tell which eFuse key or RSA length the DS data needs",
+    advice: "rebuild the image with --efuse-key-id",
+  },
+  GCM_READER_VERSION: {
+    severities: ["warning"],
+    checks: ["HMAC encryption"],
+    meaning: "some versions of esp_secure_cert_mgr cannot read HMAC-encrypted entries",
+    advice: "use another component version, or `hmac-derived`",
+  },
+  GCM_NONCE_REUSE: {
+    severities: ["error"],
+    checks: ["HMAC encryption"],
+    meaning: "two values are encrypted with the same key and nonce, which reveals both",
+    advice: "keep one HMAC-encrypted entry on a device, and treat the contents as compromised",
+  },
+} as const satisfies Readonly<Record<string, FindingRow>>;
+
+/** A code of {@linkcode FINDINGS}. */
+export type FindingCode = keyof typeof FINDINGS;
+
+/** Where in an image something was found. */
+export interface FindingPlace {
+  /** Index of the entry, from 0. */
+  readonly entry?: number;
+  /** Bytes from the start of the image. */
+  readonly offset?: number;
+}
+
+/**
+ * One thing that is wrong or worth knowing. An error when the firmware will read the image wrongly
+ * or the device be unsafe, else a warning.
+ */
+export interface Finding {
+  /** An error makes the result bad. */
+  readonly severity: "error" | "warning";
+  /** Stable identifier. */
+  readonly code: FindingCode;
+  /** One line for people. */
+  readonly message: string;
+  /** Where; empty when it concerns the whole image. */
+  readonly place: FindingPlace;
+}
+
+/**
+ * A finding.
+ *
+ * @param code What was found.
+ * @param message One line for people.
+ * @param place Where; nothing when it concerns the whole image.
+ * @param severity One that the code can have. @default the first of its row
+ */
+export function finding<Code extends FindingCode>(
+  code: Code,
+  message: string,
+  place: FindingPlace = {},
+  severity: typeof FINDINGS[Code]["severities"][number] = FINDINGS[code].severities[0],
+): Finding {
+  return { severity, code, message, place };
+}
+
+/** Whether no finding is an error. */
+export function isGood(findings: readonly Finding[]): boolean {
+  return findings.every(({ severity }) => severity !== "error");
+}
