@@ -18,7 +18,7 @@
 export { type ErrorCode, type Place, SecureCertError } from "./lib/bytes/errors.ts";
 export type { Bytes, Decoded } from "./lib/bytes/pack.ts";
 export { formatPem, parsePem, type PemBlock } from "./lib/bytes/pem.ts";
-export { type KeyMode, type KeyStorage, TLV_FLAGS, TLV_TYPES, type TlvTypeName, tlvTypeName } from "./lib/format/names.ts";
+export { type KeyMode, type KeyStorage, TLV_FLAGS, TLV_TYPE_TABLE, TLV_TYPES, type TlvShortName, type TlvType, type TlvTypeName, tlvTypeName } from "./lib/format/names.ts";
 export { decodeTlv, encodeTlv, MAX_TLV_LENGTH, type Tlv, type TlvInput, tlvSize } from "./lib/format/tlv.ts";
 export { decodePartition, encodePartition, type Partition, type PartitionOptions } from "./lib/format/partition.ts";
 export { type Chip, type ChipSources, type Curve, type FlashEncryption } from "./lib/format/chips/chip.ts";

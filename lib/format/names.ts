@@ -1,33 +1,140 @@
-/**
- * Entry types of the firmware's `esp_secure_cert_tlv_type_t`, name to number (FORMAT: TLV types;
- * esp_secure_cert_mgr include/esp_secure_cert_tlv_config.h). `…_END`, `…_MAX` and `…_INVALID` are
- * query values of the firmware and are never to be written.
- */
-export const TLV_TYPES = {
-  ESP_SECURE_CERT_CA_CERT_TLV: 0,
-  ESP_SECURE_CERT_DEV_CERT_TLV: 1,
-  ESP_SECURE_CERT_PRIV_KEY_TLV: 2,
-  ESP_SECURE_CERT_DS_DATA_TLV: 3,
-  ESP_SECURE_CERT_DS_CONTEXT_TLV: 4,
-  ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT: 5,
-  ESP_SECURE_CERT_TLV_SEC_CFG: 6,
-  ESP_SECURE_CERT_TEE_SEC_STORAGE_KEY_TLV: 7,
-  ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: 8,
-  ESP_SECURE_CERT_INTEGRITY_TLV: 9,
-  ESP_SECURE_CERT_TLV_END: 50,
-  ESP_SECURE_CERT_USER_DATA_1: 51,
-  ESP_SECURE_CERT_USER_DATA_2: 52,
-  ESP_SECURE_CERT_USER_DATA_3: 53,
-  ESP_SECURE_CERT_USER_DATA_4: 54,
-  ESP_SECURE_CERT_USER_DATA_5: 55,
-  ESP_SECURE_CERT_MATTER_TLV_1: 201,
-  ESP_SECURE_CERT_MATTER_TLV_2: 202,
-  ESP_SECURE_CERT_TLV_MAX: 254,
-  ESP_SECURE_CERT_TLV_INVALID: 255,
-} as const;
+/** What is known of an entry type. */
+interface TlvTypeRow {
+  /** Number on flash, 0 to 255. */
+  readonly number: number;
+  /** In words. */
+  readonly title: string;
+  /** What people write for it. */
+  readonly short?: string;
+  /** Its name in a configuration CSV; absent where Espressif's host tool knows the number only. */
+  readonly csv?: string;
+  /** A query value of the firmware, which is never written. */
+  readonly reserved?: true;
+}
 
-/** A name of {@linkcode TLV_TYPES}. */
-export type TlvTypeName = keyof typeof TLV_TYPES;
+/**
+ * A row for each entry type, by its name in the firmware's `esp_secure_cert_tlv_type_t` (FORMAT: TLV
+ * types; esp_secure_cert_mgr include/esp_secure_cert_tlv_config.h).
+ */
+export const TLV_TYPE_TABLE = {
+  ESP_SECURE_CERT_CA_CERT_TLV: {
+    number: 0,
+    title: "CA certificate",
+    short: "ca",
+    csv: "ESP_SECURE_CERT_CA_CERT_TLV",
+  },
+  ESP_SECURE_CERT_DEV_CERT_TLV: {
+    number: 1,
+    title: "device certificate",
+    short: "dev",
+    csv: "ESP_SECURE_CERT_DEV_CERT_TLV",
+  },
+  ESP_SECURE_CERT_PRIV_KEY_TLV: {
+    number: 2,
+    title: "private key",
+    csv: "ESP_SECURE_CERT_PRIV_KEY_TLV",
+  },
+  ESP_SECURE_CERT_DS_DATA_TLV: {
+    number: 3,
+    title: "DS data",
+    csv: "ESP_SECURE_CERT_DS_DATA_TLV",
+  },
+  ESP_SECURE_CERT_DS_CONTEXT_TLV: {
+    number: 4,
+    title: "DS context",
+    csv: "ESP_SECURE_CERT_DS_CONTEXT_TLV",
+  },
+  ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT: {
+    number: 5,
+    title: "HMAC-ECDSA salt",
+    csv: "ESP_SECURE_CERT_ECDSA_KEY_SALT_TLV",
+  },
+  ESP_SECURE_CERT_TLV_SEC_CFG: {
+    number: 6,
+    title: "security configuration",
+    csv: "ESP_SECURE_CERT_SEC_CFG_TLV",
+  },
+  ESP_SECURE_CERT_TEE_SEC_STORAGE_KEY_TLV: {
+    number: 7,
+    title: "TEE storage key",
+    csv: "ESP_SECURE_CERT_TEE_SEC_STORAGE_KEY_TLV",
+  },
+  ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: {
+    number: 8,
+    title: "signature",
+    csv: "ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV",
+  },
+  ESP_SECURE_CERT_INTEGRITY_TLV: {
+    number: 9,
+    title: "integrity (SHA-256)",
+    csv: "ESP_SECURE_CERT_TLV_TYPE_INTEGRITY",
+  },
+  ESP_SECURE_CERT_TLV_END: { number: 50, title: "end of chain", reserved: true },
+  ESP_SECURE_CERT_USER_DATA_1: {
+    number: 51,
+    title: "user data 1",
+    short: "user1",
+    csv: "ESP_SECURE_CERT_USER_DATA_1_TLV",
+  },
+  ESP_SECURE_CERT_USER_DATA_2: {
+    number: 52,
+    title: "user data 2",
+    short: "user2",
+    csv: "ESP_SECURE_CERT_USER_DATA_2_TLV",
+  },
+  ESP_SECURE_CERT_USER_DATA_3: {
+    number: 53,
+    title: "user data 3",
+    short: "user3",
+    csv: "ESP_SECURE_CERT_USER_DATA_3_TLV",
+  },
+  ESP_SECURE_CERT_USER_DATA_4: {
+    number: 54,
+    title: "user data 4",
+    short: "user4",
+    csv: "ESP_SECURE_CERT_USER_DATA_4_TLV",
+  },
+  ESP_SECURE_CERT_USER_DATA_5: {
+    number: 55,
+    title: "user data 5",
+    short: "user5",
+    csv: "ESP_SECURE_CERT_USER_DATA_5_TLV",
+  },
+  ESP_SECURE_CERT_MATTER_TLV_1: { number: 201, title: "Matter 1" },
+  ESP_SECURE_CERT_MATTER_TLV_2: { number: 202, title: "Matter 2" },
+  ESP_SECURE_CERT_TLV_MAX: { number: 254, title: "type 254", reserved: true },
+  ESP_SECURE_CERT_TLV_INVALID: { number: 255, title: "type 255", reserved: true },
+} as const satisfies Readonly<Record<string, TlvTypeRow>>;
+
+/** The firmware's name of an entry type. */
+export type TlvTypeName = keyof typeof TLV_TYPE_TABLE;
+
+/** A short name of an entry type, such as `dev` or `user1`. */
+export type TlvShortName = Extract<typeof TLV_TYPE_TABLE[TlvTypeName], { short: string }>["short"];
+
+/** An entry type where one is taken: its number from 0 to 255, the firmware's name, or a short name. */
+export type TlvType = number | TlvTypeName | TlvShortName;
+
+const TYPES: readonly (TlvTypeRow & { readonly name: string })[] = Object.entries(TLV_TYPE_TABLE)
+  .map((
+    [name, row],
+  ) => ({ name, ...row }));
+const BY_NUMBER: ReadonlyMap<number, typeof TYPES[number]> = new Map(
+  TYPES.map((row) => [row.number, row]),
+);
+
+/**
+ * The numbers of the entry types, by the firmware's name (FORMAT: TLV types). `…_END`, `…_MAX` and
+ * `…_INVALID` are query values of the firmware and are never to be written.
+ */
+export const TLV_TYPES: { readonly [Name in TlvTypeName]: typeof TLV_TYPE_TABLE[Name]["number"] } =
+  Object
+    .fromEntries(TYPES.map(({ name, number }) => [name, number])) as never;
+
+/** The largest subtype of an entry: 254 asks the firmware for the last of a type, 255 is invalid. */
+export const MAX_SUBTYPE = 253;
+/** The subtype that asks the firmware for the last entry of a type. */
+export const LAST_OF_TYPE = 254;
 
 /** Bits of an entry's flags byte; only private keys use them (FORMAT: flags). */
 export const TLV_FLAGS = {
@@ -73,31 +180,6 @@ export function keyStorageOf(flags: number): KeyStorage {
   return (flags & 0x38) === TLV_FLAGS.ecdsaPeripheral ? "ecdsa-peripheral" : "plaintext";
 }
 
-const NAMES: ReadonlyMap<number, string> = new Map(
-  Object.entries(TLV_TYPES).map(([name, number]) => [number, name]),
-);
-
-const TITLES: ReadonlyMap<number, string> = new Map([
-  [0, "CA certificate"],
-  [1, "device certificate"],
-  [2, "private key"],
-  [3, "DS data"],
-  [4, "DS context"],
-  [5, "HMAC-ECDSA salt"],
-  [6, "security configuration"],
-  [7, "TEE storage key"],
-  [8, "signature"],
-  [9, "integrity (SHA-256)"],
-  [50, "end of chain"],
-  [51, "user data 1"],
-  [52, "user data 2"],
-  [53, "user data 3"],
-  [54, "user data 4"],
-  [55, "user data 5"],
-  [201, "Matter 1"],
-  [202, "Matter 2"],
-]);
-
 /** Subtypes of Matter's entries (FORMAT: types, MATTER; esp-matter-tools mfg_tool). */
 const MATTER_TITLES: ReadonlyMap<number, string> = new Map([
   [0, "discriminator"],
@@ -109,29 +191,42 @@ const MATTER_TITLES: ReadonlyMap<number, string> = new Map([
   [129, "random 2"],
 ]);
 
-const SHORT_NAMES: ReadonlyMap<string, number> = new Map([
-  ["ca", 0],
-  ["dev", 1],
-  ["user1", 51],
-  ["user2", 52],
-  ["user3", 53],
-  ["user4", 54],
-  ["user5", 55],
-]);
+/**
+ * The number of an entry type.
+ *
+ * @param type A number, which is returned as it is, or a name.
+ * @throws {RangeError} for an unknown name.
+ */
+export function tlvTypeNumber(type: TlvType): number {
+  if (typeof type === "number") return type;
+  const row = TYPES.find(({ name, short }) => name === type || short === type);
+  if (row === undefined) throw new RangeError(`Unknown TLV type: ${type}`);
+  return row.number;
+}
 
 /**
  * The firmware's name of an entry type.
  *
  * @param type The type number, 0 to 255.
- * @returns The enum name, or `UNKNOWN_n` for a number nobody has named.
+ * @returns The enum name, or `UNKNOWN_n` for a number without one.
  */
 export function tlvTypeName(type: number): string {
-  return NAMES.get(type) ?? `UNKNOWN_${type}`;
+  return BY_NUMBER.get(type)?.name ?? `UNKNOWN_${type}`;
+}
+
+/** Whether the firmware has a name for an entry type. */
+export function isKnownType(type: number): boolean {
+  return BY_NUMBER.has(type);
+}
+
+/** Whether an entry type is a query value of the firmware, which is never written. */
+export function isReservedType(type: number): boolean {
+  return BY_NUMBER.get(type)?.reserved === true;
 }
 
 /** An entry type in words, such as "device certificate", or "type n". */
 export function tlvTypeTitle(type: number): string {
-  return TITLES.get(type) ?? `type ${type}`;
+  return BY_NUMBER.get(type)?.title ?? `type ${type}`;
 }
 
 /**
@@ -155,12 +250,26 @@ export function tlvEntryTitle(type: number, subtype: number): string {
  * @returns The type, 0 to 255, or undefined when the text names none.
  */
 export function parseTlvType(text: string): number | undefined {
-  const short = SHORT_NAMES.get(text.toLowerCase());
-  if (short !== undefined) return short;
   if (/^(0x[0-9a-f]+|[0-9]+)$/i.test(text)) return Number(text) <= 255 ? Number(text) : undefined;
   const wanted = text.toUpperCase().replace(/_TLV$/, "");
-  for (const [name, number] of Object.entries(TLV_TYPES)) {
-    if (name.replace(/_TLV$/, "") === wanted) return number;
-  }
-  return undefined;
+  return TYPES.find(({ name, short }) =>
+    short === text.toLowerCase() || name.replace(/_TLV$/, "") === wanted
+  )?.number;
+}
+
+/**
+ * The number of an entry type in a cell of a configuration CSV: a name of Espressif's host tool, what
+ * {@linkcode parseTlvType} takes, or a decimal number to 255.
+ *
+ * @returns The type, or undefined when the cell names none.
+ */
+export function parseConfigType(text: string): number | undefined {
+  const row = TYPES.find(({ csv }) => csv === text.toUpperCase());
+  if (row !== undefined) return row.number;
+  return /^0x/i.test(text) ? undefined : parseTlvType(text);
+}
+
+/** An entry type in a configuration CSV: the name that Espressif's host tool has, or a number. */
+export function formatConfigType(type: number): string {
+  return BY_NUMBER.get(type)?.csv ?? String(type);
 }

@@ -1,7 +1,7 @@
 import { crc32 } from "../bytes/crc32.ts";
 import { SecureCertError } from "../bytes/errors.ts";
 import { alignUp, type Bytes, type Decoded, isFilledWith, take, viewOf } from "../bytes/pack.ts";
-import { TLV_TYPES, type TlvTypeName } from "./names.ts";
+import { type TlvType, tlvTypeNumber } from "./names.ts";
 
 /** The first four bytes of an entry, little-endian. */
 export const TLV_MAGIC = 0xBA5EBA11;
@@ -23,7 +23,7 @@ const NO_PADDING = new Uint8Array(TLV_ALIGNMENT);
 
 /** One entry as it is decoded. */
 export interface Tlv {
-  /** Entry type, 0 to 255; see {@linkcode TLV_TYPES}. */
+  /** Entry type, 0 to 255; see `TLV_TYPES`. */
   readonly type: number;
   /** Number among the entries of this type, 0 to 255. */
   readonly subtype: number;
@@ -39,8 +39,8 @@ export interface Tlv {
 
 /** One entry to encode: type by number or name, the rest with defaults. */
 export interface TlvInput {
-  /** Entry type, a number from 0 to 255 or a name of {@linkcode TLV_TYPES}. */
-  readonly type: number | TlvTypeName;
+  /** Entry type: a number from 0 to 255, a name of `TLV_TYPES`, or a short one. */
+  readonly type: TlvType;
   /** Number among the entries of this type. @default 0 */
   readonly subtype?: number;
   /** Flags byte. @default 0 */
@@ -101,7 +101,7 @@ export function encodeTlv(entry: TlvInput): Bytes {
   view.setUint32(0, TLV_MAGIC, true);
   view.setUint8(4, byte(entry.flags ?? 0, "flags"));
   bytes.set(reserved, 5);
-  view.setUint8(8, byte(typeNumber(entry.type), "type"));
+  view.setUint8(8, byte(tlvTypeNumber(entry.type), "type"));
   view.setUint8(9, byte(entry.subtype ?? 0, "subtype"));
   view.setUint16(10, data.length, true);
   bytes.set(data, TLV_HEADER_SIZE);
@@ -173,12 +173,6 @@ export function readTlv(bytes: Uint8Array): RawTlv {
 
 function paddingSize(dataLength: number): number {
   return alignUp(dataLength, TLV_ALIGNMENT) - dataLength;
-}
-
-function typeNumber(type: number | TlvTypeName): number {
-  if (typeof type === "number") return type;
-  if (!Object.hasOwn(TLV_TYPES, type)) throw new RangeError(`Unknown TLV type: ${type}`);
-  return TLV_TYPES[type];
 }
 
 function byte(value: number, field: string): number {

@@ -11,7 +11,7 @@ import { decryptEntry, deriveEcdsaKey } from "../crypto/peripherals/hmac.ts";
 import { importPrivateKey, type PrivateKey } from "../crypto/keys/keys.ts";
 import { publicKeyDigest } from "../crypto/signature.ts";
 import { digest } from "../crypto/signing.ts";
-import { type KeyStorage, keyStorageOf, TLV_TYPES } from "../format/names.ts";
+import { type KeyStorage, keyStorageOf, LAST_OF_TYPE, TLV_TYPES } from "../format/names.ts";
 import {
   decodeDsContext,
   decodeDsData,
@@ -54,9 +54,6 @@ export interface ReadEntry {
   readonly raw: ImageEntry;
   readonly content: Content;
 }
-
-/** Subtype with which the firmware asks for the last entry of a type. */
-export const LAST_SUBTYPE = 254;
 
 /** What opens the values that the HMAC peripheral protects. */
 export interface Secrets {
@@ -173,7 +170,7 @@ async function readKey(
 export function findSalt(entries: readonly ImageEntry[], subtype: number): Uint8Array {
   const type = TLV_TYPES.ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT;
   const salts = entries.filter(({ value }) => value.type === type);
-  const salt = subtype === LAST_SUBTYPE
+  const salt = subtype === LAST_OF_TYPE
     ? salts.at(-1)
     : salts.find(({ value }) => value.subtype === subtype);
   if (salt !== undefined && salt.crc.stored === salt.crc.computed) return salt.value.data;

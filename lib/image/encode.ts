@@ -6,7 +6,7 @@ import {
   custFlashEnd,
   encodeCustFlash,
 } from "../format/cust_flash/codec.ts";
-import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import { keyStorageOf, TLV_TYPES, tlvTypeNumber, tlvTypeTitle } from "../format/names.ts";
 import { encodeNvsCredentials } from "../format/nvs/credentials.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
 import { DEFAULT_PARTITION_SIZE, encodePartition } from "../format/partition.ts";
@@ -132,7 +132,7 @@ async function asPem({ caCert, deviceCert, privateKey, ds }: Credentials): Promi
 }
 
 function keyOf({ type, subtype = 0 }: TlvInput): string {
-  return `${typeof type === "number" ? type : TLV_TYPES[type]}.${subtype}`;
+  return `${tlvTypeNumber(type)}.${subtype}`;
 }
 
 function notCarried(entries: readonly TlvInput[], format: ImageFormat): SecureCertError {

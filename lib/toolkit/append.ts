@@ -1,7 +1,7 @@
 import { type Place, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import type { Sources } from "../crypto/sources.ts";
-import { tlvTypeTitle } from "../format/names.ts";
+import { MAX_SUBTYPE, tlvTypeTitle } from "../format/names.ts";
 import type { Tlv } from "../format/tlv.ts";
 import {
   INTEGRITY_TYPE,
@@ -144,8 +144,6 @@ function nextIntegrity(entries: readonly Tlv[]): Tlv {
 }
 
 /** 254 and 255 are query values of the firmware. */
-const MAX_SUBTYPE = 253;
-
 async function judgeChange(
   before: Uint8Array,
   after: Uint8Array,

@@ -5,7 +5,7 @@ import { decodeUtf8, encodeUtf8, formatHex } from "../bytes/text.ts";
 import { importPrivateKey } from "../crypto/keys/keys.ts";
 import type { StoredForm } from "../format/config/form.ts";
 import type { ConfigRow } from "../format/config/row.ts";
-import { keyStorageOf, TLV_TYPES } from "../format/names.ts";
+import { isReservedType, keyStorageOf, MAX_SUBTYPE, TLV_TYPES } from "../format/names.ts";
 import { decodeDsContext, decodeDsData, decodeSecurityConfig } from "../format/peripheral.ts";
 import type { Tlv } from "../format/tlv.ts";
 import { storedCertificates, storedPrivateKey } from "../image/stored.ts";
@@ -38,8 +38,6 @@ const NAMES: ReadonlyMap<number, string> = new Map([
 /** Certificates, DS context, security configuration, integrity and signatures; other values may hold a key. */
 const PUBLIC_TYPES: readonly number[] = [0, 1, 4, 6, 8, 9];
 const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
-const RESERVED_TYPES: readonly number[] = [50, 254, 255];
-const LAST_SUBTYPE = 253;
 
 /** The row of an entry, and the file that holds its value. */
 export async function extractRow(
@@ -87,7 +85,7 @@ async function formOf(entry: Tlv, before: readonly ExtractedRow[]): Promise<Form
   const hasNul = isText && data.at(-1) === 0;
   const bytes = hasNul ? data.subarray(0, -1) : data;
   const isDouble = before.some(({ row }) => row.type === type && row.subtype === subtype);
-  const raw = isDouble || RESERVED_TYPES.includes(type) || subtype > LAST_SUBTYPE ||
+  const raw = isDouble || isReservedType(type) || subtype > MAX_SUBTYPE ||
     !await isCanonical(entry, bytes);
   return {
     bytes,

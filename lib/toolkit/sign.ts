@@ -8,6 +8,7 @@ import {
   type Signer,
 } from "../crypto/signature.ts";
 import { digest } from "../crypto/signing.ts";
+import { MAX_SUBTYPE } from "../format/names.ts";
 import { encodeSignatureEntry, type SignatureKey } from "../format/signature_block.ts";
 import { integrityEntry } from "../format/partition.ts";
 import { encodeTlv, type Tlv } from "../format/tlv.ts";
@@ -21,8 +22,6 @@ import {
 
 /** The firmware looks at this many signatures, subtypes 0 to 2 (FORMAT: signature entry). */
 export const MAX_SIGNATURES = 3;
-/** The firmware reserves the subtypes behind it (FORMAT: types). */
-const LAST_SUBTYPE = 253;
 
 /** How a signed image is laid out. */
 export interface SignOptions {
@@ -210,7 +209,7 @@ function closingIntegrity(entries: readonly Tlv[]): Tlv {
   const subtypes = entries.filter(({ type }) => type === INTEGRITY_TYPE)
     .map(({ subtype }) => subtype);
   const subtype = Math.max(-1, ...subtypes) + 1;
-  if (subtype > LAST_SUBTYPE) {
+  if (subtype > MAX_SUBTYPE) {
     throw badPlan(`it has an integrity entry with subtype ${subtype - 1}`);
   }
   return integrityEntry(concat(...entries.map(encodeTlv)), subtype);

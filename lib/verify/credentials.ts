@@ -1,6 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import { type CertificateInfo, publicKeyOf } from "../crypto/x509/certificate.ts";
+import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
 import { decodeKeyParts } from "../crypto/keys/encoding.ts";
 import { followChain } from "../crypto/x509/chain.ts";
 import { type KeyStorage, keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
@@ -15,7 +16,6 @@ const {
   ESP_SECURE_CERT_PRIV_KEY_TLV: KEY,
   ESP_SECURE_CERT_DS_DATA_TLV: DS_DATA,
 } = TLV_TYPES;
-const WEAK_RSA_BITS = 2048;
 
 /** What the credentials are judged against. */
 export interface Trust {

@@ -1,5 +1,6 @@
 import { equalBytes } from "../bytes/pack.ts";
 import { type CertificateInfo, publicKeyOf } from "../crypto/x509/certificate.ts";
+import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
 import type { DecryptedDsParameters } from "../crypto/peripherals/ds.ts";
 import { type ChipName, CHIPS, dsLayout, keyModesOf } from "../format/chips/chips.ts";
 import { keyBlockAccepts, keyIdOfEfuseBlock } from "../format/chips/key_blocks.ts";
@@ -10,7 +11,6 @@ import { type Finding, finding, type FindingPlace } from "../findings/findings.t
 
 const DS_PURPOSE = "HMAC_DOWN_DIGITAL_SIGNATURE";
 const MAX_KEY_ID = 5;
-const WEAK_RSA_BITS = 2048;
 
 /** What is wrong with how the private key is kept, on a chip where one is named. */
 export function judgeKeyMode(

@@ -1,6 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { certificateParts } from "../../crypto/der/walk.ts";
+import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
 import { exportPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import type { BytesVerifier } from "../../crypto/signer.ts";
 import { TLV_TYPES } from "../../format/names.ts";
@@ -11,7 +12,6 @@ import type { DeviceSettings } from "../list/settings.ts";
 import { partitionSizeOf } from "../../image/encode.ts";
 
 const NUL = new Uint8Array(1);
-const WEAK_RSA_BITS = 2048;
 
 /** Image and entries of a device, made without the planner. */
 export interface QuickImage {

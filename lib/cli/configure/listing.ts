@@ -1,8 +1,13 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { isPem } from "../../bytes/pem.ts";
 import { decodeUtf8, formatHex } from "../../bytes/text.ts";
-import { formatConfigType } from "../../format/config/row.ts";
-import { type KeyStorage, keyStorageOf, TLV_TYPES, tlvTypeName } from "../../format/names.ts";
+import {
+  formatConfigType,
+  type KeyStorage,
+  keyStorageOf,
+  TLV_TYPES,
+  tlvTypeName,
+} from "../../format/names.ts";
 import { type WalkedTlv, walkPartition } from "../../format/partition.ts";
 import { decodeDsContext, decodeSecurityConfig } from "../../format/peripheral.ts";
 import type { Tlv } from "../../format/tlv.ts";

@@ -19,6 +19,9 @@ interface CurveFacts {
 /** A hash of WebCrypto. */
 export type HashName = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
 
+/** RSA keys of fewer bits than this are weak: TLS peers refuse them. */
+export const WEAK_RSA_BITS = 2048;
+
 /** What is known of each curve. */
 export const CURVES = {
   "P-192": { oid: "1.2.840.10045.3.1.1", bits: 192, size: 24, hash: "SHA-256", webCrypto: false },

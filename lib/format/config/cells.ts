@@ -6,11 +6,10 @@ import {
   type ConfigPlaces,
   type ConfigRow,
   formatConfigKeyMode,
-  parseConfigType,
 } from "./row.ts";
 import { CONFIG_DATA_TYPES, configValueBytes } from "./value.ts";
 import type { CsvField, CsvProblem } from "../../bytes/csv.ts";
-import { KEY_MODES, type KeyMode } from "../names.ts";
+import { isReservedType, KEY_MODES, type KeyMode, MAX_SUBTYPE, parseConfigType } from "../names.ts";
 
 /** Where the columns of a CSV stand. */
 export type ConfigHeader = ReadonlyMap<ConfigColumn, number>;
@@ -28,9 +27,6 @@ type Cell = (column: ConfigColumn) => string;
 const PRIVATE_KEY = 2;
 /** DS data, DS context and security configuration: Espressif's tool tells of the key beside them. */
 const KEY_TYPES: readonly (number | undefined)[] = [3, 4, 6];
-/** Numbers that only the firmware's queries use (FORMAT: types). */
-const RESERVED_TYPES: readonly number[] = [50, 254, 255];
-const LAST_SUBTYPE = 253;
 const ALGORITHMS = ["RSA", "ECDSA"] as const;
 const KEY_SIZES = { RSA: [1024, 2048, 3072, 4096], ECDSA: [192, 256, 384, 521] } as const;
 
@@ -81,12 +77,12 @@ function readType(text: string, raw: boolean, fail: Fail): number | undefined {
   if (text === "") return fail("tlv_type", "missing");
   const type = parseConfigType(text);
   if (type === undefined) return fail("tlv_type", "not a name of a type, nor a number up to 253");
-  const isReserved = RESERVED_TYPES.includes(type) && !raw;
+  const isReserved = isReservedType(type) && !raw;
   return isReserved ? fail("tlv_type", `${type} is reserved`) : type;
 }
 
 function readSubtype(cell: Cell, raw: boolean, fail: Fail): number | undefined {
-  const subtype = readNumber("tlv_subtype", raw ? 255 : LAST_SUBTYPE, cell, fail);
+  const subtype = readNumber("tlv_subtype", raw ? 255 : MAX_SUBTYPE, cell, fail);
   if (cell("tlv_subtype") === "") fail("tlv_subtype", "missing");
   return subtype;
 }

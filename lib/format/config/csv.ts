@@ -1,13 +1,8 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type ConfigHeader, readConfigCells } from "./cells.ts";
 import { formatImageForm, formatStoredForm, type ImageForm, readConfigForms } from "./form.ts";
-import {
-  CONFIG_COLUMNS,
-  type ConfigPlaces,
-  type ConfigRow,
-  formatConfigKeyMode,
-  formatConfigType,
-} from "./row.ts";
+import { CONFIG_COLUMNS, type ConfigPlaces, type ConfigRow, formatConfigKeyMode } from "./row.ts";
+import { formatConfigType } from "../names.ts";
 import { isPemValue } from "./value.ts";
 import { type CsvField, type CsvProblem, formatCsvRecord, readCsv } from "../../bytes/csv.ts";
 

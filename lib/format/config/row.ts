@@ -1,6 +1,6 @@
 import type { ConfigValue } from "./value.ts";
 import type { StoredForm } from "./form.ts";
-import { type KeyMode, parseTlvType, tlvTypeName } from "../names.ts";
+import type { KeyMode } from "../names.ts";
 
 /** The columns of a configuration CSV as Espressif's host tool documents them. */
 export const CONFIG_COLUMNS = [
@@ -41,33 +41,6 @@ export interface ConfigRow extends ConfigValue {
   readonly stored?: StoredForm;
   /** Line of the text where the row begins, from 1. */
   readonly line?: number;
-}
-
-/** Names of Espressif's host tool that differ from those of the firmware. */
-const TOOL_NAMES: ReadonlyMap<string, number> = new Map([
-  ["ESP_SECURE_CERT_ECDSA_KEY_SALT_TLV", 5],
-  ["ESP_SECURE_CERT_SEC_CFG_TLV", 6],
-  ["ESP_SECURE_CERT_TLV_TYPE_INTEGRITY", 9],
-  ["ESP_SECURE_CERT_USER_DATA_1_TLV", 51],
-  ["ESP_SECURE_CERT_USER_DATA_2_TLV", 52],
-  ["ESP_SECURE_CERT_USER_DATA_3_TLV", 53],
-  ["ESP_SECURE_CERT_USER_DATA_4_TLV", 54],
-  ["ESP_SECURE_CERT_USER_DATA_5_TLV", 55],
-]);
-const TOOL_NAMES_OF: ReadonlyMap<number, string> = new Map(
-  [...TOOL_NAMES].map(([name, type]) => [type, name]),
-);
-const NUMBERED: readonly number[] = [50, 201, 202, 254, 255];
-
-/** The type that a cell names: a name of the tool or the firmware, or a decimal number to 255. */
-export function parseConfigType(text: string): number | undefined {
-  return TOOL_NAMES.get(text.toUpperCase()) ?? (/^0x/i.test(text) ? undefined : parseTlvType(text));
-}
-
-/** A type as Espressif's host tool reads it: its own name, or a number where it has none. */
-export function formatConfigType(type: number): string {
-  const name = TOOL_NAMES_OF.get(type) ?? tlvTypeName(type);
-  return NUMBERED.includes(type) || name.startsWith("UNKNOWN") ? String(type) : name;
 }
 
 /** A key mode as it stands in the column. */

@@ -2,11 +2,17 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import { decryptEntry, deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
 import { digest } from "../../crypto/signing.ts";
-import { type KeyStorage, keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../../format/names.ts";
+import {
+  type KeyStorage,
+  keyStorageOf,
+  LAST_OF_TYPE,
+  TLV_TYPES,
+  tlvTypeTitle,
+} from "../../format/names.ts";
 import { type Walk, type WalkedTlv, walkPartition } from "../../format/partition.ts";
 import { decodeDsContext } from "../../format/peripheral.ts";
 import type { Tlv } from "../../format/tlv.ts";
-import { findSalt, LAST_SUBTYPE } from "../contents.ts";
+import { findSalt } from "../contents.ts";
 import type { FirmwareDsContext, OpenOptions, PrivateKeyType, SecureCert } from "./open.ts";
 
 const KEY_TYPES = {
@@ -19,7 +25,7 @@ const KEY_TYPES = {
 /** The getters on a chain of entries. */
 export function tlvGetters(image: Uint8Array, options: OpenOptions): SecureCert {
   const walk = walkPartition(image);
-  const subtype = options.legacyBuild === true ? LAST_SUBTYPE : 0;
+  const subtype = options.legacyBuild === true ? LAST_OF_TYPE : 0;
   const read = async (type: number, which: number) =>
     await openEntry(findEntry(walk, type, which), which, walk, options.hmacKey);
   const value = async (type: number) => (await read(type, subtype)).data;
@@ -54,10 +60,10 @@ function readAll(walk: Walk, hmacKey: Uint8Array | undefined): Promise<Tlv[]> {
 /** The firmware checks the checksum of the entry it was asked for and of no other. */
 function findEntry({ entries, broken }: Walk, type: number, subtype: number): WalkedTlv {
   const ofType = entries.filter(({ value }) => value.type === type);
-  const found = subtype === LAST_SUBTYPE
+  const found = subtype === LAST_OF_TYPE
     ? ofType.at(-1)
     : ofType.find(({ value }) => value.subtype === subtype);
-  if (broken !== undefined && (found === undefined || subtype === LAST_SUBTYPE)) throw broken;
+  if (broken !== undefined && (found === undefined || subtype === LAST_OF_TYPE)) throw broken;
   if (found === undefined) {
     throw new SecureCertError(
       "ERR_NOT_FOUND",
@@ -113,7 +119,7 @@ function readDsContext(walk: Walk): FirmwareDsContext {
 }
 
 async function checkIntegrity(image: Uint8Array, walk: Walk): Promise<void> {
-  const { value, offset } = findEntry(walk, TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV, LAST_SUBTYPE);
+  const { value, offset } = findEntry(walk, TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV, LAST_OF_TYPE);
   if (equalBytes(value.data, await digest("SHA-256", image.subarray(0, offset)))) return;
   throw new SecureCertError("ERR_INTEGRITY", "Integrity entry does not match the image", {
     offset,

@@ -1,14 +1,12 @@
 import { alignUp, equalBytes, isFilledWith } from "../../bytes/pack.ts";
 import { formatHex } from "../../bytes/text.ts";
-import { tlvTypeName, tlvTypeTitle } from "../../format/names.ts";
+import { isKnownType, isReservedType, MAX_SUBTYPE, tlvTypeTitle } from "../../format/names.ts";
 import { type Walk, WALK_LIMIT, type WalkedTlv, walkPartition } from "../../format/partition.ts";
 import { TLV_ALIGNMENT } from "../../format/tlv.ts";
 import { type Finding, finding } from "../../findings/findings.ts";
 import type { ImageContents } from "./image.ts";
 import { findMagic } from "../find/recognise.ts";
 
-const RESERVED_TYPES: ReadonlySet<number> = new Set([50, 254, 255]);
-const RESERVED_SUBTYPES: ReadonlySet<number> = new Set([254, 255]);
 const FLASH_SECTOR = 4096;
 /** What Espressif's tool leaves behind a chain that it appends to (FORMAT: signature defects). */
 const MARKER = new Uint8Array([0xFF, 0xFF, 0, 0]);
@@ -100,14 +98,14 @@ function judgeNumbers({ value, offset }: WalkedTlv, entry: number): Finding[] {
   const place = { entry, offset };
   const title = tlvTypeTitle(type);
   const findings: Finding[] = [];
-  if (RESERVED_TYPES.has(type)) {
+  if (isReservedType(type)) {
     findings.push(
       finding("UNKNOWN_TYPE", `type ${type} is a query value of the firmware`, place, "error"),
     );
-  } else if (tlvTypeName(type) === `UNKNOWN_${type}`) {
-    findings.push(finding("UNKNOWN_TYPE", `nobody has named type ${type}`, place));
+  } else if (!isKnownType(type)) {
+    findings.push(finding("UNKNOWN_TYPE", `type ${type} is unknown`, place));
   }
-  if (RESERVED_SUBTYPES.has(subtype)) {
+  if (subtype > MAX_SUBTYPE) {
     findings.push(
       finding("BAD_SUBTYPE", `the ${title} entry has the reserved subtype ${subtype}`, place),
     );
