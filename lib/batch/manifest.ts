@@ -1,3 +1,4 @@
+import { formatCsvRecord } from "../bytes/csv.ts";
 import { SecureCertError } from "../bytes/errors.ts";
 
 /** The columns that every row of a manifest has, in their order. */
@@ -41,7 +42,7 @@ export function formatManifestNdjson(row: ManifestRow): string {
 
 /** The header line of a manifest in CSV (RFC 4180), with its line break. */
 export function formatManifestCsvHeader(columns: readonly string[]): string {
-  return formatCsvLine([...MANIFEST_COLUMNS, ...extraColumns(columns)]);
+  return formatLine([...MANIFEST_COLUMNS, ...extraColumns(columns)]);
 }
 
 /**
@@ -52,7 +53,7 @@ export function formatManifestCsvHeader(columns: readonly string[]): string {
  */
 export function formatManifestCsv(row: ManifestRow, columns: readonly string[]): string {
   const names = [...MANIFEST_COLUMNS, ...extraColumns(columns)];
-  return formatCsvLine(names.map((name) => cellOf(row, name)));
+  return formatLine(names.map((name) => cellOf(row, name)));
 }
 
 /** What a row has in a column, as text; a column may have the name of what every object inherits. */
@@ -107,10 +108,7 @@ function isValue(name: string, value: unknown): boolean {
   return typeof value === "string";
 }
 
-function formatCsvLine(values: readonly string[]): string {
-  return `${values.map(quoteCsv).join(",")}\n`;
-}
-
-function quoteCsv(value: string): string {
-  return /[",\r\n]|^\s|\s$/.test(value) ? `"${value.replaceAll('"', '""')}"` : value;
+/** An id may begin with any character, `#` too, so that a manifest has no comments. */
+function formatLine(values: readonly string[]): string {
+  return formatCsvRecord(values, { comments: false });
 }

@@ -1,11 +1,11 @@
 // A reader of its own, because the one in the Deno standard library throws at the first error and
-// does not tell in which line a record begins, and people must see all errors with their places.
+// does not say in which line a record begins, and people must see all errors with their places.
 
 /** One field of a record. */
 export interface CsvField {
   /** The text, without its quotes. */
   readonly text: string;
-  /** Whether it stood in quotes, so that the spaces at its ends belong to it. */
+  /** Whether it was in quotes, so that the spaces at its ends belong to it. */
   readonly quoted: boolean;
   /** Line where the field begins, from 1. */
   readonly line: number;
@@ -33,9 +33,9 @@ export interface CsvRecords {
   readonly problems: readonly CsvProblem[];
 }
 
-/** How {@linkcode readCsv} reads. */
+/** Which kind of CSV is read or written. */
 export interface CsvOptions {
-  /** Whether lines that begin with `#` are comments, and no records. @default true */
+  /** Whether lines that begin with `#` are comments and not records. @default true */
   readonly comments?: boolean;
 }
 
@@ -44,21 +44,21 @@ export const OPEN_QUOTE = "quote is not closed";
 
 /**
  * The records of a CSV text (RFC 4180): commas, double quotes, line breaks of any kind, also within
- * quotes. A byte order mark and blank lines are passed over; lines that begin with `#` are comments.
+ * quotes. A byte order mark and blank lines are skipped; lines that begin with `#` are comments.
  *
  * @param text The text.
  * @param options Whether there are comments, which RFC 4180 does not have.
  * @returns The records and all problems; time and memory are linear in the length of the text.
  */
 export function readCsv(text: string, options: CsvOptions = {}): CsvRecords {
-  const passedOver = options.comments === false ? /^\s*$/ : /^\s*(#|$)/;
+  const skipped = options.comments === false ? /^\s*$/ : /^\s*(#|$)/;
   const records: CsvField[][] = [];
   const problems: CsvProblem[] = [];
   const comments: { line: number; text: string }[] = [];
   const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
   const breaks = text.match(/\r\n|\n|\r/g) ?? [];
   for (let line = 0; line < lines.length; line++) {
-    if (passedOver.test(lines[line]!)) {
+    if (skipped.test(lines[line]!)) {
       const text = lines[line]!.trim();
       if (text !== "") comments.push({ line: line + 1, text });
       continue;
@@ -85,7 +85,7 @@ export function readCsv(text: string, options: CsvOptions = {}): CsvRecords {
       }
       const end = fieldEnd(lines[line]!, at);
       if (lines[line]!.slice(at, end).trim() !== "") {
-        problems.push({ line: line + 1, column: at + 1, message: "text behind a closing quote" });
+        problems.push({ line: line + 1, column: at + 1, message: "text after a closing quote" });
       }
       if (end === lines[line]!.length) break;
       at = end + 1;
@@ -96,14 +96,16 @@ export function readCsv(text: string, options: CsvOptions = {}): CsvRecords {
 }
 
 /**
- * One line of CSV; fields that need quotes get them.
+ * One line of CSV (RFC 4180); fields that need quotes get them.
  *
  * @param fields The texts.
+ * @param options Whether who reads it knows comments, so that a field with `#` in front needs quotes.
  * @returns The line, with a line break (LF) at its end.
  */
-export function formatCsvRecord(fields: readonly string[]): string {
+export function formatCsvRecord(fields: readonly string[], options: CsvOptions = {}): string {
+  const special = options.comments === false ? /[",\r\n]|^\s|\s$/ : /[",\r\n]|^\s*#|^\s|\s$/;
   const quoted = fields.map((text) =>
-    /[",\r\n]|^\s*#|^\s|\s$/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+    special.test(text) ? `"${text.replaceAll('"', '""')}"` : text
   );
   return `${quoted.join(",")}\n`;
 }
@@ -115,7 +117,7 @@ interface Quoted {
   readonly closed: boolean;
 }
 
-/** A quoted field from behind its opening quote to behind its closing one. */
+/** A quoted field from after its opening quote to after its closing one. */
 function readQuoted(
   lines: readonly string[],
   breaks: readonly string[],

@@ -1,5 +1,5 @@
 import { SecureCertError } from "./errors.ts";
-import { formatBase64, parseBase64 } from "./text.ts";
+import { decodeUtf8, formatBase64, parseBase64 } from "./text.ts";
 import type { Bytes } from "./pack.ts";
 
 /** One PEM block (RFC 7468, with the headers of RFC 1421 that old private keys carry). */
@@ -17,8 +17,8 @@ const DASHES = "-----";
 const LINE = 64;
 
 /**
- * Every PEM block of a text, in order. Text between the blocks is passed over; line breaks of any
- * kind are taken, and none at all.
+ * Every PEM block of a text, in order. Text between the blocks is skipped; line breaks of any kind
+ * are taken, and none at all.
  *
  * @param text The text, possibly with a bundle of several blocks.
  * @returns The blocks; none when the text holds no `-----BEGIN`.
@@ -63,9 +63,31 @@ export function formatPem(label: string, bytes: Uint8Array): string {
   return `${BEGIN}${label}-----\n${lines}-----END ${label}-----\n`;
 }
 
-/** Whether a text holds the start of a PEM block. */
-export function isPem(text: string): boolean {
-  return text.includes(BEGIN);
+/** Whether text, or bytes that are UTF-8 text, hold the start of a PEM block. */
+export function isPem(file: Uint8Array | string): boolean {
+  return textOf(file)?.includes(BEGIN) === true;
+}
+
+/**
+ * The values in a file that is PEM or DER.
+ *
+ * @param file PEM as bytes or text, with any number of blocks, or one DER value; a NUL after PEM does
+ * not matter.
+ * @param labels The labels of the blocks to take; others are skipped.
+ * @returns The bodies of the PEM blocks in their order, at least one; for DER a copy of the file.
+ * @throws {SecureCertError} `ERR_PEM` when a block is malformed, none has such a label, or a text is not
+ * PEM.
+ */
+export function derBlocks(file: Uint8Array | string, labels: readonly string[]): Bytes[] {
+  const text = textOf(file);
+  if (typeof file !== "string" && !text?.includes(BEGIN)) return [new Uint8Array(file)];
+  const blocks = parsePem(text ?? "").filter(({ label }) => labels.includes(label));
+  if (blocks.length > 0) return blocks.map(({ bytes }) => bytes);
+  throw new SecureCertError("ERR_PEM", `Cannot decode PEM: no ${labels[0]} block`);
+}
+
+function textOf(file: Uint8Array | string): string | undefined {
+  return typeof file === "string" ? file : decodeUtf8(file);
 }
 
 function parseBody(body: string, offset: number): Pick<PemBlock, "bytes" | "headers"> {

@@ -4,6 +4,7 @@ import type { Bytes } from "./pack.ts";
 
 const ENCODER = new TextEncoder();
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
+const LONGEST_NAME = 200;
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** The UTF-8 bytes of a text. */
@@ -62,6 +63,22 @@ export function parseBase64Url(text: string): Bytes {
 /** Base64 text (RFC 4648 section 4) on one line. */
 export function formatBase64(bytes: Uint8Array): string {
   return encodeBase64(bytes);
+}
+
+/**
+ * A file's name as a message may show it. Text in the place of a name, by a slip in a command or a
+ * table, may be a key: what looks like one is not shown.
+ *
+ * @param name What was taken for a name.
+ * @returns The name with control characters as `?`, or words in its place.
+ */
+export function shownName(name: string): string {
+  const isKey =
+    /-----BEGIN|PRIVATE KEY|^[0-9A-Fa-f\s]{32,}$|^[A-Za-z0-9+/\s]{40,}={1,2}\s*$|^[A-Za-z0-9+]{43,}$/;
+  if (isKey.test(name) || name.length > LONGEST_NAME && /[\n\r]/.test(name)) {
+    return "(text that is no file's name)";
+  }
+  return name.replace(/\p{Cc}/gu, "?");
 }
 
 function badText(kind: string, problem: string, offset: number): SecureCertError {

@@ -1,6 +1,5 @@
 import { concat, equalBytes } from "../bytes/pack.ts";
-import { shownName } from "../bytes/shown_name.ts";
-import { encodeUtf8 } from "../bytes/text.ts";
+import { encodeUtf8, shownName } from "../bytes/text.ts";
 import { askSecret, canAsk } from "./ask.ts";
 import { type ProgramOutcome, runProgram } from "./programs.ts";
 import { type CliError, fileError, isCliError, usageError } from "./errors.ts";

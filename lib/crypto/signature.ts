@@ -1,5 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat } from "../bytes/pack.ts";
+import { derBlocks } from "../bytes/pem.ts";
 import {
   publicKeyDigestInput,
   rsaSignatureKey,
@@ -18,7 +19,6 @@ import {
   signBytes,
   verifyBytes,
 } from "./signing.ts";
-import { derBlocks } from "./x509/extensions.ts";
 
 /** Something that signs: a private key, or a device or service that keeps one. */
 export interface Signer {

@@ -1,6 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, concat, isFilledWith, viewOf } from "../bytes/pack.ts";
-import { inRange } from "../bytes/range.ts";
+import { type Bytes, concat, inRange, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { DS_LAYOUTS, dsLayoutOfCiphertext } from "./chips/ds_layout.ts";
 
 /** Bytes of an initialisation vector of the DS peripheral. */

@@ -1,7 +1,12 @@
+import {
+  decodeBigInteger,
+  encodeBigInteger,
+  montgomeryFactor,
+  montgomeryInverse,
+} from "../bytes/big_integer.ts";
 import { crc32 } from "../bytes/crc32.ts";
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, take, viewOf } from "../bytes/pack.ts";
-import { formatHex, parseHex } from "../bytes/text.ts";
 
 /** Bytes of a secure-boot-v2 signature block (FORMAT: Secure Boot v2 block). */
 export const SIGNATURE_BLOCK_SIZE = 1216;
@@ -94,14 +99,9 @@ export function rsaSignatureKey(n: Uint8Array, e: number): RsaSignatureKey {
       "Cannot use RSA key: the modulus must be odd and have 3072 bits",
     );
   }
-  const modulus = BigInt(`0x${formatHex(n)}`);
-  const rinv = parseHex(((1n << 6144n) % modulus).toString(16).padStart(768, "0"));
-  // An odd number is its own inverse modulo 8; each step doubles the number of right bits.
-  let inverse = BigInt.asUintN(32, modulus);
-  for (let bits = 3; bits < 32; bits *= 2) {
-    inverse = BigInt.asUintN(32, inverse * (2n - modulus * inverse));
-  }
-  return { algorithm: "rsa3072", n, e, rinv, mPrime: Number(BigInt.asUintN(32, -inverse)) };
+  const modulus = decodeBigInteger(n);
+  const rinv = encodeBigInteger(montgomeryFactor(modulus, 3072), 384);
+  return { algorithm: "rsa3072", n, e, rinv, mPrime: montgomeryInverse(modulus) };
 }
 
 /**

@@ -1,15 +1,10 @@
 import { type Bytes, concat } from "../bytes/pack.ts";
 import { formatPem, isPem } from "../bytes/pem.ts";
-import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
+import { encodeUtf8 } from "../bytes/text.ts";
 import { readCertificates } from "../crypto/x509/certificate.ts";
 import { exportPrivateKey, importPrivateKey } from "../crypto/keys/keys.ts";
 
 const NUL = new Uint8Array(1);
-
-/** Whether bytes are PEM text. */
-export function isPemBytes(bytes: Uint8Array): boolean {
-  return isPem(decodeUtf8(bytes) ?? "");
-}
 
 /**
  * Certificates as the device stores them: PEM in its canonical form, one block behind the other, and
@@ -19,7 +14,7 @@ export function isPemBytes(bytes: Uint8Array): boolean {
  */
 export function storedCertificates(bytes: Uint8Array): Bytes {
   const certificates = readCertificates(bytes);
-  if (!isPemBytes(bytes)) return new Uint8Array(bytes);
+  if (!isPem(bytes)) return new Uint8Array(bytes);
   const text = certificates.map(({ der }) => formatPem("CERTIFICATE", der)).join("");
   return concat(encodeUtf8(text), NUL);
 }
@@ -32,7 +27,7 @@ export function storedCertificates(bytes: Uint8Array): Bytes {
  */
 export async function storedPrivateKey(bytes: Uint8Array, password?: string): Promise<Bytes> {
   const key = await importPrivateKey(bytes, password === undefined ? {} : { password });
-  if (!isPemBytes(bytes)) {
+  if (!isPem(bytes)) {
     return await exportPrivateKey(key, { encoding: "traditional", form: "der" });
   }
   return concat(await exportPrivateKey(key, { encoding: "traditional" }), NUL);
@@ -40,14 +35,14 @@ export async function storedPrivateKey(bytes: Uint8Array, password?: string): Pr
 
 /** Certificates as NVS stores them, which holds text alone: DER becomes PEM. */
 export function certificatesAsPem(bytes: Uint8Array): Bytes {
-  if (isPemBytes(bytes)) return new Uint8Array(bytes);
+  if (isPem(bytes)) return new Uint8Array(bytes);
   const text = readCertificates(bytes).map(({ der }) => formatPem("CERTIFICATE", der)).join("");
   return concat(encodeUtf8(text), NUL);
 }
 
 /** A private key as NVS stores it: DER becomes traditional PEM. */
 export async function privateKeyAsPem(bytes: Uint8Array): Promise<Bytes> {
-  if (isPemBytes(bytes)) return new Uint8Array(bytes);
+  if (isPem(bytes)) return new Uint8Array(bytes);
   return concat(
     await exportPrivateKey(await importPrivateKey(bytes), { encoding: "traditional" }),
     NUL,

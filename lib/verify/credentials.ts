@@ -5,7 +5,7 @@ import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
 import { decodeKeyParts } from "../crypto/keys/encoding.ts";
 import { followChain } from "../crypto/x509/chain.ts";
 import { type KeyStorage, keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
-import { isPemBytes } from "../image/stored.ts";
+import { isPem } from "../bytes/pem.ts";
 import type { ReadEntry } from "../image/contents.ts";
 import type { Credentials } from "../image/credentials.ts";
 import { type Finding, finding, type FindingCode } from "../findings/findings.ts";
@@ -48,7 +48,7 @@ export function judgeContents(entries: readonly ReadEntry[]): Finding[] {
 /** Key bytes in an entry whose flags say that the key is elsewhere, or encrypted. */
 function holdsKey(storage: KeyStorage, data: Uint8Array): boolean {
   if (storage === "plaintext" || data.length === 0) return false;
-  if (storage === "ecdsa-peripheral" || isPemBytes(data)) return true;
+  if (storage === "ecdsa-peripheral" || isPem(data)) return true;
   try {
     decodeKeyParts(data);
     return true;

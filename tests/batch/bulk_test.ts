@@ -153,7 +153,7 @@ Deno.test("every wrong row is told, and nothing is made", async () => {
       'chip "esp99" is not known',
       "san: Cannot encode subject alternative name",
       "line 9: 1 field,",
-      "line 10: text behind",
+      "line 10: text after",
       'ok: subject: there is no column "nowhere"',
     ]
   ) assertEquals(problems.some((each) => each.includes(part)), true, `${part}: ${problems}`);
@@ -464,7 +464,7 @@ Deno.test("device lists: NDJSON, quotes over lines, ids that file systems take",
     "#7",
     "c",
     "line 6: 1 field, the header has 2; a device list has no comments",
-    "line 7: text behind a closing quote",
+    "line 7: text after a closing quote",
   ]);
   for (const name of ["serial", "status", "publicKey", "keymode", "Private Key", "__proto__"]) {
     const lists = [readCsvDevices([`id,${name}`, "a,1"]), readNdjsonDevices([`{"${name}":1}`])];

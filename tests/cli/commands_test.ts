@@ -64,6 +64,12 @@ Deno.test("provision makes key, certificate and image, and verify finds them goo
   assertEquals(readCertificate(world.bytes("d/device.pem")).subject, "CN=dev-1");
 });
 
+Deno.test("provision keeps the blanks of an id, and what would separate parts of a name", async () => {
+  const world = new MemoryWorld();
+  assertEquals((await world.run("provision", "--id", " a,O=b ", "-o", "d")).code, 0);
+  assertEquals(readCertificate(world.bytes("d/device.pem")).subject, "CN=\\ a\\,O=b\\ ");
+});
+
 Deno.test("provision says when it makes a development CA, and reuses one", async () => {
   const world = new MemoryWorld();
   const first = await world.run("provision", "--id", "a", "-o", "a");

@@ -1,6 +1,6 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
-import { isPem } from "../../bytes/pem.ts";
+import { formatPem, isPem, parsePem } from "../../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
 import {
   CERTIFICATE_LABELS,
@@ -176,13 +176,12 @@ function judgeCertificateFile(
 
 /** Whether a certificate file is one DER, or PEM of certificates and nothing else, such as a key. */
 function isPure(bytes: Uint8Array): boolean {
-  const text = decodeUtf8(bytes);
-  if (text === undefined || !isPem(text)) return true;
-  const blocks = text.split(/(?=-----BEGIN )/);
-  const whole = /^-----BEGIN ([A-Z0-9 ]+)-----[^-]*-----END \1-----\s*$/;
-  return blocks.every((block) =>
-    block.trim() === "" || CERTIFICATE_LABELS.includes(whole.exec(block)?.[1] ?? "")
-  );
+  if (!isPem(bytes)) return true;
+  const text = decodeUtf8(bytes)!;
+  const blocks = parsePem(text);
+  const whole = blocks.map(({ label, bytes }) => formatPem(label, bytes)).join("");
+  return blocks.every(({ label }) => CERTIFICATE_LABELS.includes(label)) &&
+    whole.replace(/\s/g, "") === text.replace(/\s/g, "");
 }
 
 async function judgeImageFile(

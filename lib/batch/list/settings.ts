@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
-import { encodeName } from "../../crypto/x509/name.ts";
+import { encodeName, escapeNameValue } from "../../crypto/x509/name.ts";
 import { encodeSans } from "../../crypto/x509/san.ts";
 import { type ChipName, CHIPS, isChipName, keyModesOf } from "../../format/chips/chips.ts";
 import { planEfuse } from "../../format/chips/efuse.ts";
@@ -13,7 +13,7 @@ import {
   fixedData,
   layoutProblems,
 } from "../profile.ts";
-import { escapeNameValue, expandTemplate, splitList } from "./template.ts";
+import { expandTemplate, splitList } from "./template.ts";
 import type { DataEntry } from "../../toolkit/plan/plan.ts";
 import { efuseFacts } from "../../toolkit/plan/plan_key.ts";
 

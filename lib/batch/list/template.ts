@@ -30,11 +30,6 @@ export function expandTemplate(
   return problem === undefined ? { text } : { problem };
 }
 
-/** A value inside a distinguished name (RFC 4514 section 2.4). */
-export function escapeNameValue(value: string): string {
-  return value.replace(/[,+"\\<>;=#]/g, "\\$&").replace(/^ | $/g, "\\ ");
-}
-
 /** A list in one text: commas part it, and a backslash keeps those of a value. */
 export function joinList(values: readonly string[]): string {
   return values.map((value) => value.replace(/[,;\\]/g, "\\$&")).join(",");

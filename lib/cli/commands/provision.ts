@@ -1,5 +1,6 @@
 import type { Issuer } from "../../crypto/x509/issue.ts";
 import { readCertificate } from "../../crypto/x509/certificate.ts";
+import { escapeNameValue } from "../../crypto/x509/name.ts";
 import { exportPrivateKey, importPrivateKey } from "../../crypto/keys/keys.ts";
 import { reportCertificate } from "../../toolkit/inspect.ts";
 import {
@@ -84,7 +85,7 @@ async function deviceOptions(
   const isEcdsa = keyPlan.keyMode === "ecdsa-peripheral";
   return {
     ...keyPlan,
-    subject: args.get("subject") ?? `CN=${escapeName(id)}`,
+    subject: args.get("subject") ?? `CN=${escapeNameValue(id)}`,
     sans: sansOf(args),
     ...daysOf(args),
     ...usageOf(args),
@@ -191,9 +192,4 @@ function outputPaths(out: string): OutputPaths {
     efusePlan: joinPath(out, "efuse_plan.json"),
     hmacKey: joinPath(out, "hmac_key.bin"),
   };
-}
-
-/** A device's name inside a distinguished name. */
-function escapeName(id: string): string {
-  return id.replace(/[,+"\\<>;=#]/g, "\\$&");
 }

@@ -116,10 +116,14 @@ export async function importPrivateKey(
  * @returns False too for what is no private key.
  */
 export function isProtectedKey(bytes: Uint8Array): boolean {
-  const text = decodeUtf8(bytes);
-  if (text === undefined || !isPem(text)) return isEncryptedPkcs8(bytes);
-  return text.includes("-----BEGIN ENCRYPTED PRIVATE KEY-----") ||
-    /^Proc-Type: *4, *ENCRYPTED/m.test(text);
+  if (!isPem(bytes)) return isEncryptedPkcs8(bytes);
+  try {
+    return parsePem(decodeUtf8(bytes)!).some((block) =>
+      block.label === "ENCRYPTED PRIVATE KEY" || isEncryptedBlock(block)
+    );
+  } catch {
+    return false;
+  }
 }
 
 /**
@@ -177,9 +181,8 @@ async function drawScalar(curve: EcCurve, sources: Sources): Promise<PrivateKey>
 }
 
 async function openKeyParts(bytes: Uint8Array, password: string | undefined): Promise<KeyParts> {
-  const text = decodeUtf8(bytes);
-  if (text === undefined || !isPem(text)) return await openDer(bytes, password);
-  const keys = parsePem(text).filter(({ label }) => label.endsWith("PRIVATE KEY"));
+  if (!isPem(bytes)) return await openDer(bytes, password);
+  const keys = parsePem(decodeUtf8(bytes)!).filter(({ label }) => label.endsWith("PRIVATE KEY"));
   if (keys.length !== 1) {
     throw new SecureCertError(
       "ERR_KEY",
@@ -190,11 +193,14 @@ async function openKeyParts(bytes: Uint8Array, password: string | undefined): Pr
 }
 
 async function openPem(block: PemBlock, password: string | undefined): Promise<KeyParts> {
-  if (block.headers["Proc-Type"]?.includes("ENCRYPTED") !== true) {
-    return await openDer(block.bytes, password);
-  }
+  if (!isEncryptedBlock(block)) return await openDer(block.bytes, password);
   if (password === undefined) throw passwordError("needs a password");
   return decodeDecrypted(await decryptTraditional(block, password));
+}
+
+/** RFC 1421, `Proc-Type: 4,ENCRYPTED`. */
+function isEncryptedBlock({ headers }: PemBlock): boolean {
+  return headers["Proc-Type"]?.includes("ENCRYPTED") === true;
 }
 
 async function openDer(der: Uint8Array, password: string | undefined): Promise<KeyParts> {

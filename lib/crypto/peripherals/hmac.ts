@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat } from "../../bytes/pack.ts";
-import { parseBase64, parseHex } from "../../bytes/text.ts";
+import { parseBase64Url, parseHex } from "../../bytes/text.ts";
 import { decodeBigInteger } from "../../bytes/big_integer.ts";
 import { checkedHmacKey, hmacOfWord } from "./hmac_key.ts";
 import { randomBytes, type Sources } from "../sources.ts";
@@ -208,11 +208,6 @@ async function publicPointOf(privateScalar: Uint8Array): Promise<Bytes> {
   const key = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, true, ["sign"]);
   const { x = "", y = "" } = await crypto.subtle.exportKey("jwk", key);
   return concat(new Uint8Array([4]), parseBase64Url(x), parseBase64Url(y));
-}
-
-/** A JWK's coordinate: base64url (RFC 7515), always 32 bytes on P-256, so one `=` is missing. */
-function parseBase64Url(text: string): Bytes {
-  return parseBase64(text.replaceAll("-", "+").replaceAll("_", "/") + "=");
 }
 
 async function entryCipher(

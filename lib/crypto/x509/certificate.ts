@@ -1,5 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../../bytes/pack.ts";
+import { derBlocks } from "../../bytes/pem.ts";
 import { formatHex } from "../../bytes/text.ts";
 import { BasicConstraints, Certificate, fromBER } from "../deps.ts";
 import { berOf, readDer } from "../der/read.ts";
@@ -7,7 +8,7 @@ import { decodeSpki, keyName, type PublicKeyParts } from "../keys/encoding.ts";
 import { formatName } from "./name.ts";
 import { formatSans } from "./san.ts";
 import type { SignatureScheme } from "../signing.ts";
-import { derBlocks, EXTENSION, KEY_USAGE, signatureScheme } from "./extensions.ts";
+import { EXTENSION, KEY_USAGE, signatureScheme } from "./extensions.ts";
 
 /** What a certificate says. */
 export interface CertificateInfo {

@@ -1,7 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
-import { isPem, parsePem } from "../../bytes/pem.ts";
-import { decodeUtf8 } from "../../bytes/text.ts";
 import type { EcCurve, HashName } from "../keys/curves.ts";
 import {
   AuthorityKeyIdentifier,
@@ -97,19 +94,6 @@ export async function keyIdentifier(spki: Uint8Array): Promise<Bytes> {
   const bits = readDer(spki, "public key").children[1];
   if (bits?.tag !== TAG.bitString) throw badDer("public key");
   return new Uint8Array(await crypto.subtle.digest("SHA-1", bits.content));
-}
-
-/** The first DER certificate or request of a file, PEM or DER, and how often the label occurs. */
-export function derBlocks(bytes: Uint8Array, labels: readonly string[]): Bytes[] {
-  const text = decodeUtf8(bytes);
-  if (text === undefined || !isPem(text)) return [new Uint8Array(bytes)];
-  const blocks = parsePem(text).filter(({ label }) => labels.includes(label)).map((block) =>
-    block.bytes
-  );
-  if (blocks.length === 0) {
-    throw new SecureCertError("ERR_PEM", `Cannot decode PEM: no ${labels[0]} block`);
-  }
-  return blocks;
 }
 
 /** UTCTime to 2049, GeneralizedTime from 2050 on, whole seconds (RFC 5280 section 4.1.2.5). */

@@ -180,7 +180,7 @@ function formatAttribute(node: DerNode): string {
   const [type, value] = node.children;
   if (type?.tag !== TAG.oid || value === undefined) throw badDer("name");
   const key = KEYS.get(type.oid) ?? type.oid;
-  return `${key}=${escapeValue(stringOf(value))}`;
+  return `${key}=${escapeNameValue(stringOf(value))}`;
 }
 
 /** Universal tag numbers of the strings that are written (X.680 section 8.6). */
@@ -195,7 +195,15 @@ function stringOf({ tag, content, raw }: DerNode): string {
   return `#${formatHex(raw)}`;
 }
 
-function escapeValue(value: string): string {
+/**
+ * A value for the text of a distinguished name, escaped as RFC 4514 section 2.4 has it, so that
+ * {@linkcode encodeName} gives the same value: blanks at its ends stay, and a separator in it separates
+ * nothing.
+ *
+ * @param value Any text.
+ * @returns The text, with control and bidirectional characters as their UTF-8 bytes in hex.
+ */
+export function escapeNameValue(value: string): string {
   return value
     .replace(/[,+"\\<>;]/g, "\\$&")
     .replace(/[\p{Cc}\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu, escapeControl)

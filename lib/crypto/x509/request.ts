@@ -1,5 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
+import { derBlocks } from "../../bytes/pem.ts";
 import { CertificationRequest, Extensions } from "../deps.ts";
 import {
   berOf,
@@ -16,7 +17,6 @@ import { encodeName, formatName } from "./name.ts";
 import { encodeSans, formatSans } from "./san.ts";
 import { signBytes, verifyBytes } from "../signing.ts";
 import {
-  derBlocks,
   EXTENSION,
   signatureAlgorithm,
   signatureScheme,

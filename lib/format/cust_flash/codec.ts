@@ -1,7 +1,6 @@
 import { crc32 } from "../../bytes/crc32.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, hasWord, viewOf } from "../../bytes/pack.ts";
-import { inRange } from "../../bytes/range.ts";
+import { type Bytes, hasWord, inRange, viewOf } from "../../bytes/pack.ts";
 import {
   CUST_FLASH_LAYOUTS,
   CUST_FLASH_MAGIC,

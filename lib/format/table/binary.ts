@@ -1,6 +1,13 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, concat, equalBytes, isFilledWith, take, viewOf } from "../../bytes/pack.ts";
-import { inRange } from "../../bytes/range.ts";
+import {
+  type Bytes,
+  concat,
+  equalBytes,
+  inRange,
+  isFilledWith,
+  take,
+  viewOf,
+} from "../../bytes/pack.ts";
 import { decodeUtf8, encodeUtf8 } from "../../bytes/text.ts";
 import { md5 } from "./deps.ts";
 

@@ -1,6 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { hasWord, isFilledWith, viewOf } from "../../bytes/pack.ts";
-import { inRange } from "../../bytes/range.ts";
+import { hasWord, inRange, isFilledWith, viewOf } from "../../bytes/pack.ts";
 import { looksLikeCustFlash } from "../../format/cust_flash/codec.ts";
 import { NVS_CREDENTIAL_NAMESPACES } from "../../format/nvs/credentials.ts";
 import { NVS_PAGE_SIZE, NVS_PAGE_STATES } from "../../format/nvs/page.ts";

@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { shownName } from "../../bytes/shown_name.ts";
+import { shownName } from "../../bytes/text.ts";
 import { hexHmacKey } from "../../crypto/peripherals/hmac_key.ts";
 import { readConfigCsv } from "../../format/config/csv.ts";
 import type { ImageForm } from "../../format/config/form.ts";

@@ -16,7 +16,7 @@ import {
   type GenerateKeyOptions,
   importPrivateKey,
 } from "../../../lib/crypto/keys/keys.ts";
-import { encodeName, formatName } from "../../../lib/crypto/x509/name.ts";
+import { encodeName, escapeNameValue, formatName } from "../../../lib/crypto/x509/name.ts";
 import { createRequest, readRequest } from "../../../lib/crypto/x509/request.ts";
 import { encodeSans, formatSans } from "../../../lib/crypto/x509/san.ts";
 import { openssl, opensslTest, shared, sharedTest } from "../../vectors.ts";
@@ -46,6 +46,17 @@ Deno.test("names read back as they were written", () => {
   assertEquals(formatName(encodeName("cn = x , o = y")), "CN=x,O=y");
   assertEquals(formatName(encodeName("CN=\\C3\\BC")), "CN=ü");
   assertEquals(formatName(encodeName("")), "");
+});
+
+Deno.test("an escaped value is one value of a name, whatever is in it", () => {
+  fc.assert(
+    fc.property(fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }), (value) => {
+      const der = encodeName(`O=x,CN=${escapeNameValue(value)}`);
+      assertEquals(der.subarray(-encodeUtf8(value).length), encodeUtf8(value));
+      assertEquals(formatName(der), `O=x,CN=${escapeNameValue(value)}`);
+    }),
+    { seed: 20261124 },
+  );
 });
 
 Deno.test("bad names are refused with their place", () => {

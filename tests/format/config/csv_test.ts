@@ -149,7 +149,7 @@ Deno.test("every problem of every row is found at once, with its place", () => {
       "11:1 3 columns, need 9",
       "12:20 more columns than the header has; a value with a comma needs quotes",
       "13:7 quote within a field without quotes",
-      "14:9 text behind a closing quote",
+      "14:9 text after a closing quote",
       "15:1 3 columns, need 9",
       "15:6 quote is not closed",
     ],

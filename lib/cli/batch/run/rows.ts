@@ -1,7 +1,6 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { equalBytes } from "../../../bytes/pack.ts";
-import { shownName } from "../../../bytes/shown_name.ts";
-import { encodeUtf8, formatBase64 } from "../../../bytes/text.ts";
+import { encodeUtf8, formatBase64, shownName } from "../../../bytes/text.ts";
 import { type CertificateInfo, readCertificates } from "../../../crypto/x509/certificate.ts";
 import { followChain } from "../../../crypto/x509/chain.ts";
 import { sha256 } from "../../../crypto/deps.ts";

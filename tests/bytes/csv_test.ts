@@ -1,0 +1,23 @@
+import { assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { formatCsvRecord, readCsv } from "../../lib/bytes/csv.ts";
+
+Deno.test("what is written is read, with comments and without", () => {
+  for (const comments of [true, false]) {
+    fc.assert(
+      fc.property(fc.array(fc.string({ unit: "grapheme" }), { minLength: 2 }), (fields) => {
+        // A line of blanks is no record, and a byte order mark no part of the first field.
+        const record = ["id", ...fields];
+        const { records, problems } = readCsv(formatCsvRecord(record, { comments }), { comments });
+        assertEquals(problems, []);
+        assertEquals(records.map((each) => each.map(({ text }) => text)), [record]);
+      }),
+      { seed: 20261124 },
+    );
+  }
+});
+
+Deno.test("a field that would begin a comment gets quotes, where there are comments", () => {
+  assertEquals(formatCsvRecord(["#1", "a b", " c"]), '"#1",a b," c"\n');
+  assertEquals(formatCsvRecord(["#1", 'say "x"'], { comments: false }), '#1,"say ""x"""\n');
+});
