@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { decodeUtf8 } from "../bytes/text.ts";
 import type { Load } from "../toolkit/plan/csv.ts";
-import { isCliError } from "./errors.ts";
+import { CliError } from "./errors.ts";
 import { type Io, joinPath } from "./io.ts";
 
 /** The text of a CSV. */
@@ -25,7 +25,7 @@ async function ifPermitted(path: string, io: Io): Promise<Uint8Array | undefined
   try {
     return await io.readIfExists(path);
   } catch (error) {
-    if (isCliError(error) && error.code === "ERR_PERMISSION") return undefined;
+    if (error instanceof CliError && error.code === "ERR_PERMISSION") return undefined;
     throw error;
   }
 }

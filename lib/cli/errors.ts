@@ -1,3 +1,5 @@
+import { SecureCertError } from "../bytes/errors.ts";
+
 /** Codes of the errors that the process adds to those of the library. */
 export type CliErrorCode =
   | "ERR_USAGE"
@@ -7,25 +9,36 @@ export type CliErrorCode =
   | "ERR_IO";
 
 /** Something that goes wrong between the process and its user or its files. */
-export interface CliError {
-  readonly cliError: true;
-  readonly code: CliErrorCode;
-  readonly message: string;
+export class CliError extends Error {
+  /** The class name, as `Error.name` gives it. */
+  override readonly name = "CliError";
   /** What to do about it. */
   readonly hint?: string;
   /** The file or flag. */
-  readonly place?: { readonly file?: string; readonly flag?: string };
+  readonly place: { readonly file?: string; readonly flag?: string };
+
+  /**
+   * An error that says what went wrong, where, and what to do.
+   *
+   * @param code Stable identifier of the problem.
+   * @param message One line for people; names the file or flag, holds no secret.
+   * @param about The file or flag, and a hint.
+   */
+  constructor(
+    readonly code: CliErrorCode,
+    message: string,
+    about: { readonly file?: string; readonly flag?: string; readonly hint?: string } = {},
+  ) {
+    super(message);
+    const { hint, ...place } = about;
+    this.hint = hint;
+    this.place = place;
+  }
 }
 
 /** An error of the command line: exit code 2. */
 export function usageError(message: string, flag?: string, hint?: string): CliError {
-  return {
-    cliError: true,
-    code: "ERR_USAGE",
-    message,
-    ...flag === undefined ? {} : { place: { flag } },
-    ...hint === undefined ? {} : { hint },
-  };
+  return new CliError("ERR_USAGE", message, { flag, hint });
 }
 
 /** An error of a file: exit code 1. */
@@ -35,10 +48,14 @@ export function fileError(
   message: string,
   hint?: string,
 ): CliError {
-  return { cliError: true, code, message, place: { file }, ...hint === undefined ? {} : { hint } };
+  return new CliError(code, message, { file, hint });
 }
 
-/** Whether something thrown is a {@linkcode CliError}. */
-export function isCliError(error: unknown): error is CliError {
-  return typeof error === "object" && error !== null && "cliError" in error;
+/**
+ * Whether the operating system or SQLite raised an error: Deno gives it the name of the system's
+ * error code then, such as `ENOSPC`, and SQLite's errors have `ERR_SQLITE_ERROR`.
+ */
+export function isSystemError(error: unknown): error is Error & { readonly code: string } {
+  return error instanceof Error && !(error instanceof SecureCertError) &&
+    !(error instanceof CliError) && "code" in error && typeof error.code === "string";
 }

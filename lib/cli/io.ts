@@ -1,8 +1,9 @@
+import { SecureCertError } from "../bytes/errors.ts";
 import { concat, equalBytes } from "../bytes/pack.ts";
 import { encodeUtf8, shownName } from "../bytes/text.ts";
 import { askSecret, canAsk } from "./ask.ts";
 import { type ProgramOutcome, runProgram } from "./programs.ts";
-import { type CliError, fileError, isCliError, usageError } from "./errors.ts";
+import { CliError, fileError, isSystemError, usageError } from "./errors.ts";
 
 /** A file to be written. */
 export interface OutputFile {
@@ -174,7 +175,7 @@ async function writeAll(files: readonly OutputFile[], force: boolean): Promise<v
     }
   } catch (error) {
     for (const path of created) await Deno.remove(path).catch(() => {});
-    throw isCliError(error) ? error : explain("write", files[created.length]?.path ?? "", error);
+    throw explain("write", files[created.length]?.path ?? "", error);
   }
 }
 
@@ -262,42 +263,63 @@ async function reporting<T>(
   }
 }
 
-/** An error of the file system in words; what is none is thrown on. */
+/**
+ * An error of the file system in words.
+ *
+ * @param verb What was done.
+ * @param name The file.
+ * @param error What was thrown while the file was read or written. Errors of the library and misuse
+ * are thrown again.
+ */
 export function explain(verb: "read" | "write", name: string, error: unknown): CliError {
-  if (isCliError(error)) return error;
+  if (error instanceof CliError) return error;
   const path = shownName(name);
+  const failed = `Cannot ${verb} ${path}`;
   if (error instanceof Deno.errors.NotFound) {
     const what = verb === "read" ? "no such file" : "its folder does not exist";
-    return fileError("ERR_FILE_NOT_FOUND", path, `Cannot ${verb} ${path}: ${what}`);
+    return fileError("ERR_FILE_NOT_FOUND", path, `${failed}: ${what}`);
   }
   if (error instanceof Deno.errors.NotCapable) {
-    // To write a folder Deno may have to read it, which is a permission of its own.
-    const [, needs = verb] = /Requires (read|write) access/.exec(error.message) ?? [];
+    const needs = missingPermission(verb, name);
     const hint = /[\s,"'$]/.test(path) ? `add --allow-${needs}` : `add --allow-${needs}=${path}`;
-    const what = needs === verb ? "" : ` to ${needs} it`;
-    return fileError(
-      "ERR_PERMISSION",
-      path,
-      `Cannot ${verb} ${path}: Deno was not permitted${what === "" ? " to" : what}`,
-      hint,
-    );
-  }
-  if (error instanceof Deno.errors.IsADirectory || isDirectoryError(error)) {
-    return fileError("ERR_IO", path, `Cannot ${verb} ${path}: it is a folder`);
+    const what = needs === verb ? "to" : `to ${needs} it`;
+    return fileError("ERR_PERMISSION", path, `${failed}: Deno was not permitted ${what}`, hint);
   }
   if (error instanceof Deno.errors.PermissionDenied) {
-    return fileError("ERR_PERMISSION", path, `Cannot ${verb} ${path}: the system denies it`);
+    return fileError("ERR_PERMISSION", path, `${failed}: the system denies it`);
   }
-  if (!(error instanceof Error) || error instanceof TypeError || error instanceof RangeError) {
-    throw error;
+  if (error instanceof Deno.errors.IsADirectory) {
+    return fileError("ERR_IO", path, `${failed}: it is a folder`);
   }
-  const reason = error.message.replace(/ \(os error \d+\).*/, "").toLowerCase();
-  return fileError("ERR_IO", path, `Cannot ${verb} ${path}: ${reason}`);
+  if (!isSystemError(error) && (!(error instanceof Error) || isOurs(error))) throw error;
+  const reason = isSystemError(error) ? REASONS[error.code] : undefined;
+  return fileError("ERR_IO", path, `${failed}: ${reason ?? error.message}`);
 }
 
-function isDirectoryError(error: unknown): boolean {
-  return error instanceof Error && /is a directory/i.test(error.message);
+/** To write a folder Deno may have to read it, which is a permission of its own. */
+function missingPermission(verb: "read" | "write", path: string): "read" | "write" {
+  if (verb === "read") return "read";
+  return Deno.permissions.querySync({ name: "write", path }).state === "granted" ? "read" : "write";
 }
+
+function isOurs(error: Error): boolean {
+  return error instanceof SecureCertError || error instanceof TypeError ||
+    error instanceof RangeError;
+}
+
+/** The system's error codes in words. Others, and errors to which Deno gives no code, keep theirs. */
+const REASONS: Readonly<Partial<Record<string, string>>> = {
+  EDQUOT: "the quota of its owner is used up",
+  EINVAL: "the name or the operation is not valid there",
+  EIO: "input/output error",
+  ELOOP: "too many symbolic links",
+  EMFILE: "too many open files",
+  ENAMETOOLONG: "the name is too long",
+  ENFILE: "too many open files",
+  ENOSPC: "no space left on device",
+  ENOTDIR: "a part of its path is not a folder",
+  EROFS: "the file system is read-only",
+};
 
 function terminalColumns(): number {
   try {

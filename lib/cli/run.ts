@@ -2,7 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { parseCommandLine } from "./arguments.ts";
 import type { Arguments } from "./arguments.ts";
 import { setColorEnabled } from "./render/colors.ts";
-import { type CliError, isCliError, usageError } from "./errors.ts";
+import { CliError, usageError } from "./errors.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import type { Io } from "./io.ts";
 import type { CommandName } from "./options.ts";
@@ -95,7 +95,7 @@ async function load(name: CommandName): Promise<Command> {
 }
 
 function report(error: SecureCertError | CliError, argv: readonly string[], io: Io): number {
-  const { code, message, place = {} } = error;
+  const { code, message, place } = error;
   if (argv.includes("--json")) {
     try {
       io.print(JSON.stringify({ error: { code, message, place, ...problemsOf(error) } }));
@@ -105,7 +105,7 @@ function report(error: SecureCertError | CliError, argv: readonly string[], io: 
   }
   // A file's name may hold what moves a terminal's cursor.
   io.note(`error: ${message.replace(/[^\P{Cc}\n]/gu, "?")}`);
-  const hint = isCliError(error) ? error.hint : hintOf(error, argv[0]);
+  const hint = error instanceof CliError ? error.hint : hintOf(error, argv[0]);
   if (hint !== undefined) io.note(`hint: ${hint}`);
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;
 }
@@ -124,7 +124,7 @@ function hintOf({ code, place }: SecureCertError, command: string | undefined): 
 
 /** A number that no function takes is a mistake in the command line; anything else is ours. */
 function knownError(error: unknown): SecureCertError | CliError {
-  if (error instanceof SecureCertError || isCliError(error)) return error;
+  if (error instanceof SecureCertError || error instanceof CliError) return error;
   if (error instanceof RangeError && !error.message.includes("call stack")) {
     return usageError(error.message);
   }

@@ -5,7 +5,7 @@ import { planEfuse } from "../../format/chips/efuse.ts";
 import type { EfuseKey } from "../../toolkit/plan/entry_source.ts";
 import { efuseFacts } from "../../toolkit/plan/plan_key.ts";
 import type { ConfigureArguments } from "./arguments.ts";
-import { isCliError } from "../errors.ts";
+import { CliError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
 import { formatWords } from "./flash.ts";
 import { DATA_FOLDER } from "./paths.ts";
@@ -57,7 +57,7 @@ async function keep(stem: string, ending: string, bytes: Uint8Array, io: Io): Pr
       await io.write([{ path, bytes, secret: true }], false);
       return path;
     } catch (error) {
-      if (!isCliError(error) || error.code !== "ERR_FILE_EXISTS") throw error;
+      if (!(error instanceof CliError) || error.code !== "ERR_FILE_EXISTS") throw error;
     }
   }
 }

@@ -1,4 +1,4 @@
-import type { CliError } from "../errors.ts";
+import { CliError } from "../errors.ts";
 import type { Io } from "../io.ts";
 
 /**
@@ -27,8 +27,7 @@ export async function printAsJson(act: (io: Io) => Promise<number>, io: Io): Pro
   });
   if (code !== 0) {
     lines.forEach((line) => io.note(line));
-    const message = errors.join("; ");
-    throw { cliError: true, code: "ERR_IO", message } satisfies CliError;
+    throw new CliError("ERR_IO", errors.join("; "));
   }
   io.print(JSON.stringify({ files: [...files], lines }, null, 2));
   return 0;

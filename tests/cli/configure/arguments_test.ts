@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { parseConfigureArguments } from "../../../lib/cli/configure/arguments.ts";
-import { isCliError } from "../../../lib/cli/errors.ts";
+import { CliError } from "../../../lib/cli/errors.ts";
 import { MemoryWorld } from "../memory_io.ts";
 
 const parse = (line: string) => parseConfigureArguments(line.split(" ").filter((word) => word));
@@ -99,7 +99,7 @@ Deno.test("what the tool does not take is a wrong command line", () => {
     } catch (thrown) {
       error = thrown;
     }
-    assertEquals(isCliError(error) && error.code, "ERR_USAGE", line);
+    assertEquals(error instanceof CliError && error.code, "ERR_USAGE", line);
   }
 });
 

@@ -18,7 +18,7 @@ import {
 import { paths } from "../../../batch/make/results.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import type { BatchFolder } from "../folder/batch.ts";
-import { isCliError } from "../../errors.ts";
+import { CliError } from "../../errors.ts";
 import type { BatchJournal } from "./journal.ts";
 
 /** What is judged in every row of a batch. */
@@ -79,7 +79,7 @@ export async function judgeFiles(judge: BatchJudge, row: ManifestRow): Promise<B
     try {
       return await batch.read(name);
     } catch (error) {
-      if (!isCliError(error)) throw error;
+      if (!(error instanceof CliError)) throw error;
       unread.push(problem("MISSING_FILE", id, error.message));
       return undefined;
     }

@@ -50,7 +50,7 @@ export function openFolder(path: string): BatchFolder {
       throw error;
     }
   } catch (error) {
-    throw isCli(error) ? error : explain("write", path, error);
+    throw explain("write", path, error);
   }
 }
 
@@ -118,8 +118,4 @@ function removeIfEmpty(path: string): void {
   } catch {
     // Deno has no class of its own for a folder that has something in it.
   }
-}
-
-function isCli(error: unknown): boolean {
-  return typeof error === "object" && error !== null && "cliError" in error;
 }

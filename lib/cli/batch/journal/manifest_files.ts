@@ -6,7 +6,7 @@ import {
   type ManifestRow,
 } from "../../../batch/manifest.ts";
 import { type CliError, fileError } from "../../errors.ts";
-import { joinPath } from "../../io.ts";
+import { explain, joinPath } from "../../io.ts";
 
 /** Sizes of the two manifests in bytes. */
 export interface ManifestSizes {
@@ -68,7 +68,7 @@ export function openManifests(
     append: ({ from, bytes }) => {
       for (const name of ["ndjson", "csv"] as const) {
         files[name].seekSync(from[name], Deno.SeekMode.Start);
-        writeAll(files[name], bytes[name]);
+        writeAll(files[name], bytes[name], joinPath(folder, NAMES[name]));
         files[name].syncDataSync();
       }
     },
@@ -105,7 +105,7 @@ export function rewriteManifests(
   const sizes = { ndjson: 0, csv: 0 };
   const put = (name: "ndjson" | "csv", text: string) => {
     const bytes = encodeUtf8(text);
-    writeAll(files[name], bytes);
+    writeAll(files[name], bytes, parts[name]);
     sizes[name] += bytes.length;
   };
   try {
@@ -128,9 +128,17 @@ export function rewriteManifests(
   return sizes;
 }
 
-/** Writes all of the bytes. */
-export function writeAll(file: Deno.FsFile, bytes: Uint8Array): void {
-  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+/**
+ * Writes all of the bytes at the file's position.
+ *
+ * @throws {CliError} `ERR_IO` with the path when the system refuses.
+ */
+export function writeAll(file: Deno.FsFile, bytes: Uint8Array, path: string): void {
+  try {
+    for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+  } catch (error) {
+    throw explain("write", path, error);
+  }
 }
 
 function openAt(folder: string, name: keyof typeof NAMES, sizes: ManifestSizes): Deno.FsFile {

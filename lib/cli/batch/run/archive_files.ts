@@ -48,7 +48,7 @@ export function openArchives(folder: string, sizes: ArchiveSizes): ArchiveFiles 
   const put = (kind: typeof KINDS[number], size: number, bytes: Uint8Array) => {
     files[kind].truncateSync(size);
     files[kind].seekSync(size, Deno.SeekMode.Start);
-    writeAll(files[kind], bytes);
+    writeAll(files[kind], bytes, joinPath(folder, ARCHIVES[kind]));
     files[kind].syncDataSync();
   };
   return {

@@ -7,7 +7,7 @@ import type { KeySource } from "../../../batch/ports.ts";
 import type { Arguments } from "../../arguments.ts";
 import { openBatch } from "../folder/batch.ts";
 import { openCa } from "../../commands/provision.ts";
-import { fileError, isCliError } from "../../errors.ts";
+import { CliError, fileError, isSystemError } from "../../errors.ts";
 import { passwordOf } from "../../inputs.ts";
 import { explain, type Io, joinPath } from "../../io.ts";
 import { startCounter } from "../../progress_line.ts";
@@ -35,11 +35,7 @@ export const runBulk: Command = async (args, io) => {
   try {
     return await inBatch(plan, args, io);
   } catch (error) {
-    const isOfDisk = error instanceof Error &&
-      ("code" in error || /\(os error \d+\)$/.test(error.message));
-    throw isOfDisk && !(error instanceof SecureCertError)
-      ? explain("write", plan.out, error)
-      : error;
+    throw isSystemError(error) ? explain("write", plan.out, error) : error;
   }
 };
 
@@ -134,7 +130,7 @@ async function caOf(
     for (const file of files) await syncFile(file.path);
   } catch (error) {
     // Another batch that begins now has made it in between.
-    if (isCliError(error) && error.code === "ERR_FILE_EXISTS") {
+    if (error instanceof CliError && error.code === "ERR_FILE_EXISTS") {
       return await caOf(plan, journal, args, io);
     }
     throw error;

@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
 import type { BulkJob, BulkPhase, BulkResult } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile.ts";
-import { isCliError } from "../../errors.ts";
+import { CliError } from "../../errors.ts";
 import type { MessagePort } from "../deps.ts";
 
 /** What a worker needs once. */
@@ -54,12 +54,20 @@ export type ToEngine =
 /** An error on its way between threads, which keep no classes. */
 export type Thrown =
   | { readonly kind: "input"; readonly code: SecureCertError["code"]; readonly message: string }
-  | { readonly kind: "cli"; readonly error: object }
+  | {
+    readonly kind: "cli";
+    readonly code: CliError["code"];
+    readonly message: string;
+    readonly about: ConstructorParameters<typeof CliError>[2];
+  }
   | { readonly kind: "other"; readonly message: string };
 
 /** Packs what was thrown. */
 export function packError(error: unknown): Thrown {
-  if (isCliError(error)) return { kind: "cli", error };
+  if (error instanceof CliError) {
+    const { code, message, place, hint } = error;
+    return { kind: "cli", code, message, about: { ...place, hint } };
+  }
   if (error instanceof SecureCertError) {
     return { kind: "input", code: error.code, message: error.message };
   }
@@ -68,7 +76,7 @@ export function packError(error: unknown): Thrown {
 
 /** What was thrown. */
 export function unpackError(thrown: Thrown): unknown {
-  if (thrown.kind === "cli") return thrown.error;
+  if (thrown.kind === "cli") return new CliError(thrown.code, thrown.message, thrown.about);
   if (thrown.kind === "input") return new SecureCertError(thrown.code, thrown.message);
   return new Error(thrown.message);
 }
