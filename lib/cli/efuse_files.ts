@@ -1,8 +1,7 @@
 import { encodeUtf8 } from "../bytes/text.ts";
 import { formatPem } from "../bytes/pem.ts";
-import { formatCommand } from "../format/chips/efuse.ts";
-import type { BuildResult } from "../toolkit/build.ts";
-import type { EfuseOutput } from "../toolkit/plan/plan_key.ts";
+import { formatCommand } from "../key_modes/efuse_plan.ts";
+import type { BuildResult, EfuseOutput } from "../toolkit/build.ts";
 import type { OutputFile } from "./io.ts";
 
 /** Where the files of an eFuse key go. */

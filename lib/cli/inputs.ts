@@ -14,8 +14,7 @@ import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
 import type { ChipName } from "../format/chips/chips.ts";
 import { type KeyMode, parseTlvType } from "../format/names.ts";
 import { PARTITION_TABLE_OFFSET } from "../format/table/binary.ts";
-import type { DataEntry } from "../toolkit/plan/plan.ts";
-import type { KeyPlan } from "../toolkit/plan/plan_key.ts";
+import type { BuildPlan, DataEntry } from "../toolkit/plan/credentials.ts";
 import type { Arguments } from "./arguments.ts";
 import { fileError, usageError } from "./errors.ts";
 import type { Io } from "./io.ts";
@@ -163,7 +162,7 @@ export async function keyPlanOf(
   io: Io,
   key?: Uint8Array,
   name?: string,
-): Promise<KeyPlan> {
+): Promise<Omit<BuildPlan, "privateKey">> {
   const [chip, keyMode] = [args.get("chip"), args.get("key-mode")];
   const efuseKeyId = args.number("efuse-key-id");
   if (keyMode !== undefined && keyMode !== "plaintext" && chip === undefined) {

@@ -2,7 +2,7 @@ import { type Bytes, concat } from "../bytes/pack.ts";
 import { formatPem, isPem } from "../bytes/pem.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import { readCertificates } from "../crypto/x509/certificate.ts";
-import { exportPrivateKey, importPrivateKey } from "../crypto/keys/keys.ts";
+import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../crypto/keys/keys.ts";
 
 const NUL = new Uint8Array(1);
 
@@ -20,17 +20,23 @@ export function storedCertificates(bytes: Uint8Array): Bytes {
 }
 
 /**
- * A private key as the device stores it in plaintext: PKCS#1 or SEC1, PEM and NUL when it came as
- * PEM, else DER.
+ * A private key as the device stores it in plaintext: PKCS#1 or SEC1, PEM and a NUL, or DER.
+ *
+ * @param key The key.
+ * @param form PEM or DER.
+ */
+export function encodeStoredKey(key: PrivateKey, form: "pem" | "der"): Bytes {
+  const bytes = exportPrivateKey(key, { encoding: "traditional", form });
+  return form === "der" ? bytes : concat(bytes, NUL);
+}
+
+/**
+ * A private key as {@linkcode encodeStoredKey} stores it, in the form that it came in.
  *
  * @throws {SecureCertError} as {@linkcode importPrivateKey}.
  */
-export async function storedPrivateKey(bytes: Uint8Array, password?: string): Promise<Bytes> {
-  const key = await importPrivateKey(bytes, password === undefined ? {} : { password });
-  if (!isPem(bytes)) {
-    return await exportPrivateKey(key, { encoding: "traditional", form: "der" });
-  }
-  return concat(await exportPrivateKey(key, { encoding: "traditional" }), NUL);
+export async function storedPrivateKey(bytes: Uint8Array): Promise<Bytes> {
+  return encodeStoredKey(await importPrivateKey(bytes), isPem(bytes) ? "pem" : "der");
 }
 
 /** Certificates as NVS stores them, which holds text alone: DER becomes PEM. */
@@ -43,8 +49,5 @@ export function certificatesAsPem(bytes: Uint8Array): Bytes {
 /** A private key as NVS stores it: DER becomes traditional PEM. */
 export async function privateKeyAsPem(bytes: Uint8Array): Promise<Bytes> {
   if (isPem(bytes)) return new Uint8Array(bytes);
-  return concat(
-    await exportPrivateKey(await importPrivateKey(bytes), { encoding: "traditional" }),
-    NUL,
-  );
+  return encodeStoredKey(await importPrivateKey(bytes), "pem");
 }

@@ -10,7 +10,8 @@ import {
   renewIntegrity,
   SIGNATURE_TYPE,
 } from "../image/edit.ts";
-import { type DataEntry, planEntries } from "./plan/plan.ts";
+import type { DataEntry } from "./plan/credentials.ts";
+import { planEntries } from "./plan/planner.ts";
 import { type Verdict, verify } from "../verify/verify.ts";
 
 /** What {@linkcode append} adds, and how. */
@@ -93,9 +94,8 @@ async function planned(
   data: readonly DataEntry[],
   { password }: AppendOptions,
 ): Promise<readonly Tlv[]> {
-  const options = password === undefined ? {} : { password };
-  const { entries, problems } = await planEntries({ data, ...options });
-  if (problems.length > 0) throw badPlan(problems.join("; "));
+  const { entries, problems } = await planEntries(data, { password });
+  if (problems.length > 0) throw badPlan(problems.map(({ message }) => message).join("; "));
   return entries;
 }
 

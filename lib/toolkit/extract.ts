@@ -6,12 +6,12 @@ import { formatConfigCsv } from "../format/config/csv.ts";
 import type { ImageForm } from "../format/config/form.ts";
 import { DEFAULT_PARTITION_SIZE, integrityEntry } from "../format/partition.ts";
 import type { Tlv } from "../format/tlv.ts";
-import { encodeCsvImage } from "./build_csv.ts";
+import { encodeCsvImage } from "./build.ts";
 import { planFromCsv } from "./plan/csv.ts";
 import { type ExtractedRow, extractRow } from "./extract_row.ts";
 import { type ImageContents, readImage } from "../image/read/image.ts";
 import { encodePatch } from "../image/patch.ts";
-import { planSources } from "./plan/sources.ts";
+import { planEntries } from "./plan/planner.ts";
 
 /** A file that {@linkcode extract} makes. */
 export interface ExtractedFile {
@@ -114,8 +114,8 @@ async function rebuild(
   image: ImageForm,
 ): Promise<Bytes> {
   const load = (path: string) => Promise.resolve(files.find(({ name }) => name === path)?.bytes);
-  const { sources } = await planFromCsv(text, load);
-  const { entries } = await planSources(sources);
+  const csv = await planFromCsv(text, load);
+  const { entries } = await planEntries(csv.entries);
   return (await encodeCsvImage(entries, { image })).image;
 }
 

@@ -10,7 +10,6 @@ import {
 import { createDerivedKey } from "../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
 import {
-  exportPrivateKey,
   generateKey,
   type GenerateKeyOptions,
   importPrivateKey,
@@ -18,13 +17,15 @@ import {
 } from "../crypto/keys/keys.ts";
 import { randomBytes, type Sources } from "../crypto/sources.ts";
 import { build, type BuildOptions, type BuildResult } from "./build.ts";
-import type { DataEntry } from "./plan/plan.ts";
-import type { KeyPlan } from "./plan/plan_key.ts";
+import type { BuildPlan, DataEntry } from "./plan/credentials.ts";
 import { certificatesAsPem } from "../image/stored.ts";
+import { KEY_MODE_RULES } from "../key_modes/modes.ts";
 
 /** What {@linkcode provision} makes for one device. */
 export interface ProvisionOptions
-  extends BuildOptions, Omit<KeyPlan, "privateKey" | "deviceCert" | "salt"> {
+  extends
+    BuildOptions,
+    Omit<BuildPlan, "privateKey" | "deviceCert" | "caCert" | "salt" | "data" | "password"> {
   /** The CA that issues the device certificate and is stored in the image, as PEM. */
   readonly issuer: Issuer;
   /** Subject of the device certificate, such as `CN=device-1`. */
@@ -86,20 +87,19 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionRes
   return { ...built, key, deviceCert };
 }
 
-interface MadeKey extends Pick<KeyPlan, "privateKey" | "hmacKey" | "salt"> {
+interface MadeKey extends Pick<BuildPlan, "privateKey" | "hmacKey" | "salt"> {
   readonly key: PrivateKey;
 }
 
 /** The device's key, and what of it goes into the plan: itself, or what it is derived from. */
 async function makeKey(options: ProvisionOptions): Promise<MadeKey> {
-  const { keyMode, random } = options;
-  const sources: Sources = random ? { random } : {};
-  if (keyMode === "hmac-derived") {
-    const hmacKey = options.hmacKey ?? randomBytes(HMAC_KEY_SIZE, sources);
-    const { salt, sec1 } = await createDerivedKey({ hmacKey, ...sources });
+  const { keyMode = "plaintext", random } = options;
+  const { privateKey, standardKey } = KEY_MODE_RULES[keyMode];
+  if (privateKey === "derived") {
+    const hmacKey = options.hmacKey ?? randomBytes(HMAC_KEY_SIZE, { random });
+    const { salt, sec1 } = await createDerivedKey({ hmacKey, random });
     return { key: await importPrivateKey(sec1), hmacKey, salt };
   }
-  const standard = keyMode === "rsa-ds" ? { type: "rsa" } as const : {};
-  const key = await generateKey({ ...standard, ...options.key, ...sources });
-  return { key, privateKey: await exportPrivateKey(key) };
+  const key = await generateKey({ ...standardKey, ...options.key, random });
+  return { key, privateKey: key };
 }

@@ -25,7 +25,7 @@ import {
   type Trust,
 } from "./credentials.ts";
 import { judgeChecksum, judgeIntegrity, judgeLength, judgeText } from "./entries.ts";
-import { judgeKeyMode } from "./key_modes.ts";
+import { checkKeyModes } from "../key_modes/check.ts";
 import { judgeSignatures, type VerifySignaturesOptions } from "./signatures.ts";
 
 /** What {@linkcode verify} judges against. */
@@ -170,7 +170,7 @@ export async function judge(
     ...entries.flatMap(judgeLength),
     ...judgeMissing(credentials),
     ...judgeCa(credentials),
-    ...judgeKeyMode(credentials, entries, options.chip),
+    ...checkKeyModes(credentials, entries, options.chip),
     ...judgeKey(credentials, options.publicKey),
     ...await judgeChain(credentials, trust),
     ...judgeCertificates(credentials, trust),

@@ -3,9 +3,10 @@ import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { concat, equalBytes } from "../../lib/bytes/pack.ts";
 import { CONFIG_COLUMNS } from "../../lib/format/config/row.ts";
 import { decodePartition } from "../../lib/format/partition.ts";
-import { buildFromCsv } from "../../lib/toolkit/build_csv.ts";
-import { formatProblems, type Load, planFromCsv } from "../../lib/toolkit/plan/csv.ts";
-import { planSources } from "../../lib/toolkit/plan/sources.ts";
+import { buildFromCsv } from "../../lib/toolkit/build.ts";
+import { type Load, planFromCsv } from "../../lib/toolkit/plan/csv.ts";
+import { formatProblems } from "../../lib/toolkit/plan/entry.ts";
+import { planEntries } from "../../lib/toolkit/plan/planner.ts";
 import {
   type Bytes,
   createDerivedKey,
@@ -46,7 +47,7 @@ const entriesOf = (image: Bytes) => decodePartition(image).entries;
 /** What is wrong with some rows, files and values included. */
 async function problems(...rows: readonly string[]): Promise<string[]> {
   const plan = await planFromCsv(csv(...rows), load);
-  const planned = await planSources(plan.sources, { chip: "esp32s3" });
+  const planned = await planEntries(plan.entries, { chip: "esp32s3", allowWeak: true });
   return formatProblems([...plan.problems, ...planned.problems]).split("\n  ");
 }
 
@@ -97,15 +98,15 @@ Deno.test("every problem of every row and file is told at once, with line and co
     [
       "line 2:5: data_value: no such file: missing.pem",
       "line 3:5: data_value: Cannot decode certificate: malformed",
-      "line 4:25: algorithm: needs RSA, the key is P-256",
+      "line 4:25: algorithm: rsa-ds needs an RSA key, this is a P-256 key",
       "line 5:35: efuse_key: no such file: missing.bin",
       "line 6:29: key_size: 2048, the key is RSA-1024",
-      "line 6:34: efuse_id: missing; rsa-ds needs 0 to 5",
-      "line 7:36: efuse_key: the eFuse key has 31 bytes, need 32",
-      "line 8:18: priv_key_type: esp32s3 has no peripheral for ecdsa-peripheral",
-      "line 9:3: tlv_subtype: no row of type 5 with subtype 5 holds its salt",
-      "line 9:5: data_value: a derived key has no value: write empty hex, and its salt in a row of type 5",
-      "line 10:29: efuse_key: missing; rsa-ds needs the file with the 32 bytes of the eFuse key",
+      "line 6:34: efuse_id: missing; rsa-ds needs the n of its KEYn",
+      "line 7:36: efuse_key: the HMAC key has 31 bytes, an eFuse block holds 32",
+      "line 8:18: priv_key_type: esp32s3 has no ecdsa-peripheral keys; it has plaintext, rsa-ds, hmac-encrypted, hmac-derived",
+      "line 9:3: tlv_subtype: no entry of type 5 with subtype 5 holds its salt",
+      "line 9:5: data_value: hmac-derived takes no private key: it derives its own, from a salt of type 5",
+      "line 10:29: efuse_key: missing; rsa-ds needs the file with the 32 bytes of the HMAC key",
       "line 11:15: data_type: must be one of file, string, hex, base64",
       "line 12:1: 2 columns, need 9",
     ],
@@ -144,7 +145,7 @@ Deno.test("the DS and HMAC peripherals take keys from rows", async () => {
   assertEquals([encrypted!.subtype, encrypted!.flags], [1, 0x80]);
   const plain = await decryptEntry(encrypted!.data, { hmacKey });
   assertEquals(parsePem(new TextDecoder().decode(plain))[0]?.label, "EC PRIVATE KEY");
-  assertEquals(efuseKeys.map(({ efuseId, keyMode, isNew }) => [efuseId, keyMode, isNew]), [
+  assertEquals(efuseKeys.map(({ efuseKeyId, keyMode, isNew }) => [efuseKeyId, keyMode, isNew]), [
     [3, "rsa-ds", false],
     [4, "hmac-encrypted", false],
   ]);

@@ -5,7 +5,7 @@ import { equalBytes } from "../../lib/bytes/pack.ts";
 import { parseConfigCsv } from "../../lib/format/config/csv.ts";
 import { encodePartition } from "../../lib/format/partition.ts";
 import { encodeTlv } from "../../lib/format/tlv.ts";
-import { buildFromCsv } from "../../lib/toolkit/build_csv.ts";
+import { buildFromCsv } from "../../lib/toolkit/build.ts";
 import { extract, type ExtractedFile, type ExtractOptions } from "../../lib/toolkit/extract.ts";
 import { applyPatch, encodePatch } from "../../lib/image/patch.ts";
 import { createDevelopmentCa, provision } from "../../mod.ts";

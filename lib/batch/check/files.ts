@@ -7,17 +7,12 @@ import { decodeSpki } from "../../crypto/keys/encoding.ts";
 import { importPrivateKey } from "../../crypto/keys/keys.ts";
 import { readRequest } from "../../crypto/x509/request.ts";
 import { type ChipName, isChipName } from "../../format/chips/chips.ts";
-import {
-  type EfusePlan,
-  type EfuseRequest,
-  formatCommand,
-  planEfuse,
-} from "../../format/chips/efuse.ts";
+import { type EfusePlan, formatCommand, planEfuse } from "../../key_modes/efuse_plan.ts";
+import type { EfuseKeyMode } from "../../key_modes/mode.ts";
 import { type BatchProblem, problem } from "./device.ts";
 import { paths } from "../make/results.ts";
 import { formatLabel } from "../label.ts";
 import type { ManifestRow } from "../manifest.ts";
-import { efuseFacts } from "../../toolkit/plan/plan_key.ts";
 
 const HMAC_MODES = ["rsa-ds", "hmac-encrypted", "hmac-derived"];
 
@@ -145,11 +140,12 @@ function planOf({ id, keyMode, efuseKeyId, publicKey }: ManifestRow, chip: ChipN
   try {
     const key = decodeSpki(parseBase64(publicKey));
     const { notes: _, command, ...rest } = planEfuse({
-      keyMode: keyMode as EfuseRequest["keyMode"],
+      keyMode: keyMode as EfuseKeyMode,
       keyId: efuseKeyId ?? NaN,
       keyFile: isEcdsa ? paths.key(id) : paths.hmacKey(id),
       ...isEcdsa && key.type === "ec" && { curve: key.curve as "P-256" },
-    }, efuseFacts(chip));
+      chip,
+    });
     return { ...rest, command: formatCommand(command) } satisfies PlanCore;
   } catch (error) {
     if (!(error instanceof SecureCertError || error instanceof RangeError)) throw error;

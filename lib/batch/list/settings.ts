@@ -2,8 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import { encodeName, escapeNameValue } from "../../crypto/x509/name.ts";
 import { encodeSans } from "../../crypto/x509/san.ts";
-import { type ChipName, CHIPS, isChipName, keyModesOf } from "../../format/chips/chips.ts";
-import { planEfuse } from "../../format/chips/efuse.ts";
+import { type ChipName, isChipName } from "../../format/chips/chips.ts";
 import { KEY_MODES, type KeyMode } from "../../format/names.ts";
 import type { BulkDevice } from "./devices.ts";
 import {
@@ -14,8 +13,9 @@ import {
   layoutProblems,
 } from "../profile.ts";
 import { expandTemplate, splitList } from "./template.ts";
-import type { DataEntry } from "../../toolkit/plan/plan.ts";
-import { efuseFacts } from "../../toolkit/plan/plan_key.ts";
+import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
+import { keyModeProblems } from "../../key_modes/requirements.ts";
+import { type DataEntry, DEFAULT_EFUSE_KEY_ID } from "../../toolkit/plan/credentials.ts";
 
 /** What is to be made for one device. */
 export interface DeviceSettings {
@@ -102,38 +102,20 @@ function modeProblems(
   const known = knownModes.get(profile) ?? new Map<string, readonly string[]>();
   knownModes.set(profile, known);
   const name = [keyMode, chip, efuseKeyId].join();
-  const problems = known.get(name) ?? judgeMode(keyMode, chip, efuseKeyId, profile);
+  const problems = known.get(name) ?? findModeProblems(keyMode, chip, efuseKeyId, profile);
   known.set(name, problems);
   return problems;
 }
 
-function judgeMode(
+function findModeProblems(
   keyMode: KeyMode,
   chip: ChipName | undefined,
-  keyId = 1,
+  efuseKeyId = DEFAULT_EFUSE_KEY_ID,
   { key = {} }: BulkProfile,
 ): string[] {
-  if (keyMode === "plaintext") return [];
-  if (chip === undefined) return [`${keyMode} needs a chip`];
-  if (!keyModesOf(chip).includes(keyMode)) {
-    return [`${chip} has no ${keyMode} keys; it has ${keyModesOf(chip).join(", ")}`];
-  }
-  const { type = keyMode === "rsa-ds" ? "rsa" : "ec", curve = "P-256" } = key;
-  if (keyMode === "rsa-ds" && type !== "rsa") return [`rsa-ds needs RSA keys`];
-  if (keyMode === "hmac-derived" && (type !== "ec" || curve !== "P-256")) {
-    return ["hmac-derived makes P-256 keys"];
-  }
-  const curves: readonly string[] = CHIPS[chip].ecdsaCurves;
-  if (keyMode === "ecdsa-peripheral" && (type !== "ec" || !curves.includes(curve))) {
-    return [`the ECDSA peripheral of ${chip} takes ${curves.join(", ")}`];
-  }
-  try {
-    const ofCurve = keyMode === "ecdsa-peripheral" ? { curve: curve as "P-256" } : {};
-    planEfuse({ keyMode, keyId, keyFile: "key", ...ofCurve } as never, efuseFacts(chip));
-    return [];
-  } catch (error) {
-    return [(error as Error).message];
-  }
+  const { type = KEY_MODE_RULES[keyMode].standardKey.type, curve = "P-256", bits = 2048 } = key;
+  const kind = type === "ec" ? { type, curve, bits: 0 } : { type, bits };
+  return keyModeProblems({ keyMode, chip, key: kind, efuseKeyId }).map(({ message }) => message);
 }
 
 function entryOf(

@@ -4,13 +4,13 @@ import { encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import { certificateParts } from "../../crypto/der/walk.ts";
 import { exportPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
-import { formatCommand } from "../../format/chips/efuse.ts";
+import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { type BulkDevice, DEVICE_COLUMNS } from "../list/devices.ts";
 import type { BulkFile, BulkResult } from "../ports.ts";
 import type { DeviceSettings } from "../list/settings.ts";
 import { formatLabel } from "../label.ts";
 import { extraColumns, type ManifestRow } from "../manifest.ts";
-import type { EfuseOutput } from "../../toolkit/plan/plan_key.ts";
+import type { EfuseOutput } from "../../toolkit/build.ts";
 
 /** Where the files of a device lie within the folder of a batch. */
 export const paths = {

@@ -1,5 +1,5 @@
 import { type Bytes, equalBytes } from "../../bytes/pack.ts";
-import { exportPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import type { Sources } from "../../crypto/sources.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
@@ -12,7 +12,7 @@ import type { BulkProfile } from "../profile.ts";
 import { filesOf, paths } from "./results.ts";
 import type { DeviceSettings } from "../list/settings.ts";
 import { partitionSizeOf } from "../../image/encode.ts";
-import type { BuildPlan } from "../../toolkit/plan/plan.ts";
+import type { BuildPlan } from "../../toolkit/plan/credentials.ts";
 import { signPartition } from "../../toolkit/sign.ts";
 import { judgeSignatures } from "../../verify/signatures.ts";
 
@@ -74,7 +74,7 @@ export async function makeWhole(
     ...efuseKeyId === undefined ? {} : { efuseKeyId },
     ...caCert && { caCert },
     ...hmacKey && { hmacKey },
-    ...salt ? { salt } : { privateKey: await exportPrivateKey(key) },
+    ...salt ? { salt } : { privateKey: key },
     deviceCert: certificatePem,
     efuseKeyFile: isEcdsa ? paths.key(device.id) : paths.hmacKey(device.id),
     data,

@@ -1,6 +1,6 @@
 import { TLV_TYPES } from "../../format/names.ts";
 import { append } from "../../toolkit/append.ts";
-import type { DataEntry } from "../../toolkit/plan/plan.ts";
+import type { DataEntry } from "../../toolkit/plan/credentials.ts";
 import { usageError } from "../errors.ts";
 import { buildJudged, imageReport } from "../images.ts";
 import { dataOf, passwordOf } from "../inputs.ts";

@@ -25,9 +25,9 @@ export const buildCommand: Command = async (args, io) => {
   const plan = {
     ...await readFlag("device-cert", "deviceCert", args, io),
     ...await readFlag("ca-cert", "caCert", args, io),
-    ...privateKey,
     ...await readKeyBytes("salt", "salt", args, io),
     ...await keyPlanOf(args, io, privateKey.privateKey, args.get("private-key")),
+    ...privateKey,
     data: await dataOf(args, io),
     efuseKeyFile: keyFileOf(privateKey.privateKey, args, out, isRaw),
   };

@@ -1,11 +1,8 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import { exportPrivateKey } from "../../crypto/keys/keys.ts";
-import type { Curve } from "../../format/chips/chip.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
-import { planEfuse } from "../../format/chips/efuse.ts";
-import type { EfuseKey } from "../../toolkit/plan/entry_source.ts";
-import { efuseFacts, type EfuseOutput } from "../../toolkit/plan/plan_key.ts";
-import { buildFromCsv } from "../../toolkit/build_csv.ts";
+import { buildFromCsv, type EfuseOutput, efuseOutput } from "../../toolkit/build.ts";
+import type { EfuseKey } from "../../toolkit/plan/planner.ts";
 import type { Arguments } from "../arguments.ts";
 import { burnNotes, newKeyFile, planFile, planJson } from "../efuse_files.ts";
 import { besidePath, type Io, type OutputFile } from "../io.ts";
@@ -17,7 +14,6 @@ import { NOT_WITH_CSV } from "../options_port.ts";
 import { outOf, tell, writeOut } from "../outputs.ts";
 import { formatSize } from "../render/inspection.ts";
 import type { Command } from "../run.ts";
-import { TLV_TYPES } from "../../format/names.ts";
 
 /** Builds an image from a configuration CSV. */
 export const buildCsvCommand: Command = async (args, io) => {
@@ -41,11 +37,7 @@ export const buildCsvCommand: Command = async (args, io) => {
     integrity: integrity !== false,
     verify: verify !== false,
     load: csvLoad(path, io),
-    sources: data.map(({ type, subtype = 0, data }) => ({
-      type: typeof type === "number" ? type : TLV_TYPES[type],
-      subtype,
-      data,
-    })),
+    entries: data,
   };
   const text = await readCsvFile(path, io);
   const result = await buildJudged(() => buildFromCsv(text, options), io);
@@ -94,16 +86,15 @@ function efusePlans(
   out: string,
 ): Promise<FiledPlan[]> {
   return Promise.all(
-    keys.map(async ({ keyMode, efuseId: keyId, privateKey, hmacKey, file: named }) => {
-      const suffix = keys.length === 1 ? "" : `_KEY${keyId}`;
-      const curve = privateKey?.curve as Curve | undefined;
+    keys.map(async (key) => {
+      const { keyMode, efuseKeyId, privateKey, hmacKey, file: named } = key;
+      const suffix = keys.length === 1 ? "" : `_KEY${efuseKeyId}`;
       const isGiven = hmacKey && given.hmacKey && equalBytes(hmacKey, given.hmacKey);
       const there = named ?? (isGiven ? given.file : undefined);
       const made = hmacKey && besidePath(out, `hmac_key${suffix}.bin`);
       const ecdsaKey = besidePath(out, `ecdsa_key${suffix}.pem`);
       const keyFile = there ?? made ?? ecdsaKey;
-      const plan = planEfuse({ keyMode, keyId, keyFile, ...curve && { curve } }, efuseFacts(chip));
-      const efuse: EfuseOutput = { plan, ...hmacKey && { hmacKey: new Uint8Array(hmacKey) } };
+      const efuse = efuseOutput(key, chip, keyFile);
       const planPath = besidePath(out, `efuse_plan${suffix}.json`);
       const keyFiles = keyMode === "ecdsa-peripheral" && privateKey !== undefined
         ? [{ path: ecdsaKey, bytes: await exportPrivateKey(privateKey), secret: true, keep: true }]

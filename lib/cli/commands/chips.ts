@@ -1,5 +1,6 @@
 import type { Chip } from "../../format/chips/chip.ts";
-import { type ChipName, CHIPS, keyModesOf } from "../../format/chips/chips.ts";
+import { type ChipName, CHIPS } from "../../format/chips/chips.ts";
+import { keyModesOf } from "../../key_modes/modes.ts";
 import { bold, dim } from "../render/colors.ts";
 import type { Command } from "../run.ts";
 

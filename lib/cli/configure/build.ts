@@ -4,15 +4,10 @@ import { isPem } from "../../bytes/pem.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
 import { importPrivateKey } from "../../crypto/keys/keys.ts";
 import { TLV_TYPES } from "../../format/names.ts";
-import { encodeCsvImage } from "../../toolkit/build_csv.ts";
-import {
-  type CsvPlan,
-  formatProblems,
-  hmacKeySource,
-  planFromCsv,
-} from "../../toolkit/plan/csv.ts";
-import type { EntrySource, PlannedSources } from "../../toolkit/plan/entry_source.ts";
-import { planSources } from "../../toolkit/plan/sources.ts";
+import { encodeCsvImage } from "../../toolkit/build.ts";
+import { type CsvPlan, hmacKeyOf, planFromCsv } from "../../toolkit/plan/csv.ts";
+import { formatProblems, type PlannedEntry } from "../../toolkit/plan/entry.ts";
+import { type Plan, planEntries } from "../../toolkit/plan/planner.ts";
 import type { Finding, FindingCode } from "../../findings/findings.ts";
 import type { ImageFormat } from "../../image/find/recognise.ts";
 import { verify } from "../../verify/verify.ts";
@@ -44,12 +39,10 @@ const CREDENTIAL_CODES: ReadonlySet<FindingCode> = new Set<FindingCode>([
 /** Builds an image from flags and a CSV; gives the path of the file to flash. */
 export async function buildConfigured(given: ConfigureArguments, io: Io): Promise<string> {
   const csv = await readPlan(given, io);
-  const sources = [...await flagSources(given, io), ...csv.sources];
-  const planned = await planSources(sources, {
-    chip: given.chip,
-    makeHmacKeys: true,
-    ...given.password === undefined ? {} : { password: given.password },
-    ...io.random && { random: io.random },
+  const entries = [...await flagEntries(given, io), ...csv.entries];
+  const { chip, password } = given;
+  const planned = await planEntries(entries, {
+    ...{ chip, password, makeHmacKeys: true, allowWeak: true, random: io.random },
   });
   refuse(csv, planned, given, io);
   const format = FORMATS[given.type];
@@ -59,35 +52,35 @@ export async function buildConfigured(given: ConfigureArguments, io: Io): Promis
   await io.makeDir(DATA_FOLDER);
   const burning = await tellEfuseKeys(planned.efuseKeys, given, io);
   await io.write([{ path: IMAGE_PATH, bytes: image, secret: true }], true);
-  printEntries(image, sources.length, format, io);
+  printEntries(image, entries.length, format, io);
   io.print(`Partition generated: ${IMAGE_PATH}`);
   burning.forEach((line) => io.print(line));
   return signed === undefined ? IMAGE_PATH : await signed.write();
 }
 
 async function readPlan({ csv }: ConfigureArguments, io: Io): Promise<CsvPlan> {
-  if (csv === undefined) return { sources: [], image: {}, problems: [] };
+  if (csv === undefined) return { entries: [], image: {}, problems: [] };
   return await planFromCsv(await readCsvFile(csv, io), csvLoad(csv, io));
 }
 
 /** CA, device certificate, private key: the order of that tool. */
-async function flagSources(given: ConfigureArguments, io: Io): Promise<EntrySource[]> {
+async function flagEntries(given: ConfigureArguments, io: Io): Promise<PlannedEntry[]> {
   const { ESP_SECURE_CERT_CA_CERT_TLV: ca, ESP_SECURE_CERT_DEV_CERT_TLV: dev } = TLV_TYPES;
-  const sources: EntrySource[] = [];
+  const entries: PlannedEntry[] = [];
   const add = async (type: number, path: string | undefined) => {
-    if (path !== undefined) sources.push({ type, subtype: 0, data: await io.read(path) });
+    if (path !== undefined) entries.push({ type, data: await io.read(path) });
   };
   await add(ca, given.caCert);
   await add(dev, given.deviceCert);
-  if (given.privateKey !== undefined) sources.push(await keySource(given.privateKey, given, io));
-  return sources;
+  if (given.privateKey !== undefined) entries.push(await keyEntry(given.privateKey, given, io));
+  return entries;
 }
 
-async function keySource(path: string, given: ConfigureArguments, io: Io): Promise<EntrySource> {
+async function keyEntry(path: string, given: ConfigureArguments, io: Io): Promise<PlannedEntry> {
   const type = TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
   const data = await io.read(path);
   const { password, algorithm } = given;
-  if (!given.configureDs) return await plainKey({ type, subtype: 0, data }, given);
+  if (!given.configureDs) return await plainKey({ type, data }, data, given);
   const key = await importPrivateKey(data, password === undefined ? {} : { password });
   const kind = algorithm?.name ?? (key.type === "rsa" ? "RSA" : "ECDSA");
   if (given.efuseKeyId === undefined) {
@@ -97,27 +90,30 @@ async function keySource(path: string, given: ConfigureArguments, io: Io): Promi
   const hmacKey = given.efuseKeyFile === undefined ? undefined : await io.read(given.efuseKeyFile);
   return {
     type,
-    subtype: 0,
     data,
     keyMode: kind === "RSA" ? "rsa-ds" : "ecdsa-peripheral",
-    efuseId: given.efuseKeyId ?? DEFAULT_KEY_ID,
+    efuseKeyId: given.efuseKeyId ?? DEFAULT_KEY_ID,
     ...algorithm && { algorithm: algorithm.name, keySize: algorithm.bits },
-    ...kind === "RSA" && hmacKey ? hmacKeySource(hmacKey, given.efuseKeyFile!) : {},
+    ...kind === "RSA" && hmacKey ? hmacKeyOf(hmacKey, given.efuseKeyFile!) : {},
   };
 }
 
 /** The nvs layout stores PEM as it came, when it came unprotected. */
-async function plainKey(source: EntrySource, given: ConfigureArguments): Promise<EntrySource> {
+async function plainKey(
+  entry: PlannedEntry,
+  data: Uint8Array,
+  given: ConfigureArguments,
+): Promise<PlannedEntry> {
   const { password, type } = given;
-  const text = decodeUtf8(source.data) ?? "";
-  if (type !== "nvs" || !isPem(text) || /ENCRYPTED/.test(text)) return source;
-  await importPrivateKey(source.data, password === undefined ? {} : { password });
-  return { ...source, stored: { raw: true, nul: true } };
+  const text = decodeUtf8(data) ?? "";
+  if (type !== "nvs" || !isPem(text) || /ENCRYPTED/.test(text)) return entry;
+  await importPrivateKey(data, password === undefined ? {} : { password });
+  return { ...entry, stored: { raw: true, nul: true } };
 }
 
 function refuse(
   csv: CsvPlan,
-  planned: PlannedSources,
+  planned: Plan,
   given: ConfigureArguments,
   io: Io,
 ): void {

@@ -1,9 +1,8 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import { decodeKeyParts } from "../../crypto/keys/encoding.ts";
 import { exportPrivateKey } from "../../crypto/keys/keys.ts";
-import { planEfuse } from "../../format/chips/efuse.ts";
-import type { EfuseKey } from "../../toolkit/plan/entry_source.ts";
-import { efuseFacts } from "../../toolkit/plan/plan_key.ts";
+import { efuseOutput } from "../../toolkit/build.ts";
+import type { EfuseKey } from "../../toolkit/plan/planner.ts";
 import type { ConfigureArguments } from "./arguments.ts";
 import { CliError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
@@ -23,7 +22,7 @@ export async function tellEfuseKeys(
   const lines: string[] = [];
   for (const key of keys) {
     const file = await keepKey(key, io);
-    lines.push(`Burn KEY${key.efuseId} before the device needs its key:`);
+    lines.push(`Burn KEY${key.efuseKeyId} before the device needs its key:`);
     lines.push(`  ${burnLine(key, file, given)}`);
   }
   if (keys.length > 0) {
@@ -41,7 +40,7 @@ async function keepKey(key: EfuseKey, io: Io): Promise<string> {
   }
   if (key.file !== undefined) return key.file;
   const path = await keep("hmac_key", "bin", key.hmacKey!, io);
-  const what = key.isNew ? `a new HMAC key for KEY${key.efuseId} is` : "the raw HMAC key is";
+  const what = key.isNew ? `a new HMAC key for KEY${key.efuseKeyId} is` : "the raw HMAC key is";
   io.note(`note: ${what} in ${path}: keep it until it is burned`);
   return path;
 }
@@ -63,9 +62,7 @@ async function keep(stem: string, ending: string, bytes: Uint8Array, io: Io): Pr
 }
 
 function burnLine(key: EfuseKey, keyFile: string, { chip, port }: ConfigureArguments): string {
-  const curve = key.privateKey?.curve as "P-192" | "P-256" | "P-384" | undefined;
-  const request = { keyMode: key.keyMode, keyId: key.efuseId, keyFile, ...curve && { curve } };
-  const words = planEfuse(request, efuseFacts(chip)).command;
+  const words = efuseOutput(key, chip, keyFile).plan.command;
   const [block, file, purpose] = words.slice(-3) as [string, string, string];
   const line = ["--chip", chip, "-p", port ?? "<PORT>", "burn_key", block, file, purpose];
   return `espefuse.py ${formatWords(line)}`;

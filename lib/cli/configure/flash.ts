@@ -1,4 +1,4 @@
-import { formatCommand } from "../../format/chips/efuse.ts";
+import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import type { ConfigureArguments } from "./arguments.ts";
 import type { Io } from "../io.ts";
 

@@ -1,4 +1,4 @@
-import { formatCommand } from "../../format/chips/efuse.ts";
+import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { type LayoutOptions, partitionSizeOf } from "../../image/encode.ts";
 
 /** Offset that Espressif documents for the partition (FORMAT: placement). */

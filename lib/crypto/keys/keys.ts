@@ -133,10 +133,10 @@ export function isProtectedKey(bytes: Uint8Array): boolean {
  * @param options Encoding and form.
  * @returns PEM as UTF-8 without a NUL, or DER.
  */
-export function exportPrivateKey(key: PrivateKey, options: ExportKeyOptions = {}): Promise<Bytes> {
+export function exportPrivateKey(key: PrivateKey, options: ExportKeyOptions = {}): Bytes {
   const { encoding = "pkcs8", form = "pem" } = options;
   const [der, label] = encoding === "pkcs8" ? [key.pkcs8, "PRIVATE KEY"] : traditional(key);
-  return Promise.resolve(form === "der" ? der.slice() : encodeUtf8(formatPem(label, der)));
+  return form === "der" ? der.slice() : encodeUtf8(formatPem(label, der));
 }
 
 function traditional({ pkcs8, curve }: PrivateKey): [Bytes, string] {

@@ -14,7 +14,6 @@ import {
   XTS_128_PURPOSE,
   XTS_256_PURPOSES,
 } from "./key_purposes.ts";
-import type { KeyMode } from "../names.ts";
 
 const SOURCES: ChipSources = {
   chipId: "esptool: targets, image chip id",
@@ -261,19 +260,4 @@ export function isChipName(text: string): text is ChipName {
  */
 export function dsLayout(chip: ChipName): DsLayout | undefined {
   return CHIPS[chip].ds ?? undefined;
-}
-
-/**
- * The ways in which a chip can keep its private key.
- *
- * @param chip The chip.
- * @returns The key modes, `plaintext` first.
- */
-export function keyModesOf(chip: ChipName): readonly KeyMode[] {
-  const { ds, ecdsaCurves, hmac } = CHIPS[chip];
-  const modes: KeyMode[] = ["plaintext"];
-  if (ds !== null) modes.push("rsa-ds");
-  if (ecdsaCurves.length > 0) modes.push("ecdsa-peripheral");
-  if (hmac) modes.push("hmac-encrypted", "hmac-derived");
-  return modes;
 }

@@ -5,21 +5,21 @@ import { readConfigCsv } from "../../format/config/csv.ts";
 import type { ImageForm } from "../../format/config/form.ts";
 import type { ConfigColumn, ConfigPlaces, ConfigRow } from "../../format/config/row.ts";
 import { configValueBytes } from "../../format/config/value.ts";
-import type { EntrySource, SourceProblem } from "./entry_source.ts";
+import { byPlace, formatProblems, type PlannedEntry, type PlanProblem } from "./entry.ts";
 
 /** Brings the bytes of a file that a CSV names; undefined when there is no such file. */
 export type Load = (path: string) => Promise<Uint8Array | undefined>;
 
 /** What a configuration CSV asks for. */
 export interface CsvPlan {
-  /** What to make the entries of, in the order of the rows. */
-  readonly sources: readonly EntrySource[];
+  /** The entries of the rows, in their order. */
+  readonly entries: readonly PlannedEntry[];
   /** What a comment says of the image. */
   readonly image: ImageForm;
   /** The bytes of the patch that it names. */
   readonly patch?: Uint8Array;
   /** Everything that is wrong with the rows and the files they name, by line and column. */
-  readonly problems: readonly SourceProblem[];
+  readonly problems: readonly PlanProblem[];
 }
 
 /**
@@ -43,38 +43,25 @@ export interface CsvPlan {
  */
 export async function planFromCsv(text: string, load: Load): Promise<CsvPlan> {
   const { rows, places, image = {}, problems: found } = readConfigCsv(text);
-  const problems: SourceProblem[] = [...found];
-  const sources: EntrySource[] = [];
+  const problems: PlanProblem[] = [...found];
+  const entries: PlannedEntry[] = [];
   for (const [at, row] of rows.entries()) {
-    const source = await readRow(row, places[at]!, load, problems);
-    if (source !== undefined) sources.push(source);
+    const entry = await readRow(row, places[at]!, load, problems);
+    if (entry !== undefined) entries.push(entry);
   }
   const patch = image.patch === undefined ? undefined : await load(image.patch);
   if (image.patch !== undefined && patch === undefined) {
     problems.push({ message: `@image: no such file: ${shownName(image.patch)}` });
   }
-  return { sources, image, ...patch && { patch }, problems: problems.sort(byPlace) };
-}
-
-/** Problems in the order of the text; those without a place at the end. */
-export function byPlace(a: SourceProblem, b: SourceProblem): number {
-  const line = (a.line ?? Infinity) - (b.line ?? Infinity);
-  return Number.isNaN(line) ? 0 : line || (a.column ?? 0) - (b.column ?? 0);
-}
-
-/** One line for each problem, in the order of the text. */
-export function formatProblems(problems: readonly SourceProblem[]): string {
-  return problems.toSorted(byPlace).map(({ line, column, message }) =>
-    line === undefined ? message : `line ${line}:${column}: ${message}`
-  ).join("\n  ");
+  return { entries, image, patch, problems: problems.sort(byPlace) };
 }
 
 async function readRow(
   row: ConfigRow,
   places: ConfigPlaces,
   load: Load,
-  problems: SourceProblem[],
-): Promise<EntrySource | undefined> {
+  problems: PlanProblem[],
+): Promise<PlannedEntry | undefined> {
   const file = async (column: ConfigColumn, path: string) => {
     const bytes = await load(path);
     if (bytes === undefined) {
@@ -89,30 +76,23 @@ async function readRow(
   if (data === undefined || row.efuseKey !== undefined && keyFile === undefined) return undefined;
   const { type, subtype, keyMode, algorithm, keySize, efuseId, stored } = row;
   return {
-    type,
-    subtype,
-    data,
-    places,
-    ...keyMode && { keyMode },
-    ...algorithm && { algorithm },
-    ...keySize === undefined ? {} : { keySize },
-    ...efuseId === undefined ? {} : { efuseId },
-    ...keyFile && hmacKeySource(keyFile, row.efuseKey!),
-    ...stored && { stored },
+    ...{ type, subtype, data, places, keyMode, algorithm, keySize, stored },
+    efuseKeyId: efuseId,
+    ...keyFile && hmacKeyOf(keyFile, row.efuseKey!),
   };
 }
 
-/** The eFuse key of a file; one that is hex text has no name, for espefuse cannot burn that file. */
-export function hmacKeySource(
+/** The HMAC key of a file; one of hex text is not named, because espefuse cannot burn that file. */
+export function hmacKeyOf(
   bytes: Uint8Array,
   path: string,
-): Pick<EntrySource, "hmacKey" | "efuseKeyFile"> {
+): Pick<PlannedEntry, "hmacKey" | "efuseKeyFile"> {
   const hmacKey = hexHmacKey(bytes);
   return hmacKey === undefined ? { hmacKey: bytes, efuseKeyFile: path } : { hmacKey };
 }
 
 /** The error of a CSV that cannot be built. */
-export function csvError(problems: readonly SourceProblem[]): SecureCertError {
+export function csvError(problems: readonly PlanProblem[]): SecureCertError {
   const sorted = problems.toSorted(byPlace);
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
   const line = sorted[0]?.line;

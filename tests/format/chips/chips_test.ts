@@ -1,24 +1,12 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Chip, Curve } from "../../../lib/format/chips/chip.ts";
-import {
-  type ChipName,
-  CHIPS,
-  dsLayout,
-  isChipName,
-  keyModesOf,
-} from "../../../lib/format/chips/chips.ts";
+import type { Chip } from "../../../lib/format/chips/chip.ts";
+import { type ChipName, CHIPS, dsLayout, isChipName } from "../../../lib/format/chips/chips.ts";
 import { DS_LAYOUTS, dsLayoutOfCiphertext } from "../../../lib/format/chips/ds_layout.ts";
-import {
-  ecdsaKeyPurposes,
-  efuseBlockOfKeyId,
-  keyBlockAccepts,
-  keyIdOfEfuseBlock,
-} from "../../../lib/format/chips/key_blocks.ts";
+import { keyBlockAccepts, keyIdOfEfuseBlock } from "../../../lib/format/chips/key_blocks.ts";
 import { walkPartition } from "../../../lib/format/partition.ts";
 import { shared, sharedCases, sharedTest } from "../../vectors.ts";
 
 const NAMES = Object.keys(CHIPS) as ChipName[];
-const CURVES: readonly Curve[] = ["P-192", "P-256", "P-384"];
 
 /** The chips for which something holds. */
 function chipsThat(holds: (chip: Chip, name: ChipName) => boolean): string {
@@ -69,17 +57,6 @@ Deno.test("DS sizes follow from the longest key", () => {
   assertEquals(dsLayoutOfCiphertext(1600), undefined);
 });
 
-Deno.test("key modes follow from the peripherals", () => {
-  const withMode = (mode: string) =>
-    chipsThat((_, name) => (keyModesOf(name) as readonly string[]).includes(mode));
-  assertEquals(withMode("plaintext"), NAMES.map((name) => name.slice(5)).join(" "));
-  assertEquals(withMode("rsa-ds"), "s2 s3 c3 c5 c6 h2 h21 p4 s31");
-  assertEquals(withMode("hmac-encrypted"), "s2 s3 c3 c5 c6 h2 h21 p4 s31");
-  assertEquals(withMode("hmac-derived"), withMode("hmac-encrypted"));
-  assertEquals(withMode("ecdsa-peripheral"), "c5 c61 h2 h21 p4 s31");
-  assertEquals(keyModesOf("esp32"), ["plaintext"]);
-});
-
 Deno.test("a chip has a peripheral exactly when its key blocks have the purpose", () => {
   assertEquals(chipsThat((chip) => "HMAC_UP" in chip.purposes), chipsThat((chip) => chip.hmac));
   assertEquals(
@@ -120,16 +97,6 @@ Deno.test("purposes have their numbers, byte order and protection", () => {
 });
 
 Deno.test("key ids and eFuse blocks map to each other", () => {
-  assertEquals([0, 5, 6, -1].map((id) => efuseBlockOfKeyId("esp32c3", id)), [
-    4,
-    9,
-    undefined,
-    undefined,
-  ]);
-  assertEquals(efuseBlockOfKeyId("esp32s31", 5), undefined);
-  assertEquals(efuseBlockOfKeyId("esp32s31", 4), 8);
-  assertEquals(efuseBlockOfKeyId("esp32c2", 0), 3);
-  assertEquals(efuseBlockOfKeyId("esp32", 0), undefined);
   for (const name of NAMES) {
     CHIPS[name].keyBlocks.forEach((block, keyId) => {
       assertEquals(keyIdOfEfuseBlock(name, block), keyId);
@@ -156,22 +123,6 @@ Deno.test("KEY5 refuses what it must not hold on its chip, and only that", () =>
   }
   assertEquals(keyBlockAccepts("esp32s31", 5, "HMAC_UP"), false);
   assertEquals(keyBlockAccepts("esp32c61", 1, "HMAC_UP"), false);
-});
-
-Deno.test("an ECDSA key is burned with purposes that its chip has", () => {
-  assertEquals(ecdsaKeyPurposes("esp32h2", "P-192"), ["ECDSA_KEY"]);
-  assertEquals(ecdsaKeyPurposes("esp32c61", "P-192"), ["ECDSA_KEY"]);
-  assertEquals(ecdsaKeyPurposes("esp32c5", "P-192"), ["ECDSA_KEY_P192"]);
-  assertEquals(ecdsaKeyPurposes("esp32p4", "P-256"), ["ECDSA_KEY"]);
-  assertEquals(ecdsaKeyPurposes("esp32s31", "P-384"), ["ECDSA_KEY_P384_H", "ECDSA_KEY_P384_L"]);
-  assertEquals(ecdsaKeyPurposes("esp32h2", "P-384"), []);
-  for (const name of NAMES) {
-    for (const curve of CURVES) {
-      const purposes = ecdsaKeyPurposes(name, curve);
-      assertEquals(purposes.length > 0, CHIPS[name].ecdsaCurves.includes(curve));
-      for (const purpose of purposes) assert(purpose in CHIPS[name].purposes, `${name} ${curve}`);
-    }
-  }
 });
 
 Deno.test("secure boot and flash encryption are those of the chips", () => {

@@ -1,0 +1,27 @@
+import { type ChipName, CHIPS } from "../format/chips/chips.ts";
+import { KEY_MODES, type KeyMode } from "../format/names.ts";
+import { ecdsaPeripheral } from "./ecdsa_peripheral.ts";
+import { hmacDerived } from "./hmac_derived.ts";
+import { hmacEncrypted } from "./hmac_encrypted.ts";
+import type { KeyModeRules } from "./mode.ts";
+import { plaintext } from "./plaintext.ts";
+import { rsaDs } from "./rsa_ds.ts";
+
+/** The rules of each key mode. */
+export const KEY_MODE_RULES: Readonly<Record<KeyMode, KeyModeRules>> = {
+  "plaintext": plaintext,
+  "rsa-ds": rsaDs,
+  "ecdsa-peripheral": ecdsaPeripheral,
+  "hmac-encrypted": hmacEncrypted,
+  "hmac-derived": hmacDerived,
+};
+
+/**
+ * The ways in which a chip can keep its private key.
+ *
+ * @param chip The chip.
+ * @returns The key modes, `plaintext` first.
+ */
+export function keyModesOf(chip: ChipName): readonly KeyMode[] {
+  return KEY_MODES.filter((mode) => KEY_MODE_RULES[mode].isOn(CHIPS[chip]));
+}

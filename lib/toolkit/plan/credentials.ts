@@ -1,0 +1,87 @@
+import type { PrivateKey } from "../../crypto/keys/keys.ts";
+import type { ChipName } from "../../format/chips/chips.ts";
+import { type KeyMode, TLV_TYPES, type TlvType } from "../../format/names.ts";
+import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
+import type { PlannedEntry } from "./entry.ts";
+
+/** An entry beside the credentials. */
+export interface DataEntry {
+  /** Entry type: a number, a name of {@linkcode TLV_TYPES} or a short name such as `user1`. */
+  readonly type: TlvType;
+  /** Number among the entries of this type, 0 to 253. @default 0 */
+  readonly subtype?: number;
+  /** The value; certificates and private keys are stored as those of the credentials are. */
+  readonly data: Uint8Array;
+}
+
+/** What an image is to hold. */
+export interface BuildPlan {
+  /** CA certificate, PEM (a bundle too) or DER. */
+  readonly caCert?: Uint8Array;
+  /** Device certificate, PEM (with those of intermediate CAs after it) or DER. */
+  readonly deviceCert?: Uint8Array;
+  /** Private key in any encoding or as an object; none for `hmac-derived`, optional for `ecdsa-peripheral`. */
+  readonly privateKey?: Uint8Array | PrivateKey;
+  /** Password of a protected private key. */
+  readonly password?: string;
+  /** How the private key reaches the device. @default "plaintext" */
+  readonly keyMode?: KeyMode;
+  /** The chip; needed for every mode but `plaintext`. */
+  readonly chip?: ChipName;
+  /** The n of the KEYn that holds the eFuse key. @default 1 */
+  readonly efuseKeyId?: number;
+  /** The eFuse key of the modes with an HMAC, 32 bytes as burned. @default made from `random` */
+  readonly hmacKey?: Uint8Array;
+  /** `hmac-derived`: the salt that the certificate's key was derived with. @default a new one */
+  readonly salt?: Uint8Array;
+  /** `rsa-ds`: the initialisation vector, 16 bytes. @default made from `random` */
+  readonly iv?: Uint8Array;
+  /** Take RSA keys under 2048 bits. @default false */
+  readonly allowWeak?: boolean;
+  /** Path of the key file in the eFuse plan's command. @default "hmac_key.bin" or "device.key.pem" */
+  readonly efuseKeyFile?: string;
+  /** Further entries, which follow the credentials in this order. @default [] */
+  readonly data?: readonly DataEntry[];
+}
+
+const {
+  ESP_SECURE_CERT_CA_CERT_TLV: CA,
+  ESP_SECURE_CERT_DEV_CERT_TLV: DEV,
+  ESP_SECURE_CERT_PRIV_KEY_TLV: KEY,
+  ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT: SALT,
+} = TLV_TYPES;
+/** KEY0 is what flash encryption and secure boot like to take. */
+export const DEFAULT_EFUSE_KEY_ID = 1;
+const NO_DATA = new Uint8Array();
+
+/**
+ * A plan as a list of entries: CA certificate, device certificate, key, further entries.
+ *
+ * @param plan What the image is to hold.
+ */
+export function entriesOf(plan: BuildPlan): PlannedEntry[] {
+  const { caCert, deviceCert, salt, data = [] } = plan;
+  const entries: PlannedEntry[] = [];
+  if (caCert !== undefined) entries.push({ type: CA, data: caCert });
+  if (deviceCert !== undefined) entries.push({ type: DEV, data: deviceCert });
+  if (salt !== undefined) entries.push({ type: SALT, data: salt });
+  const key = keyOf(plan);
+  if (key !== undefined) entries.push(key);
+  return [...entries, ...data];
+}
+
+function keyOf(plan: BuildPlan): PlannedEntry | undefined {
+  const { keyMode = "plaintext", privateKey, hmacKey, salt, iv } = plan;
+  if (keyMode === "plaintext" && privateKey === undefined) return undefined;
+  const { efuseKey, privateKey: wanted } = KEY_MODE_RULES[keyMode];
+  return {
+    type: KEY,
+    data: privateKey ?? NO_DATA,
+    keyMode,
+    hmacKey,
+    iv,
+    efuseKeyId: efuseKey === "none" ? undefined : plan.efuseKeyId ?? DEFAULT_EFUSE_KEY_ID,
+    efuseKeyFile: plan.efuseKeyFile,
+    makeSalt: wanted === "derived" && salt === undefined,
+  };
+}

@@ -1,0 +1,77 @@
+import type { PrivateKey } from "../../crypto/keys/keys.ts";
+import type { ConfigColumn, ConfigPlaces } from "../../format/config/row.ts";
+import type { StoredForm } from "../../format/config/form.ts";
+import type { KeyMode } from "../../format/names.ts";
+import { type TlvType, tlvTypeNumber, tlvTypeTitle } from "../../format/names.ts";
+
+/** An entry that an image is to hold: a row of a CSV, a flag with its file, or a part of a plan. */
+export interface PlannedEntry {
+  /** Entry type: a number, a name of `TLV_TYPES` or a short name such as `user1`. */
+  readonly type: TlvType;
+  /** Number among the entries of this type, 0 to 253. @default 0 */
+  readonly subtype?: number;
+  /**
+   * The value: certificates as PEM or DER, a private key in any encoding or as an object, other bytes as
+   * they are. Empty for a derived key, and for a key in the ECDSA peripheral that is not at hand.
+   */
+  readonly data: Uint8Array | PrivateKey;
+  /** How a private key reaches the device. @default "plaintext" */
+  readonly keyMode?: KeyMode;
+  /** The kind that a private key must be of. @default any that the key mode takes */
+  readonly algorithm?: "RSA" | "ECDSA";
+  /** The size that a private key must have, in bits. @default any that the key mode takes */
+  readonly keySize?: number;
+  /** The n of the KEYn that the eFuse key is burned into. */
+  readonly efuseKeyId?: number;
+  /** The key of the HMAC peripheral, 32 bytes as burned. @default that of the options */
+  readonly hmacKey?: Uint8Array;
+  /** Name of the file that the HMAC key came from, when it holds the raw bytes. */
+  readonly efuseKeyFile?: string;
+  /** `hmac-derived`: derive with a new salt, which becomes an entry too. @default false */
+  readonly makeSalt?: boolean;
+  /** `rsa-ds`: the initialisation vector, 16 bytes. @default made from `random` */
+  readonly iv?: Uint8Array;
+  /** What a comment of a CSV says of the entry. */
+  readonly stored?: StoredForm;
+  /** Where the cells of its row are in a CSV. */
+  readonly places?: ConfigPlaces;
+}
+
+/** Something that is wrong with a planned entry. */
+export interface PlanProblem {
+  /** What is wrong; never holds key material. */
+  readonly message: string;
+  /** Line of the CSV, from 1; absent for what did not come from one. */
+  readonly line?: number;
+  /** Character of the line, from 1. */
+  readonly column?: number;
+}
+
+/** A problem with a cell of an entry's row, or with the whole of an entry that has none. */
+export function problemAt(
+  entry: PlannedEntry,
+  column: ConfigColumn,
+  problem: string,
+): PlanProblem {
+  const place = entry.places?.[column];
+  if (place !== undefined) return { message: `${column}: ${problem}`, ...place };
+  return { message: `${titleOf(entry)}: ${problem}` };
+}
+
+function titleOf({ type, subtype = 0 }: PlannedEntry): string {
+  const title = tlvTypeTitle(tlvTypeNumber(type));
+  return subtype === 0 ? title : `${title} ${subtype}`;
+}
+
+/** Problems in the order of the text; those without a place at the end. */
+export function byPlace(a: PlanProblem, b: PlanProblem): number {
+  const line = (a.line ?? Infinity) - (b.line ?? Infinity);
+  return Number.isNaN(line) ? 0 : line || (a.column ?? 0) - (b.column ?? 0);
+}
+
+/** One line for each problem, in the order of the text. */
+export function formatProblems(problems: readonly PlanProblem[]): string {
+  return problems.toSorted(byPlace).map(({ line, column, message }) =>
+    line === undefined ? message : `line ${line}:${column}: ${message}`
+  ).join("\n  ");
+}
