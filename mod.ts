@@ -15,7 +15,7 @@
  *
  * @module
  */
-export { type ErrorCode, type Place, SecureCertError } from "./lib/bytes/errors.ts";
+export { type ErrorCode, type Place, type Problem, SecureCertError, type WithheldVerdict } from "./lib/bytes/errors.ts";
 export type { Bytes, Decoded } from "./lib/bytes/pack.ts";
 export { formatPem, parsePem, type PemBlock } from "./lib/bytes/pem.ts";
 export { type KeyMode, type KeyStorage, TLV_FLAGS, TLV_TYPE_TABLE, TLV_TYPES, type TlvShortName, type TlvType, type TlvTypeName, tlvTypeName } from "./lib/format/names.ts";
@@ -77,7 +77,7 @@ export { attachSignatures, type ExternalSignature, type SigningDigest, signingDi
 export { append, type AppendOptions, type AppendResult } from "./lib/toolkit/append.ts";
 export { diff, type Diff, type DiffOptions, type EntryDifference, type EntryPlace, type FieldDifference, type FieldValue } from "./lib/toolkit/diff.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/toolkit/provision.ts";
-export type { PlannedEntry, PlanProblem } from "./lib/toolkit/plan/entry.ts";
+export type { PlannedEntry } from "./lib/toolkit/plan/entry.ts";
 export { type EfuseKey, type Plan, planEntries, type PlanOptions } from "./lib/toolkit/plan/planner.ts";
 export { type CsvPlan, type Load, planFromCsv } from "./lib/toolkit/plan/csv.ts";
 export { extract, type ExtractedFile, type ExtractOptions } from "./lib/toolkit/extract.ts";

@@ -3,7 +3,7 @@
 // Builds an image from a certificate, a CA certificate and a key that exist already, with a serial
 // number as user data. Run provision_device.ts first, or put your own files there.
 
-import { build, SecureCertError, type Verdict } from "../mod.ts";
+import { build, SecureCertError } from "../mod.ts";
 
 const CA = "factory/ca/ca.pem";
 const DEVICE = "factory/device-1";
@@ -20,7 +20,7 @@ export async function buildImage(): Promise<Uint8Array | string[]> {
     return image;
   } catch (error) {
     if (!(error instanceof SecureCertError) || error.code !== "ERR_VERIFY") throw error;
-    return (error.cause as Verdict).findings.map(({ code, message }) => `${code}: ${message}`);
+    return (error.verdict?.findings ?? []).map(({ code, message }) => `${code}: ${message}`);
   }
 }
 

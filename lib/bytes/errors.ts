@@ -60,10 +60,33 @@ export interface Place {
   readonly line?: number;
 }
 
+/** One of several things that are wrong with an input. */
+export interface Problem extends Place {
+  /** What is wrong; never holds key material. */
+  readonly message: string;
+  /** Character of the line, from 1. */
+  readonly column?: number;
+}
+
+/** Why a finished image was withheld: everything that was found in it, warnings too. */
+export interface WithheldVerdict {
+  readonly findings: readonly {
+    readonly severity: "error" | "warning";
+    /** Stable identifier of the finding. */
+    readonly code: string;
+    readonly message: string;
+    readonly place: { readonly entry?: number; readonly offset?: number };
+  }[];
+}
+
 /** Bad input. Misuse of the library throws `TypeError` or `RangeError` instead. */
 export class SecureCertError extends Error {
   /** The class name, as `Error.name` gives it. */
   override readonly name = "SecureCertError";
+  /** Everything that is wrong, where it was several things at once; otherwise empty. */
+  readonly problems: readonly Problem[];
+  /** What was found in the image that is withheld; present with `ERR_VERIFY`. */
+  readonly verdict?: WithheldVerdict;
 
   /**
    * An error that says what went wrong and where.
@@ -71,14 +94,21 @@ export class SecureCertError extends Error {
    * @param code Stable identifier of the problem.
    * @param message One line for people; names the place, holds no secret.
    * @param place Where in the input the problem is.
-   * @param options `cause`: the error this one stands for.
+   * @param options `cause`: the error this one stands for; `problems` and `verdict`: what the members
+   * of these names hold.
    */
   constructor(
     readonly code: ErrorCode,
     message: string,
     readonly place: Place = {},
-    options?: { readonly cause?: unknown },
+    options: {
+      readonly cause?: unknown;
+      readonly problems?: readonly Problem[];
+      readonly verdict?: WithheldVerdict;
+    } = {},
   ) {
-    super(message, options);
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.problems = options.problems ?? [];
+    if (options.verdict !== undefined) this.verdict = options.verdict;
   }
 }

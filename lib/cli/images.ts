@@ -41,7 +41,7 @@ export async function buildJudged<T extends Pick<BuildResult, "verdict">>(
     return result;
   } catch (error) {
     if (!(error instanceof SecureCertError) || error.code !== "ERR_VERIFY") throw error;
-    noteFindings(error.cause as Verdict, io);
+    if (error.verdict !== undefined) noteFindings(error.verdict as Verdict, io);
     throw error;
   }
 }
@@ -56,6 +56,6 @@ export function imageReport(
 }
 
 /** What was found, for people. */
-export function noteFindings({ findings }: Verdict, io: Io): void {
+export function noteFindings({ findings }: Pick<Verdict, "findings">, io: Io): void {
   if (findings.length > 0) io.note(renderFindings(findings, io.columns).join("\n"));
 }

@@ -112,8 +112,9 @@ function report(error: SecureCertError | CliError, argv: readonly string[], io: 
 
 /** What a list of devices has wrong, one by one. */
 function problemsOf(error: SecureCertError | CliError): { problems?: readonly unknown[] } {
-  const cause = error instanceof SecureCertError ? error.cause : undefined;
-  return Array.isArray(cause) ? { problems: cause } : {};
+  if (!(error instanceof SecureCertError)) return {};
+  if (error.problems.length > 0) return { problems: error.problems };
+  return Array.isArray(error.cause) ? { problems: error.cause } : {};
 }
 
 /** By the option of the library that would help, or else by the code. */

@@ -57,7 +57,7 @@ export interface AppendResult {
  * `ERR_MAGIC`, `ERR_LENGTH`, `ERR_CHECKSUM`, `ERR_STRAY_BYTES`, `ERR_INTEGRITY` or `ERR_UNSUPPORTED`
  * when the image is damaged or of another layout; `ERR_PASSWORD`; `ERR_TOO_LARGE` when the result does
  * not fit; `ERR_VERIFY` when it has an error finding of a kind that the image had not, with the
- * {@linkcode Verdict} as its `cause`.
+ * {@linkcode Verdict} as its `verdict`.
  * @throws {TypeError} when there is nothing to do.
  *
  * @example
@@ -160,7 +160,7 @@ async function judgeChange(
   if (errors.length === 0) return verdict;
   const list = errors.map(({ code, message }) => `${code}: ${message}`).join("; ");
   throw new SecureCertError("ERR_VERIFY", `Cannot append: ${list}`, errors[0]!.place, {
-    cause: verdict,
+    verdict,
   });
 }
 

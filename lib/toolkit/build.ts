@@ -62,7 +62,7 @@ export interface BuildResult {
  * @returns The image and the verdict on it.
  * @throws {SecureCertError} `ERR_PLAN` with everything that is wrong with the plan; `ERR_PASSWORD`;
  * `ERR_TOO_LARGE` when the content does not fit; `ERR_VERIFY` when the image has an error finding
- * and `verify` is not false, with the {@linkcode Verdict} as its `cause`.
+ * and `verify` is not false, with the {@linkcode Verdict} as its `verdict`.
  *
  * @example
  * ```ts
@@ -84,7 +84,7 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
   if (planned.problems.length > 0) {
     const list = planned.problems.map(({ message }) => message).join("; ");
     throw new SecureCertError("ERR_PLAN", `Cannot build image: ${list}`, {}, {
-      cause: planned.problems,
+      problems: planned.problems,
     });
   }
   const image = await encodeImage(planned.entries, options);
@@ -238,6 +238,6 @@ export function withheld(verdict: Verdict): SecureCertError {
   const errors: Finding[] = verdict.findings.filter(({ severity }) => severity === "error");
   const list = errors.map(({ code, message }) => `${code}: ${message}`).join("; ");
   return new SecureCertError("ERR_VERIFY", `Cannot build image: ${list}`, errors[0]?.place ?? {}, {
-    cause: verdict,
+    verdict,
   });
 }

@@ -215,7 +215,7 @@ Deno.test("an image with an error is withheld, and no-verify insists", async () 
   for (const [code, plan] of plans) {
     const error = await assertRejects(() => build(plan), SecureCertError, code);
     assertEquals(error.code, "ERR_VERIFY");
-    assertEquals(errors(error.cause as Verdict), [code]);
+    assertEquals(errors(error.verdict as Verdict), [code]);
     const insisted = await build(plan, { verify: false });
     assertEquals(insisted.verdict.ok, false);
   }

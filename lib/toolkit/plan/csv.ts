@@ -1,11 +1,11 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { type Problem, SecureCertError } from "../../bytes/errors.ts";
 import { shownName } from "../../bytes/text.ts";
 import { hexHmacKey } from "../../crypto/peripherals/hmac_key.ts";
 import { readConfigCsv } from "../../format/config/csv.ts";
 import type { ImageForm } from "../../format/config/form.ts";
 import type { ConfigColumn, ConfigPlaces, ConfigRow } from "../../format/config/row.ts";
 import { configValueBytes } from "../../format/config/value.ts";
-import { byPlace, formatProblems, type PlannedEntry, type PlanProblem } from "./entry.ts";
+import { byPlace, formatProblems, type PlannedEntry } from "./entry.ts";
 
 /** Brings the bytes of a file that a CSV names; undefined when there is no such file. */
 export type Load = (path: string) => Promise<Uint8Array | undefined>;
@@ -19,7 +19,7 @@ export interface CsvPlan {
   /** The bytes of the patch that it names. */
   readonly patch?: Uint8Array;
   /** Everything that is wrong with the rows and the files they name, by line and column. */
-  readonly problems: readonly PlanProblem[];
+  readonly problems: readonly Problem[];
 }
 
 /**
@@ -43,7 +43,7 @@ export interface CsvPlan {
  */
 export async function planFromCsv(text: string, load: Load): Promise<CsvPlan> {
   const { rows, places, image = {}, problems: found } = readConfigCsv(text);
-  const problems: PlanProblem[] = [...found];
+  const problems: Problem[] = [...found];
   const entries: PlannedEntry[] = [];
   for (const [at, row] of rows.entries()) {
     const entry = await readRow(row, places[at]!, load, problems);
@@ -60,7 +60,7 @@ async function readRow(
   row: ConfigRow,
   places: ConfigPlaces,
   load: Load,
-  problems: PlanProblem[],
+  problems: Problem[],
 ): Promise<PlannedEntry | undefined> {
   const file = async (column: ConfigColumn, path: string) => {
     const bytes = await load(path);
@@ -92,7 +92,7 @@ export function hmacKeyOf(
 }
 
 /** The error of a CSV that cannot be built. */
-export function csvError(problems: readonly PlanProblem[]): SecureCertError {
+export function csvError(problems: readonly Problem[]): SecureCertError {
   const sorted = problems.toSorted(byPlace);
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
   const line = sorted[0]?.line;
@@ -100,6 +100,6 @@ export function csvError(problems: readonly PlanProblem[]): SecureCertError {
     "ERR_CSV",
     `Cannot build from CSV, ${count}:\n  ${formatProblems(problems)}`,
     line === undefined ? {} : { line },
-    { cause: sorted },
+    { problems: sorted },
   );
 }

@@ -1,3 +1,4 @@
+import type { Problem } from "../../bytes/errors.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import type { ConfigColumn, ConfigPlaces } from "../../format/config/row.ts";
 import type { StoredForm } from "../../format/config/form.ts";
@@ -37,22 +38,12 @@ export interface PlannedEntry {
   readonly places?: ConfigPlaces;
 }
 
-/** Something that is wrong with a planned entry. */
-export interface PlanProblem {
-  /** What is wrong; never holds key material. */
-  readonly message: string;
-  /** Line of the CSV, from 1; absent for what did not come from one. */
-  readonly line?: number;
-  /** Character of the line, from 1. */
-  readonly column?: number;
-}
-
 /** A problem with a cell of an entry's row, or with the whole of an entry that has none. */
 export function problemAt(
   entry: PlannedEntry,
   column: ConfigColumn,
   problem: string,
-): PlanProblem {
+): Problem {
   const place = entry.places?.[column];
   if (place !== undefined) return { message: `${column}: ${problem}`, ...place };
   return { message: `${titleOf(entry)}: ${problem}` };
@@ -64,13 +55,13 @@ function titleOf({ type, subtype = 0 }: PlannedEntry): string {
 }
 
 /** Problems in the order of the text; those without a place at the end. */
-export function byPlace(a: PlanProblem, b: PlanProblem): number {
+export function byPlace(a: Problem, b: Problem): number {
   const line = (a.line ?? Infinity) - (b.line ?? Infinity);
   return Number.isNaN(line) ? 0 : line || (a.column ?? 0) - (b.column ?? 0);
 }
 
 /** One line for each problem, in the order of the text. */
-export function formatProblems(problems: readonly PlanProblem[]): string {
+export function formatProblems(problems: readonly Problem[]): string {
   return problems.toSorted(byPlace).map(({ line, column, message }) =>
     line === undefined ? message : `line ${line}:${column}: ${message}`
   ).join("\n  ");

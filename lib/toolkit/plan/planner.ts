@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { type Problem, SecureCertError } from "../../bytes/errors.ts";
 import { concat, equalBytes } from "../../bytes/pack.ts";
 import { isPem } from "../../bytes/pem.ts";
 import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
@@ -17,7 +17,7 @@ import { encodeStoredKey, storedCertificates } from "../../image/stored.ts";
 import type { EfuseKeyMode, KeyKind, KeyModeRules, ModeEntries } from "../../key_modes/mode.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
-import { type PlannedEntry, type PlanProblem, problemAt } from "./entry.ts";
+import { type PlannedEntry, problemAt } from "./entry.ts";
 
 /** An eFuse key that an image needs. */
 export interface EfuseKey {
@@ -62,9 +62,9 @@ export interface Plan {
   /** SubjectPublicKeyInfo, DER, of the private keys that are known, by subtype. */
   readonly publicKeys: ReadonlyMap<number, Uint8Array>;
   /** Everything that is wrong; empty when the entries can be stored. */
-  readonly problems: readonly PlanProblem[];
+  readonly problems: readonly Problem[];
   /** Device certificates that are for another key than the private key with the same subtype. */
-  readonly mismatches: readonly PlanProblem[];
+  readonly mismatches: readonly Problem[];
 }
 
 /** An entry whose type is a number and whose subtype is known. */
@@ -77,7 +77,7 @@ interface Draft {
   readonly first: Tlv[];
   readonly others: Tlv[];
   readonly efuseKeys: EfuseKey[];
-  readonly problems: PlanProblem[];
+  readonly problems: Problem[];
   readonly publicKeys: Map<number, Uint8Array>;
 }
 
@@ -404,7 +404,7 @@ function hmacEfuseKey(
 function certificateMismatches(
   entries: readonly NumberedEntry[],
   publicKeys: ReadonlyMap<number, Uint8Array>,
-): PlanProblem[] {
+): Problem[] {
   return entries.flatMap((entry) => {
     const key = publicKeys.get(entry.subtype);
     if (entry.type !== DEV || key === undefined || !(entry.data instanceof Uint8Array)) return [];

@@ -1,0 +1,55 @@
+// deno run --allow-read=factory --allow-write=factory examples/key_in_hardware.ts
+//
+// A device for each way in which a chip can protect its private key: with the RSA DS peripheral, the
+// ECDSA peripheral, encrypted with an eFuse key, or derived from one.
+
+import {
+  type EfuseKeyMode,
+  type EfusePlan,
+  exportPrivateKey,
+  provision,
+  type ProvisionResult,
+} from "../mod.ts";
+import { openCa } from "./provision_device.ts";
+
+/** A chip for each key mode; the esp32c3 has no ECDSA peripheral. */
+export const CHIP_OF = {
+  "rsa-ds": "esp32c3",
+  "ecdsa-peripheral": "esp32h2",
+  // esp_secure_cert_mgr 2.7.0 to 2.9.3 cannot read these entries; 2.6.1 and older can.
+  "hmac-encrypted": "esp32c6",
+  "hmac-derived": "esp32s3",
+} as const satisfies Record<EfuseKeyMode, string>;
+
+/** A device whose private key is in hardware, or protected by it. */
+export async function provisionDevice(id: string, keyMode: EfuseKeyMode): Promise<ProvisionResult> {
+  return await provision({
+    issuer: await openCa("factory/ca"),
+    subject: `CN=${id}`,
+    chip: CHIP_OF[keyMode],
+    keyMode,
+    efuseKeyId: 2,
+  });
+}
+
+/** What to burn before the image is of use. */
+export function burnLine(plan: EfusePlan): string {
+  return plan.command.join(" ");
+}
+
+if (import.meta.main) {
+  for (const keyMode of Object.keys(CHIP_OF) as EfuseKeyMode[]) {
+    const { image, efuse, key } = await provisionDevice(keyMode, keyMode);
+    const folder = `factory/${keyMode}`;
+    await Deno.mkdir(folder, { recursive: true });
+    await Deno.writeFile(`${folder}/esp_secure_cert.bin`, image, { mode: 0o600 });
+    // What goes into the eFuse: lost or overwritten before it is burned, it takes the device with it.
+    const { hmacKey, plan } = efuse!;
+    const [name, bytes] = hmacKey === undefined
+      ? ["device.key.pem", exportPrivateKey(key)]
+      : ["hmac_key.bin", hmacKey];
+    await Deno.writeFile(`${folder}/${name}`, bytes, { createNew: true, mode: 0o600 });
+    console.log(`${folder}: ${image.length} bytes; then burn, which cannot be undone:`);
+    console.log(`  ${burnLine(plan)}`);
+  }
+}
