@@ -1,18 +1,16 @@
 /** Test vectors: those of the repository, and the larger set that lies beside it where there is one. */
+import { installed, type Need, needing, PROCESSES } from "./needs.ts";
 
-const SHARED = new URL("../../shared/vectors/", import.meta.url);
+const SHARED_FOLDER = new URL("../../shared/vectors/", import.meta.url);
 
 /** A file of tests/vectors. */
 export function vector(name: string): Uint8Array<ArrayBuffer> {
   return Deno.readFileSync(new URL(`./vectors/${name}`, import.meta.url));
 }
 
-/** Whether the larger set of vectors is there. */
-export const hasShared: boolean = exists(SHARED);
-
 /** A file of the larger set. */
 export function shared(name: string): Uint8Array<ArrayBuffer> {
-  return Deno.readFileSync(new URL(name, SHARED));
+  return Deno.readFileSync(new URL(name, SHARED_FOLDER));
 }
 
 /** A text of the larger set. */
@@ -33,27 +31,26 @@ export interface SharedCase {
   readonly note?: string;
 }
 
-/** The cases of some kinds; none when the larger set is absent. */
+/** The cases of some kinds, or of all. */
 export function sharedCases(...kinds: readonly string[]): readonly SharedCase[] {
-  if (!hasShared) return [];
   const manifest = JSON.parse(sharedText("generated/MANIFEST.json")) as { cases: SharedCase[] };
   return manifest.cases.filter((each) => kinds.length === 0 || kinds.includes(each.kind));
 }
 
+/** The larger set, as something that a test needs. */
+export const SHARED: Need = exists(SHARED_FOLDER) ? undefined : "no ../shared";
+
 /** Registers a test that needs the larger set; it is reported as ignored where the set is absent. */
 export function sharedTest(name: string, run: () => void | Promise<void>): void {
-  Deno.test({
-    name: hasShared ? name : `${name} (skipped: no ../shared)`,
-    ignore: !hasShared,
-    fn: run,
-  });
+  needing(SHARED).test(name, run);
 }
 
-const OPENSSL = findOpenssl();
+/** OpenSSL 3 or later; LibreSSL has other options. */
+export const OPENSSL: Need = PROCESSES ?? findOpenssl();
 
-/** Registers a test that asks the `openssl` program; ignored where there is none. */
+/** Registers a test that asks the `openssl` program; reported as ignored where there is none. */
 export function opensslTest(name: string, run: () => Promise<void>): void {
-  Deno.test({ name: OPENSSL ? name : `${name} (skipped: no openssl)`, ignore: !OPENSSL, fn: run });
+  needing(OPENSSL).test(name, run);
 }
 
 /** Runs `openssl`; throws with what it said when it fails. */
@@ -74,13 +71,12 @@ export async function openssl(args: readonly string[], input?: Uint8Array): Prom
   return stdout;
 }
 
-function findOpenssl(): boolean {
-  try {
-    return new Deno.Command("openssl", { args: ["version"], stdout: "null", stderr: "null" })
-      .outputSync().success;
-  } catch {
-    return false;
-  }
+function findOpenssl(): Need {
+  if (installed("openssl") !== undefined) return "no openssl";
+  const { stdout } = new Deno.Command("openssl", { args: ["version"], stderr: "null" })
+    .outputSync();
+  const version = new TextDecoder().decode(stdout).trim();
+  return /^OpenSSL [3-9]/.test(version) ? undefined : `no OpenSSL 3, but ${version}`;
 }
 
 function exists(url: URL): boolean {

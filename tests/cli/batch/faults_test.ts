@@ -11,7 +11,23 @@ import {
   issueCertificate,
   readRequest,
 } from "../../../mod.ts";
-import { CLI, cli, command, inFolder, issuer, names, outcomeOf, rowsOf, run } from "./process.ts";
+import { needing, POSIX, PROCESSES, processes } from "../../needs.ts";
+import { keyProgram } from "./key_program.ts";
+import {
+  CLI,
+  cli,
+  command,
+  deno,
+  exists,
+  inFolder,
+  issuer,
+  names,
+  rowsOf,
+  seen,
+  start,
+} from "./process.ts";
+
+const signals = needing(PROCESSES, POSIX);
 
 const verified = (count: number) => Array(count).fill("verified");
 const statesOf = (batch: string) => rowsOf(batch).map(({ status }) => status);
@@ -20,7 +36,7 @@ async function writeKey(path: string, options: Parameters<typeof generateKey>[0]
   await Deno.writeFile(path, await exportPrivateKey(await generateKey(options)));
 }
 
-Deno.test("a journal that knows less than the manifest is refused, and no device gets a second key", async () => {
+processes.test("a journal that knows less than the manifest is refused, and no device gets a second key", async () => {
   await inFolder(async (folder) => {
     const list = `${folder}/list.csv`;
     const batch = `${folder}/batch`;
@@ -44,7 +60,7 @@ Deno.test("a journal that knows less than the manifest is refused, and no device
   });
 });
 
-Deno.test("a crash while the folder is made leaves a folder that can be gone on with", async () => {
+processes.test("a crash while the folder is made leaves a folder that can be gone on with", async () => {
   await inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/batch/images`, { recursive: true });
     await Deno.writeTextFile(`${folder}/batch/journal.sqlite`, "");
@@ -64,7 +80,7 @@ Deno.test("a crash while the folder is made leaves a folder that can be gone on 
   });
 });
 
-Deno.test("what was growing in the place of another file goes when the batch is gone on with", async () => {
+processes.test("what was growing in the place of another file goes when the batch is gone on with", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "3", "--workers", "2", "-o", "out"];
     assertEquals((await cli(line, folder)).code, 0);
@@ -75,7 +91,7 @@ Deno.test("what was growing in the place of another file goes when the batch is 
   });
 });
 
-Deno.test("a run that came to nothing leaves nothing behind, and binds no later one", async () => {
+processes.test("a run that came to nothing leaves nothing behind, and binds no later one", async () => {
   await inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/list.csv`, "id,keyMode\na,rsa-ds\n");
     const line = ["bulk", "--devices", "list.csv", "-o", "batch"];
@@ -93,7 +109,7 @@ Deno.test("a run that came to nothing leaves nothing behind, and binds no later 
   });
 });
 
-Deno.test("a device that failed leaves no key; a retry needs the CA that the batch has", async () => {
+processes.test("a device that failed leaves no key; a retry needs the CA that the batch has", async () => {
   await inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/keys`);
     await writeKey(`${folder}/keys/1.pem`);
@@ -115,13 +131,16 @@ Deno.test("a device that failed leaves no key; a retry needs the CA that the bat
   });
 });
 
-Deno.test("a batch in which every device failed is mended, also with another CA", async () => {
+processes.test("a batch in which every device failed is mended, also with another CA", async () => {
   await inFolder(async (folder) => {
     await cli(["ca", "--subject", "CN=Other", "-o", "other"], folder);
     const line = ["bulk", "--count", "2", "--id-template", "d{n}", "-o", "batch"];
-    const failed = await cli([...line, "--key-command", "false"], folder);
+    const failed = await cli([...line, "--key-command", keyProgram("fail=1")], folder);
     assertEquals([failed.code, statesOf(`${folder}/batch`)], [1, ["failed", "failed"]]);
-    const again = await cli([...line, "--retry-failed", "--key-command", "false"], folder);
+    const again = await cli(
+      [...line, "--retry-failed", "--key-command", keyProgram("fail=1")],
+      folder,
+    );
     assertEquals([again.code, statesOf(`${folder}/batch`)], [1, ["failed", "failed"]]);
     const good = await cli([...line, "--retry-failed", "--ca", "other"], folder);
     assertEquals(good.code, 0, good.stderr);
@@ -131,13 +150,13 @@ Deno.test("a batch in which every device failed is mended, also with another CA"
   });
 });
 
-Deno.test("a retry that comes to nothing changes nothing, and requests outlive no lost journal", async () => {
+processes.test("a retry that comes to nothing changes nothing, and requests outlive no lost journal", async () => {
   await inFolder(async (folder) => {
     await cli(["ca", "--subject", "CN=Other", "-o", "other"], folder);
     await Deno.writeTextFile(`${folder}/list.csv`, "id\na\nb\n");
     await Deno.writeTextFile(`${folder}/wrong.csv`, "id\nx\nb\n");
     const line = ["bulk", "--devices", "list.csv", "-o", "batch"];
-    assertEquals((await cli([...line, "--key-command", "false"], folder)).code, 1);
+    assertEquals((await cli([...line, "--key-command", keyProgram("fail=1")], folder)).code, 1);
     const slip = ["bulk", "--devices", "wrong.csv", "-o", "batch", "--ca", "other"];
     assertEquals((await cli([...slip, "--retry-failed"], folder)).code, 1);
     assertEquals(statesOf(`${folder}/batch`), ["failed", "failed"]);
@@ -152,7 +171,7 @@ Deno.test("a retry that comes to nothing changes nothing, and requests outlive n
   });
 });
 
-Deno.test("a batch that is not finished takes no other CA, and none at all another signing key", async () => {
+processes.test("a batch that is not finished takes no other CA, and none at all another signing key", async () => {
   await inFolder(async (folder) => {
     await cli(["ca", "--subject", "CN=Other", "-o", "other"], folder);
     for (const name of ["one", "two"]) {
@@ -162,7 +181,7 @@ Deno.test("a batch that is not finished takes no other CA, and none at all anoth
     await Deno.writeTextFile(`${folder}/profile.json`, '{"signingKeys":["sign.pem"]}');
     await Deno.writeTextFile(`${folder}/list.csv`, "id\na\nb\n");
     const line = ["bulk", "--devices", "list.csv", "--profile", "profile.json", "-o", "batch"];
-    const interrupt = "sh -c 'kill -INT $PPID; exit 130'";
+    const interrupt = keyProgram("signalParent=SIGINT", "fail=130");
     const stopped = await cli([...line, "--workers", "1", "--key-command", interrupt], folder);
     assertEquals(stopped.code, 1);
     assertStringIncludes(stopped.stderr, "stopped; run the same command again to go on");
@@ -180,7 +199,7 @@ Deno.test("a batch that is not finished takes no other CA, and none at all anoth
   });
 });
 
-Deno.test("what is no key is passed over, and shards take different ones", async () => {
+processes.test("what is no key is passed over, and shards take different ones", async () => {
   await inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/keys`);
     await Deno.writeTextFile(`${folder}/keys/0.txt`, "no key");
@@ -199,7 +218,7 @@ Deno.test("what is no key is passed over, and shards take different ones", async
   });
 });
 
-Deno.test("a signature that its chip does not take is found before the first key", async () => {
+processes.test("a signature that its chip does not take is found before the first key", async () => {
   await inFolder(async (folder) => {
     await writeKey(`${folder}/sign.pem`);
     await Deno.writeTextFile(`${folder}/profile.json`, '{"signingKeys":["sign.pem"]}');
@@ -215,84 +234,107 @@ Deno.test("a signature that its chip does not take is found before the first key
   });
 });
 
-Deno.test({
-  name: "standard input is a password or a list, not both",
-  ignore: Deno.build.os === "windows",
-  fn: async () => {
-    await inFolder(async (folder) => {
-      await writeKey(`${folder}/sign.pem`);
-      await Deno.writeTextFile(`${folder}/profile.json`, '{"signingKeys":["sign.pem"]}');
-      const flags = "--devices - --password-file - --profile profile.json -o out";
-      const line = `echo secret | "${Deno.execPath()}" run -A "${CLI}" bulk ${flags}`;
-      const { code, stderr } = await run("sh", ["-c", line], folder);
-      assertEquals(code, 2, stderr);
-      assertStringIncludes(stderr, "standard input (-) can be read once");
-    });
-  },
-});
-
-Deno.test({
-  name: "a key command that prints without end, fails or hangs costs its device and no more",
-  ignore: Deno.build.os === "windows",
-  fn: async () => {
-    await inFolder(async (folder) => {
-      const line = ["bulk", "--count", "2", "--id-template", "d{n}"];
-      const reason = async (words: string, out: string) => {
-        const start = performance.now();
-        const { stderr } = await cli([...line, "--key-command", words, "-o", out], folder);
-        assertEquals(performance.now() - start < 20_000, true);
-        return stderr;
-      };
-      const missing = await reason("nosuchprogram {id}", "z");
-      assertStringIncludes(missing, "Cannot run nosuchprogram: no such program");
-      assertEquals(names(folder).includes("z"), false);
-      assertStringIncludes(await reason("yes", "a"), "d1: the key command printed more than");
-      const said = await reason("sh -c 'echo no token >&2; exit 3'", "b");
-      assertStringIncludes(said, "d2: the key command ended with code 3: no token");
-      const secret = await reason("sh -c 'echo -----BEGIN X >&2; echo abc >&2; exit 3'", "c");
-      assertMatch(secret, /d2: the key command ended with code 3\n/);
-      await writeKey(`${folder}/d1.pem`);
-      await writeKey(`${folder}/d2.pem`);
-      const told = await reason("sh -c '[ {id} = d1 ] && cat d1.pem || exit 143'", "e");
-      assertStringIncludes(told, "d2: the key command ended with code 143\n");
-      assertEquals(statesOf(`${folder}/e`), ["verified", "failed"]);
-      const ended = await reason("sh -c '[ {id} = d1 ] && cat d1.pem || kill -TERM $$'", "f");
-      assertStringIncludes(ended, "d2: the key command was ended by SIGTERM\n");
-      const start = performance.now();
-      const words = "sh -c 'sleep 30 & cat {id}.pem'";
-      const { code, stderr } = await cli([...line, "--key-command", words, "-o", "d"], folder);
-      assertEquals(code, 0, stderr);
-      assertEquals(performance.now() - start < 2500, true, "it waits for what the program started");
-    });
-  },
-});
-
-Deno.test("Ctrl-C is heard while a long list is read", {
-  ignore: Deno.build.os === "windows",
-}, async () => {
+processes.test("standard input is a password or a list, not both", async () => {
   await inFolder(async (folder) => {
-    const child = command(["bulk", "--count", "3000000", "-o", "batch"], folder).spawn();
-    await new Promise((resolve) => setTimeout(resolve, 1500));
-    const start = performance.now();
-    child.kill("SIGINT");
-    const { code, stderr } = await outcomeOf(child.output());
-    assertEquals([code, performance.now() - start < 5000], [1, true], stderr);
+    await writeKey(`${folder}/sign.pem`);
+    await Deno.writeTextFile(`${folder}/profile.json`, '{"signingKeys":["sign.pem"]}');
+    const inputs = ["--devices", "-", "--password-file", "-", "--profile", "profile.json"];
+    const { code, stderr } = await cli(["bulk", ...inputs, "-o", "out"], folder);
+    assertEquals(code, 2, stderr);
+    assertStringIncludes(stderr, "standard input (-) can be read once");
+  });
+});
+
+const KEY_LINE = ["bulk", "--count", "2", "--id-template", "d{n}", "--key-command"];
+
+processes.test("a key command that prints without end or fails costs its device only", async () => {
+  await inFolder(async (folder) => {
+    const reason = async (words: string, out: string) =>
+      (await cli([...KEY_LINE, words, "-o", out], folder)).stderr;
+    const missing = await reason("nosuchprogram {id}", "z");
+    assertStringIncludes(missing, "Cannot run nosuchprogram: no such program");
+    assertEquals(exists(`${folder}/z`), false);
+    const endless = await reason(keyProgram("flood"), "a");
+    assertStringIncludes(endless, "d1: the key command printed more than");
+    const said = await reason(keyProgram("say=no token", "fail=3"), "b");
+    assertStringIncludes(said, "d2: the key command ended with code 3: no token");
+    const secret = await reason(keyProgram("say=-----BEGIN X", "say=abc", "fail=3"), "c");
+    assertMatch(secret, /d2: the key command ended with code 3\n/);
+    await writeKey(`${folder}/d1.pem`);
+    const told = await reason(keyProgram("print={id}.pem", "fail=143"), "e");
+    assertStringIncludes(told, "d2: the key command ended with code 143\n");
+    assertEquals(statesOf(`${folder}/e`), ["verified", "failed"]);
+  });
+});
+
+signals.test("a key command that a signal ends costs its device only", async () => {
+  await inFolder(async (folder) => {
+    await writeKey(`${folder}/d1.pem`);
+    const words = keyProgram("print={id}.pem", "signalSelf=SIGTERM");
+    const { stderr } = await cli([...KEY_LINE, words, "-o", "out"], folder);
+    assertStringIncludes(stderr, "d2: the key command was ended by SIGTERM\n");
+    assertEquals(statesOf(`${folder}/out`), ["verified", "failed"]);
+  });
+});
+
+processes.test("what a key command has started and left is not waited for", async () => {
+  await inFolder(async (folder) => {
+    for (const id of ["d1", "d2"]) await writeKey(`${folder}/${id}.pem`);
+    const words = keyProgram("leave={id}.pid", "print={id}.pem");
+    const { code, stderr } = await cli([...KEY_LINE, words, "-o", "out"], folder);
+    assertEquals(code, 0, stderr);
+    // They run until they are killed, and so they ran longer than the batch; this throws otherwise.
+    for (const id of ["d1", "d2"]) {
+      Deno.kill(Number(await Deno.readTextFile(`${folder}/${id}.pid`)), "SIGKILL");
+    }
+  });
+});
+
+signals.test("SIGTERM ends a key command that hangs, and its devices stay as they were", async () => {
+  await inFolder(async (folder) => {
+    const words = keyProgram("mark={id}.runs", "hang");
+    const line = [...KEY_LINE, words, "-o", "batch"];
+    const running = start(command(line, folder));
+    assertEquals(await seen(running, () => exists(`${folder}/d1.runs`)), true);
+    running.kill("SIGTERM");
+    const { code, stderr } = await running.outcome;
+    assertEquals(code, 1, stderr);
+    assertStringIncludes(stderr, "run the same command again");
+    const { stdout } = await cli(["bulk", "status", "batch", "--json"], folder);
+    assertEquals(JSON.parse(stdout).states.pending, 2);
+  });
+});
+
+signals.test("Ctrl-C is heard while a long list is read", async () => {
+  await inFolder(async (folder) => {
+    const running = start(command(["bulk", "--count", "3000000", "-o", "batch"], folder));
+    // The journal takes the list in one transaction, of some hundred MB.
+    const journal = `${folder}/batch/journal.sqlite-wal`;
+    const isRead = () => exists(journal) && Deno.statSync(journal).size > 4_000_000;
+    assertEquals(await seen(running, isRead), true);
+    running.kill("SIGINT");
+    const { code, stderr } = await running.outcome;
+    assertEquals(code, 1, stderr);
     assertStringIncludes(stderr, "stopped; run the same command again");
     const again = await cli(["bulk", "--count", "1", "-o", "batch"], folder);
     assertEquals(again.code, 0, again.stderr);
   });
 });
 
-Deno.test("numbers of NDJSON are kept as they are written, and a new column goes into every row", async () => {
+processes.test("numbers of NDJSON are kept as they are written, and a new column goes into every row", async () => {
   await inFolder(async (folder) => {
     const list = `${folder}/list.ndjson`;
     const line = ["bulk", "--devices", "list.ndjson", "-o", "batch"];
     await Deno.writeTextFile(list, '{"id":12345678901234567890,"lot":1.50}\n');
     assertEquals((await cli(line, folder)).code, 0);
-    await Deno.writeTextFile(list, '{"id":12345678901234567890,"lot":1.50}\n{"id":"b","hall":3}\n');
+    await Deno.writeTextFile(
+      list,
+      '{"id":12345678901234567890,"lot":1.50}\n{"id":"b","hall":3}\n',
+    );
     const second = await cli(line, folder);
     assertEquals(second.code, 0, second.stderr);
-    const [header, first, other] = (await Deno.readTextFile(`${folder}/batch/manifest.csv`)).trim()
+    const [header, first, other] = (await Deno.readTextFile(`${folder}/batch/manifest.csv`))
+      .trim()
       .split("\n");
     assertStringIncludes(header!, ",status,lot,hall");
     assertMatch(first!, /^12345678901234567890,.*,verified,1\.50,$/);
@@ -302,7 +344,7 @@ Deno.test("numbers of NDJSON are kept as they are written, and a new column goes
   });
 });
 
-Deno.test("certificates come alone or with those of their CA, and not with another device's name", async () => {
+processes.test("certificates come alone or with those of their CA, and not with another device's name", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "3", "--id-template", "d{n}", "-o", "batch"];
     const unready = await cli([...line, "--certificates", "ca"], folder);
@@ -311,7 +353,10 @@ Deno.test("certificates come alone or with those of their CA, and not with anoth
     assertEquals((await cli([...line, "--csr"], folder)).code, 0);
     const plain = await cli(line, folder);
     assertEquals(plain.code, 1);
-    assertStringIncludes(plain.stderr, "3 have no certificate yet; go on with --certificates DIR");
+    assertStringIncludes(
+      plain.stderr,
+      "3 have no certificate yet; go on with --certificates DIR",
+    );
     await Deno.mkdir(`${folder}/issued`);
     const pems: string[] = [];
     for (
@@ -335,7 +380,10 @@ Deno.test("certificates come alone or with those of their CA, and not with anoth
     const { certificate } = issuer;
     const taken = await takeCertificates(`${folder}/issued`, certificate, journal, database);
     assertEquals([taken.fitting, taken.strangers, taken.others], [2, [], 1]);
-    assertMatch(taken.refused[0]!, /0\.der: the CA did not issue it for d1: no issuer of "CN=d1"$/);
+    assertMatch(
+      taken.refused[0]!,
+      /0\.der: the CA did not issue it for d1: no issuer of "CN=d1"$/,
+    );
     assertMatch(taken.refused[1]!, /2\.pem: it has the key of d3 and the name of d1$/);
     database.close();
     // What was taken needs its files no more.
@@ -348,7 +396,7 @@ Deno.test("certificates come alone or with those of their CA, and not with anoth
   });
 });
 
-Deno.test("what two rows share, what has ended and what the CA did not issue is told beforehand", async () => {
+processes.test("what two rows share, what has ended and what the CA did not issue is told beforehand", async () => {
   await inFolder(async (folder) => {
     const issue = async (name: string, issuedBy = issuer, ended = false) => {
       const key = await generateKey();
@@ -386,7 +434,7 @@ Deno.test("what two rows share, what has ended and what the CA did not issue is 
   });
 });
 
-Deno.test("files that rows name are read before the first key", async () => {
+processes.test("files that rows name are read before the first key", async () => {
   await inFolder(async (folder) => {
     const key = await generateKey();
     const other = await generateKey();
@@ -414,9 +462,8 @@ Deno.test("files that rows name are read before the first key", async () => {
       "f: Cannot read ca: it is a folder",
     ]);
     const read = ["run", `--allow-read=${folder}/ca`, `--allow-write=${folder}/b`, "--no-prompt"];
-    const cliPath = new URL("../../../cli.ts", import.meta.url).pathname;
-    const words = [cliPath, "bulk", "--count", "1", "--ca", `${folder}/ca`, "-o", `${folder}/b`];
-    const denied = await run(Deno.execPath(), [...read, ...words], folder);
+    const words = [CLI, "bulk", "--count", "1", "--ca", `${folder}/ca`, "-o", `${folder}/b`];
+    const denied = await deno([...read, ...words], folder);
     assertMatch(denied.stderr, /hint: add --allow-read=.*\/b\n/);
   });
 });

@@ -11,28 +11,22 @@ import {
   verify,
   verifySignatures,
 } from "../../../mod.ts";
+import { installed, needing, PROCESSES, processes } from "../../needs.ts";
+import { opensslTest } from "../../vectors.ts";
 import {
   cli,
   command,
   count,
   inFolder,
   issuer,
-  kill,
   names,
+  outOfDisk,
   rowsOf,
   run,
   sha256,
+  start,
   starve,
 } from "./process.ts";
-
-async function hasProgram(name: string): Promise<boolean> {
-  const { state } = await Deno.permissions.query({ name: "run", command: name });
-  if (state !== "granted") return false;
-  return await new Deno.Command(name, { args: ["--help"], stdout: "null", stderr: "null" }).output()
-    .then(() => true, () => false);
-}
-const hasOpenssl = await hasProgram("openssl");
-const hasTar = await hasProgram("tar");
 
 /** Archives by name; every name stands there once, and each has a whole end. */
 function unpack(batch: string): { open: Map<string, Uint8Array>; secret: Map<string, Uint8Array> } {
@@ -71,17 +65,17 @@ async function checkPacked(batch: string, ids: readonly string[]): Promise<void>
   assertEquals(Deno.statSync(`${batch}/secret.tar`).mode! & 0o777, 0o600);
 }
 
-Deno.test("a packed batch that is killed again and again ends as if nothing had happened", async () => {
+processes.test("a packed batch that is killed again and again ends as if nothing had happened", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "1500", "--pack", "--labels", "-o", "batch"];
     let [seed, kills] = [4711, 0];
     for (let round = 0; round < 10; round++) {
-      const child = command(line, folder).spawn();
+      const child = start(command(line, folder));
       seed = seed * 1103515245 + 12345 & 0x7FFFFFFF;
-      const timer = setTimeout(() => kill(child, "SIGKILL"), 200 + seed % 500);
-      const { success } = await child.output();
+      const timer = setTimeout(() => child.kill("SIGKILL"), 200 + seed % 500);
+      const { code } = await child.outcome;
       clearTimeout(timer);
-      if (success) break;
+      if (code === 0) break;
       kills++;
     }
     assertEquals((await cli(line, folder)).code, 0);
@@ -96,19 +90,15 @@ Deno.test("a packed batch that is killed again and again ends as if nothing had 
   });
 });
 
-Deno.test({
-  name: "out of disk, a packed batch goes on later",
-  ignore: Deno.build.os !== "linux",
-  fn: async () => {
-    await inFolder(async (folder) => {
-      const line = ["bulk", "--count", "300", "--pack", "--labels", "-o", "batch"];
-      await starve(line, folder, [60, 200, 600]);
-      await checkPacked(`${folder}/batch`, count(300));
-    });
-  },
+outOfDisk.test("out of disk, a packed batch goes on later", async () => {
+  await inFolder(async (folder) => {
+    const line = ["bulk", "--count", "300", "--pack", "--labels", "-o", "batch"];
+    await starve(line, folder, [60, 200, 600]);
+    await checkPacked(`${folder}/batch`, count(300));
+  });
 });
 
-Deno.test("an archive that lost its end, or --pack forgotten, is refused with a line", async () => {
+processes.test("an archive that lost its end, or --pack forgotten, is refused with a line", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "3", "-o", "batch"];
     assertEquals((await cli([...line, "--pack"], folder)).code, 0);
@@ -125,24 +115,19 @@ Deno.test("an archive that lost its end, or --pack forgotten, is refused with a 
   });
 });
 
-Deno.test({
-  name: "tar unpacks a packed batch",
-  ignore: !hasTar,
-  fn: async () => {
-    await inFolder(async (folder) => {
-      assertEquals((await cli(["bulk", "--count", "2", "--pack", "-o", "batch"], folder)).code, 0);
-      const out = await run("tar", ["-xf", "batch/secret.tar", "images/dev-000002.bin"], folder);
-      assertEquals([out.code, out.stderr], [0, ""]);
-      const image = Deno.readFileSync(`${folder}/images/dev-000002.bin`);
-      assertEquals((await verify(image, { ca: issuer.certificate })).ok, true);
-    });
-  },
+needing(PROCESSES, installed("tar")).test("tar unpacks a packed batch", async () => {
+  await inFolder(async (folder) => {
+    assertEquals((await cli(["bulk", "--count", "2", "--pack", "-o", "batch"], folder)).code, 0);
+    const out = await run("tar", ["-xf", "batch/secret.tar", "images/dev-000002.bin"], folder);
+    assertEquals([out.code, out.stderr], [0, ""]);
+    const image = Deno.readFileSync(`${folder}/images/dev-000002.bin`);
+    assertEquals((await verify(image, { ca: issuer.certificate })).ok, true);
+  });
 });
 
-Deno.test({
-  name: "a packed batch stops for the CA of OpenSSL, and takes its certificates of version 1",
-  ignore: !hasOpenssl,
-  fn: async () => {
+opensslTest(
+  "a packed batch stops for the CA of OpenSSL, and takes its certificates of version 1",
+  async () => {
     await inFolder(async (folder) => {
       const line = ["bulk", "--count", "4", "--pack", "-o", "batch"];
       assertEquals((await cli([...line, "--csr"], folder)).code, 0);
@@ -176,9 +161,9 @@ Deno.test({
       assertEquals(verified.code, 0, verified.stdout);
     });
   },
-});
+);
 
-Deno.test("signing keys of the profile sign every image, and labels come with them", async () => {
+processes.test("signing keys of the profile sign every image, and labels come with them", async () => {
   await inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/keys`);
     const signers = [await generateKey({ curve: "P-256" }), await generateKey({ curve: "P-256" })];
@@ -223,10 +208,9 @@ Deno.test("signing keys of the profile sign every image, and labels come with th
   });
 });
 
-Deno.test({
-  name: "a wrong certificate costs no key: the right one is taken with --retry-failed",
-  ignore: !hasOpenssl,
-  fn: async () => {
+opensslTest(
+  "a wrong certificate costs no key: the right one is taken with --retry-failed",
+  async () => {
     await inFolder(async (folder) => {
       const foreign = await createDevelopmentCa();
       await Deno.writeTextFile(`${folder}/f.pem`, formatPem("CERTIFICATE", foreign.certificate));
@@ -257,9 +241,9 @@ Deno.test({
       assertEquals((await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder)).code, 0);
     });
   },
-});
+);
 
-Deno.test("the CA's key is no device's; lists that would be misread are refused before a folder is made", async () => {
+processes.test("the CA's key is no device's; lists that would be misread are refused before a folder is made", async () => {
   await inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/keys`);
     await Deno.copyFile(`${folder}/ca/ca.key.pem`, `${folder}/keys/a.pem`);
@@ -311,21 +295,4 @@ Deno.test("the CA's key is no device's; lists that would be misread are refused 
       assertEquals([refused.code, names(folder).includes("other")], [2, false], refused.stderr);
     }
   });
-});
-
-Deno.test({
-  name: "SIGTERM ends a key command that hangs, and its devices stay as they were",
-  ignore: Deno.build.os !== "linux",
-  fn: async () => {
-    await inFolder(async (folder) => {
-      const line = ["bulk", "--count", "3", "--key-command", "sleep 300", "-o", "batch"];
-      const child = command(line, folder).spawn();
-      setTimeout(() => kill(child, "SIGTERM"), 1500);
-      const { code, stderr } = await child.output();
-      assertEquals(code, 1);
-      assertStringIncludes(new TextDecoder().decode(stderr), "run the same command again");
-      const { stdout } = await cli(["bulk", "status", "batch", "--json"], folder);
-      assertEquals(JSON.parse(stdout).states.pending, 3);
-    });
-  },
 });

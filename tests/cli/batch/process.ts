@@ -1,62 +1,17 @@
 /** `bulk` as a process, in a folder with a CA, for the tests that kill it and starve it. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { createDevelopmentCa, exportPrivateKey, formatPem } from "../../../mod.ts";
-import { type ManifestRow, parseManifestNdjson } from "../../../lib/batch/mod.ts";
+import { installed, LINUX, needing, PROCESSES, type Tests } from "../../needs.ts";
+import { CLI, cli, inFolder as inNewFolder, type Outcome, run } from "../../process.ts";
 
-/** The command line, as a module. */
-export const CLI = new URL("../../../cli.ts", import.meta.url).href;
+export { CLI, cli, command, deno, exists, run, seen, start } from "../../process.ts";
+import { type ManifestRow, parseManifestNdjson } from "../../../lib/batch/mod.ts";
 
 /** The CA in the folder `ca` of {@linkcode inFolder}. */
 export const issuer = await createDevelopmentCa();
 
-/** What a process did. */
-export interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-type Environment = Readonly<Record<string, string>>;
-
-/** A program, not yet started. */
-export function program(
-  name: string,
-  args: readonly string[],
-  cwd: string,
-  env: Environment = {},
-): Deno.Command {
-  const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
-  return new Deno.Command(name, { args: [...args], cwd, ...piped, env: { NO_COLOR: "1", ...env } });
-}
-
-/** The command line, not yet started. */
-export function command(line: readonly string[], cwd: string, env?: Environment): Deno.Command {
-  return program(Deno.execPath(), ["run", "-A", "--no-prompt", CLI, ...line], cwd, env);
-}
-
-/** Sends a signal to a process that may have ended by itself. */
-export function kill(child: Deno.ChildProcess, signal: Deno.Signal): void {
-  try {
-    child.kill(signal);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-  }
-}
-
-/** The output of a process as text. */
-export async function outcomeOf(output: Promise<Deno.CommandOutput>): Promise<Outcome> {
-  const { code, stdout, stderr } = await output;
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
-
-/** Runs a program to its end. */
-export const run = (name: string, args: readonly string[], cwd: string): Promise<Outcome> =>
-  outcomeOf(program(name, args, cwd).output());
-
-/** Runs the command line to its end. */
-export const cli = (line: readonly string[], cwd: string, env?: Environment): Promise<Outcome> =>
-  outcomeOf(command(line, cwd, env).output());
+/** What {@linkcode cliOutOfDisk} needs. */
+export const outOfDisk: Tests = needing(PROCESSES, LINUX, installed("bash"));
 
 /** Runs the command line where no file grows beyond a limit, as on a full disk; Linux. */
 export function cliOutOfDisk(
@@ -72,15 +27,12 @@ export function cliOutOfDisk(
 
 /** Runs something in a new folder with a CA in `ca`, which is removed afterwards. */
 export async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
+  await inNewFolder(async (folder) => {
     await Deno.mkdir(`${folder}/ca`);
     await Deno.writeTextFile(`${folder}/ca/ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
     await Deno.writeFile(`${folder}/ca/ca.key.pem`, await exportPrivateKey(issuer.key));
     await act(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
+  });
 }
 
 /** Names in a folder, sorted. */

@@ -1,24 +1,15 @@
-/** Signing with `configure`, where configure_esp_secure_cert.py 2.6.1 is wrong; needs provision/sign.ts. */
+/** Signing with `configure`, where configure_esp_secure_cert.py 2.6.1 is wrong. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { equalBytes } from "../../../lib/bytes/pack.ts";
 import { decodePartition, encodePartition, walkPartition } from "../../../lib/format/partition.ts";
-import { hasShared, shared, sharedCases } from "../../vectors.ts";
+import { shared, sharedCases, sharedTest } from "../../vectors.ts";
 import { expected, IMAGE, runCase, SIGNED, worldWith } from "./world.ts";
-
-const isThere = await Deno.stat(new URL("../../../lib/toolkit/sign.ts", import.meta.url))
-  .then(() => true, () => false);
-
-function signTest(name: string, fn: () => Promise<void>): void {
-  const why = !hasShared ? "no ../shared" : isThere ? undefined : "no sign.ts";
-  const full = why === undefined ? name : `${name} (skipped: ${why})`;
-  Deno.test({ name: full, ignore: why !== undefined, fn });
-}
 
 const types = (image: Uint8Array) => decodePartition(image).entries.map(({ type }) => type);
 const base = () => encodePartition([{ type: 51, data: new Uint8Array([1]) }], { integrity: true });
 const KEYS = ["sign_ecdsa256_1.pem", "sign_ecdsa256_2.pem", "sign_ecdsa256_3.pem"];
 
-signTest(
+sharedTest(
   "signing while generating: the entries, then the signature, and the file to flash",
   async () => {
     const world = worldWith("ecp256.crt.pem", KEYS[0]!);
@@ -40,7 +31,7 @@ signTest(
   },
 );
 
-signTest("every scheme signs, ecdsa192 too, with up to three keys", async () => {
+sharedTest("every scheme signs, ecdsa192 too, with up to three keys", async () => {
   for (const scheme of ["rsa3072", "ecdsa192", "ecdsa256", "ecdsa384"]) {
     const keys = [1, 2, 3].map((at) => `sign_${scheme}_${at}.pem`);
     const world = worldWith(...keys);
@@ -56,7 +47,7 @@ signTest("every scheme signs, ecdsa192 too, with up to three keys", async () => 
   }
 });
 
-signTest(
+sharedTest(
   "a signed image has the entries of the reference, closed by an integrity entry",
   async () => {
     const shapeOf = (image: Uint8Array) =>
@@ -83,7 +74,7 @@ signTest(
   },
 );
 
-signTest("--signing-scheme must be that of the keys; without it they tell", async () => {
+sharedTest("--signing-scheme must be that of the keys; without it they tell", async () => {
   const world = worldWith(KEYS[0]!);
   world.put("base.bin", base());
   const flags = ["configure", "--secure-sign", "--signing-key-file", KEYS[0]!];
@@ -93,7 +84,7 @@ signTest("--signing-scheme must be that of the keys; without it they tell", asyn
   assertEquals((await world.run(...flags, ...more)).code, 0);
 });
 
-signTest("a padded or marked image is signed where its chain ends", async () => {
+sharedTest("a padded or marked image is signed where its chain ends", async () => {
   const tails = [new Uint8Array(64).fill(0xFF), new Uint8Array([0xFF, 0xFF, 0, 0])];
   for (const tail of tails) {
     const world = worldWith(KEYS[0]!);
@@ -106,7 +97,7 @@ signTest("a padded or marked image is signed where its chain ends", async () => 
   }
 });
 
-signTest(
+sharedTest(
   "four keys, mixed kinds, small keys, bad, signed and empty images are refused",
   async () => {
     const damaged = base();
@@ -131,7 +122,7 @@ signTest(
   },
 );
 
-signTest("--pwd opens a protected signing key", async () => {
+sharedTest("--pwd opens a protected signing key", async () => {
   const key = "ecp256.enc.pkcs8.pem";
   const world = worldWith(key);
   world.put("base.bin", base());

@@ -1,0 +1,49 @@
+/** Tests that need what is not everywhere: ignored where it is missing, with the reason in their name. */
+
+/** What a test needs: why it is missing, or undefined where it is there. */
+export type Need = string | undefined;
+
+/** Leave to start programs, which `deno task test:quick` withholds. */
+export const PROCESSES: Need = Deno.permissions.querySync({ name: "run" }).state === "granted"
+  ? undefined
+  : "starts processes";
+
+/** Files that grow no further than a limit, `/dev/full`, and the like. */
+export const LINUX: Need = Deno.build.os === "linux" ? undefined : "only on Linux";
+
+/** Signals, mode bits and symbolic links. */
+export const POSIX: Need = Deno.build.os === "windows" ? "not on Windows" : undefined;
+
+/** A program on the PATH. */
+export function installed(name: string): Need {
+  const windows = Deno.build.os === "windows";
+  const folders = (Deno.env.get("PATH") ?? "").split(windows ? ";" : ":");
+  const isThere = folders.some((folder) => isFile(`${folder}/${name}${windows ? ".exe" : ""}`));
+  return isThere ? undefined : `no ${name}`;
+}
+
+/** Registers tests that are ignored where something is missing. */
+export interface Tests {
+  test(name: string, run: () => void | Promise<void>): void;
+}
+
+/** Tests with needs, of which the first that is missing is named. */
+export function needing(...needs: readonly Need[]): Tests {
+  const missing = needs.find((need) => need !== undefined);
+  const ignore = missing !== undefined;
+  return {
+    test: (name, run) =>
+      Deno.test({ name: ignore ? `${name} (skipped: ${missing})` : name, ignore, fn: run }),
+  };
+}
+
+/** Tests that start programs, Deno itself in most cases. */
+export const processes: Tests = needing(PROCESSES);
+
+function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
