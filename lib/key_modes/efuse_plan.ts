@@ -81,8 +81,13 @@ export function planEfuse(request: EfuseRequest): EfusePlan {
     blocks,
     keyFileKind: rules.efuseKey === "private key" ? "pem" : "raw",
     command: [
-      ...["espefuse", "--chip", chip, "burn-key"],
-      ...[blocks.at(-1)!.blockName, keyFile, rules.burnPurpose?.(names) ?? names[0]!],
+      "espefuse",
+      "--chip",
+      chip,
+      "burn-key",
+      blocks.at(-1)!.blockName,
+      keyFile,
+      rules.burnPurpose?.(names) ?? names[0]!,
     ],
     notes: rules.notes?.(
       blocks.map(({ blockName }) => blockName),

@@ -79,7 +79,12 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
   const { chip, password, allowWeak, deviceCert, caCert, efuseKeyFile } = plan;
   const { random } = options;
   const planned = await planEntries(entriesOf(plan), {
-    ...{ chip, password, allowWeak, random, hmacKey: plan.hmacKey, makeHmacKeys: true },
+    chip,
+    password,
+    allowWeak,
+    random,
+    hmacKey: plan.hmacKey,
+    makeHmacKeys: true,
   });
   if (planned.problems.length > 0) {
     const list = planned.problems.map(({ message }) => message).join("; ");
@@ -136,7 +141,9 @@ export async function buildFromCsv(
   const verdict = await check(image, planned, {
     partitionSize: options.size ?? Math.max(DEFAULT_PARTITION_SIZE, image.length),
     ca: options.ca ?? storedCa(entries),
-    ...{ chip, now, hmacKey },
+    chip,
+    now,
+    hmacKey,
   });
   if (!verdict.ok && !isRestored && options.verify !== false) throw withheld(verdict);
   return { image, entries: planned.entries, verdict, isRestored, ...burned(planned, chip) };

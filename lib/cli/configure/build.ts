@@ -42,7 +42,11 @@ export async function buildConfigured(given: ConfigureArguments, io: Io): Promis
   const entries = [...await flagEntries(given, io), ...csv.entries];
   const { chip, password } = given;
   const planned = await planEntries(entries, {
-    ...{ chip, password, makeHmacKeys: true, allowWeak: true, random: io.random },
+    chip,
+    password,
+    makeHmacKeys: true,
+    allowWeak: true,
+    random: io.random,
   });
   refuse(csv, planned, given, io);
   const format = FORMATS[given.type];

@@ -76,7 +76,14 @@ async function readRow(
   if (data === undefined || row.efuseKey !== undefined && keyFile === undefined) return undefined;
   const { type, subtype, keyMode, algorithm, keySize, efuseId, stored } = row;
   return {
-    ...{ type, subtype, data, places, keyMode, algorithm, keySize, stored },
+    type,
+    subtype,
+    data,
+    places,
+    keyMode,
+    algorithm,
+    keySize,
+    stored,
     efuseKeyId: efuseId,
     ...keyFile && hmacKeyOf(keyFile, row.efuseKey!),
   };

@@ -204,7 +204,14 @@ async function planKey(entry: NumberedEntry, draft: Draft): Promise<void> {
   if (rules.privateKey === "derived") await noteDerived(entry, hmacKey, draft);
   if (problems.length > before) return;
   const made: ModeEntries = await rules.makeEntries({
-    ...{ subtype, key, chip, efuseKeyId, makeSalt, iv, random, hmacKey },
+    subtype,
+    key,
+    chip,
+    efuseKeyId,
+    makeSalt,
+    iv,
+    random,
+    hmacKey,
     stored: key && storedKey(entry, key),
   });
   if (made.publicKey !== undefined) publicKeys.set(subtype, made.publicKey);
@@ -349,8 +356,12 @@ function efuseKeyFor(
   const there = efuseKeys.find((each) => each.efuseKeyId === efuseKeyId);
   const wanted = KEY_MODE_RULES[keyMode].efuseKey === "private key"
     ? {
-      ...{ keyMode, efuseKeyId, subtypes: [subtype], isNew: false },
-      ...{ privateKey: known.key, curve: known.kind?.curve as Curve | undefined },
+      keyMode,
+      efuseKeyId,
+      subtypes: [subtype],
+      isNew: false,
+      privateKey: known.key,
+      curve: known.kind?.curve as Curve | undefined,
     }
     : hmacEfuseKey(entry, keyMode, there, draft);
   if (wanted === undefined) return undefined;
