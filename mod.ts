@@ -18,9 +18,9 @@
 export { type ErrorCode, type Place, type Problem, SecureCertError, type WithheldVerdict } from "./lib/bytes/errors.ts";
 export type { Bytes, Decoded } from "./lib/bytes/pack.ts";
 export { formatPem, parsePem, type PemBlock } from "./lib/bytes/pem.ts";
-export { type KeyMode, type KeyStorage, TLV_FLAGS, TLV_TYPE_TABLE, TLV_TYPES, type TlvShortName, type TlvType, type TlvTypeName, tlvTypeName } from "./lib/format/names.ts";
-export { decodeTlv, encodeTlv, MAX_TLV_LENGTH, type Tlv, type TlvInput, tlvSize } from "./lib/format/tlv.ts";
-export { decodePartition, encodePartition, type Partition, type PartitionOptions } from "./lib/format/partition.ts";
+export { IMAGE_FORMATS, type ImageFormat, type KeyMode, type KeyStorage, TLV_FLAGS, TLV_TYPE_TABLE, TLV_TYPES, type TlvShortName, type TlvType, type TlvTypeName, tlvTypeName } from "./lib/format/names.ts";
+export { type DecodedTlv, decodeTlv, encodeTlv, MAX_TLV_LENGTH, type Tlv, type TlvInput, tlvSize } from "./lib/format/tlv.ts";
+export { decodePartition, encodePartition, type Partition, type PartitionEntry, type PartitionOptions } from "./lib/format/partition.ts";
 export { type Chip, type ChipSources, type Curve, type FlashEncryption } from "./lib/format/chips/chip.ts";
 export { type DsLayout } from "./lib/format/chips/ds_layout.ts";
 export { type KeyPurpose, type KeyPurposeFamily, type KeyPurposes } from "./lib/format/chips/key_purposes.ts";
@@ -38,8 +38,8 @@ export { decodePartitionTable, encodePartitionTable, type PartitionTable, type P
 export { formatPartitionCsv, parsePartitionCsv, type PartitionCsvOptions } from "./lib/format/table/csv.ts";
 export { checkPartitionTable, type PartitionCheckOptions, type PartitionTableFinding } from "./lib/format/table/check.ts";
 export { type EcdsaEfuseBlock, ecdsaEfuseKey } from "./lib/format/chips/key_blocks.ts";
-export { decodeSignatureBlock, decodeSignatureEntry, type EcdsaSignatureKey, encodeSignatureBlock, encodeSignatureEntry, publicKeyDigestInput, SIGNATURE_ALGORITHMS, type RsaSignatureKey, rsaSignatureKey, type SignatureAlgorithm, type SignatureBlock, type SignatureEntry, type SignatureKey } from "./lib/format/signature_block.ts";
-export { CONFIG_FORMATS, type ImageForm, type StoredForm } from "./lib/format/config/form.ts";
+export { decodeSignatureBlock, decodeSignatureEntry, type EcdsaSignatureKey, encodeSignatureBlock, encodeSignatureEntry, MAX_SIGNATURES, publicKeyDigestInput, type ReadSignature, SIGNATURE_ALGORITHMS, type RsaSignatureKey, rsaSignatureKey, type SignatureAlgorithm, type SignatureBlock, type SignatureEntry, type SignatureKey } from "./lib/format/signature_block.ts";
+export { type ImageForm, type StoredForm } from "./lib/format/config/form.ts";
 export { CONFIG_COLUMNS, type ConfigColumn, type ConfigPlaces, type ConfigRow } from "./lib/format/config/row.ts";
 export { type ConfigCsvOptions, formatConfigCsv, parseConfigCsv } from "./lib/format/config/csv.ts";
 export { CONFIG_DATA_TYPES, type ConfigDataType, type ConfigValue, configValueBytes } from "./lib/format/config/value.ts";
@@ -55,14 +55,11 @@ export { createRequest, type CreateRequestOptions, readRequest, type RequestInfo
 export { decryptDsParameters, type DecryptedDsParameters, type DsChecks, type DsDecryptOptions, type DsEncryptOptions, type DsMaxRsaBits, type DsTarget, encryptDsParameters, type RsaNumbers } from "./lib/crypto/peripherals/ds.ts";
 export { createDerivedKey, type CreateDerivedKeyOptions, decryptEntry, type DerivedEcdsaKey, deriveEcdsaKey, encryptEntry, type HmacKeyOptions, type SaltedEcdsaKey } from "./lib/crypto/peripherals/hmac.ts";
 export { type Finding, type FindingCode, type FindingPlace, FINDINGS } from "./lib/findings/findings.ts";
-export type { ImageFormat } from "./lib/image/find/recognise.ts";
-export type { Content, EntryKind, Secrets } from "./lib/image/contents.ts";
-export { type FirmwareDsContext, type OpenOptions, openSecureCert, type PrivateKeyType, type SecureCert } from "./lib/image/firmware/open.ts";
+export type { Content, EntryKind, Secrets } from "./lib/image/contents/contents.ts";
+export { type FirmwareDsContext, type OpenOptions, openSecureCert, type PrivateKeyType, type SecureCert } from "./lib/image/firmware.ts";
 export type { LayoutOptions } from "./lib/image/encode.ts";
 export { findSecureCert, type FindOptions, MAX_CHAINS, type Found, type FoundChain, type FoundPartition, type FoundTable } from "./lib/image/find/find.ts";
 export type { ImageLocation, PartitionPlace } from "./lib/image/find/locate.ts";
-export type { ReadSignature } from "./lib/image/signatures.ts";
-export type { OtherDifference, OtherReport } from "./lib/image/others.ts";
 export { type EfuseKeyMode } from "./lib/key_modes/mode.ts";
 export { keyModesOf } from "./lib/key_modes/modes.ts";
 export { type EfuseBlockPlan, type EfusePlan, type EfuseRequest, formatCommand, planEfuse } from "./lib/key_modes/efuse_plan.ts";
@@ -70,6 +67,7 @@ export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/veri
 export { type SignatureJudgement, verifySignatures, type VerifySignaturesOptions } from "./lib/verify/signatures.ts";
 export type { BuildPlan, DataEntry } from "./lib/toolkit/plan/credentials.ts";
 export type { PartitionTableProblem, PartitionTableReport } from "./lib/toolkit/inspect_table.ts";
+export type { OtherDifference, OtherReport } from "./lib/toolkit/others.ts";
 export { build, buildFromCsv, type BuildOptions, type BuildResult, type CsvBuildOptions, type CsvBuildResult, efuseOutput, type EfuseOutput } from "./lib/toolkit/build.ts";
 export { type CertificateReport, type EntryReport, inspect, type Inspection, type InspectOptions } from "./lib/toolkit/inspect.ts";
 export { convert, type ConvertOptions, type ConvertResult } from "./lib/toolkit/convert.ts";

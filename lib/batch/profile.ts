@@ -5,7 +5,7 @@ import type { GenerateKeyOptions } from "../crypto/keys/keys.ts";
 import { type ChipName, CHIPS } from "../format/chips/chips.ts";
 import { KEY_MODES, type KeyMode, parseTlvType, TLV_TYPES } from "../format/names.ts";
 import type { LayoutOptions } from "../image/encode.ts";
-import { MAX_SIGNATURES } from "../toolkit/sign.ts";
+import { MAX_SIGNATURES } from "../format/signature_block.ts";
 
 /** An entry that each image of a batch carries; `string` may have placeholders. */
 export interface BulkData {

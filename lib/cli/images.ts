@@ -1,6 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { BuildOptions, BuildResult } from "../toolkit/build.ts";
-import type { ImageFormat } from "../image/find/recognise.ts";
+import type { ImageFormat } from "../format/names.ts";
 import type { Verdict } from "../verify/verify.ts";
 import type { Arguments } from "./arguments.ts";
 import { usageError } from "./errors.ts";

@@ -136,6 +136,18 @@ export const MAX_SUBTYPE = 253;
 /** The subtype that asks the firmware for the last entry of a type. */
 export const LAST_OF_TYPE = 254;
 
+/** The layouts that the firmware reads: `tlv`, and four that came before it. */
+export const IMAGE_FORMATS = [
+  "tlv",
+  "cust_flash",
+  "cust_flash_legacy",
+  "nvs",
+  "nvs_legacy",
+] as const;
+
+/** A layout of an image that the firmware reads. */
+export type ImageFormat = typeof IMAGE_FORMATS[number];
+
 /** Bits of an entry's flags byte; only private keys use them (FORMAT: flags). */
 export const TLV_FLAGS = {
   /** Bits 7..6 = 0b10: the value is AES-256-GCM ciphertext and tag. */

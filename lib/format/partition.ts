@@ -1,9 +1,19 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, isFilledWith, viewOf } from "../bytes/pack.ts";
+import { type Bytes, concat, equalBytes, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { sha256 } from "./table/deps.ts";
-import { tlvTypeTitle } from "./names.ts";
-import { decodeTlv, encodeTlv, type RawTlv, readTlv, type Tlv, TLV_MAGIC, tlvSize } from "./tlv.ts";
-import type { TlvInput } from "./tlv.ts";
+import { MAX_SUBTYPE, TLV_TYPES, tlvTypeTitle } from "./names.ts";
+import {
+  type DecodedTlv,
+  decodeTlv,
+  encodeTlv,
+  type RawTlv,
+  readTlv,
+  type Tlv,
+  TLV_ALIGNMENT,
+  TLV_MAGIC,
+  type TlvInput,
+  tlvSize,
+} from "./tlv.ts";
 
 /** Size in bytes of the partition that Espressif documents (FORMAT: placement). */
 export const DEFAULT_PARTITION_SIZE = 0x2000;
@@ -13,7 +23,7 @@ export const DEFAULT_PARTITION_SIZE = 0x2000;
  */
 export const WALK_LIMIT = 0x10000;
 
-const INTEGRITY = 9;
+const INTEGRITY: number = TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV;
 const SHA256_SIZE = 32;
 const ERASED = 0xFF;
 
@@ -27,10 +37,16 @@ export interface PartitionOptions {
   readonly integrity?: boolean;
 }
 
+/** An entry of a chain. */
+export interface PartitionEntry extends DecodedTlv {
+  /** Where the entry starts, in bytes from the start of the image. */
+  readonly offset: number;
+}
+
 /** What {@linkcode decodePartition} read. */
 export interface Partition {
   /** The entries in the order of the image. */
-  readonly entries: readonly Tlv[];
+  readonly entries: readonly PartitionEntry[];
   /** Bytes the chain takes, a multiple of 16. */
   readonly used: number;
 }
@@ -92,6 +108,24 @@ export function integrityEntry(before: Uint8Array, subtype = 0): Tlv {
 }
 
 /**
+ * Entries closed by an integrity entry over all of them. It has the subtype that follows the highest
+ * among the integrity entries, as Espressif's tool numbers them; the firmware checks the last one,
+ * whatever its subtype (FORMAT: types, INTEGRITY).
+ *
+ * @param entries The entries.
+ * @throws {SecureCertError} `ERR_PLAN` when an integrity entry has the largest subtype already.
+ */
+export function withIntegrity(entries: readonly Tlv[]): Tlv[] {
+  const subtypes = entries.filter(({ type }) => type === INTEGRITY).map(({ subtype }) => subtype);
+  const subtype = Math.max(-1, ...subtypes) + 1;
+  if (subtype > MAX_SUBTYPE) {
+    const message = `Cannot add integrity entry: there is one with subtype ${subtype - 1}`;
+    throw new SecureCertError("ERR_PLAN", message);
+  }
+  return [...entries, integrityEntry(concat(...entries.map(encodeTlv)), subtype)];
+}
+
+/**
  * The entries of an image, strictly: every entry must be whole with a right checksum, and nothing
  * but erased flash (0xFF) may follow the last. An erased image has no entries.
  *
@@ -102,11 +136,11 @@ export function integrityEntry(before: Uint8Array, subtype = 0): Tlv {
  * from the start of the image.
  */
 export function decodePartition(image: Uint8Array): Partition {
-  const entries: Tlv[] = [];
+  const entries: PartitionEntry[] = [];
   let used = 0;
   while (hasMagic(image, used)) {
     const { value, size } = at(used, entries.length, () => decodeTlv(image.subarray(used)));
-    entries.push(value);
+    entries.push({ ...value, offset: used });
     used += size;
     if (used >= WALK_LIMIT) {
       throw new SecureCertError("ERR_TOO_LARGE", "Cannot decode partition: chain reaches 64 KiB", {
@@ -164,6 +198,46 @@ export function walkPartition(image: Uint8Array): Walk {
     }
   }
   return { entries, used };
+}
+
+/** What Espressif's tool leaves after a chain that it appends to (FORMAT: signature defects). */
+const MARKER = new Uint8Array([0xFF, 0xFF, 0, 0]);
+
+/**
+ * Where the marker is that Espressif's tool leaves after a chain, among nothing but erased flash.
+ *
+ * @param image An image.
+ * @param used Bytes that its chain takes.
+ * @returns Bytes from the start of the image; -1 for none.
+ */
+export function markerOffset(image: Uint8Array, used: number): number {
+  let at = used;
+  while (image[at + 2] === ERASED) at++;
+  const isMarker = at % TLV_ALIGNMENT === 0 &&
+    equalBytes(image.subarray(at, at + MARKER.length), MARKER);
+  return isMarker && isFilledWith(image.subarray(at + MARKER.length), ERASED) ? at : -1;
+}
+
+/** An image up to the marker that Espressif's tool leaves after its chain, where there is one. */
+export function withoutMarker(image: Uint8Array): Uint8Array {
+  const at = markerOffset(image, walkPartition(image).used);
+  return at > 0 ? image.subarray(0, at) : image;
+}
+
+/**
+ * Where the first magic number is, from an offset on, in bytes from the start of the image; -1 for
+ * none. Takes time linear in the length of the image.
+ */
+export function findMagic(image: Uint8Array, from: number): number {
+  const view = viewOf(image);
+  for (
+    let at = image.indexOf(TLV_MAGIC & 0xFF, from);
+    at >= 0;
+    at = image.indexOf(TLV_MAGIC & 0xFF, at + 1)
+  ) {
+    if (at + 4 <= image.length && view.getUint32(at, true) === TLV_MAGIC) return at;
+  }
+  return -1;
 }
 
 function hasMagic(image: Uint8Array, offset: number): boolean {

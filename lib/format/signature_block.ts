@@ -76,6 +76,17 @@ export interface SignatureEntry {
   readonly imageDigest?: Uint8Array;
 }
 
+/** A signature entry as the firmware reads it. */
+export interface ReadSignature extends SignatureEntry {
+  /** Version of the entry's header; the firmware reads only 1. */
+  readonly version: number;
+  /** Offset of the first byte that the firmware skips and that is not what it should be. */
+  readonly oddByte?: number;
+}
+
+/** The firmware looks at this many signatures, subtypes 0 to 2 (FORMAT: signature entry). */
+export const MAX_SIGNATURES = 3;
+
 const MAGIC = 0xE7;
 const RSA_VERSION = 2;
 const ECDSA_VERSION = 3;
@@ -225,6 +236,61 @@ export function decodeSignatureEntry(data: Uint8Array): SignatureEntry {
   const block = behindHeader(() => decodeSignatureBlock(rest));
   if (block.key.algorithm === algorithm) return { signedLength, ...block };
   throw badEntry("ERR_UNSUPPORTED", "block is not one of RSA", ENTRY_HEADER_SIZE + 1);
+}
+
+/**
+ * The value of a signature entry as the firmware reads it: version, block and key count, the
+ * algorithm, offset and reserved fields do not (FORMAT: what the device's reader does with odd images).
+ *
+ * @param data The entry's value.
+ * @throws {SecureCertError} where the firmware refuses: `ERR_TRUNCATED`, `ERR_UNSUPPORTED`, `ERR_MAGIC`
+ * or `ERR_CHECKSUM`.
+ */
+export function readSignature(data: Uint8Array): ReadSignature {
+  const version = take(data, 0, ENTRY_HEADER_SIZE + 1, "signature entry")[0]!;
+  if (version !== ENTRY_VERSION) throw badEntry("ERR_UNSUPPORTED", `version ${version}`, 0);
+  const algorithm = signatureAlgorithmOf(data);
+  if (algorithm === undefined) {
+    const what = `${
+      data[ENTRY_HEADER_SIZE]
+    } is neither a curve nor the magic number of an RSA block`;
+    throw badEntry("ERR_MAGIC", what, ENTRY_HEADER_SIZE);
+  }
+  const value = take(data, 0, signatureValueSize(algorithm), "signature entry");
+  const canonical = canonicalValue(value, algorithm);
+  const odd = data.findIndex((byte, at) => byte !== canonical[at]);
+  return { ...decodeSignatureEntry(canonical), version, oddByte: odd < 0 ? undefined : odd };
+}
+
+/** The scheme by the byte where curve or block begin; undefined for neither. */
+export function signatureAlgorithmOf(data: Uint8Array): SignatureAlgorithm | undefined {
+  const mark = data[ENTRY_HEADER_SIZE];
+  if (mark === MAGIC) return "rsa3072";
+  const algorithm = mark === undefined ? undefined : algorithmOf(mark);
+  return algorithm === "rsa3072" ? undefined : algorithm;
+}
+
+/** Bytes of the value of a signature entry. */
+export function signatureValueSize(algorithm: SignatureAlgorithm): number {
+  if (algorithm === "rsa3072") return ENTRY_HEADER_SIZE + SIGNATURE_BLOCK_SIZE;
+  return ENTRY_HEADER_SIZE + 1 + 4 * SIGNATURE_ALGORITHMS[algorithm].size;
+}
+
+/** The value with the fields that the firmware skips as they should be. */
+function canonicalValue(value: Uint8Array, algorithm: SignatureAlgorithm): Uint8Array {
+  const canonical = new Uint8Array(value);
+  canonical.fill(0, 1, 8).fill(0, 12, ENTRY_HEADER_SIZE);
+  canonical[12] = SIGNATURE_ALGORITHMS[algorithm].number;
+  if (algorithm !== "rsa3072") return canonical;
+  const block = canonical.subarray(ENTRY_HEADER_SIZE);
+  const crc = crc32(block.subarray(0, CRC_AT));
+  if (viewOf(block).getUint32(CRC_AT, true) !== crc) {
+    const what = "the checksum of the block does not match";
+    throw badEntry("ERR_CHECKSUM", what, ENTRY_HEADER_SIZE + CRC_AT);
+  }
+  block.fill(0, 2, 4).fill(0, CRC_AT + 4);
+  viewOf(block).setUint32(CRC_AT, crc32(block.subarray(0, CRC_AT)), true);
+  return canonical;
 }
 
 function readBlock(bytes: Uint8Array): SignatureBlock {

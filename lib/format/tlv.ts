@@ -1,7 +1,7 @@
 import { crc32 } from "../bytes/crc32.ts";
 import { SecureCertError } from "../bytes/errors.ts";
 import { alignUp, type Bytes, type Decoded, isFilledWith, take, viewOf } from "../bytes/pack.ts";
-import { type TlvType, tlvTypeNumber } from "./names.ts";
+import { type TlvType, tlvTypeName, tlvTypeNumber } from "./names.ts";
 
 /** The first four bytes of an entry, little-endian. */
 export const TLV_MAGIC = 0xBA5EBA11;
@@ -21,7 +21,7 @@ const FOOTER_SIZE = 4;
 const NO_RESERVED = new Uint8Array(3);
 const NO_PADDING = new Uint8Array(TLV_ALIGNMENT);
 
-/** One entry as it is decoded. */
+/** One entry. */
 export interface Tlv {
   /** Entry type, 0 to 255; see `TLV_TYPES`. */
   readonly type: number;
@@ -35,6 +35,12 @@ export interface Tlv {
   readonly reserved?: Uint8Array;
   /** The padding behind the value, present only when a byte is not zero. */
   readonly padding?: Uint8Array;
+}
+
+/** One entry as it is read from bytes. */
+export interface DecodedTlv extends Tlv {
+  /** The firmware's name of its type, `UNKNOWN_n` for a number without one. */
+  readonly typeName: string;
 }
 
 /** One entry to encode: type by number or name, the rest with defaults. */
@@ -120,7 +126,7 @@ export function encodeTlv(entry: TlvInput): Bytes {
  * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_MAGIC`, `ERR_LENGTH` (a length that wraps the
  * firmware's 16-bit walk) or `ERR_CHECKSUM`.
  */
-export function decodeTlv(bytes: Uint8Array): Decoded<Tlv> {
+export function decodeTlv(bytes: Uint8Array): Decoded<DecodedTlv> {
   const { value, size, crc } = readTlv(bytes);
   if (crc.stored !== crc.computed) {
     throw new SecureCertError("ERR_CHECKSUM", "Cannot decode TLV: checksum does not match", {
@@ -131,7 +137,7 @@ export function decodeTlv(bytes: Uint8Array): Decoded<Tlv> {
 }
 
 /** An entry whose checksum nobody has judged yet. */
-export interface RawTlv extends Decoded<Tlv> {
+export interface RawTlv extends Decoded<DecodedTlv> {
   /** The checksum that stands in the entry and the one that should. */
   readonly crc: { readonly stored: number; readonly computed: number };
 }
@@ -159,8 +165,10 @@ export function readTlv(bytes: Uint8Array): RawTlv {
   const end = size - FOOTER_SIZE;
   const reserved = whole.subarray(5, 8);
   const padding = whole.subarray(TLV_HEADER_SIZE + length, end);
-  const value: Tlv = {
-    type: view.getUint8(8),
+  const type = view.getUint8(8);
+  const value: DecodedTlv = {
+    type,
+    typeName: tlvTypeName(type),
     subtype: view.getUint8(9),
     flags: view.getUint8(4),
     data: whole.subarray(TLV_HEADER_SIZE, TLV_HEADER_SIZE + length),

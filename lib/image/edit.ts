@@ -1,20 +1,17 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { alignUp, type Bytes, concat, equalBytes, isFilledWith } from "../bytes/pack.ts";
+import { alignUp, type Bytes, concat, equalBytes } from "../bytes/pack.ts";
 import { TLV_TYPES } from "../format/names.ts";
 import {
   decodePartition,
   DEFAULT_PARTITION_SIZE,
   encodePartition,
   integrityEntry,
+  withoutMarker,
 } from "../format/partition.ts";
 import { encodeTlv, type Tlv, TLV_ALIGNMENT, tlvSize } from "../format/tlv.ts";
-import { withoutMarker } from "./read/tlv.ts";
-import { recognise } from "./find/recognise.ts";
+import { recognise } from "./recognise.ts";
 
-/** Type of the entries that hold signatures (FORMAT: types). */
-export const SIGNATURE_TYPE: number = TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV;
-/** Type of the entries that hold a SHA-256 of what lies before them (FORMAT: types). */
-export const INTEGRITY_TYPE: number = TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV;
+const INTEGRITY: number = TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV;
 
 /** An image that is about to change. */
 export interface OpenedImage {
@@ -44,7 +41,7 @@ export function openForChange(image: Uint8Array): OpenedImage {
   const { entries, used } = decodePartition(bytes);
   let offset = 0;
   for (const [entry, { type, data }] of entries.entries()) {
-    if (type === INTEGRITY_TYPE) checkIntegrity(bytes.subarray(0, offset), data, { entry, offset });
+    if (type === INTEGRITY) checkIntegrity(bytes.subarray(0, offset), data, { entry, offset });
     offset += tlvSize(data.length);
   }
   return { bytes, entries, used };
@@ -76,21 +73,15 @@ export function layOut(
   return image;
 }
 
-/** The entries with every integrity entry made anew over what now lies before it. */
+/** The entries with every integrity entry rebuilt over what is now before it. */
 export function renewIntegrity(entries: readonly Tlv[]): Tlv[] {
-  let before: Uint8Array = new Uint8Array();
+  const before: Uint8Array[] = [];
   return entries.map((entry) => {
-    const renewed = entry.type === INTEGRITY_TYPE
-      ? { ...entry, data: integrityEntry(before).data }
-      : entry;
-    before = concat(before, encodeTlv(renewed));
+    const { data } = entry.type === INTEGRITY ? integrityEntry(concat(...before)) : entry;
+    const renewed = { ...entry, data };
+    before.push(encodeTlv(renewed));
     return renewed;
   });
-}
-
-/** Whether an image is nothing but erased flash. */
-export function isErased(image: Uint8Array): boolean {
-  return image.length > 0 && isFilledWith(image, 0xFF);
 }
 
 function checkIntegrity(

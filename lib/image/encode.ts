@@ -12,7 +12,7 @@ import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
 import { DEFAULT_PARTITION_SIZE, encodePartition } from "../format/partition.ts";
 import { decodeDsContext, decodeDsData } from "../format/peripheral.ts";
 import type { TlvInput } from "../format/tlv.ts";
-import type { ImageFormat } from "./find/recognise.ts";
+import type { ImageFormat } from "../format/names.ts";
 import { certificatesAsPem, privateKeyAsPem } from "./stored.ts";
 
 /** How an image is laid out. */

@@ -1,8 +1,8 @@
 import type { ChipName } from "../format/chips/chips.ts";
 import { KEY_MODES } from "../format/names.ts";
 import { type Finding, finding } from "../findings/findings.ts";
-import type { ReadEntry } from "../image/contents.ts";
-import { type Credentials, keyModeOf } from "../image/credentials.ts";
+import type { ReadEntry } from "../image/contents/contents.ts";
+import { type Credentials, keyModeOf } from "../image/contents/credentials.ts";
 import { KEY_MODE_RULES, keyModesOf } from "./modes.ts";
 
 /**

@@ -5,8 +5,8 @@ import type { ChipName } from "../format/chips/chips.ts";
 import type { KeyMode } from "../format/names.ts";
 import type { Tlv } from "../format/tlv.ts";
 import type { Finding } from "../findings/findings.ts";
-import type { ReadEntry } from "../image/contents.ts";
-import type { Credentials } from "../image/credentials.ts";
+import type { ReadEntry } from "../image/contents/contents.ts";
+import type { Credentials } from "../image/contents/credentials.ts";
 
 /** A key mode that puts a key into an eFuse. */
 export type EfuseKeyMode = Exclude<KeyMode, "plaintext">;

@@ -1,18 +1,16 @@
 import { type Place, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import type { Sources } from "../crypto/sources.ts";
-import { MAX_SUBTYPE, tlvTypeTitle } from "../format/names.ts";
+import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { Tlv } from "../format/tlv.ts";
-import {
-  INTEGRITY_TYPE,
-  layOut,
-  openForChange,
-  renewIntegrity,
-  SIGNATURE_TYPE,
-} from "../image/edit.ts";
+import { withIntegrity } from "../format/partition.ts";
+import { layOut, openForChange, renewIntegrity } from "../image/edit.ts";
 import type { DataEntry } from "./plan/credentials.ts";
 import { planEntries } from "./plan/planner.ts";
 import { type Verdict, verify } from "../verify/verify.ts";
+
+const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY } =
+  TLV_TYPES;
 
 /** What {@linkcode append} adds, and how. */
 export interface AppendOptions extends Pick<Sources, "now"> {
@@ -79,14 +77,15 @@ export async function append(image: Uint8Array, options: AppendOptions): Promise
   const added = await planned(entries, options);
   const replaced = await planned(replace, options);
   const kept = dropSignatures
-    ? opened.entries.filter(({ type }) => type !== SIGNATURE_TYPE)
+    ? opened.entries.filter(({ type }) => type !== SIGNATURE)
     : opened.entries;
   if (added.length + replaced.length > 0) refuseSigned(kept);
   const chain = insert(exchange(kept, replaced), added);
   const isChanged = chain.length !== opened.entries.length || replaced.length > 0;
-  const isClosed = isChanged && chain.at(-1)?.type === INTEGRITY_TYPE;
-  const closed = integrity && !isClosed ? [...chain, nextIntegrity(chain)] : chain;
-  const changed = layOut(opened, renewIntegrity(closed), options.size);
+  const isClosed = isChanged && chain.at(-1)?.type === INTEGRITY;
+  const renewed = renewIntegrity(chain);
+  const closed = integrity && !isClosed ? withIntegrity(renewed) : renewed;
+  const changed = layOut(opened, closed, options.size);
   return { image: changed, verdict: await judgeChange(image, changed, options) };
 }
 
@@ -100,7 +99,7 @@ async function planned(
 }
 
 function refuseSigned(entries: readonly Tlv[]): void {
-  const entry = entries.findIndex(({ type }) => type === SIGNATURE_TYPE);
+  const entry = entries.findIndex(({ type }) => type === SIGNATURE);
   if (entry < 0) return;
   throw badPlan(
     `the image is signed (entry ${entry}), and the signature would not cover what is added`,
@@ -131,19 +130,10 @@ function insert(entries: readonly Tlv[], added: readonly Tlv[]): Tlv[] {
     } already (entry ${index}); the firmware would never read a second`;
     throw badPlan(message, { entry: index, field: "replace" });
   }
-  const end = entries.findLastIndex(({ type }) => type !== INTEGRITY_TYPE) + 1;
+  const end = entries.findLastIndex(({ type }) => type !== INTEGRITY) + 1;
   return [...entries.slice(0, end), ...added, ...entries.slice(end)];
 }
 
-/** Numbered on from the highest, as Espressif's tool numbers them; its hash follows. */
-function nextIntegrity(entries: readonly Tlv[]): Tlv {
-  const numbers = entries.filter(({ type }) => type === INTEGRITY_TYPE).map((each) => each.subtype);
-  const subtype = Math.max(-1, ...numbers) + 1;
-  if (subtype > MAX_SUBTYPE) throw badPlan("there are too many integrity entries");
-  return { type: INTEGRITY_TYPE, subtype, flags: 0, data: new Uint8Array(32) };
-}
-
-/** 254 and 255 are query values of the firmware. */
 async function judgeChange(
   before: Uint8Array,
   after: Uint8Array,

@@ -3,11 +3,12 @@ import type { Bytes } from "../bytes/pack.ts";
 import { decryptEntry } from "../crypto/peripherals/hmac.ts";
 import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { TlvInput } from "../format/tlv.ts";
-import { readContents } from "../image/contents.ts";
+import { readContents } from "../image/contents/contents.ts";
 import { encodeImage, type LayoutOptions, partitionSizeOf } from "../image/encode.ts";
-import { type ImageContents, type ImageEntry, readImage } from "../image/read/image.ts";
-import { otherTitle, reportOther } from "../image/others.ts";
-import type { ImageFormat } from "../image/find/recognise.ts";
+import type { ImageEntries, ImageEntry } from "../image/read/entry.ts";
+import { readImage } from "../image/read/image.ts";
+import { otherTitle, reportOther } from "./others.ts";
+import type { ImageFormat } from "../format/names.ts";
 import { judgeIntegrity } from "../verify/entries.ts";
 import { type Verdict, verify, type VerifyOptions } from "../verify/verify.ts";
 
@@ -135,7 +136,7 @@ function carriedEntries(entries: readonly ImageEntry[], format: ImageFormat): Tl
 }
 
 /** Only the credentials are written anew, in NVS too. */
-function refuseOthers({ others = [] }: ImageContents, format: ImageFormat): void {
+function refuseOthers({ others = [] }: ImageEntries, format: ImageFormat): void {
   if (others.length === 0) return;
   const shown = others.slice(0, MOST_LISTED).map((item) => otherTitle(reportOther(item)));
   const rest = others.length - shown.length;

@@ -4,7 +4,7 @@ import type { NvsStoredItem } from "../format/nvs/decode.ts";
 import { type EntryReport, inspect, type Inspection, type InspectOptions } from "./inspect.ts";
 import { readImage } from "../image/read/image.ts";
 import { locate } from "../image/find/locate.ts";
-import { diffOthers, type OtherDifference } from "../image/others.ts";
+import { diffOthers, type OtherDifference } from "./others.ts";
 
 /** How {@linkcode diff} compares; secrets are compared and never reported. */
 export type DiffOptions = Omit<InspectOptions, "showSecrets">;

@@ -9,7 +9,8 @@ import type { Tlv } from "../format/tlv.ts";
 import { encodeCsvImage } from "./build.ts";
 import { planFromCsv } from "./plan/csv.ts";
 import { type ExtractedRow, extractRow } from "./extract_row.ts";
-import { type ImageContents, readImage } from "../image/read/image.ts";
+import type { ImageEntries } from "../image/read/entry.ts";
+import { readImage } from "../image/read/image.ts";
 import { encodePatch } from "../image/patch.ts";
 import { planEntries } from "./plan/planner.ts";
 
@@ -120,7 +121,7 @@ async function rebuild(
 }
 
 /** Whether the last entry is the one that `build` would add. */
-function closesWithIntegrity(image: Uint8Array, { entries }: ImageContents): boolean {
+function closesWithIntegrity(image: Uint8Array, { entries }: ImageEntries): boolean {
   const last = entries.at(-1);
   if (last?.value.type !== INTEGRITY) return false;
   const own = integrityEntry(image.subarray(0, last.offset));
@@ -133,7 +134,7 @@ function isSameEntry(a: Tlv, b: Tlv): boolean {
 }
 
 /** What is damaged would be written with a right checksum, which makes a wrong value look right. */
-function refuseDamage({ format, entries, findings }: ImageContents): void {
+function refuseDamage({ format, entries, findings }: ImageEntries): void {
   const bad = entries.findIndex(({ crc }) => crc.stored !== crc.computed);
   if (bad >= 0) {
     const { offset } = entries[bad]!;

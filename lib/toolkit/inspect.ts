@@ -10,14 +10,14 @@ import { type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
 import type { PartitionTable } from "../format/table/binary.ts";
 import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
 import type { SignatureAlgorithm } from "../format/signature_block.ts";
-import type { Content, EntryKind, ReadEntry, Secrets } from "../image/contents.ts";
-import { type Credentials, findCredentials, keyModeOf } from "../image/credentials.ts";
+import type { Content, EntryKind, ReadEntry, Secrets } from "../image/contents/contents.ts";
+import { type Credentials, findCredentials, keyModeOf } from "../image/contents/credentials.ts";
 import type { Finding } from "../findings/findings.ts";
 import { type PartitionTableReport, reportTable } from "./inspect_table.ts";
 import { type ImageLocation, judgeDigest } from "../image/find/locate.ts";
-import { type OtherReport, reportOther } from "../image/others.ts";
-import type { ImageFormat } from "../image/find/recognise.ts";
-import { startsTable, tableOfFile } from "../image/find/table.ts";
+import { type OtherReport, reportOther } from "./others.ts";
+import type { ImageFormat } from "../format/names.ts";
+import { startsTable, tableOfFile } from "../format/table/read.ts";
 import { judge } from "../verify/verify.ts";
 
 /** How {@linkcode inspect} reports. */

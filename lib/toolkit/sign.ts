@@ -1,5 +1,5 @@
 import { type Place, SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, concat } from "../bytes/pack.ts";
+import type { Bytes } from "../bytes/pack.ts";
 import {
   isSignatureRight,
   rawSignature,
@@ -8,20 +8,17 @@ import {
   type Signer,
 } from "../crypto/signature.ts";
 import { digest } from "../crypto/signing.ts";
-import { MAX_SUBTYPE } from "../format/names.ts";
-import { encodeSignatureEntry, type SignatureKey } from "../format/signature_block.ts";
-import { integrityEntry } from "../format/partition.ts";
-import { encodeTlv, type Tlv } from "../format/tlv.ts";
+import { TLV_TYPES } from "../format/names.ts";
 import {
-  INTEGRITY_TYPE,
-  layOut,
-  type OpenedImage,
-  openForChange,
-  SIGNATURE_TYPE,
-} from "../image/edit.ts";
+  encodeSignatureEntry,
+  MAX_SIGNATURES,
+  type SignatureKey,
+} from "../format/signature_block.ts";
+import { withIntegrity } from "../format/partition.ts";
+import type { Tlv } from "../format/tlv.ts";
+import { layOut, type OpenedImage, openForChange } from "../image/edit.ts";
 
-/** The firmware looks at this many signatures, subtypes 0 to 2 (FORMAT: signature entry). */
-export const MAX_SIGNATURES = 3;
+const SIGNATURE: number = TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV;
 
 /** How a signed image is laid out. */
 export interface SignOptions {
@@ -161,7 +158,7 @@ export async function attachSignatures(
 function openUnsigned(image: Uint8Array): OpenedImage {
   const opened = openForChange(image);
   if (opened.used === 0) throw badPlan("it holds no entries");
-  const entry = opened.entries.findIndex(({ type }) => type === SIGNATURE_TYPE);
+  const entry = opened.entries.findIndex(({ type }) => type === SIGNATURE);
   if (entry >= 0) {
     throw badPlan(`it is signed already (entry ${entry})`, { entry, field: "dropSignatures" });
   }
@@ -198,21 +195,10 @@ async function attach(
       signature: signatures[subtype]!,
       ...key.algorithm === "rsa3072" ? { imageDigest } : {},
     });
-    return { type: SIGNATURE_TYPE, subtype, flags: 0, data };
+    return { type: SIGNATURE, subtype, flags: 0, data };
   });
   const signed = [...opened.entries, ...entries];
-  return layOut(opened, integrity ? [...signed, closingIntegrity(signed)] : signed, size);
-}
-
-/** The firmware counts the last integrity entry, whatever its subtype (FORMAT: types). */
-function closingIntegrity(entries: readonly Tlv[]): Tlv {
-  const subtypes = entries.filter(({ type }) => type === INTEGRITY_TYPE)
-    .map(({ subtype }) => subtype);
-  const subtype = Math.max(-1, ...subtypes) + 1;
-  if (subtype > MAX_SUBTYPE) {
-    throw badPlan(`it has an integrity entry with subtype ${subtype - 1}`);
-  }
-  return integrityEntry(concat(...entries.map(encodeTlv)), subtype);
+  return layOut(opened, integrity ? withIntegrity(signed) : signed, size);
 }
 
 function badPlan(problem: string, place: Place = {}): SecureCertError {

@@ -6,8 +6,8 @@ import { decodeKeyParts } from "../crypto/keys/encoding.ts";
 import { followChain } from "../crypto/x509/chain.ts";
 import { type KeyStorage, keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import { isPem } from "../bytes/pem.ts";
-import type { ReadEntry } from "../image/contents.ts";
-import type { Credentials } from "../image/credentials.ts";
+import type { ReadEntry } from "../image/contents/contents.ts";
+import type { Credentials } from "../image/contents/credentials.ts";
 import { type Finding, finding, type FindingCode } from "../findings/findings.ts";
 
 const {

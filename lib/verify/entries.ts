@@ -2,7 +2,7 @@ import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8 } from "../bytes/text.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import { SECURITY_CONFIG_SIZE } from "../format/peripheral.ts";
-import type { ReadEntry } from "../image/contents.ts";
+import type { ReadEntry } from "../image/contents/contents.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 
 /** Entries that the firmware refuses for their checksum. */

@@ -3,23 +3,23 @@ import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { isSignatureRight, publicKeyDigest, readSignatureKey } from "../crypto/signature.ts";
 import { digest } from "../crypto/signing.ts";
 import { type ChipName, CHIPS } from "../format/chips/chips.ts";
+import { TLV_TYPES } from "../format/names.ts";
 import { type WalkedTlv, walkPartition } from "../format/partition.ts";
 import {
+  MAX_SIGNATURES,
+  type ReadSignature,
+  readSignature,
   type RsaSignatureKey,
   rsaSignatureKey,
   SIGNATURE_ALGORITHMS,
   type SignatureAlgorithm,
-} from "../format/signature_block.ts";
-import { INTEGRITY_TYPE, SIGNATURE_TYPE } from "../image/edit.ts";
-import { type Finding, finding } from "../findings/findings.ts";
-import { MAX_SIGNATURES } from "../toolkit/sign.ts";
-import {
-  type ReadSignature,
-  readSignature,
   signatureAlgorithmOf,
   signatureValueSize,
-} from "../image/signatures.ts";
+} from "../format/signature_block.ts";
+import { type Finding, finding } from "../findings/findings.ts";
 
+const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY } =
+  TLV_TYPES;
 const SCHEMES = { "P-192": "ecdsa192", "P-256": "ecdsa256", "P-384": "ecdsa384" } as const;
 
 /** What {@linkcode verifySignatures} judges by. */
@@ -144,9 +144,9 @@ function judgeForChip(
 /** The firmware reads entries behind the signature as if they were signed. */
 function judgeOrder(image: Uint8Array): Finding[] {
   const { entries } = walkPartition(image);
-  const signature = entries.findIndex(({ value }) => value.type === SIGNATURE_TYPE);
+  const signature = entries.findIndex(({ value }) => value.type === SIGNATURE);
   return entries.flatMap(({ value: { type }, offset }, entry) => {
-    if (entry < signature || type === SIGNATURE_TYPE || type === INTEGRITY_TYPE) return [];
+    if (entry < signature || type === SIGNATURE || type === INTEGRITY) return [];
     const message =
       "an entry follows the signature: nobody has signed it, and the firmware reads it all the same";
     return [finding("BAD_SIGNATURE", message, { entry, offset })];
@@ -162,7 +162,7 @@ interface Signatures {
 
 function signaturesOf(image: Uint8Array): Signatures {
   const entries = walkPartition(image).entries.flatMap((walked, entry) =>
-    walked.value.type === SIGNATURE_TYPE ? [{ ...walked, entry }] : []
+    walked.value.type === SIGNATURE ? [{ ...walked, entry }] : []
   );
   const bySubtype = new Map<number, typeof entries[0]>();
   for (const each of entries) {

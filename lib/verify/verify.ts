@@ -9,12 +9,13 @@ import {
   type ReadEntry,
   type Reading,
   type Secrets,
-} from "../image/contents.ts";
-import { type Credentials, findCredentials } from "../image/credentials.ts";
+} from "../image/contents/contents.ts";
+import { type Credentials, findCredentials } from "../image/contents/credentials.ts";
 import { type Finding, type FindingCode, FINDINGS, isGood } from "../findings/findings.ts";
-import { type ImageContents, readImage } from "../image/read/image.ts";
+import type { ImageEntries } from "../image/read/entry.ts";
+import { readImage } from "../image/read/image.ts";
 import { type ImageLocation, locate, type Located } from "../image/find/locate.ts";
-import type { ImageFormat } from "../image/find/recognise.ts";
+import type { ImageFormat } from "../format/names.ts";
 import {
   judgeCa,
   judgeCertificates,
@@ -196,7 +197,7 @@ export async function judge(
 function readLocated(
   { image, partitionSize, findings }: Located,
   options: VerifyOptions,
-): ImageContents {
+): ImageEntries {
   if (image === undefined) return { format: "unknown", entries: [], used: 0, findings };
   const contents = readImage(image, options.partitionSize ?? partitionSize);
   return { ...contents, findings: [...findings, ...contents.findings] };

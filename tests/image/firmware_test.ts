@@ -3,7 +3,7 @@ import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { formatHex } from "../../lib/bytes/text.ts";
 import { digest } from "../../lib/crypto/signing.ts";
 import { encodePartition } from "../../lib/format/partition.ts";
-import { openSecureCert } from "../../lib/image/firmware/open.ts";
+import { openSecureCert } from "../../lib/image/firmware.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../vectors.ts";
 
 interface Getter {

@@ -24,7 +24,7 @@ const issuer = await createDevelopmentCa();
 const make = (options: Partial<ProvisionOptions> = {}) =>
   provision({ issuer, subject: "CN=d", verify: false, ...options });
 const plain = await make();
-const { entries } = decodePartition(plain.image);
+const entries: readonly TlvInput[] = decodePartition(plain.image).entries;
 const [ca, dev, key] = entries as readonly [TlvInput, TlvInput, TlvInput];
 const of = (...list: readonly TlvInput[]) => encodePartition(list, { integrity: true });
 const ds = await make({ keyMode: "rsa-ds", chip: "esp32s3" });

@@ -4,7 +4,7 @@ import { concat, viewOf } from "../../lib/bytes/pack.ts";
 import { formatHex } from "../../lib/bytes/text.ts";
 import type { SignatureAlgorithm } from "../../lib/format/signature_block.ts";
 import type { Tlv } from "../../lib/format/tlv.ts";
-import { readSignature } from "../../lib/image/signatures.ts";
+import { readSignature } from "../../lib/format/signature_block.ts";
 import {
   createSigner,
   decodePartition,

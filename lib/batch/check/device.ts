@@ -11,7 +11,7 @@ import {
 import { sha256 } from "../../crypto/deps.ts";
 import { judge, type Judgement, type VerifyOptions } from "../../verify/verify.ts";
 import { foldId } from "../list/devices.ts";
-import { keyModeOf } from "../../image/credentials.ts";
+import { keyModeOf } from "../../image/contents/credentials.ts";
 import type { ManifestRow } from "../manifest.ts";
 
 /**

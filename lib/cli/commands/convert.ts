@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import type { ImageFormat } from "../../image/find/recognise.ts";
+import type { ImageFormat } from "../../format/names.ts";
 import { convert } from "../../toolkit/convert.ts";
 import { imageReport, noteFindings } from "../images.ts";
 import { hmacKeyOf } from "../inputs.ts";

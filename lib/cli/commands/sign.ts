@@ -8,9 +8,9 @@ import {
   readSignatureKey,
 } from "../../crypto/signature.ts";
 import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from "../../format/signature_block.ts";
+import { MAX_SIGNATURES } from "../../format/signature_block.ts";
 import {
   attachSignatures,
-  MAX_SIGNATURES,
   type SigningDigest,
   signingDigest,
   signPartition,

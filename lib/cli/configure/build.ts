@@ -9,7 +9,7 @@ import { type CsvPlan, hmacKeyOf, planFromCsv } from "../../toolkit/plan/csv.ts"
 import { formatProblems, type PlannedEntry } from "../../toolkit/plan/entry.ts";
 import { type Plan, planEntries } from "../../toolkit/plan/planner.ts";
 import type { Finding, FindingCode } from "../../findings/findings.ts";
-import type { ImageFormat } from "../../image/find/recognise.ts";
+import type { ImageFormat } from "../../format/names.ts";
 import { verify } from "../../verify/verify.ts";
 import type { ConfigureArguments } from "./arguments.ts";
 import { csvLoad, readCsvFile } from "../csv_files.ts";

@@ -1,7 +1,7 @@
 import { formatHex } from "../../bytes/text.ts";
 import { TLV_TYPES } from "../../format/names.ts";
 import { DEFAULT_PARTITION_SIZE, walkPartition } from "../../format/partition.ts";
-import type { ImageFormat } from "../../image/find/recognise.ts";
+import type { ImageFormat } from "../../format/names.ts";
 import type { Io } from "../io.ts";
 
 /** The lines that scripts around Espressif's tool look for. */

@@ -2,7 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import { parseConfigCsv } from "../../format/config/csv.ts";
 import { CONTENTS, extract } from "../../toolkit/extract.ts";
-import { recognise } from "../../image/find/recognise.ts";
+import { recognise } from "../../image/recognise.ts";
 import { type Io, joinPath, type OutputFile } from "../io.ts";
 import { formatListing } from "./listing.ts";
 import { PARSED_FOLDER } from "./paths.ts";

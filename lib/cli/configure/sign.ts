@@ -1,9 +1,9 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import { withoutMarker } from "../../format/partition.ts";
 import type { ConfigureArguments, SigningScheme } from "./arguments.ts";
 import { naming } from "../inputs.ts";
 import type { Io } from "../io.ts";
-import { withoutMarker } from "./marker.ts";
 import { DATA_FOLDER, SIGNED_PATH } from "./paths.ts";
 
 /** A signed image that is not yet written. */

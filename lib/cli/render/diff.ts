@@ -1,6 +1,6 @@
 import { tlvTypeTitle } from "../../format/names.ts";
 import type { Diff, EntryDifference, EntryPlace, FieldDifference } from "../../toolkit/diff.ts";
-import type { OtherDifference } from "../../image/others.ts";
+import type { OtherDifference } from "../../toolkit/others.ts";
 import { dim, green, red, yellow } from "./colors.ts";
 
 /** What differs, as people read it: one line for each entry, with what differs of it below. */

@@ -2,7 +2,7 @@ import type { Place } from "../../bytes/errors.ts";
 import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
 import { type Finding, FINDINGS } from "../../findings/findings.ts";
 import type { Inspection } from "../../toolkit/inspect.ts";
-import { type OtherReport, otherTitle } from "../../image/others.ts";
+import { type OtherReport, otherTitle } from "../../toolkit/others.ts";
 import type { Check, Verdict } from "../../verify/verify.ts";
 import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
 import { renderEntries } from "./entries.ts";

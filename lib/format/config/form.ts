@@ -3,20 +3,12 @@
 import type { Bytes } from "../../bytes/pack.ts";
 import { formatHex, parseHex } from "../../bytes/text.ts";
 import type { CsvProblem, CsvRecords } from "../../bytes/csv.ts";
-
-/** Layouts that a CSV can be built in. */
-export const CONFIG_FORMATS = [
-  "tlv",
-  "cust_flash",
-  "cust_flash_legacy",
-  "nvs",
-  "nvs_legacy",
-] as const;
+import { IMAGE_FORMATS, type ImageFormat } from "../names.ts";
 
 /** What `# @image` says of an image. */
 export interface ImageForm {
   /** Layout. @default "tlv" */
-  readonly format?: typeof CONFIG_FORMATS[number];
+  readonly format?: ImageFormat;
   /** Length of the image in bytes, filled with 0xFF. @default as long as its content */
   readonly size?: number;
   /** False when no integrity entry is to be added behind the rows. @default true */
@@ -113,7 +105,7 @@ const number = (value = "", max: number) =>
   /^(0x[0-9a-f]+|[0-9]+)$/i.test(value) && Number(value) <= max ? Number(value) : undefined;
 
 const IMAGE_WORDS: Words<ImageForm> = {
-  format: (value) => CONFIG_FORMATS.find((name) => name === value),
+  format: (value) => IMAGE_FORMATS.find((name) => name === value),
   size: (value) => number(value, MAX_SIZE),
   integrity: (value) => value === "none" ? false : undefined,
   sha256: (value = "") => /^[0-9a-f]{64}$/.test(value) ? value : undefined,

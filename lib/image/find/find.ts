@@ -13,9 +13,9 @@ import {
   type PartitionTableEntry,
 } from "../../format/table/binary.ts";
 import { MAX_TLV_LENGTH, readTlv, TLV_ALIGNMENT, TLV_MAGIC, tlvSize } from "../../format/tlv.ts";
-import { decodeBoundedNvs } from "../read/bounded_nvs.ts";
-import { looksLikeNvs } from "./recognise.ts";
-import { readTableSector, startsTable } from "./table.ts";
+import { decodeBoundedNvs } from "../../format/nvs/bounded.ts";
+import { looksLikeNvs } from "../recognise.ts";
+import { readTableSector, startsTable } from "../../format/table/read.ts";
 
 /** Where {@linkcode findSecureCert} looks. */
 export interface FindOptions {

@@ -8,8 +8,14 @@ import {
 } from "../../format/cust_flash/codec.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../../format/names.ts";
 import { type Finding, finding } from "../../findings/findings.ts";
-import type { ImageContents, ImageEntry } from "./image.ts";
-import { equivalentDsContext, equivalentDsData } from "./equivalent.ts";
+import {
+  equivalentDsContext,
+  equivalentDsData,
+  equivalentEntry,
+  type ImageEntries,
+  type ImageEntry,
+  NO_CRC,
+} from "./entry.ts";
 
 const TYPES: Readonly<Record<CustFlashName, number>> = {
   caCert: TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV,
@@ -26,7 +32,7 @@ const RSA_BITS_OFFSET = 30;
 export function readCustFlashImage(
   image: Uint8Array,
   format: "cust_flash" | "cust_flash_legacy",
-): ImageContents {
+): ImageEntries {
   const read = readCustFlash(image, { legacy: format === "cust_flash_legacy" });
   const entries = read.values.filter(({ name }) => name !== "iv")
     .map((value) => entryOf(value, read))
@@ -40,24 +46,28 @@ export function readCustFlashImage(
   };
 }
 
-function entryOf({ name, offset, data, crc }: CustFlashValue, read: CustFlash): ImageEntry {
-  const value = { type: TYPES[name], subtype: 0, flags: 0, data };
+function entryOf(value: CustFlashValue, read: CustFlash): ImageEntry {
+  const { name, data } = value;
   const { ds } = read.credentials;
-  if (name !== "ciphertext" || ds === undefined) return { offset, crc, value };
+  const entry = equivalentEntry(TYPES[name], data, value);
+  if (name !== "ciphertext" || ds === undefined) return entry;
   // DS data is two values here, each under its own checksum; a wrong one speaks for both.
   const iv = read.values.find((each) =>
     each.name === "iv" && each.crc.stored !== each.crc.computed
   );
-  return { offset, crc: iv?.crc ?? crc, value: { ...value, data: equivalentDsData(ds) ?? data } };
+  const { offset, crc } = value;
+  return equivalentEntry(TYPES[name], equivalentDsData(ds) ?? data, {
+    offset,
+    crc: iv?.crc ?? crc,
+  });
 }
 
-/** The RSA length and the key block stand in the metadata, under no checksum. */
+/** The RSA length and the key block are in the metadata, under no checksum. */
 function contextOf({ credentials: { ds } }: CustFlash): ImageEntry[] {
-  const data = ds === undefined ? undefined : equivalentDsContext(ds);
+  const data = ds && equivalentDsContext(ds);
   if (data === undefined) return [];
-  const type = TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV;
-  const value = { type, subtype: 0, flags: 0, data };
-  return [{ offset: RSA_BITS_OFFSET, crc: { stored: 0, computed: 0 }, value }];
+  const at = { offset: RSA_BITS_OFFSET, crc: NO_CRC };
+  return [equivalentEntry(TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV, data, at)];
 }
 
 function judgeValue({ name, offset, length, capacity, data }: CustFlashValue): Finding[] {

@@ -4,10 +4,16 @@ import { credentialsOfNvs, type DecodedNvsCredentials } from "../../format/nvs/c
 import { NVS_ENTRY_SIZE, type NvsCrc } from "../../format/nvs/entry.ts";
 import type { NvsErased } from "../../format/nvs/erased.ts";
 import type { NvsProblem, NvsProblemKind } from "../../format/nvs/page.ts";
-import { type BoundedNvs, decodeBoundedNvs } from "./bounded_nvs.ts";
+import { type BoundedNvs, decodeBoundedNvs } from "../../format/nvs/bounded.ts";
 import { type Finding, finding, type FindingCode } from "../../findings/findings.ts";
-import type { ImageContents, ImageEntry } from "./image.ts";
-import { equivalentDsContext, equivalentDsData } from "./equivalent.ts";
+import {
+  equivalentDsContext,
+  equivalentDsData,
+  equivalentEntry,
+  type ImageEntries,
+  type ImageEntry,
+  NO_CRC,
+} from "./entry.ts";
 
 const CODES: Readonly<Record<NvsProblemKind, FindingCode>> = {
   "page-checksum": "BAD_CHECKSUM",
@@ -33,7 +39,7 @@ const PRIVATE_KEY = "priv_key";
 const PEM_KEY = "PRIVATE KEY-----";
 
 /** Takes an NVS image apart. */
-export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageContents {
+export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageEntries {
   let all: BoundedNvs | undefined;
   try {
     all = decodeBoundedNvs(image);
@@ -79,8 +85,7 @@ function entriesOf(
   ];
   return values.flatMap(([type, data, offset = 0]) => {
     if (data === undefined) return [];
-    const crc = crcs.get(offset) ?? { stored: 0, computed: 0 };
-    return [{ offset, crc, value: { type, subtype: 0, flags: 0, data } }];
+    return [equivalentEntry(type, data, { offset, crc: crcs.get(offset) ?? NO_CRC })];
   });
 }
 

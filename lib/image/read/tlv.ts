@@ -1,25 +1,21 @@
-import { alignUp, equalBytes, isFilledWith } from "../../bytes/pack.ts";
-import { formatHex } from "../../bytes/text.ts";
+import { alignUp, isFilledWith } from "../../bytes/pack.ts";
 import { isKnownType, isReservedType, MAX_SUBTYPE, tlvTypeTitle } from "../../format/names.ts";
-import { type Walk, WALK_LIMIT, type WalkedTlv, walkPartition } from "../../format/partition.ts";
+import {
+  findMagic,
+  markerOffset,
+  type Walk,
+  WALK_LIMIT,
+  type WalkedTlv,
+  walkPartition,
+} from "../../format/partition.ts";
 import { TLV_ALIGNMENT } from "../../format/tlv.ts";
 import { type Finding, finding } from "../../findings/findings.ts";
-import type { ImageContents } from "./image.ts";
-import { findMagic } from "../find/recognise.ts";
+import type { ImageEntries } from "./entry.ts";
 
 const FLASH_SECTOR = 4096;
-/** What Espressif's tool leaves behind a chain that it appends to (FORMAT: signature defects). */
-const MARKER = new Uint8Array([0xFF, 0xFF, 0, 0]);
-
-/** An image without the marker that Espressif's tool leaves at its end, where there is one. */
-export function withoutMarker(image: Uint8Array): Uint8Array {
-  const end = image.length - MARKER.length;
-  const isMarked = end > 0 && end % TLV_ALIGNMENT === 0 && equalBytes(image.subarray(end), MARKER);
-  return isMarked ? image.subarray(0, end) : image;
-}
 
 /** Takes a TLV image apart. */
-export function readTlvImage(image: Uint8Array, partitionSize?: number): ImageContents {
+export function readTlvImage(image: Uint8Array, partitionSize?: number): ImageEntries {
   const walk = walkPartition(image);
   const findings = [
     ...judgeEnd(image, walk),
@@ -42,21 +38,18 @@ function judgeEnd(image: Uint8Array, { used, broken, entries }: Walk): Finding[]
     const message = `entry ${entries.length} runs past the end of the image`;
     return [finding("TRUNCATED", message, place)];
   }
-  const tail = image.subarray(used);
   if (used >= WALK_LIMIT) {
     return [
       finding("OVER_64K", "the chain reaches 64 KiB, which the firmware cannot walk", place),
     ];
   }
-  if (isFilledWith(tail, 0xFF)) return [];
-  return [judgeTail(image, tail, used)];
+  if (isFilledWith(image.subarray(used), 0xFF)) return [];
+  return [judgeTail(image, used)];
 }
 
-function judgeTail(image: Uint8Array, tail: Uint8Array, used: number): Finding {
+function judgeTail(image: Uint8Array, used: number): Finding {
   const place = { offset: used };
-  if (
-    formatHex(tail.subarray(0, 4)) === formatHex(MARKER) && isFilledWith(tail.subarray(4), 0xFF)
-  ) {
+  if (markerOffset(image, used) === used) {
     const message =
       "FF FF 00 00 follows the chain, left by Espressif's tool; the firmware reads the image, and refuses to append";
     return finding("STRAY_BYTES", message, place);

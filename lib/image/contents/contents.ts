@@ -1,17 +1,17 @@
-import { SecureCertError } from "../bytes/errors.ts";
-import { equalBytes } from "../bytes/pack.ts";
-import { decodeUtf8, formatHex } from "../bytes/text.ts";
+import { SecureCertError } from "../../bytes/errors.ts";
+import { equalBytes } from "../../bytes/pack.ts";
+import { decodeUtf8, formatHex } from "../../bytes/text.ts";
 import {
   type CertificateInfo,
   type CertificateReader,
   readCertificates,
-} from "../crypto/x509/certificate.ts";
-import { decryptDsParameters, type DecryptedDsParameters } from "../crypto/peripherals/ds.ts";
-import { decryptEntry, deriveEcdsaKey } from "../crypto/peripherals/hmac.ts";
-import { importPrivateKey, type PrivateKey } from "../crypto/keys/keys.ts";
-import { publicKeyDigest } from "../crypto/signature.ts";
-import { digest } from "../crypto/signing.ts";
-import { type KeyStorage, keyStorageOf, LAST_OF_TYPE, TLV_TYPES } from "../format/names.ts";
+} from "../../crypto/x509/certificate.ts";
+import { decryptDsParameters, type DecryptedDsParameters } from "../../crypto/peripherals/ds.ts";
+import { decryptEntry, deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
+import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import { publicKeyDigest } from "../../crypto/signature.ts";
+import { digest } from "../../crypto/signing.ts";
+import { type KeyStorage, keyStorageOf, LAST_OF_TYPE, TLV_TYPES } from "../../format/names.ts";
 import {
   decodeDsContext,
   decodeDsData,
@@ -20,9 +20,9 @@ import {
   type DsData,
   SECURITY_CONFIG_SIZE,
   type SecurityConfig,
-} from "../format/peripheral.ts";
-import type { ImageEntry } from "./read/image.ts";
-import { type ReadSignature, readSignature } from "./signatures.ts";
+} from "../../format/peripheral.ts";
+import type { ImageEntry } from "../read/entry.ts";
+import { type ReadSignature, readSignature } from "../../format/signature_block.ts";
 
 /** What the value of an entry is, in a word; `opaque` when nothing is known of it. */
 export type EntryKind = Content["kind"];

@@ -1,16 +1,15 @@
-import { SecureCertError } from "../../bytes/errors.ts";
-import { hasWord, isFilledWith, viewOf } from "../../bytes/pack.ts";
-import { isPem } from "../../bytes/pem.ts";
-import { decodeUtf8, encodeUtf8 } from "../../bytes/text.ts";
-import { derSpan } from "../../crypto/der/walk.ts";
-import { looksLikeCustFlash, readCustFlash } from "../../format/cust_flash/codec.ts";
-import { TLV_MAGIC } from "../../format/tlv.ts";
-import { decodeBoundedNvs } from "../read/bounded_nvs.ts";
-import { type Finding, finding } from "../../findings/findings.ts";
-import { readTable, startsTable } from "./table.ts";
-
-/** A layout that the firmware reads. */
-export type ImageFormat = "tlv" | "cust_flash" | "cust_flash_legacy" | "nvs" | "nvs_legacy";
+import { SecureCertError } from "../bytes/errors.ts";
+import { hasWord, isFilledWith, viewOf } from "../bytes/pack.ts";
+import { isPem } from "../bytes/pem.ts";
+import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
+import { derSpan } from "../crypto/der/walk.ts";
+import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash/codec.ts";
+import type { ImageFormat } from "../format/names.ts";
+import { findMagic } from "../format/partition.ts";
+import { TLV_MAGIC } from "../format/tlv.ts";
+import { decodeBoundedNvs } from "../format/nvs/bounded.ts";
+import { type Finding, finding } from "../findings/findings.ts";
+import { readTable, startsTable } from "../format/table/read.ts";
 
 /** What some bytes are. */
 export interface Recognised {
@@ -26,19 +25,6 @@ const ERASED = 0xFF;
 const LEAST_RANDOM = 512;
 const NVS_STATES: readonly number[] = [0xFFFFFFFE, 0xFFFFFFFC];
 const NVS_VERSIONS: readonly number[] = [0xFE, 0xFF];
-
-/** Where a magic number lies that the chain does not reach, from an offset on; -1 for none. */
-export function findMagic(image: Uint8Array, from: number): number {
-  const view = viewOf(image);
-  for (
-    let at = image.indexOf(TLV_MAGIC & 0xFF, from);
-    at >= 0;
-    at = image.indexOf(TLV_MAGIC & 0xFF, at + 1)
-  ) {
-    if (at + 4 <= image.length && view.getUint32(at, true) === TLV_MAGIC) return at;
-  }
-  return -1;
-}
 
 /**
  * What some bytes are, by their structure alone. Takes time linear in their number.

@@ -1,7 +1,7 @@
-import type { CertificateInfo } from "../crypto/x509/certificate.ts";
-import { type KeyMode, TLV_TYPES } from "../format/names.ts";
+import type { CertificateInfo } from "../../crypto/x509/certificate.ts";
+import { type KeyMode, TLV_TYPES } from "../../format/names.ts";
 import type { Content, ReadEntry } from "./contents.ts";
-import type { FindingPlace } from "../findings/findings.ts";
+import type { FindingPlace } from "../../findings/findings.ts";
 
 type Placed<Kind extends Content["kind"]> = Extract<Content, { kind: Kind }> & {
   readonly place: FindingPlace;

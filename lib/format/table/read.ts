@@ -1,13 +1,13 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { viewOf } from "../../bytes/pack.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
-import { parsePartitionCsv } from "../../format/table/csv.ts";
+import { parsePartitionCsv } from "./csv.ts";
 import {
   PARTITION_TABLE_SECTOR,
   PARTITION_TABLE_SIZE,
   type PartitionTable,
   readPartitionTable,
-} from "../../format/table/binary.ts";
+} from "./binary.ts";
 
 const ROW = 32;
 const ENTRY_MAGIC = 0x50AA;

@@ -1,6 +1,6 @@
 import { isFilledWith } from "../../bytes/pack.ts";
-import { type DecodedNvs, decodeNvs } from "../../format/nvs/decode.ts";
-import { NVS_PAGE_SIZE } from "../../format/nvs/page.ts";
+import { type DecodedNvs, decodeNvs } from "./decode.ts";
+import { NVS_PAGE_SIZE } from "./page.ts";
 
 /** Partitions of credentials have some 64 KiB; a million small items would take a gigabyte. */
 const MOST_READ = 0x100000;
