@@ -42,6 +42,8 @@ export const ecdsaPeripheral: KeyModeRules = {
       inPlace: [{ type: KEY, subtype, flags: TLV_FLAGS.ecdsaPeripheral, data: new Uint8Array() }],
     });
   },
+  // The eFuse does not give its key away.
+  open: (content) => content,
   check,
 };
 

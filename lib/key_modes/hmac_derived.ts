@@ -1,6 +1,7 @@
-import { createDerivedKey } from "../crypto/peripherals/hmac.ts";
+import { createDerivedKey, deriveEcdsaKey } from "../crypto/peripherals/hmac.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
 import { TLV_FLAGS, TLV_TYPES } from "../format/names.ts";
+import { findSalt } from "../image/contents/contents.ts";
 import { HMAC_UP_NOTE } from "./hmac_encrypted.ts";
 import type { KeyModeRules, ModeEntries, ModeRequest } from "./mode.ts";
 
@@ -19,6 +20,12 @@ export const hmacDerived: KeyModeRules = {
   purposes: () => ["HMAC_UP"],
   notes: () => [HMAC_UP_NOTE],
   makeEntries,
+  open: async (content, { value }, { entries, hmacKey }) => {
+    // The chip looks for the salt before anything else, and resets without it.
+    const salt = findSalt(entries, value.subtype);
+    if (hmacKey === undefined) return content;
+    return { ...content, publicKey: (await deriveEcdsaKey(hmacKey, salt)).publicKey };
+  },
   check: () => [],
 };
 

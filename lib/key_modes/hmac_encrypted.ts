@@ -1,4 +1,5 @@
-import { encryptEntry } from "../crypto/peripherals/hmac.ts";
+import { importPrivateKey } from "../crypto/keys/keys.ts";
+import { decryptEntry, encryptEntry } from "../crypto/peripherals/hmac.ts";
 import { keyStorageOf, TLV_FLAGS, TLV_TYPES } from "../format/names.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import type { KeyModeRules, ModeImage } from "./mode.ts";
@@ -18,6 +19,11 @@ export const hmacEncrypted: KeyModeRules = {
     const type = TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
     const data = await encryptEntry(stored!, { hmacKey: hmacKey! });
     return { inPlace: [{ type, subtype, flags: TLV_FLAGS.hmacEncrypted, data }] };
+  },
+  open: async (content, { value }, { hmacKey }) => {
+    if (hmacKey === undefined) return content;
+    const key = await importPrivateKey(await decryptEntry(value.data, { hmacKey }));
+    return { ...content, key, publicKey: key.publicKey };
   },
   check,
 };

@@ -5,7 +5,8 @@ import type { ChipName } from "../format/chips/chips.ts";
 import type { KeyMode } from "../format/names.ts";
 import type { Tlv } from "../format/tlv.ts";
 import type { Finding } from "../findings/findings.ts";
-import type { ReadEntry } from "../image/contents/contents.ts";
+import type { Content, ReadEntry } from "../image/contents/contents.ts";
+import type { ImageEntry } from "../image/read/entry.ts";
 import type { Credentials } from "../image/contents/credentials.ts";
 
 /** A key mode that puts a key into an eFuse. */
@@ -54,6 +55,17 @@ export interface ModeImage {
   readonly chipModes: readonly KeyMode[];
 }
 
+/** What a key mode opens a value with. */
+export interface OpenContext {
+  /** The key of the HMAC peripheral, 32 bytes. */
+  readonly hmacKey?: Uint8Array;
+  /** All entries of the image. */
+  readonly entries: readonly ImageEntry[];
+}
+
+/** A private key entry, or DS data, as it was read. */
+export type ClosedContent = Extract<Content, { readonly kind: "privateKey" | "dsData" }>;
+
 /** One way in which a private key reaches the device. */
 export interface KeyModeRules {
   /** Whether a chip has the peripheral that the mode needs. */
@@ -74,6 +86,16 @@ export interface KeyModeRules {
   readonly notes?: (blockNames: readonly string[], blocks: readonly number[]) => readonly string[];
   /** The entries of a key. */
   readonly makeEntries: (request: ModeRequest) => Promise<ModeEntries>;
+  /**
+   * Opens a private key entry, or DS data, as far as it can be opened with what is given.
+   *
+   * @throws {SecureCertError} when it holds no such key, or does not open.
+   */
+  readonly open: (
+    content: ClosedContent,
+    entry: ImageEntry,
+    context: OpenContext,
+  ) => ClosedContent | Promise<ClosedContent>;
   /** What is wrong with an image whose key is kept in this way. */
   readonly check: (image: ModeImage) => readonly Finding[];
 }

@@ -1,3 +1,4 @@
+import { importPrivateKey } from "../crypto/keys/keys.ts";
 import { TLV_TYPES } from "../format/names.ts";
 import { finding } from "../findings/findings.ts";
 import type { KeyModeRules } from "./mode.ts";
@@ -11,6 +12,10 @@ export const plaintext: KeyModeRules = {
   makeEntries: ({ subtype, stored }) => {
     const type = TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
     return Promise.resolve({ inPlace: [{ type, subtype, flags: 0, data: stored! }] });
+  },
+  open: async (content, { value }) => {
+    const key = await importPrivateKey(value.data);
+    return { ...content, key, publicKey: key.publicKey };
   },
   // Legal, so a warning, which names what the chip could do instead.
   check: ({ credentials: { keyEntry }, chip, chipModes }) => {

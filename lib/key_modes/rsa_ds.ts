@@ -1,8 +1,11 @@
 import { equalBytes } from "../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
-import type { DecryptedDsParameters } from "../crypto/peripherals/ds.ts";
-import { encryptDsParameters } from "../crypto/peripherals/ds.ts";
+import {
+  decryptDsParameters,
+  type DecryptedDsParameters,
+  encryptDsParameters,
+} from "../crypto/peripherals/ds.ts";
 import { type CertificateInfo, publicKeyOf } from "../crypto/x509/certificate.ts";
 import { type ChipName, dsLayout } from "../format/chips/chips.ts";
 import { keyBlockAccepts, MOST_KEY_BLOCKS } from "../format/chips/key_blocks.ts";
@@ -32,6 +35,10 @@ export const rsaDs: KeyModeRules = {
   },
   purposes: () => [PURPOSE],
   makeEntries,
+  open: async (content, _entry, { hmacKey }) => {
+    if (content.kind !== "dsData" || hmacKey === undefined) return content;
+    return { ...content, opened: await decryptDsParameters(content.data, { hmacKey }) };
+  },
   check: (image) => [...checkDs(image), ...checkSubtypes(image)],
 };
 

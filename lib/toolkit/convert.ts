@@ -3,7 +3,7 @@ import type { Bytes } from "../bytes/pack.ts";
 import { decryptEntry } from "../crypto/peripherals/hmac.ts";
 import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { TlvInput } from "../format/tlv.ts";
-import { readContents } from "../image/contents/contents.ts";
+import { openContents } from "../key_modes/open.ts";
 import { encodeImage, type LayoutOptions, partitionSizeOf } from "../image/encode.ts";
 import type { ImageEntries, ImageEntry } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
@@ -90,7 +90,7 @@ const MOST_LISTED = 50;
 
 /** A new hash over content that the old one does not match would make tampering look right. */
 async function checkIntegrity(image: Uint8Array, entries: readonly ImageEntry[]): Promise<void> {
-  const read = await readContents(image, entries, {});
+  const read = await openContents(image, entries, {});
   const [wrong] = judgeIntegrity(read).filter(({ severity }) => severity === "error");
   if (wrong === undefined) return;
   throw new SecureCertError("ERR_INTEGRITY", `Cannot convert image: ${wrong.message}`, wrong.place);

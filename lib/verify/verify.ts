@@ -5,7 +5,6 @@ import type { NvsStoredItem } from "../format/nvs/decode.ts";
 import type { PartitionTable } from "../format/table/binary.ts";
 import {
   type Content,
-  readContents,
   type ReadEntry,
   type Reading,
   type Secrets,
@@ -27,6 +26,7 @@ import {
 } from "./credentials.ts";
 import { judgeChecksum, judgeIntegrity, judgeLength, judgeText } from "./entries.ts";
 import { checkKeyModes } from "../key_modes/check.ts";
+import { openContents } from "../key_modes/open.ts";
 import { judgeSignatures, type VerifySignaturesOptions } from "./signatures.ts";
 
 /** What {@linkcode verify} judges against. */
@@ -153,7 +153,7 @@ export async function judge(
   const { image, location, table } = located;
   const contents = readLocated(located, options);
   const { format, entries: raw, used, findings: layout, others = [] } = contents;
-  const entries = await readContents(image ?? dump, raw, options);
+  const entries = await openContents(image ?? dump, raw, options);
   const credentials = findCredentials(entries);
   const trust: Trust = {
     now: currentTime(options),

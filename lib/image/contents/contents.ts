@@ -6,9 +6,8 @@ import {
   type CertificateReader,
   readCertificates,
 } from "../../crypto/x509/certificate.ts";
-import { decryptDsParameters, type DecryptedDsParameters } from "../../crypto/peripherals/ds.ts";
-import { decryptEntry, deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
-import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import type { DecryptedDsParameters } from "../../crypto/peripherals/ds.ts";
+import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import { publicKeyDigest } from "../../crypto/signature.ts";
 import { digest } from "../../crypto/signing.ts";
 import { type KeyStorage, keyStorageOf, LAST_OF_TYPE, TLV_TYPES } from "../../format/names.ts";
@@ -33,7 +32,7 @@ export type Content =
   | {
     readonly kind: "privateKey";
     readonly storage: KeyStorage;
-    /** The key, where it lies in the image or was opened with the HMAC key. */
+    /** The key, where it is in the image or was opened with the HMAC key. */
     readonly key?: PrivateKey;
     /** SubjectPublicKeyInfo of the key, where it is known. */
     readonly publicKey?: Uint8Array;
@@ -62,58 +61,73 @@ export interface Secrets {
 }
 
 /** How values are read. */
-export interface Reading extends Secrets {
+export interface Reading {
   /** @default readCertificates */
   readonly certificatesOf?: CertificateReader;
 }
 
-/** Reads the value of each entry. */
+/**
+ * Reads the value of each entry, but for what the key modes open: of a private key it says where it is,
+ * DS data stays closed, and an encrypted value is called that.
+ *
+ * @param image The image that the entries are from.
+ * @param entries Its entries.
+ * @param reading How certificates are read.
+ */
 export async function readContents(
   image: Uint8Array,
   entries: readonly ImageEntry[],
   reading: Reading,
 ): Promise<ReadEntry[]> {
-  return await Promise.all(entries.map(async (raw) => {
-    try {
-      return { raw, content: await readContent(image, raw, entries, reading) };
-    } catch (error) {
-      if (!(error instanceof SecureCertError)) throw error;
-      return { raw, content: { kind: "unreadable", problem: error.message } };
-    }
-  }));
+  return await Promise.all(entries.map(async (raw) => ({
+    raw,
+    content: await readable(() => readContent(image, raw, reading)),
+  })));
 }
 
-async function readContent(
+/** A content, or why it cannot be read. */
+export async function readable(read: () => Content | Promise<Content>): Promise<Content> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof SecureCertError) return { kind: "unreadable", problem: error.message };
+    throw error;
+  }
+}
+
+function readContent(
   image: Uint8Array,
   raw: ImageEntry,
-  entries: readonly ImageEntry[],
   reading: Reading,
-): Promise<Content> {
+): Content | Promise<Content> {
   const { type, data, flags } = raw.value;
-  if (type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV) return await readKey(raw, entries, reading);
   const storage = keyStorageOf(flags);
-  if (storage !== "hmac-encrypted") return await readValue(image, raw, data, reading);
-  if (reading.hmacKey === undefined) return { kind: "encrypted" };
-  return await readValue(
-    image,
-    raw,
-    await decryptEntry(data, { hmacKey: reading.hmacKey }),
-    reading,
-  );
+  if (type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV) return { kind: "privateKey", storage };
+  if (storage === "hmac-encrypted") return { kind: "encrypted" };
+  return readValue(image, raw, data, reading);
 }
 
-async function readValue(
+/**
+ * What the value of an entry is, that is no private key.
+ *
+ * @param image The image that the entry is from.
+ * @param raw The entry.
+ * @param data Its value, decrypted where it is encrypted.
+ * @param reading How certificates are read.
+ * @throws {SecureCertError} when it is not what its type says.
+ */
+export function readValue(
   image: Uint8Array,
   raw: ImageEntry,
   data: Uint8Array,
-  { hmacKey, certificatesOf = readCertificates }: Reading,
-): Promise<Content> {
+  { certificatesOf = readCertificates }: Reading,
+): Content | Promise<Content> {
   switch (raw.value.type) {
     case TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV:
     case TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV:
       return { kind: "certificate", certificates: certificatesOf(data) };
     case TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV:
-      return await readDsData(decodeDsData(data), hmacKey);
+      return { kind: "dsData", data: decodeDsData(data) };
     case TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV:
       return { kind: "dsContext", context: decodeDsContext(data) };
     case TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG:
@@ -121,46 +135,21 @@ async function readValue(
     case TLV_TYPES.ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT:
       return { kind: "salt" };
     case TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV:
-      return await readIntegrity(image, raw);
-    case TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: {
-      const signature = readSignature(data);
-      const keyDigest = formatHex(await publicKeyDigest(signature.key));
-      return { kind: "signature", signature, keyDigest };
-    }
+      return readIntegrity(image, raw);
+    case TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV:
+      return readSignatureEntry(data);
     default:
       return readUserData(raw.value.type, data);
   }
 }
 
-async function readKey(
-  { value: { data, flags, subtype } }: ImageEntry,
-  entries: readonly ImageEntry[],
-  { hmacKey }: Secrets,
-): Promise<Content> {
-  const storage = keyStorageOf(flags);
-  const opened = (key: PrivateKey): Content => ({
-    kind: "privateKey",
-    storage,
-    key,
-    publicKey: key.publicKey,
-  });
-  switch (storage) {
-    case "plaintext":
-      return opened(await importPrivateKey(data));
-    case "hmac-encrypted":
-      if (hmacKey === undefined) return { kind: "privateKey", storage };
-      return opened(await importPrivateKey(await decryptEntry(data, { hmacKey })));
-    case "hmac-derived": {
-      const salt = findSalt(entries, subtype);
-      if (hmacKey === undefined) return { kind: "privateKey", storage };
-      const { publicKey } = await deriveEcdsaKey(hmacKey, salt);
-      return { kind: "privateKey", storage, publicKey };
-    }
-    case "ecdsa-peripheral":
-      return { kind: "privateKey", storage };
-    default:
-      return storage satisfies never;
-  }
+async function readSignatureEntry(data: Uint8Array): Promise<Content> {
+  const signature = readSignature(data);
+  return {
+    kind: "signature",
+    signature,
+    keyDigest: formatHex(await publicKeyDigest(signature.key)),
+  };
 }
 
 /**
@@ -186,11 +175,6 @@ function readSecurityConfig(data: Uint8Array): SecurityConfig {
   const whole = new Uint8Array(SECURITY_CONFIG_SIZE);
   whole.set(data);
   return decodeSecurityConfig(whole);
-}
-
-async function readDsData(data: DsData, hmacKey: Uint8Array | undefined): Promise<Content> {
-  if (hmacKey === undefined) return { kind: "dsData", data };
-  return { kind: "dsData", data, opened: await decryptDsParameters(data, { hmacKey }) };
 }
 
 async function readIntegrity(
