@@ -14,10 +14,13 @@ export const LINUX: Need = Deno.build.os === "linux" ? undefined : "only on Linu
 /** Signals, mode bits and symbolic links. */
 export const POSIX: Need = Deno.build.os === "windows" ? "not on Windows" : undefined;
 
-/** A program on the PATH. */
+/** Another user than root, who may write everywhere. */
+export const NOT_ROOT: Need = Deno.uid() === 0 ? "not as root" : undefined;
+
+/** A program on the PATH, or in /usr/sbin, where daemons are. */
 export function installed(name: string): Need {
   const windows = Deno.build.os === "windows";
-  const folders = (Deno.env.get("PATH") ?? "").split(windows ? ";" : ":");
+  const folders = [...(Deno.env.get("PATH") ?? "").split(windows ? ";" : ":"), "/usr/sbin"];
   const isThere = folders.some((folder) => isFile(`${folder}/${name}${windows ? ".exe" : ""}`));
   return isThere ? undefined : `no ${name}`;
 }

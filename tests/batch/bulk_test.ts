@@ -32,6 +32,7 @@ import { idProblem } from "../../lib/batch/list/devices.ts";
 import { createBulkMaker } from "../../lib/batch/make/maker.ts";
 import { bulkProfileProblems } from "../../lib/batch/profile.ts";
 import { expandTemplate } from "../../lib/batch/list/template.ts";
+import { rsaKey } from "../rsa_keys.ts";
 
 const issuer = await createDevelopmentCa();
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -77,7 +78,7 @@ Deno.test("devices come out in the order of the list, and every image is good", 
 
 Deno.test("the quick image is the one that provision builds", async () => {
   // An RSA CA signs the same bytes each time, and P-256 keys follow from the source.
-  const key = await generateKey({ type: "rsa" });
+  const key = await rsaKey(2048);
   const rsa: Issuer = { key, certificate: await createCa({ subject: "CN=CA", key }) };
   const source = () => {
     let next = 1;

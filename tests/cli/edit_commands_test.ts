@@ -1,5 +1,12 @@
 import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { decodePartition, verifySignatures } from "../../mod.ts";
+import {
+  decodePartition,
+  exportPrivateKey,
+  formatPem,
+  generateKey,
+  verifySignatures,
+} from "../../mod.ts";
+import { rsaKey } from "../rsa_keys.ts";
 import { openssl, opensslTest } from "../vectors.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
@@ -56,11 +63,11 @@ Deno.test("sign signs with one to three keys, and verify takes their public halv
 
 Deno.test("sign takes a key in any encoding", async () => {
   const world = await provisioned();
-  for (const kind of [["--type", "rsa", "--bits", "3072"], ["--curve", "P-384"]]) {
-    for (const encoding of ["pkcs8", "traditional"]) {
-      for (const form of ["pem", "der"]) {
-        const how = ["--encoding", encoding, "--form", form, "--force"];
-        await good(world, "keygen", ...kind, ...how, "-o", "k", "--public", "k.pub");
+  for (const key of [await rsaKey(3072), await generateKey({ curve: "P-384" })]) {
+    world.put("k.pub", formatPem("PUBLIC KEY", key.publicKey));
+    for (const encoding of ["pkcs8", "traditional"] as const) {
+      for (const form of ["pem", "der"] as const) {
+        world.put("k", await exportPrivateKey(key, { encoding, form }));
         await good(world, "sign", IMAGE, "--key", "k", "-o", "x.bin", "--force");
         await good(world, "verify", "x.bin", "--signing-key", "k.pub");
       }

@@ -4,42 +4,14 @@ import { COMMANDS } from "../../lib/cli/options.ts";
 import type { CommandSpec } from "../../lib/cli/flags.ts";
 import { VERSION } from "../../lib/cli/version.ts";
 import { importPrivateKey } from "../../mod.ts";
+import { LINUX, needing, PROCESSES, processes } from "../needs.ts";
+import { CLI, deno, inFolder } from "../process.ts";
 import { makeBatch } from "./batch/batch.ts";
 
 const ROOT = new URL("../../", import.meta.url);
-const CLI = new URL("cli.ts", ROOT).href;
 
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function deno(args: readonly string[], cwd: string): Promise<Outcome> {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [...args],
-    cwd,
-    stdin: "null",
-    env: { NO_COLOR: "1" },
-  }).output();
-  return {
-    code,
-    stdout: new TextDecoder().decode(stdout),
-    stderr: new TextDecoder().decode(stderr),
-  };
-}
-
-const cli = (permissions: readonly string[], line: readonly string[], cwd: string) =>
+const runCli = (permissions: readonly string[], line: readonly string[], cwd: string) =>
   deno(["run", "--no-prompt", ...permissions, CLI, ...line], cwd);
-
-async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    await act(folder);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
 
 /** Words of a command line as a shell splits them, as far as the documentation uses it. */
 function words(line: string): string[] {
@@ -57,7 +29,7 @@ async function runLine(line: string, cwd: string): Promise<void> {
   assertEquals(code, 0, `${line}\n${stderr}`);
 }
 
-Deno.test("every command of the README runs with the permissions it names", async () => {
+processes.test("every command of the README runs with the permissions it names", async () => {
   const readme = await Deno.readTextFile(new URL("README.md", ROOT));
   const blocks = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) =>
     block!.trim().split("\n")
@@ -69,26 +41,20 @@ Deno.test("every command of the README runs with the permissions it names", asyn
   assertEquals(lines.length >= 10, true);
 });
 
-const hasBulk = Object.hasOwn(COMMANDS, "bulk");
-
-Deno.test({
-  name: `every command of docs/batch.md runs${hasBulk ? "" : " (skipped: no bulk)"}`,
-  ignore: !hasBulk,
-  fn: async () => {
-    const page = await Deno.readTextFile(new URL("docs/batch.md", ROOT));
-    const lines = [...page.matchAll(/```sh\n([\s\S]*?)```/g)]
-      .flatMap(([, block]) => block!.trim().split("\n"));
-    await inFolder(async (folder) => {
-      for (const line of lines) await runLine(line, folder);
-    });
-    assertEquals(lines.length >= 5, true);
-  },
+processes.test("every command of docs/batch.md runs", async () => {
+  const page = await Deno.readTextFile(new URL("docs/batch.md", ROOT));
+  const lines = [...page.matchAll(/```sh\n([\s\S]*?)```/g)]
+    .flatMap(([, block]) => block!.trim().split("\n"));
+  await inFolder(async (folder) => {
+    for (const line of lines) await runLine(line, folder);
+  });
+  assertEquals(lines.length >= 5, true);
 });
 
-Deno.test("the example of every --help runs with the permissions it names", async () => {
+processes.test("the example of every --help runs with the permissions it names", async () => {
   await inFolder(async (folder) => {
     const at = (name: string) => `${folder}/${name}`;
-    await cli(["-A"], ["provision", "--id", "made", "-o", "made", "--ca", "ca"], folder);
+    await runCli(["-A"], ["provision", "--id", "made", "-o", "made", "--ca", "ca"], folder);
     await Deno.copyFile(at("made/esp_secure_cert.bin"), at("given.bin"));
     for (const [name, spec] of Object.entries(COMMANDS) as [string, CommandSpec][]) {
       for (const { permissions, line } of spec.examples) {
@@ -115,17 +81,17 @@ async function prepareBatch(folder: string): Promise<void> {
   await makeBatch(`${folder}/batch`, { ids: ["dev-1", "dev-2"], issuer });
 }
 
-Deno.test("--help and --version need no permission, and the version is that of deno.json", async () => {
+processes.test("--help and --version need no permission, and the version is that of deno.json", async () => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("deno.json", ROOT)));
   assertEquals(version, VERSION);
   await inFolder(async (folder) => {
-    assertEquals((await cli([], ["--help"], folder)).code, 0);
-    assertEquals((await cli([], ["build", "--help"], folder)).code, 0);
-    assertEquals((await cli([], ["--version"], folder)).stdout.trim(), VERSION);
+    assertEquals((await runCli([], ["--help"], folder)).code, 0);
+    assertEquals((await runCli([], ["build", "--help"], folder)).code, 0);
+    assertEquals((await runCli([], ["--version"], folder)).stdout.trim(), VERSION);
   });
 });
 
-Deno.test("files that cannot be read or written end in one line and a fitting code", async () => {
+processes.test("files that cannot be read or written end in one line and a fitting code", async () => {
   await inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/dir`);
     await Deno.writeTextFile(`${folder}/there`, "old");
@@ -143,7 +109,7 @@ Deno.test("files that cannot be read or written end in one line and a fitting co
       [["-A"], ["keygen", "-o", "there/below"], "error: Cannot write there/below"],
     ];
     for (const [permissions, line, text] of cases) {
-      const { code, stdout, stderr } = await cli(permissions, line, folder);
+      const { code, stdout, stderr } = await runCli(permissions, line, folder);
       assertEquals([code, stdout], [1, ""], line.join(" "));
       assertStringIncludes(stderr, text);
       assertEquals(stderr.includes("    at "), false, stderr);
@@ -153,17 +119,17 @@ Deno.test("files that cannot be read or written end in one line and a fitting co
   });
 });
 
-Deno.test("secrets are mode 0600, replaced or new, and a forced replacement leaves nothing behind", async () => {
+processes.test("secrets are mode 0600, replaced or new, and a forced replacement leaves nothing behind", async () => {
   await inFolder(async (folder) => {
     const path = `${folder}/key.pem`;
-    await cli(["-A"], ["keygen", "-o", "key.pem"], folder);
+    await runCli(["-A"], ["keygen", "-o", "key.pem"], folder);
     const first = await Deno.readTextFile(path);
     if (Deno.build.os !== "windows") {
       assertEquals((await Deno.stat(path)).mode! & 0o777, 0o600);
       await Deno.chmod(path, 0o644);
     }
     for (const permissions of [["-A"], ["--allow-write=key.pem"]]) {
-      const { code, stderr } = await cli(
+      const { code, stderr } = await runCli(
         permissions,
         ["keygen", "-o", "key.pem", "--force"],
         folder,
@@ -176,19 +142,22 @@ Deno.test("secrets are mode 0600, replaced or new, and a forced replacement leav
   });
 });
 
-Deno.test({
-  name: "a full disk ends in one line, and what was there stays",
-  ignore: Deno.build.os !== "linux",
-  fn: async () => {
+needing(PROCESSES, LINUX).test(
+  "a full disk ends in one line, and what was there stays",
+  async () => {
     await inFolder(async (folder) => {
-      const { code, stderr } = await cli(["-A"], ["keygen", "-o", "/dev/full", "--force"], folder);
+      const { code, stderr } = await runCli(
+        ["-A"],
+        ["keygen", "-o", "/dev/full", "--force"],
+        folder,
+      );
       assertEquals(code, 1);
       assertStringIncludes(stderr, "error: Cannot write /dev/full: no space left on device");
     });
   },
-});
+);
 
-Deno.test("mod.ts and cli.ts run from a URL on another machine, with no import map", async () => {
+processes.test("mod.ts and cli.ts run from a URL on another machine, with no import map", async () => {
   const server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     async (request) => {
@@ -238,7 +207,7 @@ Deno.test("mod.ts and cli.ts run from a URL on another machine, with no import m
   }
 });
 
-Deno.test("the examples run as their first line says", async () => {
+processes.test("the examples run as their first line says", async () => {
   const order = [
     "provision_device",
     "build_from_files",

@@ -12,11 +12,12 @@ import {
   signatureSize,
 } from "../../lib/crypto/signature.ts";
 import { exportPrivateKey, formatPem, generateKey } from "../../mod.ts";
+import { rsaKey } from "../rsa_keys.ts";
 import { openssl, opensslTest, shared, sharedCases, sharedTest, sharedText } from "../vectors.ts";
 
 const MESSAGE = encodeUtf8("message");
 const KEYS = [
-  await generateKey({ type: "rsa", bits: 3072 }),
+  await rsaKey(3072),
   await generateKey({ curve: "P-192" }),
   await generateKey({ curve: "P-256" }),
   await generateKey({ curve: "P-384" }),
@@ -43,8 +44,7 @@ Deno.test("a signature of neither form is none", () => {
 });
 
 Deno.test("other kinds of keys do not sign", async () => {
-  for (const options of [{ type: "rsa", bits: 2048 }, { curve: "P-521" }] as const) {
-    const key = await generateKey(options);
+  for (const key of [await rsaKey(2048), await generateKey({ curve: "P-521" })]) {
     const error = assertThrows(() => createSigner(key), SecureCertError, "RSA-3072, P-192");
     assertEquals(error.code, "ERR_KEY");
   }

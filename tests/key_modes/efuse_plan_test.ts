@@ -5,6 +5,7 @@ import { ecdsaEfuseKey } from "../../lib/format/chips/key_blocks.ts";
 import { type EfuseRequest, formatCommand, planEfuse } from "../../lib/key_modes/efuse_plan.ts";
 import type { ChipName } from "../../mod.ts";
 import { shared, sharedCases, sharedTest } from "../vectors.ts";
+import { installed, needing, POSIX, PROCESSES } from "../needs.ts";
 
 const SEED = 20261124;
 
@@ -186,14 +187,10 @@ Deno.test("a command quotes what a shell would read otherwise", () => {
   assertEquals(formatCommand(["a b", "it's", "$(id)", ""]), `'a b' 'it'\\''s' '$(id)' ''`);
 });
 
-Deno.test({
-  name: "a command survives a shell",
-  ignore: Deno.build.os === "windows",
-  fn: async () => {
-    const words = ["", "a b", "it's", "$(id)", "`id`", "a\nb", '"', "*", ";", "-x", "ü"];
-    const { stdout } = await new Deno.Command("sh", {
-      args: ["-c", formatCommand(["printf", "%s\\0", ...words])],
-    }).output();
-    assertEquals(new TextDecoder().decode(stdout).split("\0").slice(0, -1), words);
-  },
+needing(PROCESSES, POSIX, installed("sh")).test("a command survives a shell", async () => {
+  const words = ["", "a b", "it's", "$(id)", "`id`", "a\nb", '"', "*", ";", "-x", "ü"];
+  const { stdout } = await new Deno.Command("sh", {
+    args: ["-c", formatCommand(["printf", "%s\\0", ...words])],
+  }).output();
+  assertEquals(new TextDecoder().decode(stdout).split("\0").slice(0, -1), words);
 });

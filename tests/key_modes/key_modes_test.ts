@@ -18,6 +18,7 @@ import {
   type Verdict,
   verify,
 } from "../../mod.ts";
+import { rsaKey } from "../rsa_keys.ts";
 import { shared, type SharedCase, sharedCases, sharedTest } from "../vectors.ts";
 
 const issuer = await createDevelopmentCa();
@@ -76,8 +77,8 @@ Deno.test("wrong keys, curves and sizes for a mode are refused", async () => {
   const [p256, p384, rsa1024, rsa4096] = await Promise.all([
     generateKey(),
     generateKey({ curve: "P-384" }),
-    generateKey({ type: "rsa", bits: 1024 }),
-    generateKey({ type: "rsa", bits: 4096 }),
+    rsaKey(1024),
+    rsaKey(4096),
   ]);
   const pem = (key: typeof p256) => exportPrivateKey(key!);
   const cases: readonly (readonly [BuildPlan, string])[] = [
@@ -198,7 +199,7 @@ Deno.test("a second HMAC-encrypted entry and a missing salt are errors", async (
 Deno.test("same sources, same image, for every mode", async () => {
   const random = (length: number) => Uint8Array.from({ length }, (_, at) => at * 7 + length);
   const now = () => new Date("2026-11-24T00:00:00Z");
-  const key = await exportPrivateKey(await generateKey({ type: "rsa" }));
+  const key = await exportPrivateKey(await rsaKey(2048));
   const plans: readonly BuildPlan[] = [
     { keyMode: "rsa-ds", chip: "esp32c3", privateKey: key },
     { keyMode: "hmac-encrypted", chip: "esp32c3", privateKey: key },

@@ -21,6 +21,7 @@ import {
   openSecureCert,
   parsePem,
 } from "../../mod.ts";
+import { rsaPkcs8 } from "../rsa_keys.ts";
 
 const HEADER = CONFIG_COLUMNS.join(",");
 const utf8 = (text: string) => new TextEncoder().encode(text);
@@ -29,13 +30,12 @@ const issuer = await createDevelopmentCa();
 const key = await generateKey();
 const deviceCert = await issueCertificate({ issuer, publicKey: key.publicKey, subject: "CN=d" });
 const hmacKey = crypto.getRandomValues(new Uint8Array(32));
-const rsaKey = await generateKey({ type: "rsa", bits: 1024 });
 const FILES: Readonly<Record<string, Uint8Array>> = {
   "ca.der": issuer.certificate,
   "ca.pem": utf8(formatPem("CERTIFICATE", issuer.certificate)),
   "dev.pem": utf8(formatPem("CERTIFICATE", deviceCert)),
   "key.pem": await exportPrivateKey(key),
-  "rsa.der": await exportPrivateKey(rsaKey, { form: "der" }),
+  "rsa.der": rsaPkcs8(1024),
   "hmac.bin": hmacKey,
   "short.bin": hmacKey.subarray(1),
   "blob.bin": new Uint8Array([1, 2, 3]),

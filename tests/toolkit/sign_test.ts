@@ -30,6 +30,7 @@ import {
   sharedText,
   vector,
 } from "../vectors.ts";
+import { rsaKey } from "../rsa_keys.ts";
 
 const SEED = 20261127;
 const ALGORITHMS = Object.keys(SIGNATURE_ALGORITHMS) as SignatureAlgorithm[];
@@ -37,17 +38,17 @@ const ENTRY = { type: 51, data: new Uint8Array([7, 8, 9]) };
 const IMAGE = encodePartition([ENTRY], { integrity: true });
 
 const signers = new Map<string, Promise<Signer>>();
-/** A signer with a fresh key, made once for each name. */
+/** A signer with a key of its own, made once for each name. */
 function signer(algorithm: SignatureAlgorithm, number = 0): Promise<Signer> {
   const name = `${algorithm}.${number}`;
-  const made = signers.get(name) ?? makeKey(algorithm).then(createSigner);
+  const made = signers.get(name) ?? makeKey(algorithm, number).then(createSigner);
   signers.set(name, made);
   return made;
 }
 
-/** A fresh private key. */
-function makeKey(algorithm: SignatureAlgorithm): Promise<PrivateKey> {
-  if (algorithm === "rsa3072") return generateKey({ type: "rsa", bits: 3072 });
+/** A private key, another for each number. */
+function makeKey(algorithm: SignatureAlgorithm, number = 0): Promise<PrivateKey> {
+  if (algorithm === "rsa3072") return rsaKey(3072, number + 1);
   const curves = { ecdsa192: "P-192", ecdsa256: "P-256", ecdsa384: "P-384" } as const;
   return generateKey({ curve: curves[algorithm] });
 }
@@ -191,7 +192,7 @@ Deno.test("keys that cannot sign together are refused", async () => {
   }
   for (
     const key of [
-      await generateKey({ type: "rsa", bits: 2048 }),
+      await rsaKey(2048),
       await generateKey({ curve: "P-521" }),
       await generateKey({ curve: "secp256k1" }),
     ]

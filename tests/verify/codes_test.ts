@@ -17,6 +17,7 @@ import {
   verify,
   type VerifyOptions,
 } from "../../mod.ts";
+import { rsaKey } from "../rsa_keys.ts";
 
 type Case = { readonly image: Uint8Array; readonly options?: VerifyOptions };
 
@@ -41,7 +42,7 @@ async function withCertificate(
   options: { now?: () => Date; weak?: boolean; other?: boolean },
 ): Promise<Uint8Array> {
   const { weak, other, ...validity } = options;
-  const device = await generateKey(weak ? { type: "rsa", bits: 1024 } : {});
+  const device = weak ? await rsaKey(1024) : await generateKey();
   const data = await issueCertificate({
     issuer,
     publicKey: device.publicKey,

@@ -19,13 +19,14 @@ import {
   verify,
   verifySignatures,
 } from "../../mod.ts";
+import { rsaKey } from "../rsa_keys.ts";
 import { shared, sharedCases, sharedTest, sharedText, vector } from "../vectors.ts";
 
 const ENTRY = { type: 51, data: new Uint8Array([7, 8, 9]) };
 const IMAGE = encodePartition([ENTRY], { integrity: true });
 
 const signers: Readonly<Record<SignatureAlgorithm, Signer>> = {
-  rsa3072: createSigner(await generateKey({ type: "rsa", bits: 3072 })),
+  rsa3072: createSigner(await rsaKey(3072)),
   ecdsa192: createSigner(await generateKey({ curve: "P-192" })),
   ecdsa256: createSigner(await generateKey({ curve: "P-256" })),
   ecdsa384: createSigner(await generateKey({ curve: "P-384" })),

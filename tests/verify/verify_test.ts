@@ -22,6 +22,7 @@ import {
   type Verdict,
   verify,
 } from "../../mod.ts";
+import { rsaKey } from "../rsa_keys.ts";
 import { shared, sharedTest } from "../vectors.ts";
 
 const issuer: Issuer = await createDevelopmentCa();
@@ -201,7 +202,7 @@ Deno.test("what is odd and works is a warning", async () => {
 Deno.test("an image with an error is withheld, and no-verify insists", async () => {
   const other = await createDevelopmentCa();
   const past = () => new Date("2020-01-01");
-  const weak = await generateKey({ type: "rsa", bits: 1024 });
+  const weak = await rsaKey(1024);
   const plans: readonly (readonly [string, BuildPlan])[] = [
     ["KEY_MISMATCH", await planWith({ other: true })],
     ["CHAIN_BROKEN", { ...await planWith(), caCert: other.certificate }],
@@ -289,9 +290,10 @@ Deno.test("every truncation and every flipped bit of an image is noticed", async
       changed[bit >> 3]! ^= 1 << (bit & 7);
       assertEquals(JSON.stringify(await verify(changed)) === before, false, `bit ${bit}`);
     }),
-    { seed: 20261124, numRuns: 600 },
+    { seed: 20261124, numRuns: 200 },
   );
-  for (let bit = 0; bit < 64 * 8; bit++) {
+  // Every bit of the header, and of what follows one of each byte.
+  for (let bit = 0; bit < 64 * 8; bit += bit < 16 * 8 ? 1 : 9) {
     const changed = image.slice();
     changed[bit >> 3]! ^= 1 << (bit & 7);
     assertEquals((await verify(changed)).ok, false, `bit ${bit} of the first entry`);

@@ -13,6 +13,7 @@ import {
   pack,
   writeManifest,
 } from "./batch.ts";
+import { needing, POSIX } from "../../needs.ts";
 
 const problemsOf = async (batch: string, ...flags: string[]) => {
   const { stdout } = await cli("bulk", "verify", batch, "--json", ...flags);
@@ -97,27 +98,23 @@ Deno.test("status and exports need no secret.tar", async () => {
   });
 });
 
-Deno.test({
-  name: "a file may be a link to one, and a link to nothing is no file",
-  ignore: Deno.build.os === "windows",
-  fn: async () => {
-    await inFolder(async (folder) => {
-      const batch = `${folder}/b`;
-      await makeBatch(batch, { ids: ["a", "b"], issuer });
-      await Deno.mkdir(`${folder}/elsewhere`);
-      const [image, moved] = [`${batch}/images/a.bin`, `${folder}/elsewhere/a.bin`];
-      await Deno.rename(image, moved);
-      await Deno.symlink("../../elsewhere/a.bin", image);
-      assertEquals(await codesOf(batch), []);
-      const out = `${folder}/deep/whole`;
-      assertEquals((await cli("bulk", "merge", batch, "-o", out)).code, 0);
-      assertEquals(await codesOf(out), []);
-      assertEquals((await Deno.lstat(`${out}/images/a.bin`)).isFile, true);
-      await Deno.remove(moved);
-      assertEquals(await codesOf(batch), ["MISSING_FILE", "STRAY_FILE"]);
-      assertEquals((await cli("bulk", "merge", batch, "-o", `${folder}/w`)).code, 1);
-    });
-  },
+needing(POSIX).test("a file may be a link to one, and a link to nothing is no file", async () => {
+  await inFolder(async (folder) => {
+    const batch = `${folder}/b`;
+    await makeBatch(batch, { ids: ["a", "b"], issuer });
+    await Deno.mkdir(`${folder}/elsewhere`);
+    const [image, moved] = [`${batch}/images/a.bin`, `${folder}/elsewhere/a.bin`];
+    await Deno.rename(image, moved);
+    await Deno.symlink("../../elsewhere/a.bin", image);
+    assertEquals(await codesOf(batch), []);
+    const out = `${folder}/deep/whole`;
+    assertEquals((await cli("bulk", "merge", batch, "-o", out)).code, 0);
+    assertEquals(await codesOf(out), []);
+    assertEquals((await Deno.lstat(`${out}/images/a.bin`)).isFile, true);
+    await Deno.remove(moved);
+    assertEquals(await codesOf(batch), ["MISSING_FILE", "STRAY_FILE"]);
+    assertEquals((await cli("bulk", "merge", batch, "-o", `${folder}/w`)).code, 1);
+  });
 });
 
 Deno.test("a manifest that is not that of its journal is no batch to go on with", async () => {

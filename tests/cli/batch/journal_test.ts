@@ -14,6 +14,7 @@ import {
   setPending,
   writeManifest,
 } from "./batch.ts";
+import { needing, NOT_ROOT, POSIX } from "../../needs.ts";
 
 Deno.test("a journal that is there and cannot be read is no lack of one", async () => {
   await inFolder(async (folder) => {
@@ -62,10 +63,9 @@ Deno.test("bulk status says what the manifest has, and that the journal cannot b
   });
 });
 
-Deno.test({
-  name: "a journal is read where nothing can be written beside it",
-  ignore: Deno.build.os === "windows" || Deno.uid() === 0,
-  fn: async () => {
+needing(POSIX, NOT_ROOT).test(
+  "a journal is read where nothing can be written beside it",
+  async () => {
     await inFolder(async (folder) => {
       const batch = await bulkIn(folder, "b %41#?", "--count", "3");
       new DatabaseSync(`${batch}/journal.sqlite`).close();
@@ -79,7 +79,7 @@ Deno.test({
       }
     });
   },
-});
+);
 
 Deno.test("a doubled row does not stand for one that is missing", async () => {
   await inFolder(async (folder) => {

@@ -14,6 +14,7 @@ import {
   setFact,
   writeManifest,
 } from "./batch.ts";
+import { needing, POSIX } from "../../needs.ts";
 
 Deno.test("bulk merge joins shards with links or copies, and modes stay", async () => {
   await inFolder(async (folder) => {
@@ -275,10 +276,9 @@ Deno.test("bulk merge places the files of a shard's own devices alone", async ()
   });
 });
 
-Deno.test({
-  name: "bulk merge makes secrets their owner's alone, whatever they were",
-  ignore: Deno.build.os === "windows",
-  fn: async () => {
+needing(POSIX).test(
+  "bulk merge makes secrets their owner's alone, whatever they were",
+  async () => {
     await inFolder(async (folder) => {
       const s1 = `${folder}/s1`;
       await makeBatch(s1, { ids: ["a"], issuer });
@@ -299,7 +299,7 @@ Deno.test({
       assertEquals(Deno.statSync(`${folder}/p/secret.tar`).mode! & 0o777, 0o600);
     });
   },
-});
+);
 
 Deno.test("bulk merge joins shards of one batch alone, and all of them", async () => {
   await inFolder(async (folder) => {

@@ -5,68 +5,28 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
 import { COMMANDS } from "../../../lib/cli/options.ts";
+import { installed, LINUX, needing, PROCESSES } from "../../needs.ts";
+import { cli, inFolder, run } from "../../process.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
-const CLI = new URL("cli.ts", ROOT).pathname;
+const CLI_PATH = new URL("cli.ts", ROOT).pathname;
 const DEVICES = 23;
 const NODE = "localhost";
 
-const hasBulk = Object.hasOwn(COMMANDS, "bulk");
-
-interface Run {
-  readonly code: number;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
-async function run(
-  program: string,
-  args: readonly string[],
-  options: { cwd?: string; env?: Record<string, string> } = {},
-): Promise<Run> {
-  const { code, stdout, stderr } = await new Deno.Command(program, {
-    args: [...args],
-    stdin: "null",
-    ...options,
-  }).output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
-}
-
-const cli = (folder: string, ...line: readonly string[]) =>
-  run(Deno.execPath(), ["run", "--no-prompt", "-A", CLI, ...line], { cwd: folder });
-
-/** Registers a test that needs programs and `bulk`; reported as ignored where one is missing. */
+/** Registers a test that starts programs in a folder with a list and a CA. */
 function programsTest(
   name: string,
   programs: readonly string[],
   act: (folder: string) => Promise<void>,
 ): void {
-  const missing = hasBulk ? programs.find((program) => !isThere(program)) : "bulk";
-  Deno.test({
-    name: missing === undefined ? name : `${name} (skipped: no ${missing})`,
-    ignore: missing !== undefined,
-    fn: async () => {
-      const folder = await Deno.makeTempDir();
-      try {
+  needing(PROCESSES, LINUX, ...programs.map(installed)).test(
+    name,
+    () =>
+      inFolder(async (folder) => {
         await prepare(folder);
         await act(folder);
-      } finally {
-        await Deno.remove(folder, { recursive: true });
-      }
-    },
-  });
-}
-
-function isThere(program: string): boolean {
-  const folders = [...(Deno.env.get("PATH") ?? "").split(":"), "/usr/sbin"];
-  return Deno.build.os === "linux" && folders.some((folder) => {
-    try {
-      return Deno.statSync(`${folder}/${program}`).isFile;
-    } catch {
-      return false;
-    }
-  });
+      }),
+  );
 }
 
 const ids = Array.from({ length: DEVICES }, (_, at) => `dev-${String(at + 1).padStart(3, "0")}`);
@@ -74,14 +34,14 @@ const ids = Array.from({ length: DEVICES }, (_, at) => `dev-${String(at + 1).pad
 /** A device list, and a CA that all shards share. */
 async function prepare(folder: string): Promise<void> {
   await Deno.writeTextFile(`${folder}/devices.csv`, `id\n${ids.join("\n")}\n`);
-  const { code, stderr } = await cli(folder, "ca", "--subject", "CN=Batch CA", "-o", "ca");
+  const { code, stderr } = await cli(["ca", "--subject", "CN=Batch CA", "-o", "ca"], folder);
   assertEquals(code, 0, stderr);
 }
 
 /** The joined folder holds every device once, in the order of the list, and all are good. */
 async function assertWhole(folder: string, path: string): Promise<void> {
   const flags = ["--ca", "ca/ca.pem", "--devices", "devices.csv", "--json"];
-  const verified = await cli(folder, "bulk", "verify", path, ...flags);
+  const verified = await cli(["bulk", "verify", path, ...flags], folder);
   assertEquals(verified.code, 0, verified.stdout + verified.stderr);
   const text = await Deno.readTextFile(`${folder}/${path}/manifest.ndjson`);
   assertEquals(text.trim().split("\n").map((line) => JSON.parse(line).id), ids);
@@ -92,8 +52,8 @@ programsTest(
   ["parallel", "sh", "seq"],
   async (folder) => {
     const script = new URL("examples/batch/parallel.sh", ROOT).pathname;
-    const env = { CLI, PATH: pathWithDeno(), JOBS: "2" };
-    const made = await run("sh", [script, "devices.csv", "3", "out"], { cwd: folder, env });
+    const env = { CLI: CLI_PATH, PATH: pathWithDeno(), JOBS: "2" };
+    const made = await run("sh", [script, "devices.csv", "3", "out"], folder, env);
     assertEquals(made.code, 0, made.stdout + made.stderr);
     await assertWhole(folder, "out/whole");
     const log = await Deno.readTextFile(`${folder}/out/joblog`);
@@ -108,14 +68,14 @@ programsTest(
     const slurm = await startSlurm(`${folder}/slurm`);
     try {
       const script = new URL("examples/batch/slurm.sbatch", ROOT).pathname;
-      const env = { ...slurm.env, CLI, PATH: pathWithDeno() };
+      const env = { ...slurm.env, CLI: CLI_PATH, PATH: pathWithDeno() };
       const flags = ["--parsable", "--wait", "--array=1-3", "--cpus-per-task=1"];
       const args = [...flags, "--output=job-%a.log", script, "devices.csv", "out"];
-      const made = await run("sbatch", args, { cwd: folder, env });
+      const made = await run("sbatch", args, folder, env);
       const logs = [1, 2, 3].map((each) => readIfThere(`${folder}/job-${each}.log`)).join("");
       assertEquals(made.code, 0, made.stdout + made.stderr + logs + slurm.logs());
       const shards = [1, 2, 3].map((each) => `out/shard-000${each}`);
-      const merged = await cli(folder, "bulk", "merge", ...shards, "-o", "whole");
+      const merged = await cli(["bulk", "merge", ...shards, "-o", "whole"], folder);
       assertEquals(merged.code, 0, merged.stdout + merged.stderr);
       await assertWhole(folder, "whole");
     } finally {
@@ -143,7 +103,7 @@ Deno.test("the Kubernetes example is an Indexed Job with a shard for each index"
   assertStringIncludes(container.args[0], "JOB_COMPLETION_INDEX");
   const known: Readonly<Record<string, { options: readonly { name: string }[] }>> = COMMANDS;
   for (const [, flag] of container.args[0].split("cli.ts bulk")[1].matchAll(/ --([a-z-]+)/g)) {
-    if (hasBulk) assert(known["bulk"]!.options.some(({ name }) => name === flag), flag);
+    assert(known["bulk"]!.options.some(({ name }) => name === flag), flag);
   }
 });
 
@@ -184,7 +144,7 @@ async function startSlurm(folder: string): Promise<Slurm> {
   const logs = () =>
     ["slurmctld.log", "slurmd.log"].map((name) => readIfThere(`${folder}/${name}`)).join("");
   for (let tries = 0; tries < 60; tries++) {
-    const { stdout } = await run("sinfo", ["-h", "-o", "%T"], { env });
+    const { stdout } = await run("sinfo", ["-h", "-o", "%T"], folder, env);
     if (stdout.trim() === "idle") return { env, logs, stop };
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
@@ -232,7 +192,7 @@ function pathWithDeno(): string {
 }
 
 async function nameOfUser(): Promise<string> {
-  return (await run("id", ["-un"])).stdout.trim();
+  return (await run("id", ["-un"], ".")).stdout.trim();
 }
 
 function freePort(): number {

@@ -9,6 +9,7 @@ import { ecPartsOf } from "../../../lib/crypto/keys/template.ts";
 import { decodeKeyParts } from "../../../lib/crypto/keys/encoding.ts";
 import { formatHex } from "../../../lib/bytes/text.ts";
 import { createSigner, createVerifier } from "../../../lib/crypto/signer.ts";
+import { rsaKey } from "../../rsa_keys.ts";
 
 const now = () => new Date("2026-03-01T10:00:00.700Z");
 /** The same bytes each time it is opened. */
@@ -19,14 +20,17 @@ const source = () => {
 };
 
 Deno.test("a series issues the bytes that issueCertificate does", async () => {
-  const cas = [{ curve: "P-256" }, { curve: "P-384" }, { curve: "P-192" }, {
-    type: "rsa",
-  }] as const;
+  const cas = [
+    await generateKey(),
+    await generateKey({ curve: "P-384" }),
+    await generateKey({ curve: "P-192" }),
+    await rsaKey(2048, 1),
+  ];
   const devices = [
     await generateKey(),
     await generateKey({ curve: "P-384" }),
     await generateKey({ curve: "secp256k1" }),
-    await generateKey({ type: "rsa" }),
+    await rsaKey(2048, 2),
   ];
   const names = [
     { subject: "CN=dev-1,O=Example\\, Inc.", sans: [] },
@@ -38,8 +42,7 @@ Deno.test("a series issues the bytes that issueCertificate does", async () => {
     { days: "forever", usage: ["server"] },
     { days: 1.000007, usage: ["client", "server"] },
   ] as const;
-  for (const options of cas) {
-    const key = await generateKey(options);
+  for (const key of cas) {
     const issuer = { key, certificate: await createCa({ subject: "CN=CA", key }) };
     for (const each of shared) {
       const series = await createCertificateSeries({ issuer, ...each, now, random: source() });
@@ -123,8 +126,9 @@ Deno.test("keys by their place are those that the parser reads, and others are l
 });
 
 Deno.test("a signer signs as its key", async () => {
-  for (const options of [{}, { curve: "P-192" }, { type: "rsa" }] as const) {
-    const key = await generateKey(options);
+  for (
+    const key of [await generateKey(), await generateKey({ curve: "P-192" }), await rsaKey(2048)]
+  ) {
     const message = new Uint8Array([1, 2, 3]);
     const signature = await (await createSigner(key))(message);
     const isSigned = await createVerifier(key.publicKey);
