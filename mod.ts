@@ -64,7 +64,7 @@ export { type EfuseKeyMode } from "./lib/key_modes/mode.ts";
 export { keyModesOf } from "./lib/key_modes/modes.ts";
 export { type EfuseBlockPlan, type EfusePlan, type EfuseRequest, formatCommand, planEfuse } from "./lib/key_modes/efuse_plan.ts";
 export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/verify/verify.ts";
-export { type SignatureJudgement, verifySignatures, type VerifySignaturesOptions } from "./lib/verify/signatures.ts";
+export { type SignatureCheck, verifySignatures, type VerifySignaturesOptions } from "./lib/verify/signatures.ts";
 export type { BuildPlan, DataEntry } from "./lib/toolkit/plan/credentials.ts";
 export type { PartitionTableProblem, PartitionTableReport } from "./lib/toolkit/inspect_table.ts";
 export type { OtherDifference, OtherReport } from "./lib/toolkit/others.ts";

@@ -1,22 +1,37 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import type { Bytes } from "../bytes/pack.ts";
+import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { decryptEntry } from "../crypto/peripherals/hmac.ts";
-import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import { type ImageFormat, keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import { integrityEntry } from "../format/partition.ts";
 import type { TlvInput } from "../format/tlv.ts";
-import { openContents } from "../key_modes/open.ts";
-import { encodeImage, type LayoutOptions, partitionSizeOf } from "../image/encode.ts";
+import { encodeImage, partitionSizeOf } from "../image/encode.ts";
 import type { ImageEntries, ImageEntry } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
 import { otherTitle, reportOther } from "./others.ts";
-import type { ImageFormat } from "../format/names.ts";
-import { judgeIntegrity } from "../verify/entries.ts";
-import { type Verdict, verify, type VerifyOptions } from "../verify/verify.ts";
+import { type Verdict, verify } from "../verify/verify.ts";
 
-/** How {@linkcode convert} writes an image anew. */
-export interface ConvertOptions
-  extends Omit<LayoutOptions, "format">, Pick<VerifyOptions, "hmacKey" | "now"> {
+const {
+  ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY,
+  ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE,
+} = TLV_TYPES;
+
+/** How {@linkcode convert} writes the new image. */
+export interface ConvertOptions {
   /** The layout wanted. */
   readonly to: ImageFormat;
+  /**
+   * Size of the partition in bytes, which the content must fit.
+   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
+   */
+  readonly size?: number;
+  /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
+  readonly fill?: boolean;
+  /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
+  readonly integrity?: boolean;
+  /** The 32 bytes of the eFuse key, to open an HMAC-encrypted private key. */
+  readonly hmacKey?: Uint8Array;
+  /** The time at which the result is checked. @default the system clock */
+  readonly now?: () => Date;
 }
 
 /** A converted image. */
@@ -31,14 +46,14 @@ export interface ConvertResult {
 
 /**
  * Writes the credentials of an image in another layout. What the layout cannot carry is refused with
- * the list, never dropped; an integrity entry is made anew. With the HMAC key, an HMAC-encrypted
- * private key is opened for the layouts that hold plaintext alone.
+ * the list, never dropped; an integrity entry is rebuilt. With the HMAC key, an HMAC-encrypted
+ * private key is opened for the layouts that hold only plaintext.
  *
  * @param image The partition's bytes in any layout.
  * @param options The layout wanted.
  * @returns The image and the verdict on it.
- * @throws {SecureCertError} `ERR_MAGIC` when the image is none, `ERR_CHECKSUM` or `ERR_INTEGRITY` for damaged ones,
- * `ERR_PLAN` with the list of what cannot be carried, `ERR_TOO_LARGE` when it does not fit.
+ * @throws {SecureCertError} `ERR_MAGIC` when the bytes are not an image, `ERR_CHECKSUM` or
+ * `ERR_INTEGRITY` for a damaged one, `ERR_PLAN` with the list of what cannot be carried, `ERR_TOO_LARGE` when it does not fit.
  *
  * @example
  * ```ts
@@ -70,33 +85,29 @@ export async function convert(image: Uint8Array, options: ConvertOptions): Promi
   }
   refuseOthers(contents, format);
   const carried = carriedEntries(entries, format);
-  await checkIntegrity(image, entries);
+  refuseChanged(image, entries);
   const ordered = from === "tlv" ? carried : carried.toSorted((a, b) => rankOf(a) - rankOf(b));
   const kept = await Promise.all(
     ordered.map((entry) => openFor(format, entry, hmacKey)),
   );
   const converted = await encodeImage(kept, { format, ...layout });
   const partitionSize = partitionSizeOf({ format, ...layout });
-  const verdict = await verify(converted, {
-    partitionSize,
-    ...now && { now },
-    ...hmacKey && { hmacKey },
-  });
+  const verdict = await verify(converted, { partitionSize, now, hmacKey });
   return { from, image: converted, verdict };
 }
 
-/** More names than that help nobody. */
-const MOST_LISTED = 50;
-
 /** A new hash over content that the old one does not match would make tampering look right. */
-async function checkIntegrity(image: Uint8Array, entries: readonly ImageEntry[]): Promise<void> {
-  const read = await openContents(image, entries, {});
-  const [wrong] = judgeIntegrity(read).filter(({ severity }) => severity === "error");
-  if (wrong === undefined) return;
-  throw new SecureCertError("ERR_INTEGRITY", `Cannot convert image: ${wrong.message}`, wrong.place);
+function refuseChanged(image: Uint8Array, entries: readonly ImageEntry[]): void {
+  const entry = entries.findLastIndex(({ value }) => value.type === INTEGRITY);
+  const found = entries[entry];
+  if (found === undefined) return;
+  const { value: { data }, offset } = found;
+  if (equalBytes(data, integrityEntry(image.subarray(0, offset)).data)) return;
+  const message = "Cannot convert image: the integrity entry does not match the image";
+  throw new SecureCertError("ERR_INTEGRITY", message, { entry, offset });
 }
 
-/** The other layouts have an order of their own; here it is that of `build`. */
+/** The order of `build`; the other layouts have orders of their own. */
 const ORDER: readonly TlvInput["type"][] = [
   TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV,
   TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV,
@@ -109,12 +120,8 @@ function rankOf({ type }: TlvInput): number {
   return ORDER.indexOf(type);
 }
 
-/** Integrity is made anew; a signature would cover other bytes. */
+/** Integrity is rebuilt; a signature would cover other bytes. */
 function carriedEntries(entries: readonly ImageEntry[], format: ImageFormat): TlvInput[] {
-  const {
-    ESP_SECURE_CERT_INTEGRITY_TLV: integrity,
-    ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: signature,
-  } = TLV_TYPES;
   for (const { value, crc, offset } of entries) {
     const name = tlvTypeTitle(value.type);
     if (crc.stored !== crc.computed) {
@@ -124,7 +131,7 @@ function carriedEntries(entries: readonly ImageEntry[], format: ImageFormat): Tl
         { offset },
       );
     }
-    if (value.type === signature) {
+    if (value.type === SIGNATURE) {
       throw new SecureCertError(
         "ERR_PLAN",
         `Cannot write ${format}: a signature does not hold for another image`,
@@ -132,10 +139,13 @@ function carriedEntries(entries: readonly ImageEntry[], format: ImageFormat): Tl
       );
     }
   }
-  return entries.map(({ value }) => value).filter(({ type }) => type !== integrity);
+  return entries.map(({ value }) => value).filter(({ type }) => type !== INTEGRITY);
 }
 
-/** Only the credentials are written anew, in NVS too. */
+/** Names in a message; the rest are counted. */
+const MOST_LISTED = 50;
+
+/** Only the credentials are written again, in NVS too. */
 function refuseOthers({ others = [] }: ImageEntries, format: ImageFormat): void {
   if (others.length === 0) return;
   const shown = others.slice(0, MOST_LISTED).map((item) => otherTitle(reportOther(item)));

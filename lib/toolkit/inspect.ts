@@ -18,7 +18,7 @@ import { type ImageLocation, judgeDigest } from "../image/find/locate.ts";
 import { type OtherReport, reportOther } from "./others.ts";
 import type { ImageFormat } from "../format/names.ts";
 import { startsTable, tableOfFile } from "../format/table/read.ts";
-import { judge } from "../verify/verify.ts";
+import { checkImage } from "../verify/verify.ts";
 
 /** How {@linkcode inspect} reports. */
 export interface InspectOptions extends Pick<Sources, "now">, Secrets {
@@ -157,18 +157,18 @@ export async function inspect(
 ): Promise<Inspection> {
   const table = tableOfFile(image, options.tableOffset);
   if (table !== undefined) return inspectTable(image, table, options);
-  const judgement = await judge(image, options);
-  const { format, size, used, entries, findings, location, others } = judgement;
+  const checked = await checkImage(image, options);
+  const { format, size, used, entries, findings, location, others } = checked;
   return {
     format,
     size,
     used,
     entries: await Promise.all(entries.map((entry) => reportEntry(entry, options))),
     ...others.length > 0 && { others: others.map(reportOther) },
-    credentials: reportCredentials(judgement.credentials),
+    credentials: reportCredentials(checked.credentials),
     findings,
     ...location && { location },
-    ...judgement.table && { partitionTable: reportTable(judgement.table, options) },
+    ...checked.table && { partitionTable: reportTable(checked.table, options) },
   };
 }
 

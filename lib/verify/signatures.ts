@@ -17,19 +17,20 @@ import {
   signatureValueSize,
 } from "../format/signature_block.ts";
 import { type Finding, finding } from "../findings/findings.ts";
+import type { CheckOptions, ReadImage } from "./check.ts";
 
 const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY } =
   TLV_TYPES;
 const SCHEMES = { "P-192": "ecdsa192", "P-256": "ecdsa256", "P-384": "ecdsa384" } as const;
 
-/** What {@linkcode verifySignatures} judges by. */
+/** What {@linkcode verifySignatures} checks against. */
 export interface VerifySignaturesOptions {
   /** The keys to trust, SubjectPublicKeyInfo in PEM or DER. @default any key */
   readonly signingKeys?: readonly Uint8Array[];
 }
 
-/** What is to be said about one signature entry. */
-export interface SignatureJudgement {
+/** What the firmware makes of one signature entry. */
+export interface SignatureCheck {
   /** Index among the entries of the image. */
   readonly entry: number;
   /** Where the entry starts, in bytes from the start of the image. */
@@ -53,73 +54,66 @@ export interface SignatureJudgement {
 }
 
 /**
- * Judges every signature entry of an image as the firmware does (FORMAT: signature entry; what the
- * device's reader does with odd images): signed is what lies before the entry with subtype 0, which
- * must exist; of one subtype the first entry counts, and subtypes above 2 do not.
+ * Checks every signature entry of an image as the firmware does (FORMAT: signature entry; what the
+ * device's reader does with odd images): what is before the entry with subtype 0, which must exist, is
+ * signed; of several entries with one subtype the first counts, and subtypes above 2 do not.
  *
  * @param image Any bytes; at most three signatures are computed.
  * @param options The keys to trust.
- * @returns One judgement an entry, in the order of the image; none when the image is not signed. The
+ * @returns One result for each entry, in the order of the image; none when the image is not signed. The
  * firmware accepts an image with at least one good signature whose key digest is in an eFuse.
  * @throws {SecureCertError} `ERR_PEM`, `ERR_DER`, `ERR_UNSUPPORTED` or `ERR_KEY` for a key among the
- * options that is none; never for the image.
+ * options that cannot be read; never for the image.
  */
 export async function verifySignatures(
   image: Uint8Array,
   options: VerifySignaturesOptions = {},
-): Promise<SignatureJudgement[]> {
+): Promise<SignatureCheck[]> {
   const keys = options.signingKeys?.map(readSignatureKey);
   const trusted = keys && await Promise.all(keys.map(publicKeyDigest));
   const chain = signaturesOf(image);
-  const judgements: SignatureJudgement[] = [];
+  const checks: SignatureCheck[] = [];
   for (const { entry, offset, value: { subtype, data }, problem } of chain.entries) {
     const place = { entry, offset, subtype };
     try {
       const signature = readSignature(data);
-      judgements.push({ ...place, ...await judge(signature, chain.message, trusted, problem) });
+      checks.push({ ...place, ...await check(signature, chain.message, trusted, problem) });
     } catch (error) {
       if (!(error instanceof SecureCertError)) throw error;
-      judgements.push({ ...place, ok: false, problem: problem ?? error.message, remarks: [] });
+      checks.push({ ...place, ok: false, problem: problem ?? error.message, remarks: [] });
     }
   }
-  return judgements;
+  return checks;
 }
 
 /**
  * What is wrong with the signatures of an image: an error where the firmware refuses it or reads what
- * nobody has signed, a warning where it does not look.
+ * is not signed, a warning where it does not look.
  *
  * @throws {SecureCertError} as {@linkcode verifySignatures}.
  */
-export async function judgeSignatures(
-  image: Uint8Array,
-  options: VerifySignaturesOptions & { readonly chip?: ChipName },
+export async function checkSignatures(
+  { bytes }: Pick<ReadImage, "bytes">,
+  { signingKeys, chip }: Pick<CheckOptions, "signingKeys" | "chip">,
 ): Promise<Finding[]> {
-  const judgements = await verifySignatures(image, options);
-  if (judgements.length === 0) {
-    if (!options.signingKeys?.length) return [];
-    return [finding("BAD_SIGNATURE", "the image is not signed")];
+  const checks = await verifySignatures(bytes, { signingKeys });
+  if (checks.length === 0) {
+    return signingKeys?.length ? [finding("BAD_SIGNATURE", "the image is not signed")] : [];
   }
-  const isAccepted = judgements.some(({ ok }) => ok);
-  const findings = judgements.flatMap(({ entry, offset, subtype, problem, remarks }) => {
-    const severity = isAccepted ? "warning" : "error";
-    const place = { entry, offset };
-    const name = `signature ${subtype}`;
+  const severity = checks.some(({ ok }) => ok) ? "warning" : "error";
+  const findings = checks.flatMap(({ entry, offset, subtype, problem, remarks }) => {
+    const report = (what: string, how: "error" | "warning") =>
+      finding("BAD_SIGNATURE", `signature ${subtype}: ${what}`, { entry, offset }, how);
     return [
-      ...problem === undefined
-        ? []
-        : [finding("BAD_SIGNATURE", `${name}: ${problem}`, place, severity)],
-      ...remarks.map((remark) => finding("BAD_SIGNATURE", `${name}: ${remark}`, place, "warning")),
+      ...problem === undefined ? [] : [report(problem, severity)],
+      ...remarks.map((remark) => report(remark, "warning")),
     ];
   });
-  return [...findings, ...judgeOrder(image), ...judgeForChip(judgements, options.chip)];
+  return [...findings, ...checkOrder(bytes), ...checkSchemes(checks, chip)];
 }
 
 /** The chip's ROM and eFuses take some schemes, and digests of so many keys. */
-function judgeForChip(
-  judgements: readonly SignatureJudgement[],
-  chip: ChipName | undefined,
-): Finding[] {
+function checkSchemes(checks: readonly SignatureCheck[], chip: ChipName | undefined): Finding[] {
   if (chip === undefined) return [];
   const { rsa3072, ecdsaCurves, digestSlots } = CHIPS[chip].secureBoot;
   const schemes: readonly SignatureAlgorithm[] = [
@@ -128,27 +122,26 @@ function judgeForChip(
       curve in SCHEMES ? SCHEMES[curve as keyof typeof SCHEMES] : []
     ),
   ];
-  const findings = judgements.flatMap(({ algorithm, entry, offset, subtype }) => {
+  const findings = checks.flatMap(({ algorithm, entry, offset, subtype }) => {
     if (algorithm === undefined || schemes.includes(algorithm)) return [];
     const message = `signature ${subtype}: ${chip} verifies no ${algorithm}; it has ${
       schemes.join(", ")
     }`;
     return [finding("CHIP_UNSUPPORTED", message, { entry, offset })];
   });
-  if (judgements.length <= digestSlots) return findings;
+  if (checks.length <= digestSlots) return findings;
   const message =
-    `the image has ${judgements.length} signatures, ${chip} keeps ${digestSlots} key digest`;
+    `the image has ${checks.length} signatures, ${chip} keeps ${digestSlots} key digest`;
   return [...findings, finding("CHIP_UNSUPPORTED", message, {}, "warning")];
 }
 
-/** The firmware reads entries behind the signature as if they were signed. */
-function judgeOrder(image: Uint8Array): Finding[] {
+/** The firmware reads entries after the signature as if they were signed. */
+function checkOrder(image: Uint8Array): Finding[] {
   const { entries } = walkPartition(image);
   const signature = entries.findIndex(({ value }) => value.type === SIGNATURE);
   return entries.flatMap(({ value: { type }, offset }, entry) => {
     if (entry < signature || type === SIGNATURE || type === INTEGRITY) return [];
-    const message =
-      "an entry follows the signature: nobody has signed it, and the firmware reads it all the same";
+    const message = "an entry follows the signature: it is not signed, and the firmware reads it";
     return [finding("BAD_SIGNATURE", message, { entry, offset })];
   });
 }
@@ -172,19 +165,19 @@ function signaturesOf(image: Uint8Array): Signatures {
   const candidates = [...bySubtype.values()].filter((each) => !placeProblem(each));
   const wholeProblem = problemOfAll(first, candidates.map(({ value }) => value.data));
   return {
-    ...first && { message: new Uint8Array(image.subarray(0, first.offset)) },
+    message: first && new Uint8Array(image.subarray(0, first.offset)),
     entries: entries.map((each) => {
       const isEarlier = bySubtype.get(each.value.subtype) !== each;
       const problem = isEarlier
         ? "an earlier one has the same subtype"
         : placeProblem(each) ?? wholeProblem ?? kindProblem(each, first);
-      return problem === undefined ? each : { ...each, problem };
+      return { ...each, problem };
     }),
   };
 }
 
 function placeProblem({ value, crc }: WalkedTlv): string | undefined {
-  if (value.subtype >= MAX_SIGNATURES) return "the firmware looks at subtypes 0 to 2 alone";
+  if (value.subtype >= MAX_SIGNATURES) return "the firmware looks only at subtypes 0 to 2";
   return crc.stored === crc.computed ? undefined : "the entry's checksum does not match";
 }
 
@@ -217,23 +210,23 @@ function kindProblem({ value }: WalkedTlv, first: WalkedTlv | undefined): string
   return `it is ${kind}, and the one with subtype 0 ${wanted}`;
 }
 
-async function judge(
+async function check(
   signature: ReadSignature,
   message: Uint8Array | undefined,
   trusted: readonly Uint8Array[] | undefined,
   problem: string | undefined,
-): Promise<Omit<SignatureJudgement, "entry" | "offset" | "subtype">> {
+): Promise<Omit<SignatureCheck, "entry" | "offset" | "subtype">> {
   const { key } = signature;
   const keyDigest = await publicKeyDigest(key);
   const known = trusted?.some((each) => equalBytes(each, keyDigest));
   const found = problem ?? await problemOf(signature, message, known);
   return {
     algorithm: key.algorithm,
-    ...message && { signedLength: message.length },
+    signedLength: message?.length,
     keyDigest,
-    ...known === undefined ? {} : { trusted: known },
+    trusted: known,
     ok: found === undefined,
-    ...found === undefined ? {} : { problem: found },
+    problem: found,
     remarks: message && !problem ? await remarksOn(signature, message) : [],
   };
 }
@@ -253,10 +246,10 @@ async function remarksOn(value: ReadSignature, message: Uint8Array): Promise<str
   const { key, signedLength, imageDigest, oddByte } = value;
   const remarks: string[] = [];
   if (oddByte !== undefined) {
-    remarks.push(`byte ${oddByte} is not what it should be; the firmware passes over it`);
+    remarks.push(`byte ${oddByte} is not what it should be; the firmware skips it`);
   }
   if (signedLength !== message.length) {
-    remarks.push(`the length field says ${signedLength}, signed are ${message.length} bytes`);
+    remarks.push(`the length field says ${signedLength} bytes, ${message.length} are signed`);
   }
   if (imageDigest && !equalBytes(imageDigest, await digest("SHA-256", message))) {
     remarks.push("the digest in the block is not that of the signed bytes");

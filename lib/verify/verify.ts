@@ -1,129 +1,145 @@
-import { readCertificates } from "../crypto/x509/certificate.ts";
-import { currentTime, type Sources } from "../crypto/sources.ts";
+import {
+  type CertificateInfo,
+  type CertificateReader,
+  readCertificates,
+} from "../crypto/x509/certificate.ts";
+import { currentTime } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips/chips.ts";
+import type { ImageFormat } from "../format/names.ts";
 import type { NvsStoredItem } from "../format/nvs/decode.ts";
 import type { PartitionTable } from "../format/table/binary.ts";
-import {
-  type Content,
-  type ReadEntry,
-  type Reading,
-  type Secrets,
-} from "../image/contents/contents.ts";
-import { type Credentials, findCredentials } from "../image/contents/credentials.ts";
 import { type Finding, type FindingCode, FINDINGS, isGood } from "../findings/findings.ts";
+import type { Content, ReadEntry } from "../image/contents/contents.ts";
+import { type Credentials, findCredentials } from "../image/contents/credentials.ts";
+import { type ImageLocation, locate, type Located } from "../image/find/locate.ts";
 import type { ImageEntries } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
-import { type ImageLocation, locate, type Located } from "../image/find/locate.ts";
-import type { ImageFormat } from "../format/names.ts";
-import {
-  judgeCa,
-  judgeCertificates,
-  judgeChain,
-  judgeContents,
-  judgeKey,
-  judgeMissing,
-  type Trust,
-} from "./credentials.ts";
-import { judgeChecksum, judgeIntegrity, judgeLength, judgeText } from "./entries.ts";
 import { checkKeyModes } from "../key_modes/check.ts";
 import { openContents } from "../key_modes/open.ts";
-import { judgeSignatures, type VerifySignaturesOptions } from "./signatures.ts";
+import { checkCas, checkCertificates, checkChain } from "./certificates.ts";
+import type { ImageCheck, ReadImage } from "./check.ts";
+import {
+  checkChecksums,
+  checkIntegrity,
+  checkLengths,
+  checkMissing,
+  checkPemEndings,
+  checkReadable,
+} from "./entries.ts";
+import { checkKeyBytes, checkKeyMatch } from "./key.ts";
+import { checkSignatures } from "./signatures.ts";
 
-/** What {@linkcode verify} judges against. */
-export interface VerifyOptions extends Pick<Sources, "now">, Secrets, VerifySignaturesOptions {
+/** What {@linkcode verify} checks an image against. */
+export interface VerifyOptions {
   /** The CA that should have issued the device certificate, PEM (a bundle too) or DER. */
   readonly ca?: Uint8Array;
-  /** The chip that is to read the image; its rules are left out without. */
+  /** The chip that is to read the image; its rules are left out without it. */
   readonly chip?: ChipName;
-  /** Do not judge RSA keys under 2048 bits an error. @default false */
-  readonly allowWeak?: boolean;
+  /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
+  readonly hmacKey?: Uint8Array;
   /** SubjectPublicKeyInfo of the key in the eFuse, DER, to compare with the device certificate. */
   readonly publicKey?: Uint8Array;
+  /** The keys that may sign the image, SubjectPublicKeyInfo in PEM or DER. @default any key */
+  readonly signingKeys?: readonly Uint8Array[];
+  /** Report RSA keys of fewer than 2048 bits as a warning, not as an error. @default false */
+  readonly allowWeak?: boolean;
+  /** The time at which certificates should be valid. @default the system clock */
+  readonly now?: () => Date;
   /** Size of the partition in bytes. @default what a table says, else the length of the image */
   readonly partitionSize?: number;
-  /** Where the partition table of a flash dump stands in flash, in bytes. @default 0x8000 */
+  /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
   readonly tableOffset?: number;
 }
 
-/** One question that was asked. */
+/** One check of an image. */
 export interface Check {
-  /** What was asked, in words. */
+  /** What was checked, in words. */
   readonly name: string;
-  /** Whether nothing was found that makes the verdict bad. */
+  /** Whether nothing was found that makes the result bad. */
   readonly ok: boolean;
-  /** The worst finding, `ok` for none, or `unchecked` where there is nothing to judge or judge by. */
+  /** The worst finding, `ok` for none, or `unchecked` where there is nothing to check or to check by. */
   readonly state: "ok" | "warning" | "error" | "unchecked";
 }
 
-/** A verdict on an image. */
+/** The result of {@linkcode verify}. */
 export interface Verdict {
   /** False exactly when a finding is an error. */
   readonly ok: boolean;
   /** Layout of the image. */
   readonly format: ImageFormat | "unknown";
-  /** The questions, in order. */
+  /** The checks, in order. */
   readonly checks: readonly Check[];
   /** Everything that was found; offsets count from the start of the image. */
   readonly findings: readonly Finding[];
-  /** Where the image was found, present when it lies inside something larger. */
+  /** Where the image was found, present when it is inside something larger. */
   readonly location?: ImageLocation;
 }
 
 /** All that was read and found of an image. */
-export interface Judgement extends Verdict {
+export interface CheckedImage extends Verdict {
   /** Length of the image in bytes; of all that was given when none was found in it. */
   readonly size: number;
   /** The partition table that was found. */
   readonly table?: PartitionTable;
   /** Bytes that the entries take. */
   readonly used: number;
+  /** The entries and their values. */
   readonly entries: readonly ReadEntry[];
+  /** What the firmware's getters would find for TLS. */
   readonly credentials: Credentials;
   /** What an NVS image holds beside the credentials. */
   readonly others: readonly NvsStoredItem[];
 }
 
-/** What the questions are asked of. */
-interface Judged {
-  readonly credentials: Credentials;
-  readonly entries: readonly ReadEntry[];
-  readonly options: VerifyOptions;
-}
+/** The checks of an image that is read, in the order of their findings. */
+const IMAGE_CHECKS: readonly ImageCheck[] = [
+  checkChecksums,
+  checkIntegrity,
+  checkSignatures,
+  checkReadable,
+  checkKeyBytes,
+  checkPemEndings,
+  checkLengths,
+  checkMissing,
+  checkCas,
+  ({ credentials, entries }, { chip }) => checkKeyModes(credentials, entries, chip),
+  checkKeyMatch,
+  checkChain,
+  checkCertificates,
+];
 
-const has = (kind: Content["kind"]) => ({ entries }: Judged) =>
+/** Names of the checks in a {@linkcode Verdict}, in order. */
+const CHECK_NAMES = [...new Set(Object.values(FINDINGS).flatMap(({ checks }) => checks))];
+type CheckName = typeof CHECK_NAMES[number];
+type Applies = (image: ReadImage, options: VerifyOptions) => boolean;
+
+const has = (kind: Content["kind"]): Applies => ({ entries }) =>
   entries.some(({ content }) => content.kind === kind);
-const hasCertificate = ({ credentials }: Judged) => credentials.deviceCerts.length > 0;
-
-/** Names of the checks, in order. */
-const CHECKS = [...new Set(Object.values(FINDINGS).flatMap(({ checks }) => checks))];
-type CheckName = typeof CHECKS[number];
 
 /** Where a check needs something to check, or to check by; the others always apply. */
-const APPLIES: Readonly<Partial<Record<CheckName, (judged: Judged) => boolean>>> = {
+const APPLIES: Readonly<Partial<Record<CheckName, Applies>>> = {
   "integrity": has("integrity"),
   "signatures": has("signature"),
-  "key matches certificate": (judged) => hasCertificate(judged) && isKeyKnown(judged),
-  "certificate chain": (judged) =>
-    hasCertificate(judged) && (judged.options.ca ?? judged.credentials.caCerts[0]) !== undefined,
+  "key matches certificate": ({ credentials: { deviceCerts, keyEntry, dsData } }, options) =>
+    deviceCerts.length > 0 &&
+    // A key in a peripheral is known only to those who have the eFuse key or the public half.
+    (keyEntry?.publicKey ?? dsData?.opened ?? options.publicKey) !== undefined,
+  "certificate chain": ({ credentials: { deviceCerts, caCerts } }, { ca }) =>
+    deviceCerts.length > 0 && (ca ?? caCerts[0]) !== undefined,
   "certificate dates": has("certificate"),
   "certificate strength": has("certificate"),
-  "chip": ({ options }) => options.chip !== undefined,
+  "chip": (_, { chip }) => chip !== undefined,
   "DS peripheral": ({ credentials }) => credentials.dsData?.opened !== undefined,
   "HMAC encryption": ({ credentials }) => credentials.keyEntry?.storage === "hmac-encrypted",
 };
 
-/** A key in a peripheral is known only to whoever has the eFuse key or the public half. */
-function isKeyKnown({ credentials: { keyEntry, dsData }, options }: Judged): boolean {
-  return (keyEntry?.publicKey ?? dsData?.opened ?? options.publicKey) !== undefined;
-}
-
 /**
- * Judges an image: whether the firmware will read from it what it should, and the device be safe.
+ * Checks an image: whether the firmware will read from it what it should, and the device be safe.
  * Never throws for what the image holds; takes time linear in its length.
  *
  * @param image The partition's bytes, or a dump of flash with the partition in it, which is found as
  * `findSecureCert` does.
- * @param options The CA, the time and the partition's size.
+ * @param options The CA, the chip, the time and the partition's size.
  * @returns Every finding; `ok` is false exactly when one of them is an error.
  * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when the CA given cannot be read; `ERR_PEM`,
  * `ERR_DER`, `ERR_UNSUPPORTED` or `ERR_KEY` when a signing key cannot.
@@ -139,53 +155,39 @@ function isKeyKnown({ credentials: { keyEntry, dsData }, options }: Judged): boo
  * ```
  */
 export async function verify(image: Uint8Array, options: VerifyOptions = {}): Promise<Verdict> {
-  const { ok, format, checks, findings, location } = await judge(image, options);
-  return { ok, format, checks, findings, ...location && { location } };
+  const { ok, format, checks, findings, location } = await checkImage(image, options);
+  return { ok, format, checks, findings, location };
 }
 
 /** As {@linkcode verify}, with all that was read. */
-export async function judge(
+export async function checkImage(
   dump: Uint8Array,
-  options: VerifyOptions & Reading = {},
-): Promise<Judgement> {
-  const { certificatesOf = readCertificates } = options;
+  options: VerifyOptions & { readonly certificatesOf?: CertificateReader } = {},
+): Promise<CheckedImage> {
   const located = locate(dump, options.tableOffset);
-  const { image, location, table } = located;
+  const { image: bytes = dump, location, table } = located;
   const contents = readLocated(located, options);
-  const { format, entries: raw, used, findings: layout, others = [] } = contents;
-  const entries = await openContents(image ?? dump, raw, options);
-  const credentials = findCredentials(entries);
-  const trust: Trust = {
-    now: currentTime(options),
-    allowWeak: options.allowWeak ?? false,
-    ...options.ca === undefined ? {} : { issuers: certificatesOf(options.ca) },
-  };
-  const isUnknown = format === "unknown";
-  const findings = isUnknown ? layout : [
-    ...layout,
-    ...entries.flatMap(judgeChecksum),
-    ...judgeIntegrity(entries),
-    ...await judgeSignatures(image ?? dump, options),
-    ...judgeContents(entries),
-    ...entries.flatMap(judgeText),
-    ...entries.flatMap(judgeLength),
-    ...judgeMissing(credentials),
-    ...judgeCa(credentials),
-    ...checkKeyModes(credentials, entries, options.chip),
-    ...judgeKey(credentials, options.publicKey),
-    ...await judgeChain(credentials, trust),
-    ...judgeCertificates(credentials, trust),
-  ];
+  const { format, used, others = [] } = contents;
+  const { ca, certificatesOf = readCertificates } = options;
+  const issuers = ca && certificatesOf(ca);
+  const entries = await openContents(bytes, contents.entries, options);
+  const image: ReadImage = { bytes, entries, credentials: findCredentials(entries) };
+  const found = format === "unknown" ? [] : await runChecks(image, issuers, options);
+  const findings = [...contents.findings, ...found];
+  const checks = format === "unknown"
+    ? [{ name: "format", ok: false, state: "error" } as const]
+    : checksOf(findings, image, options);
+  const { credentials } = image;
+  const ok = isGood(findings);
+  const size = bytes.length;
   return {
-    ok: isGood(findings),
+    ok,
     format,
-    checks: isUnknown
-      ? [{ name: "format", ok: false, state: "error" }]
-      : checksOf(findings, { credentials, entries, options }),
+    checks,
     findings,
-    ...location && { location },
-    ...table && { table },
-    size: (image ?? dump).length,
+    location,
+    table,
+    size,
     used,
     entries,
     credentials,
@@ -193,7 +195,7 @@ export async function judge(
   };
 }
 
-/** The image taken apart, with what is wrong with where it lies. */
+/** The entries of the image, with what is wrong with where it is. */
 function readLocated(
   { image, partitionSize, findings }: Located,
   options: VerifyOptions,
@@ -203,11 +205,26 @@ function readLocated(
   return { ...contents, findings: [...findings, ...contents.findings] };
 }
 
-function checksOf(findings: readonly Finding[], judged: Judged): Check[] {
-  return CHECKS.map((name) => {
+async function runChecks(
+  image: ReadImage,
+  issuers: readonly CertificateInfo[] | undefined,
+  options: VerifyOptions,
+): Promise<Finding[]> {
+  const { chip, publicKey, signingKeys, allowWeak = false } = options;
+  const now = currentTime(options);
+  const against = { now, issuers, allowWeak, chip, publicKey, signingKeys };
+  return (await Promise.all(IMAGE_CHECKS.map((check) => check(image, against)))).flat();
+}
+
+function checksOf(
+  findings: readonly Finding[],
+  image: ReadImage,
+  options: VerifyOptions,
+): Check[] {
+  return CHECK_NAMES.map((name) => {
     const found = findings.filter(({ code }) => isPartOf(code, name));
     const ok = isGood(found);
-    const quiet = APPLIES[name]?.(judged) ?? true ? "ok" : "unchecked";
+    const quiet = APPLIES[name]?.(image, options) ?? true ? "ok" : "unchecked";
     return { name, ok, state: !ok ? "error" : found.length > 0 ? "warning" : quiet };
   });
 }

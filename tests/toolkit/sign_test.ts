@@ -284,7 +284,7 @@ Deno.test("the order, number and place of signature entries is judged", async ()
   ]);
   assertEquals(await judge(user, integrity, zero, { ...one, subtype: 3 }), [
     "",
-    "the firmware looks at subtypes 0 to 2 alone",
+    "the firmware looks only at subtypes 0 to 2",
   ]);
   assertEquals(await judge(zero, user), ["nothing is signed"]);
 });

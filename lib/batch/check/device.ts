@@ -9,7 +9,7 @@ import {
   readCertificates,
 } from "../../crypto/x509/certificate.ts";
 import { sha256 } from "../../crypto/deps.ts";
-import { judge, type Judgement, type VerifyOptions } from "../../verify/verify.ts";
+import { type CheckedImage, checkImage, type VerifyOptions } from "../../verify/verify.ts";
 import { foldId } from "../list/devices.ts";
 import { keyModeOf } from "../../image/contents/credentials.ts";
 import type { ManifestRow } from "../manifest.ts";
@@ -198,10 +198,12 @@ async function judgeImageFile(
   if (!isListed) {
     problems.push(problem("WRONG_IMAGE", id, `SHA-256 of its image is ${hash}`));
   }
-  const judgement = await judge(bytes, options);
+  const judgement = await checkImage(bytes, options);
   const { hmacKey, ...others } = options;
   // What a right image has wrong with an HMAC key alone is the key's fault.
-  const keyless = hmacKey === undefined || judgement.ok ? judgement : await judge(bytes, others);
+  const keyless = hmacKey === undefined || judgement.ok
+    ? judgement
+    : await checkImage(bytes, others);
   const usual = new Set(keyless.findings.map(({ message }) => message));
   for (const { severity, code, message } of judgement.findings) {
     if (severity !== "error") continue;
@@ -215,7 +217,7 @@ async function judgeImageFile(
 /** Whether the image is this device's: its certificate, and how its key is kept. */
 function judgeContents(
   { id, keyMode, efuseKeyId }: ManifestRow,
-  { credentials, format }: Judgement,
+  { credentials, format }: CheckedImage,
   certificate: CertificateInfo | undefined,
 ): BatchProblem[] {
   if (format === "unknown") return [];

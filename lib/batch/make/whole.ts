@@ -14,7 +14,7 @@ import type { DeviceSettings } from "../list/settings.ts";
 import { partitionSizeOf } from "../../image/encode.ts";
 import type { BuildPlan } from "../../toolkit/plan/credentials.ts";
 import { signPartition } from "../../toolkit/sign.ts";
-import { judgeSignatures } from "../../verify/signatures.ts";
+import { checkSignatures } from "../../verify/signatures.ts";
 
 /** A device that was made, and how its image is judged when it is read back. */
 export interface Made {
@@ -34,7 +34,7 @@ async function signImage(
   chip: ChipName | undefined,
 ): Promise<Bytes> {
   const image = await signPartition(unsigned, signers, { size: partitionSizeOf(profile) });
-  const findings = await judgeSignatures(image, chip === undefined ? {} : { chip });
+  const findings = await checkSignatures({ bytes: image }, { chip });
   const errors = findings.filter(({ severity }) => severity === "error");
   if (errors.length === 0) return image;
   throw bad(errors.map(({ code, message }) => `${code}: ${message}`).join("; "));

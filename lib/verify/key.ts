@@ -1,0 +1,44 @@
+import { SecureCertError } from "../bytes/errors.ts";
+import { equalBytes } from "../bytes/pack.ts";
+import { isPem } from "../bytes/pem.ts";
+import { decodeKeyParts } from "../crypto/keys/encoding.ts";
+import { type KeyStorage, keyStorageOf, TLV_TYPES } from "../format/names.ts";
+import { type Finding, finding } from "../findings/findings.ts";
+import type { CheckOptions, ReadImage } from "./check.ts";
+
+/** Whether the private key, as far as it is known, is that of the device certificate. */
+export function checkKeyMatch(
+  { credentials: { deviceCerts: [certificate], keyEntry, dsData } }: ReadImage,
+  options: CheckOptions,
+): Finding[] {
+  const publicKey = keyEntry?.publicKey ?? options.publicKey;
+  // The check of the DS mode has compared what it opened.
+  if (certificate === undefined || publicKey === undefined || dsData?.opened) return [];
+  if (equalBytes(certificate.publicKey, publicKey)) return [];
+  const message =
+    "the private key is not that of the device certificate; no TLS handshake will succeed";
+  return [finding("KEY_MISMATCH", message)];
+}
+
+/** Key bytes in entries whose flags say that the key is elsewhere, or encrypted. */
+export function checkKeyBytes({ entries }: ReadImage): Finding[] {
+  return entries.flatMap(({ raw: { value, offset }, content }, entry) => {
+    const { type, flags, data } = value;
+    if (type !== TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV || content.kind === "unreadable") return [];
+    if (!holdsKey(keyStorageOf(flags), data)) return [];
+    const message = "the entry's flags say that the key is in an eFuse, yet it holds key bytes";
+    return [finding("KEY_IN_PERIPHERAL_ENTRY", message, { entry, offset })];
+  });
+}
+
+function holdsKey(storage: KeyStorage, data: Uint8Array): boolean {
+  if (storage === "plaintext" || data.length === 0) return false;
+  if (storage === "ecdsa-peripheral" || isPem(data)) return true;
+  try {
+    decodeKeyParts(data);
+    return true;
+  } catch (error) {
+    if (error instanceof SecureCertError) return false;
+    throw error;
+  }
+}
