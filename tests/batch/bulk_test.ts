@@ -337,18 +337,22 @@ Deno.test("what no partition holds is told for the largest devices of each kind,
 
 Deno.test("whoever leaves the loop early leaves nothing under way, and goes on with the same keys", async () => {
   const { journal, files } = memoryBatch();
-  let writes = 0;
+  let [writes, underWay] = [0, 0];
+  const turn = () => new Promise((resolve) => setTimeout(resolve));
   const slow = {
     ...files,
     write: async (all: Parameters<typeof files.write>[0]) => {
-      await new Promise((resolve) => setTimeout(resolve, 5 * (++writes % 4)));
+      underWay++;
+      for (let turns = ++writes % 4; turns > 0; turns--) await turn();
       await files.write(all);
+      underWay--;
     },
   };
   const options = { profile: {}, issuer, journal, commitEvery: 0, calls: 3 };
   for await (const _ of bulk(countDevices(40, "d{n}"), { ...options, files: slow })) break;
   const before = files.all.size;
-  await new Promise((resolve) => setTimeout(resolve, 60));
+  assertEquals(underWay, 0);
+  for (let turns = 50; turns > 0; turns--) await turn();
   assertEquals(files.all.size, before);
   const { verified } = await journal.counts();
   assertEquals(before, 3 * verified);

@@ -16,6 +16,7 @@ import {
   verify,
 } from "../../mod.ts";
 import { shared, sharedTest } from "../vectors.ts";
+import { growsLinearly } from "../growth.ts";
 
 const SEED = 20261124;
 const FLASH = 0x40000;
@@ -485,22 +486,18 @@ function header(length: number): Uint8Array {
   return bytes;
 }
 
-Deno.test("finding takes time linear in the length of the dump, whatever it is made of", () => {
+Deno.test("finding takes time linear in the length of the dump, whatever it is made of", async () => {
   const units = [header(0), header(4080), header(0xFFE0), header(0xFFFF), encodeTlv(entry(0, 0))];
   for (const [index, unit] of [...units, new Uint8Array(16).fill(0x11)].entries()) {
-    const time = (length: number) => {
+    const find = (length: number) => {
       const dump = filled(length, unit);
-      const start = performance.now();
-      findSecureCert(dump);
-      return performance.now() - start;
+      return () => findSecureCert(dump);
     };
-    time(MIB / 4);
-    const [small, large] = [time(MIB / 2), time(8 * MIB)];
-    assert(large < 16 * 8 * Math.max(small, 1), `unit ${index}: ${small} ms, ${large} ms`);
+    assert(await growsLinearly(find, [MIB / 8, 2 * MIB]), `unit ${index}`);
   }
 });
 
-Deno.test("16 MiB are searched in a moment and without a copy", async () => {
+Deno.test("16 MiB are searched without a copy", async () => {
   const dump = new Uint8Array(16 * MIB).fill(0xFF);
   for (let at = 0x20000; at < 8 * MIB; at += 0x10000) dump.set(randomBytes(0x10000), at);
   const without = dump.slice();
@@ -509,13 +506,9 @@ Deno.test("16 MiB are searched in a moment and without a copy", async () => {
   for (const [each, kind] of [[dump, "table"], [without, "scan"]] as const) {
     findSecureCert(each);
     const before = Deno.memoryUsage();
-    const start = performance.now();
     assertEquals(findSecureCert(each).kind, kind);
     await inspect(each);
-    const ms = performance.now() - start;
     const after = Deno.memoryUsage();
-    // The goal is 100 ms, which the benchmark measures; a busy machine gets ten times as long.
-    assert(ms < 1000, `${kind}: ${ms} ms`);
     const grown = after.external + after.heapUsed - before.external - before.heapUsed;
     assert(grown < 2 * each.length, `${kind}: ${grown} bytes`);
   }

@@ -305,12 +305,21 @@ Deno.test("keys that are none make a bad signature and no exception", async () =
 });
 
 Deno.test("many signature entries cost no more than three", async () => {
-  const { entries } = decodePartition(vector("sign_ecdsa192.bin"));
-  const signature = entries.find(({ type }) => type === 8)!;
-  const image = encodePartition([ENTRY, ...Array(400).fill(signature)], { size: 0xF000 });
-  const start = performance.now();
-  assertEquals((await verifySignatures(image)).length, 400);
-  assert(performance.now() - start < 2000);
+  const signed = decodePartition(await signPartition(IMAGE, [await signer("ecdsa256")])).entries;
+  const signature = signed.find(({ type }) => type === 8)!;
+  const image = encodePartition([ENTRY, ...Array(300).fill(signature)], { size: 0xF000 });
+  const { verify } = crypto.subtle;
+  let count = 0;
+  crypto.subtle.verify = function (...args: unknown[]) {
+    count++;
+    return Reflect.apply(verify, this, args);
+  };
+  try {
+    assertEquals((await verifySignatures(image)).length, 300);
+  } finally {
+    crypto.subtle.verify = verify;
+  }
+  assert(count >= 1 && count <= 3, `${count} signatures were verified`);
 });
 
 sharedTest("golden signatures are judged as the firmware judged them", async () => {
