@@ -50,7 +50,7 @@ export { type ExportKeyOptions, exportPrivateKey, generateKey, type GenerateKeyO
 export { createSigner, type Signer } from "./lib/crypto/signature.ts";
 export { type CertificateUsage, createCa, type CreateCaOptions, issueCertificate, type IssueCertificateOptions, type Issuer, type Validity } from "./lib/crypto/x509/issue.ts";
 export { type CertificateReader, createCertificateReader, type CertificateInfo, readCertificate, readCertificates } from "./lib/crypto/x509/certificate.ts";
-export { escapeNameValue } from "./lib/crypto/x509/name.ts";
+export { escapeNameValue } from "./lib/crypto/x509/names.ts";
 export { createRequest, type CreateRequestOptions, readRequest, type RequestInfo } from "./lib/crypto/x509/request.ts";
 export { decryptDsParameters, type DecryptedDsParameters, type DsChecks, type DsDecryptOptions, type DsEncryptOptions, type DsMaxRsaBits, type DsTarget, encryptDsParameters, type RsaNumbers } from "./lib/crypto/peripherals/ds.ts";
 export { createDerivedKey, type CreateDerivedKeyOptions, decryptEntry, type DerivedEcdsaKey, deriveEcdsaKey, encryptEntry, type HmacKeyOptions, type SaltedEcdsaKey } from "./lib/crypto/peripherals/hmac.ts";

@@ -14,6 +14,7 @@ export interface PemBlock {
 
 const BEGIN = "-----BEGIN ";
 const DASHES = "-----";
+const DASH = 0x2D;
 const LINE = 64;
 
 /**
@@ -65,7 +66,7 @@ export function formatPem(label: string, bytes: Uint8Array): string {
 
 /** Whether text, or bytes that are UTF-8 text, hold the start of a PEM block. */
 export function isPem(file: Uint8Array | string): boolean {
-  return textOf(file)?.includes(BEGIN) === true;
+  return textOf(file) !== undefined;
 }
 
 /**
@@ -80,14 +81,26 @@ export function isPem(file: Uint8Array | string): boolean {
  */
 export function derBlocks(file: Uint8Array | string, labels: readonly string[]): Bytes[] {
   const text = textOf(file);
-  if (typeof file !== "string" && !text?.includes(BEGIN)) return [new Uint8Array(file)];
+  if (typeof file !== "string" && text === undefined) return [new Uint8Array(file)];
   const blocks = parsePem(text ?? "").filter(({ label }) => labels.includes(label));
   if (blocks.length > 0) return blocks.map(({ bytes }) => bytes);
   throw new SecureCertError("ERR_PEM", `Cannot decode PEM: no ${labels[0]} block`);
 }
 
+/** The text of a file that holds the start of a PEM block. */
 function textOf(file: Uint8Array | string): string | undefined {
-  return typeof file === "string" ? file : decodeUtf8(file);
+  const text = typeof file === "string" ? file : holdsBegin(file) ? decodeUtf8(file) : undefined;
+  return text?.includes(BEGIN) ? text : undefined;
+}
+
+/** Looks for it in the bytes, because decoding what is not UTF-8 takes long. */
+function holdsBegin(bytes: Uint8Array): boolean {
+  for (let at = bytes.indexOf(DASH); at >= 0; at = bytes.indexOf(DASH, at + 1)) {
+    let length = 1;
+    while (length < BEGIN.length && bytes[at + length] === BEGIN.charCodeAt(length)) length++;
+    if (length === BEGIN.length) return true;
+  }
+  return false;
 }
 
 function parseBody(body: string, offset: number): Pick<PemBlock, "bytes" | "headers"> {

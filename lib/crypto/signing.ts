@@ -1,10 +1,18 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { CURVES, type EcCurve, type HashName } from "./keys/curves.ts";
-import { badDer, derSequence, derUnsigned } from "./der/read.ts";
-import { derChildren, derSpan } from "./der/walk.ts";
+import {
+  derError,
+  derSequence,
+  derUnsigned,
+  enterDer,
+  nextDer,
+  readDer,
+  TAG,
+  unsignedOf,
+} from "./der.ts";
+import type { CurveOperations } from "./keys/other_curves.ts";
 import { decodeKeyParts, decodeSpki } from "./keys/encoding.ts";
-import { otherCurve } from "./keys/other_curves.ts";
 
 /** A private key as far as signing needs it. */
 export interface SigningKey {
@@ -76,7 +84,7 @@ export async function verifyBytes(
   try {
     if (key.type === "ec" && !CURVES[key.curve].webCrypto) {
       const raw = decodeEcdsaSignature(signature, CURVES[key.curve].size);
-      return otherCurve(key.curve).verifyDigest(raw, await digest(hash, data), key.point);
+      return (await otherCurve(key.curve)).verifyDigest(raw, await digest(hash, data), key.point);
     }
     const raw = curve === undefined
       ? signature
@@ -105,21 +113,29 @@ export function encodeEcdsaSignature(raw: Uint8Array): Bytes {
 /**
  * r and s, each of `size` bytes, from their DER sequence.
  *
- * @throws {SecureCertError} `ERR_DER` when it is none, or a number is too long.
+ * @throws {SecureCertError} `ERR_DER` when it is not one, or a number is too long.
  */
 export function decodeEcdsaSignature(der: Uint8Array, size: number): Bytes {
-  const root = derSpan(der, 0);
-  const numbers = derChildren(der, root);
-  const isPair = root.identifier === 0x30 && root.end === der.length && numbers.length === 2;
-  if (!isPair) throw badDer("ECDSA signature");
+  const root = readDer(der, "ECDSA signature");
+  const numbers = enterDer(root);
   const raw = new Uint8Array(2 * size);
-  numbers.forEach(({ identifier, content, end }, at) => {
-    let start = content;
-    while (start < end - 1 && der[start] === 0) start++;
-    if (identifier !== 2 || end === content || end - start > size) throw badDer("ECDSA signature");
-    raw.set(der.subarray(start, end), (at + 1) * size - (end - start));
-  });
+  for (const end of [size, 2 * size]) {
+    const number = nextDer(numbers, TAG.integer);
+    const digits = unsignedOf(number);
+    if (digits.length === 0 || digits.length > size) {
+      throw derError(root, number.start, `need 1 to ${size} bytes, have ${digits.length}`);
+    }
+    raw.set(digits, end - digits.length);
+  }
+  if (numbers.at < numbers.end) throw derError(root, numbers.at, "a third number");
+  if (root.end < der.length) throw derError(root, root.end, "bytes after the signature");
   return raw;
+}
+
+/** The operations on a curve that WebCrypto lacks, which need @noble/curves. */
+export async function otherCurve(curve: EcCurve): Promise<CurveOperations> {
+  const { curveOperations } = await import("./keys/other_curves.ts");
+  return curveOperations(curve);
 }
 
 async function signOther(
@@ -130,7 +146,8 @@ async function signOther(
 ): Promise<Bytes> {
   const parts = decodeKeyParts(pkcs8);
   if (parts.type !== "ec") throw new SecureCertError("ERR_KEY", "Cannot sign: key is not EC");
-  return encodeEcdsaSignature(otherCurve(curve).signDigest(await digest(hash, data), parts.scalar));
+  const operations = await otherCurve(curve);
+  return encodeEcdsaSignature(operations.signDigest(await digest(hash, data), parts.scalar));
 }
 
 function algorithmOf(

@@ -2,7 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { hasWord, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
-import { derSpan } from "../crypto/der/walk.ts";
+import { readDer } from "../crypto/der.ts";
 import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash/codec.ts";
 import type { ImageFormat } from "../format/names.ts";
 import { findMagic } from "../format/partition.ts";
@@ -78,10 +78,10 @@ function explain(image: Uint8Array): Finding {
 /** Segments of an application image (esp-idf, esp_app_format.h: ESP_IMAGE_MAX_SEGMENTS). */
 const MOST_SEGMENTS = 16;
 
-/** One SEQUENCE and nothing behind it: encrypted bytes may well begin as one does. */
+/** One SEQUENCE and nothing after it: encrypted bytes may well begin as one does. */
 function isDer(image: Uint8Array): boolean {
   try {
-    return image[0] === 0x30 && derSpan(image, 0).end === image.length;
+    return readDer(image, "file").end === image.length;
   } catch (error) {
     if (error instanceof SecureCertError) return false;
     throw error;

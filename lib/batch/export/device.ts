@@ -1,10 +1,10 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { formatPem } from "../../bytes/pem.ts";
-import { decodeUtf8, formatHex } from "../../bytes/text.ts";
+import { formatHex } from "../../bytes/text.ts";
 import { type CertificateInfo, readCertificate } from "../../crypto/x509/certificate.ts";
 import { isIssuedBy } from "../../crypto/x509/chain.ts";
 import { sha256 } from "../../crypto/deps.ts";
-import { readDer } from "../../crypto/der/read.ts";
+import { commonNameOf } from "../../crypto/x509/names.ts";
 import { extraColumns, type ManifestRow } from "../manifest.ts";
 
 /** A finished device on its way to a registry in the cloud. */
@@ -33,7 +33,6 @@ export interface Exporter {
   readonly parts: (devices: AsyncIterable<ExportDevice>) => AsyncGenerator<ExportPart>;
 }
 
-const COMMON_NAME = "2.5.4.3";
 /** AWS IoT, API Reference: CreateThing. */
 const THING_NAME = /^[a-zA-Z0-9:_-]{1,128}$/;
 
@@ -53,16 +52,9 @@ export function pemOf({ der }: CertificateInfo): string {
   return formatPem("CERTIFICATE", der);
 }
 
-/** The common name of a certificate's subject (RFC 5280 appendix A.1), the first if there are more. */
-export function commonNameOf({ subjectDer }: CertificateInfo): string | undefined {
-  const attributes = readDer(subjectDer, "name").children.flatMap((set) => set.children);
-  const name = attributes.find(({ children }) => children[0]?.oid === COMMON_NAME)?.children[1];
-  return name === undefined ? undefined : decodeUtf8(name.content);
-}
-
 /** What there is to say when the common name should be the device's name and is not. */
 export function commonNameProblems({ row, certificate }: ExportDevice): string[] {
-  const name = commonNameOf(certificate);
+  const name = commonNameOf(certificate.subjectDer);
   if (name === row.id) return [];
   const what = name === undefined ? "has no common name" : `has the common name "${name}"`;
   return [`the certificate ${what}; it must be "${row.id}"`];

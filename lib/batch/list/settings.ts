@@ -1,7 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
-import { encodeName, escapeNameValue } from "../../crypto/x509/name.ts";
-import { encodeSans } from "../../crypto/x509/san.ts";
+import { encodeName, encodeSans, escapeNameValue } from "../../crypto/x509/names.ts";
 import { type ChipName, isChipName } from "../../format/chips/chips.ts";
 import { KEY_MODES, type KeyMode } from "../../format/names.ts";
 import type { BulkDevice } from "./devices.ts";

@@ -3,7 +3,7 @@ import { type Bytes, equalBytes, plainBytes } from "../../bytes/pack.ts";
 import { formatPem } from "../../bytes/pem.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import type { Issuer } from "../../crypto/x509/issue.ts";
-import { chainBehind } from "../../crypto/x509/chain_order.ts";
+import { chainBehind } from "../../crypto/x509/chain.ts";
 import { readCertificate, readCertificates } from "../../crypto/x509/certificate.ts";
 import { type CertificateSeries, createCertificateSeries } from "../../crypto/x509/series.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";

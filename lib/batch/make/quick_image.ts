@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
-import { certificateParts } from "../../crypto/der/walk.ts";
+import { readCertificate } from "../../crypto/x509/certificate.ts";
 import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
 import { exportPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import type { BytesVerifier } from "../../crypto/signer.ts";
@@ -83,7 +83,7 @@ export async function judgeQuick(
   if (!made.entries.every((each, at) => isSameEntry(each, entries[at]))) {
     throw bad("an entry is not what was planned");
   }
-  const { publicKey, signedPart, signature } = certificateParts(certificate);
+  const { publicKey, signedPart, signature } = readCertificate(certificate);
   if (!equalBytes(publicKey, key.publicKey)) throw bad("the certificate is for another key");
   if (!await isSigned(signedPart, signature)) throw bad("the CA did not sign the certificate");
 }

@@ -2,7 +2,7 @@ import type { Bytes } from "../../bytes/pack.ts";
 import { formatPem } from "../../bytes/pem.ts";
 import { encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
-import { certificateParts } from "../../crypto/der/walk.ts";
+import { readCertificate } from "../../crypto/x509/certificate.ts";
 import { exportPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { type BulkDevice, DEVICE_COLUMNS } from "../list/devices.ts";
@@ -76,7 +76,7 @@ export function pemOf(...certificates: readonly Bytes[]): Bytes {
 
 /** The label of a device that has its certificate. */
 export function labelOf({ id }: BulkDevice, certificate: Bytes): BulkFile {
-  const serial = formatHex(certificateParts(certificate).serial);
+  const serial = readCertificate(certificate).serial;
   return { path: paths.label(id), bytes: encodeUtf8(formatLabel({ id, serial })) };
 }
 
@@ -89,7 +89,7 @@ export function verifiedRow(
   const { key, certificate, image, efuseKeyId } = made;
   return {
     ...emptyRow(device, settings),
-    serial: formatHex(certificateParts(certificate).serial),
+    serial: readCertificate(certificate).serial,
     fingerprint: formatHex(sha256(certificate)),
     publicKey: formatBase64(key.publicKey),
     imageSha256: formatHex(sha256(image)),

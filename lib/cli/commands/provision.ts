@@ -1,6 +1,6 @@
 import type { Issuer } from "../../crypto/x509/issue.ts";
 import { readCertificate } from "../../crypto/x509/certificate.ts";
-import { escapeNameValue } from "../../crypto/x509/name.ts";
+import { escapeNameValue } from "../../crypto/x509/names.ts";
 import { exportPrivateKey, importPrivateKey } from "../../crypto/keys/keys.ts";
 import { reportCertificate } from "../../toolkit/inspect.ts";
 import {

@@ -1,4 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { shownOid } from "../der.ts";
 
 /** A curve that a private key may be on. */
 export type EcCurve = "P-192" | "P-256" | "P-384" | "P-521" | "secp256k1";
@@ -40,6 +41,6 @@ export function curveOfOid(oid: string): EcCurve {
   for (const curve of Object.keys(CURVES) as EcCurve[]) if (CURVES[curve].oid === oid) return curve;
   throw new SecureCertError(
     "ERR_UNSUPPORTED",
-    `Cannot use key: curve ${oid || "unnamed"} is not known`,
+    `Cannot use key: curve ${shownOid(oid) || "unnamed"} is not known`,
   );
 }

@@ -2,9 +2,12 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat } from "../../bytes/pack.ts";
 import { curveOfOid, CURVES, type EcCurve } from "./curves.ts";
 import {
-  badDer,
+  bitsOf,
+  constructedTag,
+  contentOf,
   derBits,
   derContext,
+  type DerCursor,
   derInteger,
   type DerNode,
   derNull,
@@ -12,10 +15,16 @@ import {
   derOid,
   derSequence,
   derUnsigned,
+  enterBits,
+  enterDer,
+  nextDer,
+  oidOf,
+  optionalDer,
   readDer,
+  shownOid,
   TAG,
-  unsignedContent,
-} from "../der/read.ts";
+  unsignedOf,
+} from "../der.ts";
 
 const RSA_OID = "1.2.840.113549.1.1.1";
 const EC_OID = "1.2.840.10045.2.1";
@@ -60,20 +69,21 @@ export interface EcParts {
  */
 export function decodeKeyParts(der: Uint8Array): KeyParts {
   const root = readDer(der, "private key");
-  const [version, second, third] = root.children;
-  if (root.tag !== TAG.sequence || version?.tag !== TAG.integer) throw badDer("private key");
-  if (second?.tag === TAG.sequence && third?.tag === TAG.octetString) {
-    return decodePkcs8(second, third);
-  }
-  if (second?.tag === TAG.octetString) return decodeSec1(root);
-  return decodePkcs1(root);
+  const fields = enterDer(root);
+  nextDer(fields, TAG.integer);
+  const algorithm = optionalDer(fields, TAG.sequence);
+  if (algorithm !== undefined) return decodePkcs8(algorithm, nextDer(fields, TAG.octetString));
+  const scalar = optionalDer(fields, TAG.octetString);
+  return scalar === undefined ? decodePkcs1(root) : decodeSec1(scalar, fields);
 }
 
 /** Whether DER bytes look like an EncryptedPrivateKeyInfo (RFC 5958). */
 export function isEncryptedPkcs8(der: Uint8Array): boolean {
   try {
-    const { children: [first, second] } = readDer(der, "private key");
-    return first?.tag === TAG.sequence && second?.tag === TAG.octetString;
+    const fields = enterDer(readDer(der, "private key"));
+    nextDer(fields, TAG.sequence);
+    nextDer(fields, TAG.octetString);
+    return true;
   } catch {
     return false;
   }
@@ -136,25 +146,37 @@ export type PublicKeyParts =
  * or point form.
  */
 export function decodeSpki(spki: Uint8Array): PublicKeyParts {
-  const [algorithm, key] = readDer(spki, "public key").children;
-  const [oid, parameters] = algorithm?.children ?? [];
-  if (!oid || key?.tag !== TAG.bitString) throw badDer("public key");
-  if (oid.oid === RSA_OID) {
-    const [n, e] = readDer(key.content, "RSA public key").children;
-    if (n?.tag !== TAG.integer || e?.tag !== TAG.integer) throw badDer("RSA public key");
-    const modulus = unsignedContent(n);
+  return publicKeyParts(readDer(spki, "public key"));
+}
+
+/** As {@linkcode decodeSpki}, for a SubjectPublicKeyInfo within something larger. */
+export function publicKeyParts(spki: DerNode): PublicKeyParts {
+  const fields = enterDer(spki);
+  const { oid, parameters } = readAlgorithm(nextDer(fields, TAG.sequence));
+  const key = nextDer(fields, TAG.bitString);
+  if (oid === RSA_OID) {
+    const numbers = enterDer(nextDer(enterBits(key), TAG.sequence));
+    const modulus = unsignedOf(nextDer(numbers, TAG.integer));
+    const exponent = unsignedOf(nextDer(numbers, TAG.integer));
     const bits = bitLength(modulus);
-    if (bits > MAX_RSA_BITS) {
-      throw new SecureCertError(
-        "ERR_UNSUPPORTED",
-        `Cannot use key: RSA-${bits}, at most ${MAX_RSA_BITS}`,
-      );
-    }
-    return { type: "rsa", bits, modulus, exponent: unsignedContent(e) };
+    if (bits <= MAX_RSA_BITS) return { type: "rsa", bits, modulus, exponent };
+    throw new SecureCertError(
+      "ERR_UNSUPPORTED",
+      `Cannot use key: RSA-${bits}, at most ${MAX_RSA_BITS}`,
+    );
   }
-  if (oid.oid !== EC_OID) throw unsupported(oid.oid);
-  const curve = curveOfOid(parameters?.oid ?? "");
-  return { type: "ec", bits: CURVES[curve].bits, curve, point: checkPoint(curve, key.content) };
+  if (oid !== EC_OID) throw unsupported(oid);
+  const curve = curveOf(parameters);
+  return { type: "ec", bits: CURVES[curve].bits, curve, point: checkPoint(curve, bitsOf(key)) };
+}
+
+/** An AlgorithmIdentifier (RFC 5280 section 4.1.1.2). */
+export function readAlgorithm(
+  node: DerNode,
+): { readonly oid: string; readonly parameters?: DerNode } {
+  const fields = enterDer(node);
+  const oid = oidOf(nextDer(fields, TAG.oid));
+  return { oid, parameters: fields.at < fields.end ? nextDer(fields) : undefined };
 }
 
 /** Name of a kind of key as people write it: `RSA-2048`, `P-256`. */
@@ -168,39 +190,46 @@ export function bitLength(number: Uint8Array): number {
 }
 
 function decodePkcs8(algorithm: DerNode, key: DerNode): KeyParts {
-  const [oid, parameters] = algorithm.children;
-  const inner = readDer(key.content, "private key");
-  if (oid?.oid === RSA_OID) return decodePkcs1(inner);
-  if (oid?.oid !== EC_OID) throw unsupported(oid?.oid ?? "");
-  return decodeSec1(inner, parameters?.oid);
+  const { oid, parameters } = readAlgorithm(algorithm);
+  if (oid !== RSA_OID && oid !== EC_OID) throw unsupported(oid);
+  const inner = nextDer(enterDer(key), TAG.sequence);
+  if (oid === RSA_OID) return decodePkcs1(inner);
+  const fields = enterDer(inner);
+  nextDer(fields, TAG.integer);
+  return decodeSec1(nextDer(fields, TAG.octetString), fields, parameters);
 }
 
 function decodePkcs1(root: DerNode): RsaParts {
-  const numbers = root.children;
-  if (numbers.length !== 9 || numbers.some(({ tag }) => tag !== TAG.integer)) {
-    throw badDer("RSA private key");
+  const fields = enterDer(root);
+  const numbers = Array.from({ length: 9 }, () => unsignedOf(nextDer(fields, TAG.integer)));
+  if (fields.at < fields.end) {
+    throw new SecureCertError("ERR_UNSUPPORTED", "Cannot use key: RSA key of more than two primes");
   }
+  const [, modulus, publicExponent, privateExponent] = numbers;
   return {
     type: "rsa",
-    pkcs1: root.raw,
-    modulus: unsignedContent(numbers[1]!),
-    publicExponent: unsignedContent(numbers[2]!),
-    privateExponent: unsignedContent(numbers[3]!),
+    // Written again, because what reads it next may not take lengths and numbers longer than needed.
+    pkcs1: derSequence(...numbers.map(derUnsigned)),
+    modulus: modulus!,
+    publicExponent: publicExponent!,
+    privateExponent: privateExponent!,
   };
 }
 
-function decodeSec1(root: DerNode, curveOid?: string): EcParts {
-  const [version, key, ...optional] = root.children;
-  if (version?.tag !== TAG.integer || key?.tag !== TAG.octetString) throw badDer("EC private key");
-  const named = optional.find(({ tag }) => tag === "[0]")?.children[0]?.oid;
-  const curve = curveOfOid(curveOid ?? named ?? "");
-  const point = optional.find(({ tag }) => tag === "[1]")?.children[0]?.content;
+function decodeSec1(scalar: DerNode, optional: DerCursor, named?: DerNode): EcParts {
+  const parameters = optionalDer(optional, constructedTag(0));
+  const point = optionalDer(optional, constructedTag(1));
+  const curve = curveOf(named ?? (parameters && nextDer(enterDer(parameters))));
   return {
     type: "ec",
     curve,
-    scalar: padScalar(key.content, CURVES[curve].size),
-    ...point === undefined ? {} : { point: checkPoint(curve, point) },
+    scalar: padScalar(contentOf(scalar), CURVES[curve].size),
+    point: point && checkPoint(curve, bitsOf(nextDer(enterDer(point), TAG.bitString))),
   };
+}
+
+function curveOf(parameters: DerNode | undefined): EcCurve {
+  return curveOfOid(parameters?.tag === TAG.oid ? oidOf(parameters) : "");
 }
 
 /** Some writers drop leading zeros of the scalar, others add one. */
@@ -230,6 +259,14 @@ function ecAlgorithm(curve: EcCurve): Bytes {
 function unsupported(oid: string): SecureCertError {
   return new SecureCertError(
     "ERR_UNSUPPORTED",
-    `Cannot use key: algorithm ${oid} is neither RSA nor EC`,
+    `Cannot use key: algorithm ${shownOid(oid)} is neither RSA nor EC`,
   );
+}
+
+/** The error for a password that is missing or wrong. */
+export function passwordError(
+  problem: "needs a password" | "wrong password",
+  cause?: unknown,
+): SecureCertError {
+  return new SecureCertError("ERR_PASSWORD", `Cannot open private key: ${problem}`, {}, { cause });
 }

@@ -13,12 +13,11 @@ import {
   encodeTraditional,
   isEncryptedPkcs8,
   type KeyParts,
+  passwordError,
   traditionalLabel,
 } from "./encoding.ts";
 import { ecPartsOf } from "./template.ts";
-import { decryptPkcs8, decryptTraditional, passwordError } from "./password.ts";
-import { otherCurve } from "./other_curves.ts";
-import { signBytes, verifyBytes } from "../signing.ts";
+import { otherCurve, signBytes, verifyBytes } from "../signing.ts";
 import { randomBytes, type Sources } from "../sources.ts";
 
 /** A private key with its public half. Logging it shows the public half alone. */
@@ -195,6 +194,7 @@ async function openKeyParts(bytes: Uint8Array, password: string | undefined): Pr
 async function openPem(block: PemBlock, password: string | undefined): Promise<KeyParts> {
   if (!isEncryptedBlock(block)) return await openDer(block.bytes, password);
   if (password === undefined) throw passwordError("needs a password");
+  const { decryptTraditional } = await import("./password.ts");
   return decodeDecrypted(await decryptTraditional(block, password));
 }
 
@@ -206,6 +206,7 @@ function isEncryptedBlock({ headers }: PemBlock): boolean {
 async function openDer(der: Uint8Array, password: string | undefined): Promise<KeyParts> {
   if (!isEncryptedPkcs8(der)) return decodeKeyParts(der);
   if (password === undefined) throw passwordError("needs a password");
+  const { decryptPkcs8 } = await import("./password.ts");
   return decodeDecrypted(await decryptPkcs8(der, password));
 }
 
@@ -235,7 +236,7 @@ async function keyFromParts(parts: KeyParts): Promise<PrivateKey> {
 
 /** WebCrypto works the public point out when a PKCS#8 comes without it. */
 async function publicPoint({ curve, scalar }: EcParts): Promise<Bytes> {
-  if (!CURVES[curve].webCrypto) return otherCurve(curve).publicPoint(scalar);
+  if (!CURVES[curve].webCrypto) return (await otherCurve(curve)).publicPoint(scalar);
   const pkcs8 = encodePkcs8({ type: "ec", curve, scalar });
   const algorithm = { name: "ECDSA", namedCurve: curve };
   const key = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, true, ["sign"]);

@@ -1,6 +1,6 @@
 import type { Bytes } from "../../bytes/pack.ts";
 import type { EcCurve } from "./curves.ts";
-import { ecdsa, sha256, weierstrass } from "../deps.ts";
+import { ecdsa, sha256, weierstrass } from "./deps.ts";
 
 /** Domain parameters of the curves that WebCrypto lacks (SEC 2 sections 2.2.2 and 2.4.1). */
 const PARAMETERS: Readonly<Partial<Record<EcCurve, Parameters<typeof weierstrass<bigint>>[0]>>> = {
@@ -40,7 +40,7 @@ export interface CurveOperations {
  * @param curve `P-192` or `secp256k1`.
  * @throws {RangeError} for any other curve.
  */
-export function otherCurve(curve: EcCurve): CurveOperations {
+export function curveOperations(curve: EcCurve): CurveOperations {
   const parameters = PARAMETERS[curve];
   if (parameters === undefined) throw new RangeError(`${curve} is for WebCrypto`);
   const operations = ecdsa(weierstrass(parameters), sha256);

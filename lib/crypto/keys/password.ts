@@ -3,8 +3,20 @@ import { type Bytes, concat } from "../../bytes/pack.ts";
 import type { PemBlock } from "../../bytes/pem.ts";
 import { encodeUtf8, parseHex } from "../../bytes/text.ts";
 import type { HashName } from "./curves.ts";
-import { badDer, type DerNode, readDer, TAG } from "../der/read.ts";
-import { fromBER, md5, PBES2Params, PBKDF2Params } from "../deps.ts";
+import { md5 } from "../deps.ts";
+import {
+  contentOf,
+  derError,
+  type DerNode,
+  enterDer,
+  nextDer,
+  numberOf,
+  optionalDer,
+  readDer,
+  shownOid,
+  TAG,
+} from "../der.ts";
+import { passwordError, readAlgorithm } from "./encoding.ts";
 
 /**
  * The most PBKDF2 iterations that are worked through, so that a hostile file cannot keep the machine
@@ -49,13 +61,14 @@ const PRF_OIDS: ReadonlyMap<string, HashName> = new Map([
  * schemes or more than ten million iterations, `ERR_DER` when malformed.
  */
 export async function decryptPkcs8(der: Uint8Array, password: string): Promise<Bytes> {
-  const [algorithm, encrypted] = readDer(der, "encrypted private key").children;
-  const [scheme, parameters] = algorithm?.children ?? [];
-  if (scheme?.oid !== PBES2) throw unsupported(`scheme ${scheme?.oid ?? "unknown"}`);
-  if (parameters === undefined || encrypted === undefined) throw badDer("encrypted private key");
+  const fields = enterDer(readDer(der, "encrypted private key"));
+  const { oid, parameters } = readAlgorithm(nextDer(fields, TAG.sequence));
+  const encrypted = nextDer(fields, TAG.octetString);
+  if (oid !== PBES2) throw unsupported(`scheme ${shownOid(oid)}`);
+  if (parameters === undefined) throw derError(encrypted, 0, "no parameters");
   const { kdf, cipher, iv } = readPbes2(parameters);
   const key = await pbkdf2(password, kdf, KEY_SIZES[cipher]);
-  return await decryptCbc(cipher, key, iv, encrypted.content);
+  return await decryptCbc(cipher, key, iv, contentOf(encrypted));
 }
 
 /**
@@ -88,46 +101,38 @@ export async function decryptTraditional(block: PemBlock, password: string): Pro
   return await decryptCbc(cipher, key.slice(0, KEY_SIZES[cipher]), iv, block.bytes);
 }
 
-/** The error for a password that is missing or wrong. */
-export function passwordError(
-  problem: "needs a password" | "wrong password",
-  cause?: unknown,
-): SecureCertError {
-  return new SecureCertError("ERR_PASSWORD", `Cannot open private key: ${problem}`, {}, { cause });
-}
-
 interface Kdf {
   readonly salt: Bytes;
   readonly iterations: number;
   readonly hash: HashName;
 }
 
+/** PBES2-params (RFC 8018 appendix A.4) with PBKDF2-params (appendix A.2). */
 function readPbes2(parameters: DerNode): { kdf: Kdf; cipher: CipherName; iv: Bytes } {
-  let scheme, kdf;
-  try {
-    scheme = new PBES2Params({ schema: fromBER(parameters.raw).result });
-    kdf = new PBKDF2Params({ schema: scheme.keyDerivationFunc.algorithmParams });
-  } catch (cause) {
-    const derivation = parameters.children[0]?.children[0]?.oid;
-    if (derivation !== undefined && derivation !== PBKDF2) {
-      throw unsupported(`derivation ${derivation}`);
-    }
-    throw badDer("encrypted private key", { cause });
+  const fields = enterDer(parameters);
+  const derivation = readAlgorithm(nextDer(fields, TAG.sequence));
+  const scheme = readAlgorithm(nextDer(fields, TAG.sequence));
+  if (derivation.oid !== PBKDF2) throw unsupported(`derivation ${shownOid(derivation.oid)}`);
+  const cipher = CIPHER_OIDS.get(scheme.oid);
+  if (cipher === undefined) throw unsupported(`cipher ${shownOid(scheme.oid)}`);
+  const iv = scheme.parameters && contentOf(scheme.parameters);
+  if (derivation.parameters === undefined || iv?.length !== ivSize(cipher)) {
+    throw derError(parameters, parameters.start, "need the parameters of PBKDF2 and of the cipher");
   }
-  const cipher = CIPHER_OIDS.get(scheme.encryptionScheme.algorithmId);
-  const hash = PRF_OIDS.get(kdf.prf?.algorithmId ?? DEFAULT_PRF);
-  if (cipher === undefined) throw unsupported(`cipher ${scheme.encryptionScheme.algorithmId}`);
-  if (hash === undefined) throw unsupported(`hash ${kdf.prf?.algorithmId}`);
-  const iterations = kdf.iterationCount;
-  if (!(iterations >= 1 && iterations <= MAX_PBKDF2_ITERATIONS)) {
-    throw unsupported(`a count of ${iterations} iterations, above ${MAX_PBKDF2_ITERATIONS},`);
-  }
-  const iv = parameters.children[1]?.children[1];
-  if (iv?.tag !== TAG.octetString || iv.content.length !== ivSize(cipher)) {
-    throw badDer("encrypted private key");
-  }
-  const salt = new Uint8Array(kdf.salt.valueBlock.valueHexView);
-  return { kdf: { salt, iterations, hash }, cipher, iv: iv.content };
+  return { kdf: readPbkdf2(derivation.parameters), cipher, iv };
+}
+
+function readPbkdf2(parameters: DerNode): Kdf {
+  const fields = enterDer(parameters);
+  const salt = contentOf(nextDer(fields, TAG.octetString));
+  const iterations = numberOf(nextDer(fields, TAG.integer));
+  optionalDer(fields, TAG.integer);
+  const prf = optionalDer(fields, TAG.sequence);
+  const oid = prf ? readAlgorithm(prf).oid : DEFAULT_PRF;
+  const hash = PRF_OIDS.get(oid);
+  if (hash === undefined) throw unsupported(`hash ${shownOid(oid)}`);
+  if (iterations >= 1 && iterations <= MAX_PBKDF2_ITERATIONS) return { salt, iterations, hash };
+  throw unsupported(`a count of ${iterations} iterations, above ${MAX_PBKDF2_ITERATIONS},`);
 }
 
 async function pbkdf2(

@@ -2,13 +2,32 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../../bytes/pack.ts";
 import { derBlocks } from "../../bytes/pem.ts";
 import { formatHex } from "../../bytes/text.ts";
-import { BasicConstraints, Certificate, fromBER } from "../deps.ts";
-import { berOf, readDer } from "../der/read.ts";
-import { decodeSpki, keyName, type PublicKeyParts } from "../keys/encoding.ts";
-import { formatName } from "./name.ts";
-import { formatSans } from "./san.ts";
+import {
+  bitsOf,
+  constructedTag,
+  contentOf,
+  contextTag,
+  type DerCursor,
+  type DerNode,
+  enterDer,
+  nextDer,
+  numberOf,
+  optionalDer,
+  rawOf,
+  readDer,
+  shownOid,
+  TAG,
+} from "../der.ts";
+import {
+  decodeSpki,
+  keyName,
+  type PublicKeyParts,
+  publicKeyParts,
+  readAlgorithm,
+} from "../keys/encoding.ts";
 import type { SignatureScheme } from "../signing.ts";
-import { EXTENSION, KEY_USAGE, signatureScheme } from "./extensions.ts";
+import { decodeTime, EXTENSION, KEY_USAGE, readExtensions, signatureScheme } from "./extensions.ts";
+import { nameOf, sansOf } from "./names.ts";
 
 /** What a certificate says. */
 export interface CertificateInfo {
@@ -92,6 +111,9 @@ export function createCertificateReader(most = 64): CertificateReader {
   return (bytes) => derBlocks(bytes, CERTIFICATE_LABELS).map(read);
 }
 
+/** [1] and [2] of TBSCertificate, as mbedTLS takes them and as RFC 5280 section 4.1 has them. */
+const UNIQUE_IDENTIFIERS = [constructedTag(1), contextTag(1), constructedTag(2), contextTag(2)];
+
 /** Labels under which PEM files hold certificates. */
 export const CERTIFICATE_LABELS: readonly string[] = ["CERTIFICATE", "X509 CERTIFICATE"];
 
@@ -105,88 +127,92 @@ export function publicKeyOf(certificate: CertificateInfo): PublicKeyParts | unde
   }
 }
 
-function parseCertificate(der: Bytes): CertificateInfo {
-  try {
-    return infoOf(Certificate.fromBER(der), der);
-  } catch (cause) {
-    const message = "Cannot decode certificate: malformed";
-    throw new SecureCertError("ERR_CERTIFICATE", message, {}, { cause });
-  }
-}
-
-function infoOf(certificate: Certificate, der: Bytes): CertificateInfo {
-  const publicKey = berOf(certificate.subjectPublicKeyInfo.toSchema());
-  const subjectDer = berOf(certificate.subject.toSchema());
-  const issuerDer = berOf(certificate.issuer.toSchema());
-  const values = extensionValues(certificate);
-  const constraints = basicConstraints(values.get(EXTENSION.basicConstraints));
+function parseCertificate(file: Bytes): CertificateInfo {
+  const root = readDer(file, "certificate", TAG.sequence, "ERR_CERTIFICATE");
+  const outer = enterDer(root);
+  const signedPart = nextDer(outer, TAG.sequence);
+  const signedWith = signatureScheme(nextDer(outer, TAG.sequence));
+  const signature = bitsOf(nextDer(outer, TAG.bitString));
+  const fields = enterDer(signedPart);
+  const version = versionOf(fields);
+  const serial = optionalDer(fields, contextTag(2)) ?? nextDer(fields, TAG.integer);
+  nextDer(fields, TAG.sequence);
+  const issuer = nextDer(fields, TAG.sequence);
+  const validity = enterDer(nextDer(fields, TAG.sequence));
+  const [notBefore, notAfter] = [decodeTime(nextDer(validity)), decodeTime(nextDer(validity))];
+  const subject = nextDer(fields, TAG.sequence);
+  const publicKey = nextDer(fields, TAG.sequence);
+  const values = extensionValues(fields);
   const sans = values.get(EXTENSION.subjectAltName);
   const keyId = values.get(EXTENSION.subjectKeyIdentifier);
-  const signedWith = signatureScheme(berOf(certificate.signatureAlgorithm.toSchema()));
+  const { isCa, pathLength } = basicConstraints(values.get(EXTENSION.basicConstraints));
+  const [subjectDer, issuerDer] = [rawOf(subject), rawOf(issuer)];
   return {
-    subject: formatName(subjectDer),
-    issuer: formatName(issuerDer),
-    serial: serialOf(certificate),
-    notBefore: validTime(certificate.notBefore.value),
-    notAfter: validTime(certificate.notAfter.value),
+    subject: nameOf(subject),
+    issuer: nameOf(issuer),
+    serial: serialOf(contentOf(serial)),
+    notBefore,
+    notAfter,
     key: publicKeyName(publicKey),
-    sans: sans === undefined ? [] : formatSans(sans),
-    isCa: mayIssue(certificate, constraints, values.get(EXTENSION.keyUsage)),
-    ...constraints.pathLength === undefined ? {} : { pathLength: constraints.pathLength },
-    version: certificate.version + 1,
-    ...signedWith === undefined ? {} : { signedWith },
-    publicKey,
+    sans: sans === undefined ? [] : sansOf(nextDer(enterDer(sans), TAG.sequence)),
+    // A version 1 certificate cannot say that it is a CA's; mbedTLS takes a self-issued one for it.
+    isCa: version === 1
+      ? equalBytes(subjectDer, issuerDer)
+      : isCa && maySign(values.get(EXTENSION.keyUsage)),
+    pathLength,
+    version,
+    signedWith,
+    publicKey: rawOf(publicKey),
     subjectDer,
     issuerDer,
-    ...keyId === undefined ? {} : { subjectKeyId: readDer(keyId, "key identifier").content },
-    signedPart: new Uint8Array(certificate.tbsView),
-    signature: new Uint8Array(certificate.signatureValue.valueBlock.valueHexView),
-    der,
+    subjectKeyId: keyId && contentOf(nextDer(enterDer(keyId), TAG.octetString)),
+    signedPart: rawOf(signedPart),
+    signature,
+    der: rawOf(root),
   };
 }
 
-function extensionValues({ extensions = [] }: Certificate): ReadonlyMap<string, Bytes> {
-  return new Map(
-    extensions.map((
-      { extnID, extnValue },
-    ) => [extnID, new Uint8Array(extnValue.valueBlock.valueHexView)]),
-  );
+function versionOf(fields: DerCursor): number {
+  const version = optionalDer(fields, constructedTag(0));
+  return version === undefined ? 1 : 1 + numberOf(nextDer(enterDer(version), TAG.integer));
 }
 
-function basicConstraints(value: Bytes | undefined): { isCa: boolean; pathLength?: number } {
+/** What is after the public key: unique identifiers, which nobody uses, and the extensions. */
+function extensionValues(fields: DerCursor): ReadonlyMap<string, DerNode> {
+  for (const tag of UNIQUE_IDENTIFIERS) optionalDer(fields, tag);
+  if (fields.at === fields.end) return new Map();
+  return readExtensions(nextDer(enterDer(nextDer(fields, constructedTag(3))), TAG.sequence));
+}
+
+/** Without them, and without a value for cA, the certificate is not a CA's. */
+function basicConstraints(value: DerNode | undefined): { isCa: boolean; pathLength?: number } {
   if (value === undefined) return { isCa: false };
-  const { cA, pathLenConstraint } = new BasicConstraints({ schema: fromBER(value).result });
-  if (pathLenConstraint === undefined) return { isCa: cA };
-  const isNumber = typeof pathLenConstraint === "number";
-  return { isCa: cA, pathLength: isNumber ? pathLenConstraint : Number.MAX_SAFE_INTEGER };
+  const fields = enterDer(nextDer(enterDer(value), TAG.sequence));
+  const cA = optionalDer(fields, TAG.boolean);
+  // The device takes a number for it as well.
+  const asNumber = cA ?? optionalDer(fields, TAG.integer);
+  const pathLength = optionalDer(fields, TAG.integer);
+  return {
+    isCa: asNumber !== undefined && contentOf(asNumber).some((byte) => byte !== 0),
+    pathLength: pathLength && Math.min(numberOf(pathLength), Number.MAX_SAFE_INTEGER),
+  };
 }
 
-/** A version 1 certificate cannot say that it is a CA's; mbedTLS takes a self-issued one for it. */
-function mayIssue(
-  certificate: Certificate,
-  constraints: { isCa: boolean },
-  keyUsage: Bytes | undefined,
-): boolean {
-  if (certificate.version === 0) return certificate.subject.isEqual(certificate.issuer);
-  const bits = keyUsage === undefined ? 0xFF : readDer(keyUsage, "key usage").content[0] ?? 0;
-  return constraints.isCa && (bits & 0x80 >> KEY_USAGE.keyCertSign) !== 0;
+function maySign(keyUsage: DerNode | undefined): boolean {
+  if (keyUsage === undefined) return true;
+  const [bits = 0] = bitsOf(nextDer(enterDer(keyUsage), TAG.bitString));
+  return (bits & 0x80 >> KEY_USAGE.keyCertSign) !== 0;
 }
 
-function serialOf({ serialNumber }: Certificate): string {
-  const bytes = new Uint8Array(serialNumber.valueBlock.valueHexView);
+function serialOf(bytes: Bytes): string {
   return formatHex(bytes[0] === 0 && bytes.length > 1 ? bytes.subarray(1) : bytes);
 }
 
-function validTime(time: Date): Date {
-  if (Number.isNaN(time.getTime())) throw new RangeError("no time");
-  return time;
-}
-
-function publicKeyName(spki: Bytes): string {
+function publicKeyName(spki: DerNode): string {
   try {
-    return keyName(decodeSpki(spki));
+    return keyName(publicKeyParts(spki));
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
-    return readDer(spki, "public key").children[0]?.children[0]?.oid ?? "unknown";
+    return shownOid(readAlgorithm(nextDer(enterDer(spki), TAG.sequence)).oid);
   }
 }

@@ -1,16 +1,27 @@
 import type { Bytes } from "../../bytes/pack.ts";
-import type { EcCurve, HashName } from "../keys/curves.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
 import {
-  AuthorityKeyIdentifier,
-  BasicConstraints,
-  BitString,
-  Extension,
-  ExtKeyUsage,
-  GeneralizedTime,
-  OctetString,
-  UTCTime,
-} from "../deps.ts";
-import { badDer, berOf, derNull, derOid, derSequence, readDer, TAG } from "../der/read.ts";
+  bitsOf,
+  constructedTag,
+  contentOf,
+  derElement,
+  derError,
+  type DerNode,
+  derNull,
+  derOctets,
+  derOid,
+  derSequence,
+  derTrue,
+  enterDer,
+  nextDer,
+  numberOf,
+  oidOf,
+  optionalDer,
+  readDer,
+  TAG,
+} from "../der.ts";
+import type { EcCurve, HashName } from "../keys/curves.ts";
+import { readAlgorithm } from "../keys/encoding.ts";
 import { hashFor, type SignatureScheme } from "../signing.ts";
 
 /** Object identifiers of the extensions that are written and read (RFC 5280 section 4.2.1). */
@@ -73,80 +84,92 @@ export function signatureAlgorithm(
 }
 
 /** How a signature was made, from its AlgorithmIdentifier; undefined for one that is not known. */
-export function signatureScheme(algorithm: Uint8Array): SignatureScheme | undefined {
-  const [oid, parameters] = readDer(algorithm, "signature algorithm").children;
-  if (oid?.oid === RSA_PSS) {
-    const field = (tag: number) =>
-      parameters?.children.find((each) => each.tag === `[${tag}]`)?.children[0];
-    const hash = PSS_HASHES.get(field(0)?.children[0]?.oid ?? "1.3.14.3.2.26");
-    return hash && { hash, pssSaltLength: field(2)?.content.at(-1) ?? 20 };
-  }
+export function signatureScheme(algorithm: DerNode): SignatureScheme | undefined {
+  const { oid, parameters } = readAlgorithm(algorithm);
+  if (oid === RSA_PSS) return parameters && pssScheme(parameters);
   for (const oids of Object.values(SIGNATURE_OIDS)) {
-    for (const hash of Object.keys(oids) as HashName[]) {
-      if (oids[hash] === oid?.oid) return { hash };
-    }
+    for (const hash of Object.keys(oids) as HashName[]) if (oids[hash] === oid) return { hash };
   }
   return undefined;
 }
 
-/** A key identifier: SHA-1 of the public key's bits (RFC 5280 section 4.2.1.2, method 1). */
-export async function keyIdentifier(spki: Uint8Array): Promise<Bytes> {
-  const bits = readDer(spki, "public key").children[1];
-  if (bits?.tag !== TAG.bitString) throw badDer("public key");
-  return new Uint8Array(await crypto.subtle.digest("SHA-1", bits.content));
+/** RSASSA-PSS-params (RFC 4055 section 3.1): hash, mask function, salt length, each with its default. */
+function pssScheme(parameters: DerNode): SignatureScheme | undefined {
+  const fields = enterDer(parameters);
+  const hashField = optionalDer(fields, constructedTag(0));
+  optionalDer(fields, constructedTag(1));
+  const saltField = optionalDer(fields, constructedTag(2));
+  const hash = PSS_HASHES.get(
+    hashField ? readAlgorithm(nextDer(enterDer(hashField), TAG.sequence)).oid : "1.3.14.3.2.26",
+  );
+  const salt = saltField && nextDer(enterDer(saltField), TAG.integer);
+  return hash && { hash, pssSaltLength: salt ? numberOf(salt) : 20 };
+}
+
+/** The values of extensions (RFC 5280 section 4.1.2.9) by their object identifiers, as OCTET STRINGs. */
+export function readExtensions(node: DerNode): ReadonlyMap<string, DerNode> {
+  const values = new Map<string, DerNode>();
+  const extensions = enterDer(node);
+  while (extensions.at < extensions.end) {
+    const extension = enterDer(nextDer(extensions, TAG.sequence));
+    const oid = oidOf(nextDer(extension, TAG.oid));
+    optionalDer(extension, TAG.boolean);
+    values.set(oid, nextDer(extension, TAG.octetString));
+  }
+  return values;
+}
+
+/** subjectAltName; critical when the subject is empty (RFC 5280 section 4.2.1.6). */
+export function namesExtension(generalNames: Bytes, critical: boolean): Bytes {
+  return derSequence(
+    derOid(EXTENSION.subjectAltName),
+    ...critical ? [derTrue()] : [],
+    derOctets(generalNames),
+  );
+}
+
+/** The bits of the public key in a SubjectPublicKeyInfo, of whose SHA-1 key identifiers are made. */
+export function publicKeyBits(spki: Uint8Array): Bytes {
+  const fields = enterDer(readDer(spki, "public key"));
+  nextDer(fields, TAG.sequence);
+  return bitsOf(nextDer(fields, TAG.bitString));
 }
 
 /** UTCTime to 2049, GeneralizedTime from 2050 on, whole seconds (RFC 5280 section 4.1.2.5). */
 export function encodeTime(time: Date): Bytes {
-  const valueDate = new Date(Math.floor(time.getTime() / 1000) * 1000);
-  const year = valueDate.getUTCFullYear();
+  const year = time.getUTCFullYear();
   if (!(year >= 1950 && year <= 9999)) {
     throw new RangeError(`Cannot encode time: year ${year} is not 1950 to 9999`);
   }
-  return berOf(year < 2050 ? new UTCTime({ valueDate }) : new GeneralizedTime({ valueDate }));
+  const digits = time.toISOString().replace(/\..*|[^0-9]/g, "");
+  return year < 2050
+    ? derElement(TAG.utcTime, encodeUtf8(`${digits.slice(2)}Z`))
+    : derElement(TAG.generalizedTime, encodeUtf8(`${digits}Z`));
 }
 
-/** subjectKeyIdentifier. */
-export function subjectKeyExtension(identifier: Bytes): Extension {
-  const value = berOf(new OctetString({ valueHex: identifier }));
-  return extension(EXTENSION.subjectKeyIdentifier, false, value);
-}
+/** A UTCTime or GeneralizedTime after its year. */
+const TIME =
+  /^(?<month>\d\d)(?<day>\d\d)(?<hour>\d\d)(?<minute>\d\d)(?<second>\d\d)?(?:[.,]\d+)?(?:Z|(?<sign>[+-])(?<hours>\d\d)(?<minutes>\d\d))?$/;
 
-/** authorityKeyIdentifier. */
-export function authorityKeyExtension(identifier: Bytes): Extension {
-  const keyIdentifier = new OctetString({ valueHex: identifier });
-  const value = new AuthorityKeyIdentifier({ keyIdentifier }).toSchema();
-  return extension(EXTENSION.authorityKeyIdentifier, false, berOf(value));
-}
-
-/** basicConstraints, critical. */
-export function basicConstraintsExtension(cA: boolean, pathLength?: number): Extension {
-  const constraints = new BasicConstraints(
-    pathLength === undefined ? { cA } : { cA, pathLenConstraint: pathLength },
-  );
-  return extension(EXTENSION.basicConstraints, true, berOf(constraints.toSchema()));
-}
-
-/** keyUsage, critical. */
-export function keyUsageExtension(...usages: readonly (keyof typeof KEY_USAGE)[]): Extension {
-  const bits = usages.reduce((byte, usage) => byte | 0x80 >> KEY_USAGE[usage], 0);
-  // A named bit list ends with its last set bit (X.690 section 11.2.2).
-  const unusedBits = 31 - Math.clz32(bits & -bits);
-  const value = new BitString({ valueHex: new Uint8Array([bits]).buffer, unusedBits });
-  return extension(EXTENSION.keyUsage, true, berOf(value));
-}
-
-/** extendedKeyUsage. */
-export function extendedKeyUsageExtension(keyPurposes: readonly string[]): Extension {
-  const value = new ExtKeyUsage({ keyPurposes: [...keyPurposes] }).toSchema();
-  return extension(EXTENSION.extendedKeyUsage, false, berOf(value));
-}
-
-/** subjectAltName; critical when the subject is empty (RFC 5280 section 4.2.1.6). */
-export function subjectAltNameExtension(generalNames: Bytes, critical: boolean): Extension {
-  return extension(EXTENSION.subjectAltName, critical, generalNames);
-}
-
-function extension(extnID: string, critical: boolean, value: Bytes): Extension {
-  return new Extension({ extnID, critical, extnValue: value.buffer });
+/**
+ * A UTCTime or GeneralizedTime (X.680 sections 46 and 47), in UTC where it has no offset; fractions of a
+ * second are dropped.
+ *
+ * @throws {SecureCertError} with the offset when it is neither, or not a moment of the calendar.
+ */
+export function decodeTime(node: DerNode): Date {
+  const isShort = node.tag === TAG.utcTime;
+  const text = String.fromCharCode(...contentOf(node).subarray(0, 40));
+  const year = text.slice(0, isShort ? 2 : 4);
+  const parts = TIME.exec(text.slice(year.length))?.groups;
+  if (!isShort && node.tag !== TAG.generalizedTime || parts === undefined) {
+    throw derError(node, node.start, "need a UTCTime or GeneralizedTime");
+  }
+  const { month, day, hour, minute, second = "00", sign, hours, minutes } = parts;
+  const century = !isShort ? "" : year < "50" ? "20" : "19";
+  const time = new Date(`${century}${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
+  if (time.getUTCDate() !== Number(day)) throw derError(node, node.start, "no such date or time");
+  if (sign === undefined) return time;
+  const offset = (Number(hours) * 60 + Number(minutes)) * 60_000;
+  return new Date(time.getTime() - (sign === "+" ? offset : -offset));
 }

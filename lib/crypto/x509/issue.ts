@@ -1,27 +1,30 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../../bytes/pack.ts";
 import { type CertificateInfo, readCertificate } from "./certificate.ts";
-import type { Extension } from "../deps.ts";
-import { berOf, derBits, derContext, derInteger, derSequence, derUnsigned } from "../der/read.ts";
+import { sha1 } from "../deps.ts";
+import {
+  derBits,
+  derContext,
+  derInteger,
+  derOctets,
+  derOid,
+  derSequence,
+  derUnsigned,
+} from "../der.ts";
 import { decodeSpki } from "../keys/encoding.ts";
 import type { PrivateKey } from "../keys/keys.ts";
-import { encodeName } from "./name.ts";
 import { readRequest } from "./request.ts";
-import { encodeSans } from "./san.ts";
+import { encodeName, encodeSans } from "./names.ts";
 import { signBytes } from "../signing.ts";
 import { currentTime, randomBytes, type Sources } from "../sources.ts";
 import {
-  authorityKeyExtension,
-  basicConstraintsExtension,
   encodeTime,
   EXTENDED_KEY_USAGE,
-  extendedKeyUsageExtension,
-  keyIdentifier,
-  keyUsageExtension,
+  EXTENSION,
+  namesExtension,
   NO_EXPIRY,
+  publicKeyBits,
   signatureAlgorithm,
-  subjectAltNameExtension,
-  subjectKeyExtension,
 } from "./extensions.ts";
 
 const DAY = 86_400_000;
@@ -98,6 +101,7 @@ export async function createCa(options: CreateCaOptions): Promise<Bytes> {
   }
   if (subject.trim() === "") throw unfit("a CA needs a subject");
   if (issuer !== undefined) checkPathLength(issuer, pathLength ?? 0);
+  const { basicConstraintsExtension, keyUsageExtension } = await loadTemplate();
   return await makeCertificate(options, {
     subject: encodeName(subject),
     publicKey: key.publicKey,
@@ -105,7 +109,7 @@ export async function createCa(options: CreateCaOptions): Promise<Bytes> {
     key: issuer?.key ?? key,
     extensions: [
       basicConstraintsExtension(true, pathLength),
-      keyUsageExtension("keyCertSign", "cRLSign"),
+      keyUsageExtension(["keyCertSign", "cRLSign"]),
     ],
   });
 }
@@ -149,6 +153,8 @@ export async function issueCertificate(options: IssueCertificateOptions): Promis
   const sans = options.sans ?? request?.sans ?? [];
   if (text === "" && sans.length === 0) throw unfit("need a subject or a subject alternative name");
   const { usage = ["client"] } = options;
+  const { basicConstraintsExtension, keyUsageExtension, extendedKeyUsageExtension } =
+    await loadTemplate();
   return await makeCertificate(options, {
     subject: options.subject === undefined && request ? request.subjectDer : encodeName(text),
     publicKey,
@@ -156,9 +162,9 @@ export async function issueCertificate(options: IssueCertificateOptions): Promis
     key: options.issuer.key,
     extensions: [
       basicConstraintsExtension(false),
-      keyUsageExtension(...keyUsages(publicKey, usage)),
+      keyUsageExtension(keyUsages(publicKey, usage)),
       extendedKeyUsageExtension(usage.map((each) => EXTENDED_KEY_USAGE[each])),
-      ...sans.length === 0 ? [] : [subjectAltNameExtension(encodeSans(sans), text === "")],
+      ...sans.length === 0 ? [] : [namesExtension(encodeSans(sans), text === "")],
     ],
   });
 }
@@ -170,19 +176,21 @@ interface Content {
   readonly issuer: Issuer | undefined;
   /** The key that signs. */
   readonly key: PrivateKey;
-  readonly extensions: readonly Extension[];
+  /** DER. */
+  readonly extensions: readonly Bytes[];
 }
 
 async function makeCertificate(validity: Validity, content: Content): Promise<Bytes> {
   const { subject, publicKey, issuer, key } = content;
   const authority = issuer === undefined ? undefined : readIssuer(issuer);
-  const subjectId = await keyIdentifier(publicKey);
+  const subjectId = keyIdentifier(publicKey);
   const authorityId = authority === undefined
     ? subjectId
-    : authority.subjectKeyId ?? await keyIdentifier(authority.publicKey);
+    : authority.subjectKeyId ?? keyIdentifier(authority.publicKey);
+  const { authorityKeyExtension } = await loadTemplate();
   const extensions = [
     ...content.extensions,
-    subjectKeyExtension(subjectId),
+    derSequence(derOid(EXTENSION.subjectKeyIdentifier), derOctets(derOctets(subjectId))),
     authorityKeyExtension(authorityId),
   ];
   const algorithm = signatureAlgorithm(key);
@@ -194,9 +202,19 @@ async function makeCertificate(validity: Validity, content: Content): Promise<By
     period(validity),
     subject,
     publicKey,
-    derContext(3, derSequence(...extensions.map((each) => berOf(each.toSchema())))),
+    derContext(3, derSequence(...extensions)),
   );
   return derSequence(tbs, algorithm, derBits(await signBytes(key, tbs)));
+}
+
+/** Loads pkijs. */
+export async function loadTemplate(): Promise<typeof import("./template.ts")> {
+  return await import("./template.ts");
+}
+
+/** A key identifier: SHA-1 of the public key's bits (RFC 5280 section 4.2.1.2, method 1). */
+export function keyIdentifier(spki: Uint8Array): Bytes {
+  return sha1(publicKeyBits(spki)) as Bytes;
 }
 
 /** Twenty octets (RFC 5280 section 4.1.2.2), the second bit set so that it is positive and full. */

@@ -1,27 +1,36 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
 import { derBlocks } from "../../bytes/pem.ts";
-import { CertificationRequest, Extensions } from "../deps.ts";
 import {
-  berOf,
+  bitsOf,
+  childrenOf,
+  constructedTag,
   derBits,
   derContext,
+  type DerCursor,
   derInteger,
   derOid,
   derSequence,
   derSet,
-} from "../der/read.ts";
-import { decodeSpki } from "../keys/encoding.ts";
+  enterDer,
+  nextDer,
+  oidOf,
+  optionalDer,
+  rawOf,
+  readDer,
+  TAG,
+} from "../der.ts";
+import { publicKeyParts } from "../keys/encoding.ts";
 import type { PrivateKey } from "../keys/keys.ts";
-import { encodeName, formatName } from "./name.ts";
-import { encodeSans, formatSans } from "./san.ts";
 import { signBytes, verifyBytes } from "../signing.ts";
 import {
   EXTENSION,
+  namesExtension,
+  readExtensions,
   signatureAlgorithm,
   signatureScheme,
-  subjectAltNameExtension,
 } from "./extensions.ts";
+import { encodeName, encodeSans, nameOf, sansOf } from "./names.ts";
 
 const EXTENSION_REQUEST = "1.2.840.113549.1.9.14";
 
@@ -56,9 +65,7 @@ export interface RequestInfo {
  */
 export async function createRequest(options: CreateRequestOptions): Promise<Bytes> {
   const { key, subject, sans = [] } = options;
-  const extensions = sans.length === 0
-    ? []
-    : [berOf(subjectAltNameExtension(encodeSans(sans), subject === "").toSchema())];
+  const extensions = sans.length === 0 ? [] : [namesExtension(encodeSans(sans), subject === "")];
   const attributes = extensions.length === 0
     ? []
     : [derSequence(derOid(EXTENSION_REQUEST), derSet(derSequence(...extensions)))];
@@ -81,35 +88,40 @@ export async function createRequest(options: CreateRequestOptions): Promise<Byte
  * `ERR_PEM` when a PEM holds none.
  */
 export async function readRequest(bytes: Uint8Array): Promise<RequestInfo> {
-  const [der] = derBlocks(bytes, ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"]);
-  const request = parseRequest(der!);
-  const publicKey = berOf(request.subjectPublicKeyInfo.toSchema());
-  decodeSpki(publicKey);
-  const scheme = signatureScheme(berOf(request.signatureAlgorithm.toSchema()));
-  const signature = request.signatureValue.valueBlock.valueHexView;
-  if (!scheme || !await verifyBytes(publicKey, request.tbsView, signature, scheme)) {
+  const [file] = derBlocks(bytes, ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"]);
+  const outer = enterDer(readDer(file!, "signing request", TAG.sequence, "ERR_CERTIFICATE"));
+  const signedPart = nextDer(outer, TAG.sequence);
+  const scheme = signatureScheme(nextDer(outer, TAG.sequence));
+  const signature = bitsOf(nextDer(outer, TAG.bitString));
+  const fields = enterDer(signedPart);
+  nextDer(fields, TAG.integer);
+  const subject = nextDer(fields, TAG.sequence);
+  const spki = nextDer(fields, TAG.sequence);
+  publicKeyParts(spki);
+  const publicKey = rawOf(spki);
+  if (!scheme || !await verifyBytes(publicKey, rawOf(signedPart), signature, scheme)) {
     throw new SecureCertError(
       "ERR_CERTIFICATE",
       "Cannot use signing request: its signature is wrong",
     );
   }
-  const subjectDer = berOf(request.subject.toSchema());
-  return { subject: formatName(subjectDer), subjectDer, publicKey, sans: requestedSans(request) };
+  return {
+    subject: nameOf(subject),
+    subjectDer: rawOf(subject),
+    publicKey,
+    sans: requestedSans(fields),
+  };
 }
 
-function parseRequest(der: Bytes): CertificationRequest {
-  try {
-    return CertificationRequest.fromBER(der);
-  } catch (cause) {
-    const message = "Cannot decode signing request: malformed";
-    throw new SecureCertError("ERR_CERTIFICATE", message, {}, { cause });
+/** The names in the extension request (RFC 2985 section 5.4.2) among the attributes of a request. */
+function requestedSans(fields: DerCursor): string[] {
+  const attributes = optionalDer(fields, constructedTag(0));
+  for (const attribute of attributes ? childrenOf(attributes) : []) {
+    const parts = enterDer(attribute);
+    if (oidOf(nextDer(parts, TAG.oid)) !== EXTENSION_REQUEST) continue;
+    const [extensions] = childrenOf(nextDer(parts, TAG.set));
+    const sans = extensions && readExtensions(extensions).get(EXTENSION.subjectAltName);
+    return sans ? sansOf(nextDer(enterDer(sans), TAG.sequence)) : [];
   }
-}
-
-function requestedSans({ attributes = [] }: CertificationRequest): string[] {
-  const wanted = attributes.find(({ type }) => type === EXTENSION_REQUEST);
-  if (wanted?.values[0] === undefined) return [];
-  const { extensions } = new Extensions({ schema: wanted.values[0] });
-  const sans = extensions.find(({ extnID }) => extnID === EXTENSION.subjectAltName);
-  return sans === undefined ? [] : formatSans(sans.extnValue.valueBlock.valueHexView);
+  return [];
 }

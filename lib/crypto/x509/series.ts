@@ -2,40 +2,20 @@ import type { Bytes } from "../../bytes/pack.ts";
 import {
   type CertificateUsage,
   type Issuer,
+  keyIdentifier,
   keyUsages,
+  loadTemplate,
   period,
   readIssuer,
   serialNumber,
   unfit,
   type Validity,
 } from "./issue.ts";
-import { sha1 } from "../deps.ts";
-import {
-  badDer,
-  berOf,
-  derBits,
-  derContext,
-  derInteger,
-  derOctets,
-  derOid,
-  derSequence,
-  derTrue,
-} from "../der/read.ts";
-import { derChildren, derSpan } from "../der/walk.ts";
-import { encodeName } from "./name.ts";
-import { encodeSans } from "./san.ts";
+import { derBits, derContext, derInteger, derOctets, derOid, derSequence } from "../der.ts";
+import { encodeName, encodeSans } from "./names.ts";
 import { createSigner } from "../signer.ts";
 import { currentTime } from "../sources.ts";
-import {
-  authorityKeyExtension,
-  basicConstraintsExtension,
-  EXTENDED_KEY_USAGE,
-  extendedKeyUsageExtension,
-  EXTENSION,
-  keyIdentifier,
-  keyUsageExtension,
-  signatureAlgorithm,
-} from "./extensions.ts";
+import { EXTENDED_KEY_USAGE, EXTENSION, namesExtension, signatureAlgorithm } from "./extensions.ts";
 
 /** What the certificates of a series share. */
 export interface CertificateSeriesOptions extends Validity {
@@ -74,13 +54,13 @@ export async function createCertificateSeries(
   const authority = readIssuer(issuer);
   const version = derContext(0, derInteger(2));
   const algorithm = signatureAlgorithm(issuer.key);
-  const authorityId = authority.subjectKeyId ?? await keyIdentifier(authority.publicKey);
-  const constraints = berOf(basicConstraintsExtension(false).toSchema());
-  const extendedUsage = berOf(
-    extendedKeyUsageExtension(usage.map((each) => EXTENDED_KEY_USAGE[each])).toSchema(),
-  );
-  const authorityKey = berOf(authorityKeyExtension(authorityId).toSchema());
-  const [usageOf, periodOf] = [usageExtensions(usage), periods(options)];
+  const template = await loadTemplate();
+  const authorityId = authority.subjectKeyId ?? keyIdentifier(authority.publicKey);
+  const constraints = template.basicConstraintsExtension(false);
+  const purposes = usage.map((each) => EXTENDED_KEY_USAGE[each]);
+  const extendedUsage = template.extendedKeyUsageExtension(purposes);
+  const authorityKey = template.authorityKeyExtension(authorityId);
+  const [usageOf, periodOf] = [usageExtensions(usage, template), periods(options)];
   const sign = await createSigner(issuer.key);
   return async ({ publicKey, subject, sans = [] }) => {
     if (subject === "" && sans.length === 0) {
@@ -110,7 +90,10 @@ export async function createCertificateSeries(
 }
 
 /** keyUsage follows from the kind of key for servers alone. */
-function usageExtensions(usage: readonly CertificateUsage[]): (publicKey: Bytes) => Bytes {
+function usageExtensions(
+  usage: readonly CertificateUsage[],
+  template: Awaited<ReturnType<typeof loadTemplate>>,
+): (publicKey: Bytes) => Bytes {
   const made = new Map<string, Bytes>();
   return (publicKey) => {
     const usages = usage.includes("server")
@@ -118,7 +101,7 @@ function usageExtensions(usage: readonly CertificateUsage[]): (publicKey: Bytes)
       : ["digitalSignature"] as const;
     const known = made.get(usages.join());
     if (known !== undefined) return known;
-    const extension = berOf(keyUsageExtension(...usages).toSchema());
+    const extension = template.keyUsageExtension(usages);
     made.set(usages.join(), extension);
     return extension;
   };
@@ -140,18 +123,9 @@ function periods(options: Validity): () => Bytes {
   };
 }
 
-function namesExtension(names: Bytes, critical: boolean): Bytes {
-  return derSequence(
-    derOid(EXTENSION.subjectAltName),
-    ...critical ? [derTrue()] : [],
-    derOctets(names),
-  );
-}
-
-/** The SHA-1 of the key's bits (RFC 5280 section 4.2.1.2, method 1). */
 function subjectKey(spki: Bytes): Bytes {
-  const [, bits] = derChildren(spki, derSpan(spki, 0));
-  if (bits?.identifier !== 3) throw badDer("public key");
-  const identifier = sha1(spki.subarray(bits.content + 1, bits.end));
-  return derSequence(derOid(EXTENSION.subjectKeyIdentifier), derOctets(derOctets(identifier)));
+  return derSequence(
+    derOid(EXTENSION.subjectKeyIdentifier),
+    derOctets(derOctets(keyIdentifier(spki))),
+  );
 }

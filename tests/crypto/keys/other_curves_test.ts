@@ -1,9 +1,9 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { encodeUtf8, parseHex } from "../../../lib/bytes/text.ts";
-import { otherCurve } from "../../../lib/crypto/keys/other_curves.ts";
+import { curveOperations } from "../../../lib/crypto/keys/other_curves.ts";
 import { digest } from "../../../lib/crypto/signing.ts";
 
-const { publicPoint, signDigest, verifyDigest } = otherCurve("P-192");
+const { publicPoint, signDigest, verifyDigest } = curveOperations("P-192");
 
 const sha256 = (text: string) => digest("SHA-256", encodeUtf8(text));
 /** RFC 6979, A.2.3. */
@@ -42,5 +42,5 @@ Deno.test("P-192 takes no wrong digest, signature, point or key", async () => {
 });
 
 Deno.test("the curves of WebCrypto are not here", () => {
-  assertThrows(() => otherCurve("P-256"), RangeError);
+  assertThrows(() => curveOperations("P-256"), RangeError);
 });

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import { formatPem } from "../../../lib/bytes/pem.ts";
-import { encodeUtf8 } from "../../../lib/bytes/text.ts";
+import { encodeUtf8, parseBase64 } from "../../../lib/bytes/text.ts";
 import {
   createCa,
   type CreateCaOptions,
@@ -12,11 +12,17 @@ import {
 import { readCertificate, readCertificates } from "../../../lib/crypto/x509/certificate.ts";
 import { followChain, isIssuedBy } from "../../../lib/crypto/x509/chain.ts";
 import { generateKey, importPrivateKey, type PrivateKey } from "../../../lib/crypto/keys/keys.ts";
-import { encodeName, escapeNameValue, formatName } from "../../../lib/crypto/x509/name.ts";
+import {
+  encodeName,
+  encodeSans,
+  escapeNameValue,
+  formatName,
+  formatSans,
+} from "../../../lib/crypto/x509/names.ts";
 import { createRequest, readRequest } from "../../../lib/crypto/x509/request.ts";
-import { encodeSans, formatSans } from "../../../lib/crypto/x509/san.ts";
 import { rsaKey } from "../../rsa_keys.ts";
-import { openssl, opensslTest, shared, sharedTest } from "../../vectors.ts";
+import { decodePartition } from "../../../lib/format/partition.ts";
+import { openssl, opensslTest, shared, sharedTest, sharedText } from "../../vectors.ts";
 
 const NOW = () => new Date("2026-11-24T12:00:00.987Z");
 
@@ -344,6 +350,46 @@ opensslTest("certificates that openssl made are read, RSA-PSS among them", async
     assertEquals(await isIssuedBy(info, info), true);
   }
   await Deno.remove(folder, { recursive: true });
+});
+
+interface Parsed {
+  readonly code: number;
+}
+
+sharedTest("what the device parses is read", async () => {
+  const { cases } = JSON.parse(sharedText("device/mutants.json")) as {
+    cases: readonly (Parsed & { der: string })[];
+  };
+  assertEquals(cases.length, 160);
+  for (const { der, code } of cases) {
+    if (code >= 0) {
+      assertEquals(readCertificate(parseBase64(der)).der.length, parseBase64(der).length);
+    }
+  }
+  const manifest = JSON.parse(sharedText("device/MANIFEST.json")) as readonly {
+    name: string;
+    kind: string;
+    parsed: Record<"ca" | "dev" | "key", Parsed>;
+  }[];
+  const images = manifest.filter(({ kind }) => kind === "parse");
+  assertEquals(images.length > 60, true);
+  for (const { name, parsed } of images) {
+    // The device skips a block that it does not parse, and takes the first of two keys.
+    if (name === "rawkey-ec-twokeys") continue;
+    const { entries } = decodePartition(shared(`device/${name}.bin`));
+    const data = (type: number) => entries.find((each) => each.type === type)!.data;
+    if (parsed.ca.code === 0) readCertificates(data(0));
+    if (parsed.dev.code === 0) readCertificates(data(1));
+    if (parsed.key.code === 0) await importPrivateKey(data(2));
+  }
+});
+
+sharedTest("an algorithm of 59,000 arcs is refused at once, in a short line", async () => {
+  const [entry] = decodePartition(shared("hostile/oid_arcs.bin")).entries;
+  const started = performance.now();
+  const error = await assertRejects(() => importPrivateKey(entry!.data), SecureCertError);
+  assertEquals(performance.now() - started < 500, true);
+  assertEquals([error.code, error.message.length < 200], ["ERR_UNSUPPORTED", true]);
 });
 
 sharedTest("published and golden certificates are read", async () => {

@@ -1,10 +1,9 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { formatPem } from "../../../bytes/pem.ts";
 import { formatBase64 } from "../../../bytes/text.ts";
-import { followChain } from "../../../crypto/x509/chain.ts";
-import { chainBehind } from "../../../crypto/x509/chain_order.ts";
+import { chainBehind, followChain } from "../../../crypto/x509/chain.ts";
 import { type CertificateInfo, readCertificates } from "../../../crypto/x509/certificate.ts";
-import { commonNameOf } from "../../../batch/export/device.ts";
+import { commonNameOf } from "../../../crypto/x509/names.ts";
 import { explain, joinPath } from "../../io.ts";
 import type { DatabaseSync } from "../deps.ts";
 import {
@@ -124,7 +123,7 @@ async function issuedOf(
 }
 
 function commonNameField(certificate: CertificateInfo): { commonName?: string } {
-  const commonName = commonNameOf(certificate);
+  const commonName = commonNameOf(certificate.subjectDer);
   return commonName === undefined ? {} : { commonName };
 }
 

@@ -1,5 +1,5 @@
-// By itself, for it is CommonJS: loading it costs every command some milliseconds, and old
-// password-protected keys alone need it.
+// By itself, because it is CommonJS: loading it takes some milliseconds, and only old
+// password-protected keys need it.
 
 // @ts-types="./des.d.ts"
 export { default as des } from "npm:des.js@1.1.0";

@@ -2,15 +2,23 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
 import { decodeUtf8, encodeUtf8, formatHex } from "../../bytes/text.ts";
 import {
-  badDer,
+  childrenOf,
+  contentOf,
+  contextTag,
   derElement,
   type DerNode,
   derOid,
+  derPrimitive,
   derSequence,
   derSet,
+  enterDer,
+  hexOf,
+  nextDer,
+  oidOf,
+  rawOf,
   readDer,
   TAG,
-} from "../der/read.ts";
+} from "../der.ts";
 
 interface Attribute {
   readonly oid: string;
@@ -20,7 +28,7 @@ interface Attribute {
   readonly type?: "printable" | "ia5";
 }
 
-const ATTRIBUTES: Readonly<Record<string, Attribute>> = {
+const ATTRIBUTES = {
   CN: { oid: "2.5.4.3", most: 64 },
   SN: { oid: "2.5.4.4", most: 32768 },
   SERIALNUMBER: { oid: "2.5.4.5", most: 64, type: "printable" },
@@ -36,15 +44,25 @@ const ATTRIBUTES: Readonly<Record<string, Attribute>> = {
   UID: { oid: "0.9.2342.19200300.100.1.1", most: 256 },
   DC: { oid: "0.9.2342.19200300.100.1.25", most: 63, type: "ia5" },
   EMAILADDRESS: { oid: "1.2.840.113549.1.9.1", most: 255, type: "ia5" },
-};
+} as const satisfies Record<string, Attribute>;
 
-/** Attribute names as they are printed; the others are printed as they stand above. */
+/** Attribute names as they are printed, where that is not as above. */
 const SPELLING: Readonly<Record<string, string>> = {
   SERIALNUMBER: "serialNumber",
   DNQUALIFIER: "dnQualifier",
   EMAILADDRESS: "emailAddress",
   TITLE: "title",
 };
+
+/** The types that are written, and those whose bytes are read as UTF-8. */
+const STRING_TAGS = { utf8: TAG.utf8String, printable: TAG.printableString, ia5: TAG.ia5String };
+const UTF8_TAGS: ReadonlySet<number> = new Set([
+  TAG.utf8String,
+  TAG.numericString,
+  TAG.printableString,
+  TAG.ia5String,
+  TAG.visibleString,
+]);
 
 const KEYS: ReadonlyMap<string, string> = new Map(
   Object.entries(ATTRIBUTES).map(([key, { oid }]) => [oid, SPELLING[key] ?? key]),
@@ -83,9 +101,19 @@ export function encodeName(text: string): Bytes {
  * @throws {SecureCertError} `ERR_DER` when it is none.
  */
 export function formatName(der: Uint8Array): string {
-  return readDer(der, "name").children
-    .map((set) => set.children.map(formatAttribute).join("+"))
-    .join(",");
+  return nameOf(readDer(der, "name"));
+}
+
+/** As {@linkcode formatName}, for a Name within something larger. */
+export function nameOf(name: DerNode): string {
+  return setsOf(name).map((attributes) => attributes.map(formatAttribute).join("+")).join(",");
+}
+
+/** The common name (RFC 5280 appendix A.1) in a Name, DER, the first if there are more. */
+export function commonNameOf(der: Uint8Array): string | undefined {
+  const attributes = setsOf(readDer(der, "name")).flat();
+  const name = attributes.find(({ oid }) => oid === ATTRIBUTES.CN.oid);
+  return name && decodeUtf8(contentOf(name.value));
 }
 
 interface Part {
@@ -154,7 +182,7 @@ function readEscape(text: string, at: number): { encoded: Uint8Array; next: numb
 
 function encodeAttribute(key: string, value: string, offset: number): Bytes {
   const isOid = /^[0-2](\.[0-9]+)+$/.test(key);
-  const known = ATTRIBUTES[key.toUpperCase()] ??
+  const known: Attribute | undefined = ATTRIBUTES[key.toUpperCase() as keyof typeof ATTRIBUTES] ??
     Object.values(ATTRIBUTES).find(({ oid }) => oid === key) ??
     (isOid ? { oid: key, most: 32768 } : undefined);
   if (known === undefined) throw badName(`unknown attribute "${key}"`, offset);
@@ -173,26 +201,41 @@ function encodeString(key: string, value: string, type: Attribute["type"], offse
   }
   // deno-lint-ignore no-control-regex
   if (type === "ia5" && !/^[\x00-\x7F]*$/.test(value)) throw badName(`${key} is not ASCII`, offset);
-  return derElement(STRING_TAG[type ?? "utf8"], encodeUtf8(value));
+  return derElement(STRING_TAGS[type ?? "utf8"], encodeUtf8(value));
 }
 
-function formatAttribute(node: DerNode): string {
-  const [type, value] = node.children;
-  if (type?.tag !== TAG.oid || value === undefined) throw badDer("name");
-  const key = KEYS.get(type.oid) ?? type.oid;
-  return `${key}=${escapeNameValue(stringOf(value))}`;
+interface ReadAttribute {
+  readonly oid: string;
+  readonly value: DerNode;
 }
 
-/** Universal tag numbers of the strings that are written (X.680 section 8.6). */
-const STRING_TAG = { utf8: 12, printable: 19, ia5: 22 } as const;
-const STRING_TAGS: ReadonlySet<DerNode["tag"]> = new Set([12, 18, 19, 22, 26]);
+/** The attributes of a Name, by the sets they are in. */
+function setsOf(name: DerNode): ReadAttribute[][] {
+  const sets = enterDer(name);
+  const all: ReadAttribute[][] = [];
+  while (sets.at < sets.end) {
+    const attributes = enterDer(nextDer(sets, TAG.set));
+    const set: ReadAttribute[] = [];
+    while (attributes.at < attributes.end) {
+      const fields = enterDer(nextDer(attributes, TAG.sequence));
+      set.push({ oid: oidOf(nextDer(fields, TAG.oid)), value: nextDer(fields) });
+    }
+    all.push(set);
+  }
+  return all;
+}
+
+function formatAttribute({ oid, value }: ReadAttribute): string {
+  return `${KEYS.get(oid) ?? oid}=${escapeNameValue(stringOf(value))}`;
+}
 
 /** The text of a string type; T61String as Latin-1, BMPString as UTF-16, anything else in hex. */
-function stringOf({ tag, content, raw }: DerNode): string {
-  if (STRING_TAGS.has(tag)) return decodeUtf8(content) ?? `#${formatHex(raw)}`;
-  if (tag === 20) return new TextDecoder("latin1").decode(content);
-  if (tag === 30) return new TextDecoder("utf-16be").decode(content);
-  return `#${formatHex(raw)}`;
+function stringOf(value: DerNode): string {
+  const content = contentOf(value);
+  if (UTF8_TAGS.has(value.tag)) return decodeUtf8(content) ?? hexOf(value);
+  if (value.tag === TAG.t61String) return new TextDecoder("latin1").decode(content);
+  if (value.tag === TAG.bmpString) return new TextDecoder("utf-16be").decode(content);
+  return hexOf(value);
 }
 
 /**
@@ -222,4 +265,102 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
 
 function badName(problem: string, offset: number): SecureCertError {
   return new SecureCertError("ERR_NAME", `Cannot encode name: ${problem}`, { offset });
+}
+
+/** Tags of GeneralName (RFC 5280 section 4.2.1.6). */
+const KINDS = { email: 1, dns: 2, uri: 6, ip: 7 } as const;
+
+type Kind = keyof typeof KINDS;
+
+/**
+ * Subject alternative names from texts such as `dns:device.example`, `ip:192.0.2.1`, `ip:2001:db8::1`,
+ * `uri:urn:dev:1`, `email:a@example.org`.
+ *
+ * @param names One text a name, at least one.
+ * @returns GeneralNames, DER.
+ * @throws {SecureCertError} `ERR_NAME` for an unknown kind or a malformed name.
+ */
+export function encodeSans(names: readonly string[]): Bytes {
+  return derSequence(...names.map((name) => {
+    const [, kind = "", value = ""] = /^\s*([a-zA-Z]+):(.*)$/.exec(name) ?? [];
+    if (!Object.hasOwn(KINDS, kind.toLowerCase())) {
+      throw badSan(name, "need dns:, ip:, uri: or email:");
+    }
+    return encodeSan(kind.toLowerCase() as Kind, value.trim(), name);
+  }));
+}
+
+/** The names of a GeneralNames, in the form that {@linkcode encodeSans} reads. */
+export function formatSans(der: Uint8Array): string[] {
+  return sansOf(readDer(der, "subject alternative names"));
+}
+
+/** As {@linkcode formatSans}, for GeneralNames within something larger. */
+export function sansOf(names: DerNode): string[] {
+  return childrenOf(names).map(formatSan);
+}
+
+function encodeSan(kind: Kind, value: string, name: string): Bytes {
+  if (kind === "ip") {
+    return derPrimitive(KINDS.ip, parseIp(value) ?? fail(name, "not an IP address"));
+  }
+  if (!/^[\x21-\x7E]+$/.test(value)) throw badSan(name, "empty, or not printable ASCII");
+  const isFit = {
+    dns:
+      /^(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$/,
+    uri: /^[A-Za-z][A-Za-z0-9+.-]*:/,
+    email: /^[^@]+@[^@]+$/,
+  }[kind].test(value) && (kind !== "dns" || value.length <= 253);
+  if (!isFit) throw badSan(name, kind === "dns" ? "not a host name" : `not a valid ${kind}`);
+  return derPrimitive(KINDS[kind], encodeUtf8(value));
+}
+
+function formatSan(name: DerNode): string {
+  const kind = (Object.keys(KINDS) as Kind[]).find((each) => name.tag === contextTag(KINDS[each]));
+  if (kind === "ip") return `ip:${formatIp(contentOf(name))}`;
+  const text = kind && decodeUtf8(contentOf(name));
+  return text === undefined ? `other:${formatHex(rawOf(name))}` : `${kind}:${text}`;
+}
+
+function parseIp(text: string): Bytes | undefined {
+  if (text.includes(":")) return parseIpv6(text);
+  const parts = text.split(".");
+  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9][0-9]{0,2})$/.test(part))) {
+    return undefined;
+  }
+  return parts.every((part) => Number(part) <= 255) ? new Uint8Array(parts.map(Number)) : undefined;
+}
+
+function parseIpv6(text: string): Bytes | undefined {
+  const halves = text.split("::").map((half) => half === "" ? [] : half.split(":"));
+  const groups = halves.flat();
+  if (halves.length > 2 || !groups.every((group) => /^[0-9A-Fa-f]{1,4}$/.test(group))) {
+    return undefined;
+  }
+  if (halves.length === 1 ? groups.length !== 8 : groups.length > 7) return undefined;
+  const gap = Array<string>(8 - groups.length).fill("0");
+  const all = [...halves[0]!, ...gap, ...halves[1] ?? []].map((group) => parseInt(group, 16));
+  return new Uint8Array(all.flatMap((group) => [group >> 8, group & 0xFF]));
+}
+
+function formatIp(bytes: Uint8Array): string {
+  if (bytes.length === 4) return bytes.join(".");
+  if (bytes.length !== 16) return formatHex(bytes);
+  const groups = Array.from(
+    { length: 8 },
+    (_, at) => (bytes[2 * at]! << 8 | bytes[2 * at + 1]!).toString(16),
+  );
+  // The host parser of URL compresses zeros as RFC 5952 wants.
+  return new URL(`http://[${groups.join(":")}]`).hostname.slice(1, -1);
+}
+
+function fail(name: string, problem: string): never {
+  throw badSan(name, problem);
+}
+
+function badSan(name: string, problem: string): SecureCertError {
+  return new SecureCertError(
+    "ERR_NAME",
+    `Cannot encode subject alternative name "${name}": ${problem}`,
+  );
 }

@@ -1,0 +1,350 @@
+// Read and written here and not by asn1js, which takes a hundred times as long, recurses into what it
+// reads and refuses what the device takes: certificates are made by the hundred thousand, and come from
+// anywhere.
+
+import { type ErrorCode, SecureCertError } from "../bytes/errors.ts";
+import type { Bytes } from "../bytes/pack.ts";
+import { formatHex } from "../bytes/text.ts";
+
+/** Identifier octets of universal elements (X.690 section 8.1.2, X.680 section 8.6). */
+export const TAG = {
+  boolean: 0x01,
+  integer: 0x02,
+  bitString: 0x03,
+  octetString: 0x04,
+  null: 0x05,
+  oid: 0x06,
+  utf8String: 0x0C,
+  numericString: 0x12,
+  printableString: 0x13,
+  t61String: 0x14,
+  ia5String: 0x16,
+  utcTime: 0x17,
+  generalizedTime: 0x18,
+  visibleString: 0x1A,
+  bmpString: 0x1E,
+  sequence: 0x30,
+  set: 0x31,
+} as const;
+
+/** Identifier octet of a context-specific element `[number]` that holds bytes. */
+export const contextTag = (number: number): number => CONTEXT | number;
+/** Identifier octet of a context-specific element `[number]` that holds elements. */
+export const constructedTag = (number: number): number => CONTEXT | CONSTRUCTED | number;
+
+/** What is read, for the messages of what is wrong with it. */
+interface DerSource {
+  readonly bytes: Bytes;
+  readonly what: string;
+  readonly code: ErrorCode;
+}
+
+/** An element: where it is. Nothing in it has been looked at. */
+export interface DerNode {
+  /** The identifier octet. Tag numbers above 30 are not told apart, as on the device. */
+  readonly tag: number;
+  /** Offset of the identifier octet in what is read. */
+  readonly start: number;
+  /** Offset of the contents. */
+  readonly content: number;
+  /** Offset after the contents. */
+  readonly end: number;
+  /** What is read. */
+  readonly source: DerSource;
+}
+
+/** How far the elements within an element have been read. */
+export interface DerCursor {
+  /** Offset of the next element. */
+  at: number;
+  /** Offset after the last one. */
+  readonly end: number;
+  /** What is read. */
+  readonly source: DerSource;
+}
+
+/** Class and form bits of an identifier octet (X.690 section 8.1.2). */
+const CONSTRUCTED = 0x20;
+const CONTEXT = 0x80;
+/** As many bytes of a length the device reads (mbedTLS, `mbedtls_asn1_get_len`). */
+const MAX_LENGTH_BYTES = 4;
+/** An arc of 128 bits, as UUIDs have it under 2.25, takes 19 bytes. */
+const MAX_ARC_BYTES = 32;
+
+/** Characters of an object identifier that a message shows. */
+const MAX_SHOWN = 64;
+
+/**
+ * The first element of some bytes, which may be followed by others: the device does not look at them.
+ * Lengths may be longer than needed, which the device takes too (FORMAT: What the TLS library parses).
+ *
+ * @param bytes DER.
+ * @param what What the bytes should be, for the messages.
+ * @param tag Identifier octet that it must have. @default SEQUENCE
+ * @param code Code of the errors of everything read in it. @default "ERR_DER"
+ * @throws {SecureCertError} with the offset when the length is indefinite, has more than 4 bytes or
+ * reaches past the end, or the tag is another.
+ */
+export function readDer(
+  bytes: Uint8Array,
+  what: string,
+  tag: number = TAG.sequence,
+  code: ErrorCode = "ERR_DER",
+): DerNode {
+  const source = { bytes: bytes as Bytes, what, code };
+  return nextDer({ at: 0, end: bytes.length, source }, tag);
+}
+
+/** A cursor before the first of the elements in the contents of an element. */
+export function enterDer(node: DerNode): DerCursor {
+  return { at: node.content, end: node.end, source: node.source };
+}
+
+/**
+ * The next element.
+ *
+ * @param cursor Moves on to the one after it.
+ * @param tag Identifier octet that it must have. @default any
+ * @throws {SecureCertError} as {@linkcode readDer}, and when there is no further element.
+ */
+export function nextDer(cursor: DerCursor, tag?: number): DerNode {
+  const { at: start, end, source } = cursor;
+  const { bytes } = source;
+  if (start >= end) throw derError(cursor, start, `need ${tagName(tag)}, found the end`);
+  const found = bytes[start]!;
+  if (tag !== undefined && found !== tag) {
+    throw derError(cursor, start, `need ${tagName(tag)}, found ${tagName(found)}`);
+  }
+  const first = start + 1 < end ? bytes[start + 1]! : 0;
+  if (first === 0x80) throw derError(cursor, start, "its length is indefinite");
+  const count = first < 0x80 ? 0 : first & 0x7F;
+  if (count > MAX_LENGTH_BYTES) throw derError(cursor, start, `its length has ${count} bytes`);
+  const content = start + 2 + count;
+  let length = count === 0 ? first : 0;
+  // Four bytes may make more than 31 bits, which a shift would turn negative.
+  for (let at = start + 2; at < content && at < end; at++) length = length * 256 + bytes[at]!;
+  if (content + length > end) {
+    throw derError(cursor, start, `need ${content + length - start} bytes, have ${end - start}`);
+  }
+  cursor.at = content + length;
+  return { tag: found, start, content, end: cursor.at, source };
+}
+
+/** The next element when it has a tag; undefined, and the cursor stays, when it has not. */
+export function optionalDer(cursor: DerCursor, tag: number): DerNode | undefined {
+  return cursor.at < cursor.end && cursor.source.bytes[cursor.at] === tag
+    ? nextDer(cursor, tag)
+    : undefined;
+}
+
+/** The elements that have not been read, to the end. */
+export function restOf(cursor: DerCursor): DerNode[] {
+  const rest: DerNode[] = [];
+  while (cursor.at < cursor.end) rest.push(nextDer(cursor));
+  return rest;
+}
+
+/** The elements within an element. */
+export function childrenOf(node: DerNode): DerNode[] {
+  return restOf(enterDer(node));
+}
+
+/** The contents; a view of what is read. */
+export function contentOf({ source, content, end }: DerNode): Bytes {
+  return source.bytes.subarray(content, end);
+}
+
+/** The whole element; a view of what is read. */
+export function rawOf({ source, start, end }: DerNode): Bytes {
+  return source.bytes.subarray(start, end);
+}
+
+/** A cursor before the first of the elements in a BIT STRING. */
+export function enterBits(node: DerNode): DerCursor {
+  if (node.content === node.end) throw derError(node, node.start, "a BIT STRING of no bytes");
+  return { at: node.content + 1, end: node.end, source: node.source };
+}
+
+/** The bytes of a BIT STRING without the count of unused bits; a view of what is read. */
+export function bitsOf(node: DerNode): Bytes {
+  const { at, end, source } = enterBits(node);
+  return source.bytes.subarray(at, end);
+}
+
+/** An INTEGER as an unsigned big-endian number without leading zeros; a view of what is read. */
+export function unsignedOf({ source, content, end }: DerNode): Bytes {
+  let first = content;
+  while (first < end - 1 && source.bytes[first] === 0) first++;
+  return source.bytes.subarray(first, end);
+}
+
+/** An INTEGER as a number; infinity for one of more than 48 bits. */
+export function numberOf(node: DerNode): number {
+  const bytes = unsignedOf(node);
+  return bytes.length > 6 ? Infinity : bytes.reduce((number, byte) => number * 256 + byte, 0);
+}
+
+/**
+ * An OBJECT IDENTIFIER in dotted form (X.690 section 8.19). One that has no such form, because its last
+ * arc does not end, an arc begins with zeros or has more than 224 bits, is `#` and its element in hex:
+ * it is equal to no other.
+ */
+export function oidOf(node: DerNode): string {
+  const { source: { bytes }, content, end } = node;
+  const arcs: (number | bigint)[] = [];
+  for (let at = content; at < end;) {
+    let last = at;
+    while (last < end && bytes[last]! >= 0x80) last++;
+    if (last === end || bytes[at] === 0x80 || last - at >= MAX_ARC_BYTES) return hexOf(node);
+    arcs.push(arcOf(bytes.subarray(at, last + 1)));
+    at = last + 1;
+  }
+  const [first] = arcs;
+  if (first === undefined) return hexOf(node);
+  const root = first < 80 ? Math.floor(Number(first) / 40) : 2;
+  const second = typeof first === "bigint" ? first - 80n : first - 40 * root;
+  return [root, second, ...arcs.slice(1)].join(".");
+}
+
+/** An object identifier for a message: its beginning, because it may have thousands of arcs. */
+export function shownOid(oid: string): string {
+  return oid.length <= MAX_SHOWN ? oid : `${oid.slice(0, MAX_SHOWN - 1)}…`;
+}
+
+/** An element as `#` and its bytes in hex, as RFC 4514 section 2.4 has values without a text. */
+export function hexOf(node: DerNode): string {
+  return `#${formatHex(rawOf(node))}`;
+}
+
+/**
+ * The error for what is wrong at a place.
+ *
+ * @param where An element of what is read.
+ * @param offset Offset of what is wrong.
+ * @param problem What is wrong with it, without secrets.
+ */
+export function derError(
+  { source: { what, code } }: Pick<DerNode, "source">,
+  offset: number,
+  problem: string,
+  cause?: unknown,
+): SecureCertError {
+  const message = `Cannot decode ${what}: element at ${offset}: ${problem}`;
+  return new SecureCertError(code, message, { offset }, { cause });
+}
+
+/**
+ * One element: identifier octet, definite length (X.690 section 8.1.3), contents.
+ *
+ * @param identifier The identifier octet: class, form and a tag number below 31.
+ * @param parts The contents.
+ */
+export function derElement(identifier: number, ...parts: readonly Uint8Array[]): Bytes {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  const digits = length < 0x80 ? 0 : Math.ceil((32 - Math.clz32(length)) / 8);
+  let at = 2 + digits;
+  const element = new Uint8Array(at + length);
+  element[0] = identifier;
+  element[1] = digits === 0 ? length : 0x80 | digits;
+  for (let byte = 0; byte < digits; byte++) element[1 + digits - byte] = length >>> 8 * byte;
+  for (const part of parts) {
+    element.set(part, at);
+    at += part.length;
+  }
+  return element;
+}
+
+/** SEQUENCE of elements that are DER already. */
+export function derSequence(...parts: readonly Uint8Array[]): Bytes {
+  return derElement(TAG.sequence, ...parts);
+}
+
+/** SET OF elements that are DER already, which the caller has sorted. */
+export function derSet(...parts: readonly Uint8Array[]): Bytes {
+  return derElement(TAG.set, ...parts);
+}
+
+/** A context-specific constructed element `[number]` around DER elements. */
+export function derContext(number: number, ...parts: readonly Uint8Array[]): Bytes {
+  return derElement(constructedTag(number), ...parts);
+}
+
+/** A context-specific primitive element `[number]`. */
+export function derPrimitive(number: number, bytes: Uint8Array): Bytes {
+  return derElement(contextTag(number), bytes);
+}
+
+/** INTEGER of a number from 0 to 127. */
+export function derInteger(value: number): Bytes {
+  if (!(Number.isInteger(value) && value >= 0 && value < 0x80)) {
+    throw new RangeError(`Cannot encode INTEGER: ${value} is not 0 to 127`);
+  }
+  return new Uint8Array([TAG.integer, 1, value]);
+}
+
+/** INTEGER of an unsigned big-endian number, in as few bytes as it needs; of no bytes, 0. */
+export function derUnsigned(number: Uint8Array): Bytes {
+  let first = 0;
+  while (first < number.length - 1 && number[first] === 0) first++;
+  const digits = number.subarray(first);
+  const isSigned = digits.length === 0 || digits[0]! >= 0x80;
+  return isSigned
+    ? derElement(TAG.integer, new Uint8Array(1), digits)
+    : derElement(TAG.integer, digits);
+}
+
+/** OCTET STRING. */
+export function derOctets(bytes: Uint8Array): Bytes {
+  return derElement(TAG.octetString, bytes);
+}
+
+/** BIT STRING of whole bytes. */
+export function derBits(bytes: Uint8Array): Bytes {
+  return derElement(TAG.bitString, new Uint8Array(1), bytes);
+}
+
+/** NULL. */
+export function derNull(): Bytes {
+  return new Uint8Array([TAG.null, 0]);
+}
+
+/** BOOLEAN true. */
+export function derTrue(): Bytes {
+  return new Uint8Array([TAG.boolean, 1, 0xFF]);
+}
+
+const oids = new Map<string, Bytes>();
+
+/** OBJECT IDENTIFIER of a dotted form (X.690 section 8.19). */
+export function derOid(oid: string): Bytes {
+  const known = oids.get(oid);
+  if (known !== undefined) return known.slice();
+  const [first = 0n, second = 0n, ...rest] = oid.split(".").map(BigInt);
+  const encoded = derElement(
+    TAG.oid,
+    new Uint8Array([first * 40n + second, ...rest].flatMap(base128)),
+  );
+  // Names may bring any number of identifiers with them; the few that matter come first.
+  if (oids.size < 64) oids.set(oid, encoded);
+  return encoded.slice();
+}
+
+function base128(arc: bigint): number[] {
+  const digits = [Number(arc & 0x7Fn)];
+  for (let rest = arc >> 7n; rest > 0n; rest >>= 7n) digits.unshift(Number(rest & 0x7Fn) | 0x80);
+  return digits;
+}
+
+/** A number where 49 bits do, which nearly all arcs need no more than. */
+function arcOf(digits: Uint8Array): number | bigint {
+  if (digits.length <= 7) return digits.reduce((arc, digit) => arc * 128 + (digit & 0x7F), 0);
+  return digits.reduce((arc, digit) => arc << 7n | BigInt(digit & 0x7F), 0n);
+}
+
+function tagName(tag: number | undefined): string {
+  if (tag === undefined) return "an element";
+  const name = Object.keys(TAG).find((each) => TAG[each as keyof typeof TAG] === tag);
+  const hex = `tag 0x${tag.toString(16).padStart(2, "0")}`;
+  return name === undefined ? hex : `${name} (${hex})`;
+}
