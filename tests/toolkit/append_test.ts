@@ -16,7 +16,6 @@ import {
   SecureCertError,
   signPartition,
   type TlvInput,
-  type Verdict,
   verify,
   verifySignatures,
 } from "../../mod.ts";
