@@ -165,14 +165,21 @@ function exportedTypes(path: string): string[] {
   );
 }
 
-/** Names that a file imports from floors below the command line. */
+/** Names that a file imports from floors below the command line, at once or when it runs. */
 function takenFromBelow(path: string, code: string): string[] {
-  const pattern = /\bimport (?:type )?\{([^}]*)\}\s*from\s*"([^"]+)"/g;
-  return [...code.matchAll(pattern)].flatMap(([, names, specifier]) => {
-    if (!specifier!.startsWith(".") || resolve(path, specifier!).startsWith("lib/cli/")) return [];
-    return names!.split(",").map((name) => name.trim().replace(/^type /, "").split(" as ")[0]!)
-      .filter((name) => name !== "");
-  });
+  const patterns = [
+    /\bimport (?:type )?\{([^}]*)\}\s*from\s*"([^"]+)"/g,
+    /\bconst \{([^}]*)\}\s*=\s*await import\("([^"]+)"\)/g,
+  ];
+  return patterns.flatMap((pattern) => [...code.matchAll(pattern)]).flatMap(
+    ([, names, specifier]) => {
+      if (!specifier!.startsWith(".") || resolve(path, specifier!).startsWith("lib/cli/")) {
+        return [];
+      }
+      return names!.split(",").map((name) => name.trim().replace(/^type /, "").split(/ as |:/)[0]!)
+        .filter((name) => name !== "");
+    },
+  );
 }
 
 Deno.test("only the cli floor says Deno or console", () => {
@@ -222,6 +229,8 @@ Deno.test("the checks of this file see what they look for", () => {
     ),
     ["A", "b"],
   );
+  const loaded = 'const { build, verify: check } = await import("../../toolkit/build.ts");';
+  assertEquals(takenFromBelow("lib/cli/commands/x.ts", loaded), ["build", "verify"]);
 });
 
 Deno.test("mod.ts names each file once, in floor order", () => {
