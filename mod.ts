@@ -49,7 +49,7 @@ export type { SignatureScheme } from "./lib/crypto/signing.ts";
 export { type ExportKeyOptions, exportPrivateKey, generateKey, type GenerateKeyOptions, importPrivateKey, type PrivateKey } from "./lib/crypto/keys/keys.ts";
 export { createSigner, type Signer } from "./lib/crypto/signature.ts";
 export { type CertificateUsage, createCa, type CreateCaOptions, issueCertificate, type IssueCertificateOptions, type Issuer, type Validity } from "./lib/crypto/x509/issue.ts";
-export { type CertificateReader, createCertificateReader, type CertificateInfo, readCertificate, readCertificates } from "./lib/crypto/x509/certificate.ts";
+export { type Certificate, type CertificateReader, createCertificateReader, readCertificate, readCertificates } from "./lib/crypto/x509/certificate.ts";
 export { escapeNameValue } from "./lib/crypto/x509/names.ts";
 export { createRequest, type CreateRequestOptions, readRequest, type RequestInfo } from "./lib/crypto/x509/request.ts";
 export { decryptDsParameters, type DecryptedDsParameters, type DsChecks, type DsDecryptOptions, type DsEncryptOptions, type DsMaxRsaBits, type DsTarget, encryptDsParameters, type RsaNumbers } from "./lib/crypto/peripherals/ds.ts";

@@ -1,4 +1,4 @@
-import type { CertificateInfo } from "../crypto/x509/certificate.ts";
+import type { Certificate } from "../crypto/x509/certificate.ts";
 import type { Arguments } from "./arguments.ts";
 import { usageError } from "./errors.ts";
 import type { Io, OutputFile } from "./io.ts";
@@ -67,7 +67,7 @@ export function tell(
 }
 
 /** Says what is odd about the CA of a new certificate, and breaks nothing. */
-export function noteIssuer(issuer: CertificateInfo, issued: CertificateInfo, io: Io): void {
+export function noteIssuer(issuer: Certificate, issued: Certificate, io: Io): void {
   const now = new Date();
   const day = issuer.notAfter.toISOString().slice(0, 10);
   if (now > issuer.notAfter) io.note(`warning: the CA "${issuer.subject}" expired on ${day}`);

@@ -1,5 +1,5 @@
 import { type Bytes, concat } from "../bytes/pack.ts";
-import { formatPem, isPem } from "../bytes/pem.ts";
+import { isPem } from "../bytes/pem.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import { readCertificates } from "../crypto/x509/certificate.ts";
 import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../crypto/keys/keys.ts";
@@ -15,7 +15,7 @@ const NUL = new Uint8Array(1);
 export function storedCertificates(bytes: Uint8Array): Bytes {
   const certificates = readCertificates(bytes);
   if (!isPem(bytes)) return new Uint8Array(bytes);
-  const text = certificates.map(({ der }) => formatPem("CERTIFICATE", der)).join("");
+  const text = certificates.map(({ pem }) => pem).join("");
   return concat(encodeUtf8(text), NUL);
 }
 
@@ -42,7 +42,7 @@ export async function storedPrivateKey(bytes: Uint8Array): Promise<Bytes> {
 /** Certificates as NVS stores them, which holds text alone: DER becomes PEM. */
 export function certificatesAsPem(bytes: Uint8Array): Bytes {
   if (isPem(bytes)) return new Uint8Array(bytes);
-  const text = readCertificates(bytes).map(({ der }) => formatPem("CERTIFICATE", der)).join("");
+  const text = readCertificates(bytes).map(({ pem }) => pem).join("");
   return concat(encodeUtf8(text), NUL);
 }
 

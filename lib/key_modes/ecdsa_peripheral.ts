@@ -1,5 +1,5 @@
 import { keyName } from "../crypto/keys/encoding.ts";
-import { type CertificateInfo, publicKeyOf } from "../crypto/x509/certificate.ts";
+import { type Certificate, publicKeyOf } from "../crypto/x509/certificate.ts";
 import type { Curve } from "../format/chips/chip.ts";
 import { type ChipName, CHIPS } from "../format/chips/chips.ts";
 import { keyBlockAccepts, keyIdOfEfuseBlock, MOST_KEY_BLOCKS } from "../format/chips/key_blocks.ts";
@@ -84,7 +84,7 @@ function checkEfuseBlock(
   return [finding("CHIP_UNSUPPORTED", message, place)];
 }
 
-function checkCurve(certificate: CertificateInfo, chip: ChipName | undefined): Finding[] {
+function checkCurve(certificate: Certificate, chip: ChipName | undefined): Finding[] {
   const key = publicKeyOf(certificate);
   if (key?.type !== "ec") {
     const message =

@@ -6,7 +6,7 @@ import {
   type DecryptedDsParameters,
   encryptDsParameters,
 } from "../crypto/peripherals/ds.ts";
-import { type CertificateInfo, publicKeyOf } from "../crypto/x509/certificate.ts";
+import { type Certificate, publicKeyOf } from "../crypto/x509/certificate.ts";
 import { type ChipName, dsLayout } from "../format/chips/chips.ts";
 import { keyBlockAccepts, MOST_KEY_BLOCKS } from "../format/chips/key_blocks.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
@@ -132,7 +132,7 @@ function checkSize(
 
 /** Without the HMAC key only the size can be compared, with it the key itself. */
 function checkCertificate(
-  certificate: CertificateInfo | undefined,
+  certificate: Certificate | undefined,
   bits: number,
   opened: DecryptedDsParameters | undefined,
 ): Finding[] {

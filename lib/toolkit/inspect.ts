@@ -1,7 +1,7 @@
 import { formatPem } from "../bytes/pem.ts";
 import { decodeUtf8, formatHex } from "../bytes/text.ts";
 import type { DsChecks } from "../crypto/peripherals/ds.ts";
-import type { CertificateInfo } from "../crypto/x509/certificate.ts";
+import type { Certificate } from "../crypto/x509/certificate.ts";
 import type { PrivateKey } from "../crypto/keys/keys.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
 import { digest } from "../crypto/signing.ts";
@@ -193,7 +193,7 @@ function inspectTable(
 }
 
 /** A certificate as reports show it. */
-export function reportCertificate(certificate: CertificateInfo): CertificateReport {
+export function reportCertificate(certificate: Certificate): CertificateReport {
   const { subject, issuer, serial, notBefore, notAfter, key, sans } = certificate;
   return {
     subject,

@@ -1,6 +1,6 @@
 import { equalBytes } from "../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
-import { type CertificateInfo, publicKeyOf } from "../crypto/x509/certificate.ts";
+import { type Certificate, publicKeyOf } from "../crypto/x509/certificate.ts";
 import { followChain } from "../crypto/x509/chain.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import type { CheckOptions, ReadImage } from "./check.ts";
@@ -27,7 +27,7 @@ export async function checkChain(
   return [finding("CHAIN_BROKEN", `${message}; fine when that CA is the server's`, {}, "warning")];
 }
 
-function isSelfIssued({ subjectDer, issuerDer }: CertificateInfo): boolean {
+function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
   return equalBytes(subjectDer, issuerDer);
 }
 
@@ -63,7 +63,7 @@ export function checkCertificates(
 }
 
 function checkDates(
-  { notBefore, notAfter, subject }: CertificateInfo,
+  { notBefore, notAfter, subject }: Certificate,
   what: string,
   { now }: CheckOptions,
 ): Finding[] {
@@ -76,7 +76,7 @@ function checkDates(
   return [finding("CERT_NOT_YET_VALID", message)];
 }
 
-function checkKeySize(certificate: CertificateInfo, { allowWeak }: CheckOptions): Finding[] {
+function checkKeySize(certificate: Certificate, { allowWeak }: CheckOptions): Finding[] {
   const key = publicKeyOf(certificate);
   const { subject } = certificate;
   if (key === undefined) {
@@ -92,7 +92,7 @@ function checkKeySize(certificate: CertificateInfo, { allowWeak }: CheckOptions)
   return [];
 }
 
-function checkSignature({ signedWith, subject }: CertificateInfo): Finding[] {
+function checkSignature({ signedWith, subject }: Certificate): Finding[] {
   if (signedWith === undefined) {
     return [finding("CERT_WEAK", `"${subject}" is signed with an unknown algorithm`)];
   }

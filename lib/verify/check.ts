@@ -1,4 +1,4 @@
-import type { CertificateInfo } from "../crypto/x509/certificate.ts";
+import type { Certificate } from "../crypto/x509/certificate.ts";
 import type { ChipName } from "../format/chips/chips.ts";
 import type { Finding } from "../findings/findings.ts";
 import type { ReadEntry } from "../image/contents/contents.ts";
@@ -19,7 +19,7 @@ export interface CheckOptions {
   /** The time at which certificates should be valid. */
   readonly now: Date;
   /** The CA that should have issued the device certificate. @default that of the image */
-  readonly issuers?: readonly CertificateInfo[];
+  readonly issuers?: readonly Certificate[];
   /** Whether RSA keys of fewer than 2048 bits are a warning and not an error. */
   readonly allowWeak: boolean;
   /** The chip that is to read the image. */

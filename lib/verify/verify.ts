@@ -1,5 +1,5 @@
 import {
-  type CertificateInfo,
+  type Certificate,
   type CertificateReader,
   readCertificates,
 } from "../crypto/x509/certificate.ts";
@@ -207,7 +207,7 @@ function readLocated(
 
 async function runChecks(
   image: ReadImage,
-  issuers: readonly CertificateInfo[] | undefined,
+  issuers: readonly Certificate[] | undefined,
   options: VerifyOptions,
 ): Promise<Finding[]> {
   const { chip, publicKey, signingKeys, allowWeak = false } = options;

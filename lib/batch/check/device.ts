@@ -3,8 +3,8 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { formatPem, isPem, parsePem } from "../../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
 import {
+  type Certificate,
   CERTIFICATE_LABELS,
-  type CertificateInfo,
   type CertificateReader,
   readCertificates,
 } from "../../crypto/x509/certificate.ts";
@@ -146,7 +146,7 @@ const FIELDS = [
 ] as const;
 
 interface JudgedCertificate {
-  readonly info?: CertificateInfo;
+  readonly info?: Certificate;
   readonly problems: readonly BatchProblem[];
 }
 
@@ -187,7 +187,7 @@ function isPure(bytes: Uint8Array): boolean {
 async function judgeImageFile(
   row: ManifestRow,
   bytes: Uint8Array | undefined,
-  certificate: CertificateInfo | undefined,
+  certificate: Certificate | undefined,
   options: DeviceOptions,
 ): Promise<BatchProblem[]> {
   const { id, imageSha256 } = row;
@@ -218,7 +218,7 @@ async function judgeImageFile(
 function judgeContents(
   { id, keyMode, efuseKeyId }: ManifestRow,
   { credentials, format }: CheckedImage,
-  certificate: CertificateInfo | undefined,
+  certificate: Certificate | undefined,
 ): BatchProblem[] {
   if (format === "unknown") return [];
   const problems: BatchProblem[] = [];

@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type ExportDevice, type Exporter, issuerPem, pemOf, thingNameProblems } from "./device.ts";
+import { type ExportDevice, type Exporter, issuerPem, thingNameProblems } from "./device.ts";
 
 // AWS IoT Core, Developer Guide: "Bulk registration" (one JSON object of template parameters a line)
 // and "Provisioning templates" (Parameters and Resources). API Reference: StartThingRegistrationTask
@@ -47,7 +47,7 @@ export function formatAwsParameters({ row, certificate }: ExportDevice): string 
   const parameters = {
     ThingName: row.id,
     SerialNumber: row.serial,
-    CertificatePem: pemOf(certificate),
+    CertificatePem: certificate.pem,
   };
   return `${JSON.stringify(parameters)}\n`;
 }

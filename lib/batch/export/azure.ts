@@ -1,10 +1,4 @@
-import {
-  commonNameProblems,
-  type ExportDevice,
-  type Exporter,
-  issuerPem,
-  pemOf,
-} from "./device.ts";
+import { commonNameProblems, type ExportDevice, type Exporter, issuerPem } from "./device.ts";
 
 // Azure IoT DPS, REST API 2021-10-01: "Individual Enrollment - Run Bulk Operation" (at most 10
 // enrollments; BulkEnrollmentOperation, IndividualEnrollment, X509Attestation), "Enrollment Group -
@@ -82,7 +76,7 @@ export function formatAzureBatch(devices: readonly ExportDevice[]): string {
     deviceId: row.id,
     attestation: {
       type: "x509",
-      x509: { clientCertificates: { primary: { certificate: pemOf(certificate) } } },
+      x509: { clientCertificates: { primary: { certificate: certificate.pem } } },
     },
     provisioningStatus: "enabled",
   }));

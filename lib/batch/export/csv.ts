@@ -1,5 +1,5 @@
 import { formatCsvRecord } from "../../bytes/csv.ts";
-import { exportColumns, type Exporter, pemOf } from "./device.ts";
+import { exportColumns, type Exporter } from "./device.ts";
 import { cellOf, MANIFEST_COLUMNS } from "../manifest.ts";
 
 /** What {@linkcode exportCsv} is told. */
@@ -34,7 +34,7 @@ export function exportCsv(options: CsvExportOptions = {}): Exporter {
             subject,
             notBefore.toISOString(),
             notAfter.toISOString(),
-            pemOf(certificate),
+            certificate.pem,
           ]),
         };
       }

@@ -1,7 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { formatPem } from "../../bytes/pem.ts";
 import { formatHex } from "../../bytes/text.ts";
-import { type CertificateInfo, readCertificate } from "../../crypto/x509/certificate.ts";
+import { type Certificate, readCertificate } from "../../crypto/x509/certificate.ts";
 import { isIssuedBy } from "../../crypto/x509/chain.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import { commonNameOf } from "../../crypto/x509/names.ts";
@@ -12,7 +11,7 @@ export interface ExportDevice {
   /** Its row of the manifest. */
   readonly row: ManifestRow;
   /** Its own certificate, without those above it. */
-  readonly certificate: CertificateInfo;
+  readonly certificate: Certificate;
 }
 
 /** A piece of a file of an export, in order; the files are written one after another. */
@@ -47,11 +46,6 @@ export function exportDevice(row: ManifestRow, certificate: Uint8Array): ExportD
   return { row, certificate: readCertificate(certificate) };
 }
 
-/** A certificate as PEM text. */
-export function pemOf({ der }: CertificateInfo): string {
-  return formatPem("CERTIFICATE", der);
-}
-
 /** What there is to say when the common name should be the device's name and is not. */
 export function commonNameProblems({ row, certificate }: ExportDevice): string[] {
   const name = commonNameOf(certificate.subjectDer);
@@ -74,7 +68,7 @@ export function thingNameProblems({ row: { id } }: ExportDevice): string[] {
  */
 export async function certificateProblems(
   { row, certificate }: ExportDevice,
-  issuer?: CertificateInfo,
+  issuer?: Certificate,
 ): Promise<string[]> {
   if (formatHex(sha256(certificate.der)) !== row.fingerprint.toLowerCase()) {
     return ["the certificate is not the one that the manifest lists"];
@@ -113,7 +107,7 @@ export function exportColumns(
 /** The CA certificate in a file, as PEM text; the first of a bundle. */
 export function issuerPem(ca: Uint8Array): string {
   const certificate = readCertificate(ca);
-  if (certificate.isCa) return pemOf(certificate);
+  if (certificate.isCa) return certificate.pem;
   const message = `Cannot export: "${certificate.subject}" is not a CA's certificate`;
   throw new SecureCertError("ERR_CERTIFICATE", message);
 }

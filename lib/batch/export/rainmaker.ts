@@ -1,11 +1,5 @@
 import { formatCsvRecord } from "../../bytes/csv.ts";
-import {
-  commonNameProblems,
-  exportColumns,
-  type Exporter,
-  pemOf,
-  thingNameProblems,
-} from "./device.ts";
+import { commonNameProblems, exportColumns, type Exporter, thingNameProblems } from "./device.ts";
 import { cellOf } from "../manifest.ts";
 
 // ESP RainMaker Admin CLI, README, "Register Device Certificates": `certs devicecert register` takes
@@ -34,7 +28,7 @@ export function exportRainmaker(options: RainmakerExportOptions = {}): Exporter 
       yield { file, text: formatCsvRecord([...own, ...columns.map(({ title }) => title)]) };
       for await (const { row, certificate } of devices) {
         const cells = columns.map(({ name }) => cellOf(row, name));
-        yield { file, text: formatCsvRecord([row.id, pemOf(certificate), ...cells]) };
+        yield { file, text: formatCsvRecord([row.id, certificate.pem, ...cells]) };
       }
     },
   };

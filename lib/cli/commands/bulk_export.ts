@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type CertificateInfo, readCertificate } from "../../crypto/x509/certificate.ts";
+import { type Certificate, readCertificate } from "../../crypto/x509/certificate.ts";
 import { createDuplicateFinder } from "../../batch/check/device.ts";
 import { exportAws } from "../../batch/export/aws.ts";
 import { exportAzure } from "../../batch/export/azure.ts";
@@ -84,7 +84,7 @@ interface Target {
   /** An exporter for further columns. */
   readonly make: (columns: readonly string[]) => Exporter;
   /** The CA that the service is told of. */
-  readonly issuer?: CertificateInfo;
+  readonly issuer?: Certificate;
 }
 
 /** The flags are checked before the first device is read. */

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../../bytes/pack.ts";
-import { derBlocks } from "../../bytes/pem.ts";
+import { derBlocks, formatPem } from "../../bytes/pem.ts";
 import { formatHex } from "../../bytes/text.ts";
 import {
   bitsOf,
@@ -29,8 +29,8 @@ import type { SignatureScheme } from "../signing.ts";
 import { decodeTime, EXTENSION, KEY_USAGE, readExtensions, signatureScheme } from "./extensions.ts";
 import { nameOf, sansOf } from "./names.ts";
 
-/** What a certificate says. */
-export interface CertificateInfo {
+/** A certificate: what it says, and its bytes. Made once, and not changed. */
+export interface Certificate {
   /** Subject as text, in the order of its bytes. */
   readonly subject: string;
   /** Issuer as text. */
@@ -65,8 +65,10 @@ export interface CertificateInfo {
   readonly signedPart: Bytes;
   /** The signature. */
   readonly signature: Bytes;
-  /** The whole certificate, DER. */
+  /** The whole certificate, DER, without what may follow it. */
   readonly der: Bytes;
+  /** The same as PEM, with a line break at its end. */
+  readonly pem: string;
 }
 
 /**
@@ -76,7 +78,7 @@ export interface CertificateInfo {
  * @returns Its contents; the signature is not judged here.
  * @throws {SecureCertError} `ERR_CERTIFICATE` when it is malformed, `ERR_PEM` when a PEM holds none.
  */
-export function readCertificate(bytes: Uint8Array): CertificateInfo {
+export function readCertificate(bytes: Uint8Array): Certificate {
   return parseCertificate(derBlocks(bytes, CERTIFICATE_LABELS)[0]!);
 }
 
@@ -86,12 +88,12 @@ export function readCertificate(bytes: Uint8Array): CertificateInfo {
  * @param bytes A PEM bundle, one PEM or one DER.
  * @throws {SecureCertError} as {@linkcode readCertificate}.
  */
-export function readCertificates(bytes: Uint8Array): CertificateInfo[] {
+export function readCertificates(bytes: Uint8Array): Certificate[] {
   return derBlocks(bytes, CERTIFICATE_LABELS).map(parseCertificate);
 }
 
 /** Reads the certificates of a file. */
-export type CertificateReader = (bytes: Uint8Array) => readonly CertificateInfo[];
+export type CertificateReader = (bytes: Uint8Array) => readonly Certificate[];
 
 /**
  * A {@linkcode readCertificates} that knows the last certificates again, for work in which the same one
@@ -100,8 +102,8 @@ export type CertificateReader = (bytes: Uint8Array) => readonly CertificateInfo[
  * @param most How many it keeps.
  */
 export function createCertificateReader(most = 64): CertificateReader {
-  const known: CertificateInfo[] = [];
-  const read = (der: Bytes): CertificateInfo => {
+  const known: Certificate[] = [];
+  const read = (der: Bytes): Certificate => {
     const at = known.findIndex((each) => equalBytes(each.der, der));
     const info = at < 0 ? parseCertificate(der) : known.splice(at, 1)[0]!;
     known.unshift(info);
@@ -114,11 +116,11 @@ export function createCertificateReader(most = 64): CertificateReader {
 /** [1] and [2] of TBSCertificate, as mbedTLS takes them and as RFC 5280 section 4.1 has them. */
 const UNIQUE_IDENTIFIERS = [constructedTag(1), contextTag(1), constructedTag(2), contextTag(2)];
 
-/** Labels under which PEM files hold certificates. */
-export const CERTIFICATE_LABELS: readonly string[] = ["CERTIFICATE", "X509 CERTIFICATE"];
+/** Labels under which PEM files hold certificates; the first is written. */
+export const CERTIFICATE_LABELS: readonly [string, string] = ["CERTIFICATE", "X509 CERTIFICATE"];
 
 /** The parts of a certificate's public key, or undefined for a kind that is neither RSA nor EC. */
-export function publicKeyOf(certificate: CertificateInfo): PublicKeyParts | undefined {
+export function publicKeyOf(certificate: Certificate): PublicKeyParts | undefined {
   try {
     return decodeSpki(certificate.publicKey);
   } catch (error) {
@@ -127,7 +129,7 @@ export function publicKeyOf(certificate: CertificateInfo): PublicKeyParts | unde
   }
 }
 
-function parseCertificate(file: Bytes): CertificateInfo {
+function parseCertificate(file: Bytes): Certificate {
   const root = readDer(file, "certificate", TAG.sequence, "ERR_CERTIFICATE");
   const outer = enterDer(root);
   const signedPart = nextDer(outer, TAG.sequence);
@@ -147,7 +149,8 @@ function parseCertificate(file: Bytes): CertificateInfo {
   const keyId = values.get(EXTENSION.subjectKeyIdentifier);
   const { isCa, pathLength } = basicConstraints(values.get(EXTENSION.basicConstraints));
   const [subjectDer, issuerDer] = [rawOf(subject), rawOf(issuer)];
-  return {
+  const der = rawOf(root);
+  return Object.freeze({
     subject: nameOf(subject),
     issuer: nameOf(issuer),
     serial: serialOf(contentOf(serial)),
@@ -168,8 +171,11 @@ function parseCertificate(file: Bytes): CertificateInfo {
     subjectKeyId: keyId && contentOf(nextDer(enterDer(keyId), TAG.octetString)),
     signedPart: rawOf(signedPart),
     signature,
-    der: rawOf(root),
-  };
+    der,
+    get pem() {
+      return formatPem(CERTIFICATE_LABELS[0], der);
+    },
+  });
 }
 
 function versionOf(fields: DerCursor): number {

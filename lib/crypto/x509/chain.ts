@@ -1,5 +1,5 @@
 import { equalBytes } from "../../bytes/pack.ts";
-import type { CertificateInfo } from "./certificate.ts";
+import type { Certificate } from "./certificate.ts";
 import { verifyBytes } from "../signing.ts";
 
 /** Longest path that is followed, in certificates; mbedTLS stops at the same by default. */
@@ -8,7 +8,7 @@ const MAX_PATH = 8;
 /** A path from a certificate up to a trusted one, or why there is none. */
 export interface ChainResult {
   /** The certificates from the first up, the trusted one last when it was reached. */
-  readonly path: readonly CertificateInfo[];
+  readonly path: readonly Certificate[];
   /** Why the path does not reach a trusted certificate; absent when it does. */
   readonly problem?: string;
 }
@@ -20,8 +20,8 @@ export interface ChainResult {
  * @param issuer The other one; its names, CA bit and signature count, not its validity.
  */
 export async function isIssuedBy(
-  certificate: CertificateInfo,
-  issuer: CertificateInfo,
+  certificate: Certificate,
+  issuer: Certificate,
 ): Promise<boolean> {
   if (!issuer.isCa || certificate.signedWith === undefined) return false;
   if (!equalBytes(certificate.issuerDer, issuer.subjectDer)) return false;
@@ -44,9 +44,9 @@ export async function isIssuedBy(
  * @param trusted Certificates that end the path, self-signed or not.
  */
 export async function followChain(
-  first: CertificateInfo,
-  intermediates: readonly CertificateInfo[],
-  trusted: readonly CertificateInfo[],
+  first: Certificate,
+  intermediates: readonly Certificate[],
+  trusted: readonly Certificate[],
 ): Promise<ChainResult> {
   const path = [first];
   while (path.length <= MAX_PATH) {
@@ -66,9 +66,9 @@ export async function followChain(
 }
 
 async function firstIssuer(
-  certificate: CertificateInfo,
-  candidates: readonly CertificateInfo[],
-): Promise<CertificateInfo | undefined> {
+  certificate: Certificate,
+  candidates: readonly Certificate[],
+): Promise<Certificate | undefined> {
   for (const candidate of candidates) {
     if (await isIssuedBy(certificate, candidate)) return candidate;
   }
@@ -83,11 +83,11 @@ async function firstIssuer(
  * @param others Where to look for them, in any order; what does not belong there is passed over.
  */
 export function chainBehind(
-  leaf: CertificateInfo,
-  others: readonly CertificateInfo[],
-): CertificateInfo[] {
-  const chain: CertificateInfo[] = [];
-  const isIssuerOf = (below: CertificateInfo) => (above: CertificateInfo) =>
+  leaf: Certificate,
+  others: readonly Certificate[],
+): Certificate[] {
+  const chain: Certificate[] = [];
+  const isIssuerOf = (below: Certificate) => (above: Certificate) =>
     above.isCa && equalBytes(above.subjectDer, below.issuerDer) &&
     !equalBytes(above.subjectDer, above.issuerDer) && !chain.includes(above);
   for (let next = others.find(isIssuerOf(leaf)); next; next = others.find(isIssuerOf(next))) {

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../../bytes/pack.ts";
-import { type CertificateInfo, readCertificate } from "./certificate.ts";
+import { type Certificate, readCertificate } from "./certificate.ts";
 import { sha1 } from "../deps.ts";
 import {
   derBits,
@@ -235,7 +235,7 @@ export function period({ days = 3650, ...sources }: Validity): Bytes {
 }
 
 /** The certificate of an issuer that may issue. */
-export function readIssuer(issuer: Issuer): CertificateInfo {
+export function readIssuer(issuer: Issuer): Certificate {
   const certificate = readCertificate(issuer.certificate);
   if (!certificate.isCa) throw unfit("the issuer's certificate is not a CA's");
   if (!equalBytes(certificate.publicKey, issuer.key.publicKey)) {

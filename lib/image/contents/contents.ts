@@ -2,7 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import { decodeUtf8, formatHex } from "../../bytes/text.ts";
 import {
-  type CertificateInfo,
+  type Certificate,
   type CertificateReader,
   readCertificates,
 } from "../../crypto/x509/certificate.ts";
@@ -28,7 +28,7 @@ export type EntryKind = Content["kind"];
 
 /** What the value of an entry is, read as its type says. */
 export type Content =
-  | { readonly kind: "certificate"; readonly certificates: readonly CertificateInfo[] }
+  | { readonly kind: "certificate"; readonly certificates: readonly Certificate[] }
   | {
     readonly kind: "privateKey";
     readonly storage: KeyStorage;

@@ -1,4 +1,4 @@
-import type { CertificateInfo } from "../../crypto/x509/certificate.ts";
+import type { Certificate } from "../../crypto/x509/certificate.ts";
 import { type KeyMode, TLV_TYPES } from "../../format/names.ts";
 import type { Content, ReadEntry } from "./contents.ts";
 import type { FindingPlace } from "../../findings/findings.ts";
@@ -10,9 +10,9 @@ type Placed<Kind extends Content["kind"]> = Extract<Content, { kind: Kind }> & {
 /** What an image holds for TLS: the entries with subtype 0, which the firmware's getters read. */
 export interface Credentials {
   /** Device certificate, and what follows it in a bundle. */
-  readonly deviceCerts: readonly CertificateInfo[];
+  readonly deviceCerts: readonly Certificate[];
   /** CA certificates. */
-  readonly caCerts: readonly CertificateInfo[];
+  readonly caCerts: readonly Certificate[];
   /** The private key entry. */
   readonly keyEntry?: Placed<"privateKey">;
   /** The DS data, when it can be read. */

@@ -1,6 +1,5 @@
 /** `bulk --pack`, `--labels` and signing keys as processes: killed, out of disk, in two phases. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { parsePem } from "../../../lib/bytes/pem.ts";
 import { readArchive } from "../../../lib/batch/archive.ts";
 import {
   createDevelopmentCa,

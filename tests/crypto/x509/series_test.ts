@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
 import { createCa, generateKey, issueCertificate, readCertificate } from "../../../mod.ts";
 import { createCertificateSeries } from "../../../lib/crypto/x509/series.ts";
 import { ecPartsOf } from "../../../lib/crypto/keys/template.ts";

@@ -1,8 +1,7 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
-import { formatPem } from "../../../bytes/pem.ts";
 import { formatBase64 } from "../../../bytes/text.ts";
 import { chainBehind, followChain } from "../../../crypto/x509/chain.ts";
-import { type CertificateInfo, readCertificates } from "../../../crypto/x509/certificate.ts";
+import { type Certificate, readCertificates } from "../../../crypto/x509/certificate.ts";
 import { commonNameOf } from "../../../crypto/x509/names.ts";
 import { explain, joinPath } from "../../io.ts";
 import type { DatabaseSync } from "../deps.ts";
@@ -84,7 +83,7 @@ interface CertificateFile {
 
 async function readFile(
   path: string,
-  trusted: readonly CertificateInfo[],
+  trusted: readonly Certificate[],
   database: DatabaseSync,
 ): Promise<CertificateFile> {
   let bytes;
@@ -95,7 +94,7 @@ async function readFile(
   }
   try {
     const all = readCertificates(bytes);
-    const judge = (certificate: CertificateInfo) => issuedOf(certificate, all, trusted, database);
+    const judge = (certificate: Certificate) => issuedOf(certificate, all, trusted, database);
     return { path, certificates: await Promise.all(all.map(judge)) };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
@@ -104,9 +103,9 @@ async function readFile(
 }
 
 async function issuedOf(
-  certificate: CertificateInfo,
-  others: readonly CertificateInfo[],
-  trusted: readonly CertificateInfo[],
+  certificate: Certificate,
+  others: readonly Certificate[],
+  trusted: readonly Certificate[],
   database: DatabaseSync,
 ): Promise<IssuedCertificate | string> {
   const publicKey = formatBase64(certificate.publicKey);
@@ -117,12 +116,12 @@ async function issuedOf(
   const chain = [certificate, ...chainBehind(certificate, others)];
   return {
     publicKey,
-    certificate: chain.map(({ der }) => formatPem("CERTIFICATE", der)).join(""),
+    certificate: chain.map(({ pem }) => pem).join(""),
     ...commonNameField(certificate),
   };
 }
 
-function commonNameField(certificate: CertificateInfo): { commonName?: string } {
+function commonNameField(certificate: Certificate): { commonName?: string } {
   const commonName = commonNameOf(certificate.subjectDer);
   return commonName === undefined ? {} : { commonName };
 }

@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { equalBytes } from "../../../bytes/pack.ts";
 import { encodeUtf8, formatBase64, shownName } from "../../../bytes/text.ts";
-import { type CertificateInfo, readCertificates } from "../../../crypto/x509/certificate.ts";
+import { type Certificate, readCertificates } from "../../../crypto/x509/certificate.ts";
 import { followChain } from "../../../crypto/x509/chain.ts";
 import { sha256 } from "../../../crypto/deps.ts";
 import { importPrivateKey } from "../../../crypto/keys/keys.ts";
@@ -46,7 +46,7 @@ export interface FileRules {
   /** Whether keys come from elsewhere, so that one may belong to a certificate. */
   readonly hasKeys: boolean;
   /** The CA, where its certificate is there already. */
-  readonly trusted?: readonly CertificateInfo[];
+  readonly trusted?: readonly Certificate[];
   /** The part of the list whose files are here. */
   readonly shard?: BulkShard;
 }
@@ -105,8 +105,8 @@ async function fileProblem(
 }
 
 async function certificateProblem(
-  info: CertificateInfo,
-  others: readonly CertificateInfo[],
+  info: Certificate,
+  others: readonly Certificate[],
   id: string,
   judge: FileJudge,
 ): Promise<string | undefined> {
