@@ -6,4 +6,4 @@
 import { denoIo } from "./lib/cli/io.ts";
 import { run } from "./lib/cli/run.ts";
 
-if (import.meta.main) Deno.exitCode = await run(Deno.args, denoIo(Deno.args));
+if (import.meta.main) Deno.exitCode = await run(Deno.args, denoIo());

@@ -26,22 +26,16 @@ export async function batch(folder: string): Promise<Row[]> {
   const p256 = () => inOneScript("P-256", RAW_MS);
   const many = await against(p256, () => run(folder, "many", ["--count", `${MOST}`]));
   const threads = await inThreads("P-256", RAW_MS);
-  const packed = await against(
-    p256,
-    () => run(folder, "packed", ["--count", `${MOST}`, "--pack"]),
-  );
   const rsa = await against(
     () => inOneScript("RSA-2048", RAW_RSA_MS),
     () => run(folder, "rsa", ["--count", `${RSA}`, "--type", "rsa"]),
   );
   const raw = "P-256 key and two signatures in WebCrypto";
   return [
-    { name: `${raw}, one script`, result: perSecond((many.raw + packed.raw) / 2) },
+    { name: `${raw}, one script`, result: perSecond(many.raw) },
     { name: `${raw}, a thread a processor`, result: perSecond(threads) },
     ratioRow(`bulk, P-256, ${MOST} devices`, many, 1.25),
     { name: "the same against threads", result: "", ratio: threads / many.rate },
-    ratioRow(`bulk --pack, P-256, ${MOST} devices`, packed, 1.25),
-    { name: "the same against threads", result: "", ratio: threads / packed.rate },
     { name: "RSA-2048 key in WebCrypto", result: perSecond(rsa.raw) },
     ratioRow(`bulk, RSA-2048, ${RSA} devices`, rsa, 1.05),
     ...memoryRows("bulk", few, many),

@@ -4,7 +4,6 @@
  * Kinds of key behind it measure these alone: `deno run bench/batch_cost.ts P-256 RSA-2048`.
  */
 import process from "node:process";
-import { formatArchiveEntry } from "../lib/batch/archive.ts";
 import { createCa, generateKey, type Issuer } from "../mod.ts";
 import {
   bulk,
@@ -55,9 +54,8 @@ interface Cost {
   readonly image: number;
   readonly certificate: number;
   readonly key: number;
-  /** Bytes on disk: as files of its own, and packed. */
+  /** Bytes on disk. */
   readonly files: number;
-  readonly packed: number;
 }
 
 async function makeIssuer(key: Kind["key"]): Promise<Issuer> {
@@ -83,7 +81,6 @@ async function costOf({ key, devices }: Kind, issuer: Issuer): Promise<Cost> {
     certificate: size("certificates/"),
     key: size("secret/"),
     files: sum(own.map(([, { length }]) => Math.ceil(length / DISK_BLOCK) * DISK_BLOCK + INODE)),
-    packed: sum(own.map(([name, bytes]) => formatArchiveEntry(name, bytes).length)),
   };
 }
 
@@ -118,7 +115,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 
 function kindRow(
   name: string,
-  { seconds, image, certificate, key, files, packed }: Cost,
+  { seconds, image, certificate, key, files }: Cost,
 ): string[] {
   return [
     name,
@@ -126,7 +123,6 @@ function kindRow(
     formatNumber(seconds * MILLION / HOUR),
     `${image} + ${certificate} + ${key}`,
     `${formatNumber(files * MILLION / GIGABYTE)} GB`,
-    `${formatNumber(packed * MILLION / GIGABYTE)} GB`,
   ];
 }
 
@@ -158,7 +154,7 @@ if (import.meta.main) {
   const { version, build } = Deno;
   write(Deno.stdout, `Deno ${version.deno}, ${build.os} ${build.arch}\n`);
   const head = ["devices a core-second", "core-hours", "bytes: image + certificate + key"];
-  write(Deno.stdout, table(["key", ...head, "files", "packed"], rows));
+  write(Deno.stdout, table(["key", ...head, "files"], rows));
   const cost = ["P-256 devices a core-second", "core-hours"];
   write(Deno.stdout, `\n${table(["key of the CA", ...cost], signing)}`);
 }

@@ -26,8 +26,6 @@ export { type BulkShard } from "./list/list.ts";
 export { type MemoryBatch, memoryBatch } from "./memory.ts";
 export { extraColumns, formatManifestCsv, formatManifestCsvHeader, formatManifestNdjson, MANIFEST_COLUMNS, type ManifestRow, parseManifestNdjson } from "./manifest.ts";
 export { formatLabel, formatLabelPayload } from "./label.ts";
-export { ARCHIVE_BLOCK, ARCHIVE_END, type ArchiveEntry, type ArchiveEntryOptions, formatArchiveEntry, readArchive } from "./archive.ts";
-export { type ArchiveLimit, indexArchive, type ReadAt } from "./archive_index.ts";
 export { type BatchProblem, type BatchProblemCode, createDuplicateFinder, type DeviceFiles, type DeviceOptions, judgeDevice } from "./check/device.ts";
 export { exportDevice, type ExportDevice, type Exporter, type ExportPart } from "./export/device.ts";
 export { type AwsExportOptions, exportAws } from "./export/aws.ts";

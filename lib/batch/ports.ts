@@ -34,8 +34,6 @@ export interface BulkJob {
   readonly key?: Uint8Array;
   /** A certificate that was issued elsewhere, PEM or DER. */
   readonly certificate?: Uint8Array;
-  /** Files of the device that an earlier phase made, where they do not lie in `files` by themselves. */
-  readonly files?: readonly BulkFile[];
   /** What makes the work impossible; the device fails with it. */
   readonly problem?: string;
 }
@@ -52,8 +50,6 @@ export interface BulkResult {
   readonly reason?: string;
   /** Its line in the manifest. */
   readonly row: ManifestRow;
-  /** Its files, where it is the journal that puts them in place. */
-  readonly files?: readonly BulkFile[];
 }
 
 /** Does the work of devices; one call may be many devices. */

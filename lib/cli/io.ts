@@ -39,8 +39,6 @@ export interface Io {
     args: readonly string[],
     output?: "stdout" | "stderr",
   ): Promise<ProgramOutcome | undefined>;
-  /** The command line of the process, with which a command may run again in a thread. */
-  readonly argv?: readonly string[];
   /** Bytes in place of random ones. @default those of WebCrypto */
   readonly random?: (length: number) => Uint8Array;
   readonly isStdoutTerminal: boolean;
@@ -56,14 +54,9 @@ const SECRET_MODE = 0o600;
 const MAX_INPUT = 256 << 20;
 const DEFAULT_COLUMNS = 100;
 
-/**
- * The real world.
- *
- * @param argv The command line, where it is that of the process.
- */
-export function denoIo(argv?: readonly string[]): Io {
+/** The real world. */
+export function denoIo(): Io {
   return {
-    ...argv && { argv },
     read: (path) => reporting("read", path, () => path === "-" ? readStdin() : readLimited(path)),
     readIfExists,
     write: writeAll,

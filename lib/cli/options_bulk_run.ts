@@ -60,15 +60,11 @@ export const BULK_COMMANDS = {
         name: "labels",
         help: "a QR code of name and serial number for each device, labels/ID.svg",
       },
-      {
-        name: "pack",
-        help: "files go into archives, files.tar and secret.tar, not into folders",
-      },
       { name: "workers", value: "N", help: "threads", default: "one a processor" },
       {
         name: "shard",
         value: "i/n",
-        help: "make part i of n; auto asks Slurm, AWS Batch, Kubernetes",
+        help: "make part i of n: every nth device, from the ith on",
       },
       { name: "csr", help: "stop when keys and signing requests are made" },
       { name: "certificates", value: "DIR", help: "go on with the certificates that were issued" },

@@ -33,7 +33,6 @@ import type { ManifestRow } from "../manifest.ts";
  * | `WRONG_LABEL`, `WRONG_REQUEST` | the label or the signing request is another device's |
  * | `BAD_MANIFEST` | a manifest does not hold the rows of the journal, or `manifest.csv` those of `manifest.ndjson` |
  * | `BAD_JOURNAL` | the journal is there and cannot be read |
- * | `BAD_ARCHIVE` | an archive is damaged |
  * | `FOREIGN_SHARD` | a shard has another CA, profile or number of parts than the first |
  * | `MISSING_SHARD`, `DUPLICATE_SHARD` | a part of the list is in no shard, or in two |
  */
@@ -57,7 +56,6 @@ export type BatchProblemCode =
   | "WRONG_REQUEST"
   | "BAD_MANIFEST"
   | "BAD_JOURNAL"
-  | "BAD_ARCHIVE"
   | "FOREIGN_SHARD"
   | "MISSING_SHARD"
   | "DUPLICATE_SHARD";

@@ -1,8 +1,2 @@
-export { DatabaseSync, type StatementSync } from "node:sqlite";
-export {
-  MessageChannel,
-  type MessagePort,
-  parentPort,
-  Worker,
-  workerData,
-} from "node:worker_threads";
+export { DatabaseSync } from "node:sqlite";
+export { parentPort, Worker } from "node:worker_threads";

@@ -166,9 +166,7 @@ async function judgeBatch(
       devices++;
     }
   }
-  // An archive that is damaged where no certificate is does not matter here.
-  const whole = await openBatch(batch.path, { tolerant: true });
-  const alone = journal === undefined ? await judgeAlone(whole, ids, columns) : [];
+  const alone = journal === undefined ? await judgeAlone(batch, ids, columns) : [];
   for (const { code, message } of [...manifest.end(), ...alone]) add("", `${code}: ${message}`);
   return { devices, columns: [...columns], skipped, wrong };
 }

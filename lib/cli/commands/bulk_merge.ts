@@ -23,9 +23,7 @@ export const bulkMerge: Command = async (args, io) => {
   await refuseSame(out, args.positionals);
   const force = args.has("force");
   const target = await judgeTarget(out, force);
-  const shards = await Promise.all(
-    args.positionals.map((path) => openBatch(path, { tolerant: true })),
-  );
+  const shards = await Promise.all(args.positionals.map((path) => openBatch(path)));
   const { devices, failed, columns, problems, notes, judged } = await judgeAll(shards, args, io);
   for (const note of notes) io.note(`note: ${note}`);
   const made = { folder: out, devices, failed, notes, problems };
@@ -144,14 +142,12 @@ async function judgeShard(
     }
     if (journal === undefined) problems.push(...await judgeAlone(batch, ids, columns));
     const hasFiles = devices > failed;
-    const damage = (await batch.damage()).filter(({ isCut }) => !isCut)
-      .map(({ message }) => problem("BAD_ARCHIVE", null, message));
     return {
       batch,
       ids,
       devices,
       failed,
-      problems: [...problems, ...manifest.end(), ...damage],
+      problems: [...problems, ...manifest.end()],
       notes: kept.secrets ? [] : [`${path} has no secrets`],
       kept,
       shard: { path, facts: journal?.facts ?? { ...hasFiles && { labels: String(kept.labels) } } },
@@ -189,7 +185,6 @@ interface Report {
   readonly problems: readonly BatchProblem[];
   readonly linked?: number;
   readonly copied?: number;
-  readonly joined?: number;
 }
 
 function report(made: Report, args: Arguments, io: Io): void {
@@ -197,17 +192,10 @@ function report(made: Report, args: Arguments, io: Io): void {
   if (!made.ok) {
     return io.print([...renderProblems(made.problems), "nothing was written"].join("\n"));
   }
-  const { folder, devices, failed } = made;
+  const { folder, devices, failed, linked = 0, copied = 0 } = made;
   io.note(
     `${countOf(devices, "device")}${failed === 0 ? "" : `, ${failed} of them failed`}: ${folder} ` +
-      `(${howPlaced(made)})`,
+      `(${countOf(linked, "file")} linked, ${copied} copied)`,
   );
   io.note(`next: bulk verify ${folder}`);
-}
-
-function howPlaced({ linked = 0, copied = 0, joined = 0 }: Report): string {
-  const packed = `${countOf(joined, "file")} joined in archives`;
-  if (joined > 0 && linked + copied === 0) return packed;
-  const placed = `${countOf(linked, "file")} linked, ${copied} copied`;
-  return joined === 0 ? placed : `${placed}, ${packed}`;
 }

@@ -26,9 +26,8 @@ export const bulkStatus: Command = async (args, io) => {
   const states = journal?.states ?? statesOf(verified, failed.length);
   const devices = Object.values(states).reduce((sum, count) => sum + count, 0);
   const done = devices === states.verified + states.failed;
-  const packed = batch.archives.length > 0;
   if (args.has("json")) {
-    const json = { folder: batch.path, devices, done, states, failed, keyModes, packed, notes };
+    const json = { folder: batch.path, devices, done, states, failed, keyModes, notes };
     io.print(JSON.stringify(json, null, 2));
     return 0;
   }
@@ -39,7 +38,7 @@ export const bulkStatus: Command = async (args, io) => {
     return `  ${paint(state.padEnd(10))}${states[state]}${note}`;
   });
   io.print([
-    bold(`${batch.path}: ${countOf(devices, "device")}${packed ? ", packed" : ""}`),
+    bold(`${batch.path}: ${countOf(devices, "device")}`),
     ...lines,
     ...failed.map(({ id, reason }) => `    ${yellow(id)}${reason === "" ? "" : `: ${reason}`}`),
     ...done ? [] : [`not done; ${remedy(states)}`],

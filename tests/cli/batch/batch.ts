@@ -7,11 +7,9 @@ import {
   formatManifestNdjson,
   type ManifestRow,
 } from "../../../lib/batch/manifest.ts";
-import { archiveOf } from "../../../lib/cli/batch/folder/names.ts";
 import { DatabaseSync } from "../../../lib/cli/batch/deps.ts";
 import { denoIo } from "../../../lib/cli/io.ts";
 import { run } from "../../../lib/cli/run.ts";
-import { ARCHIVE_END, formatArchiveEntry } from "../../../lib/batch/archive.ts";
 import {
   createDevelopmentCa,
   exportPrivateKey,
@@ -139,25 +137,6 @@ export async function codesOf(folder: string, ...flags: readonly string[]): Prom
 export async function read(path: string): Promise<Record<string, unknown>[]> {
   const text = await Deno.readTextFile(path);
   return text.trim().split("\n").map((line) => JSON.parse(line));
-}
-
-/** Packs the files of a batch away, as `--pack` does. */
-export async function pack(folder: string): Promise<void> {
-  for (const { name, isDirectory } of [...Deno.readDirSync(folder)]) {
-    if (!isDirectory) continue;
-    for (const { name: file } of [...Deno.readDirSync(`${folder}/${name}`)]) {
-      const entry = formatArchiveEntry(
-        `${name}/${file}`,
-        await Deno.readFile(`${folder}/${name}/${file}`),
-      );
-      const archive = `${folder}/${archiveOf(`${name}/${file}`)}`;
-      await Deno.writeFile(archive, entry, { append: true, mode: 0o600 });
-    }
-    await Deno.remove(`${folder}/${name}`, { recursive: true });
-  }
-  for (const name of ["files.tar", "secret.tar"]) {
-    await Deno.writeFile(`${folder}/${name}`, ARCHIVE_END, { append: true });
-  }
 }
 
 /** Changes a bit of a file. */

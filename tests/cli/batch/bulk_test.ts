@@ -10,7 +10,6 @@ import {
   inFolder,
   issuer,
   makeBatch,
-  pack,
   writeManifest,
 } from "./batch.ts";
 
@@ -28,7 +27,6 @@ Deno.test("bulk status counts the devices of a folder", async () => {
       states: { pending: 0, "key made": 0, certified: 0, built: 0, verified: 2, failed: 1 },
       failed: [{ id: "c", reason: "" }],
       keyModes: { plaintext: 2 },
-      packed: false,
       notes: [],
     });
     assertStringIncludes((await cli("bulk", "status", `${folder}/b`)).stdout, "2 plaintext");
@@ -67,16 +65,12 @@ Deno.test("bulk status, verify and merge read the journal of a batch that is not
   });
 });
 
-Deno.test("bulk verify finds a good batch good, in folders and packed", async () => {
+Deno.test("bulk verify finds a good batch good", async () => {
   await inFolder(async (folder) => {
     const batch = `${folder}/b`;
     const ids = Array.from({ length: 12 }, (_, at) => `dev-${at}`);
     await makeBatch(batch, { ids, issuer, extra: { line: "3, north\nhall", chip: "esp32c3" } });
     assertEquals(await codesOf(batch, "--ca", `${folder}/ca.pem`), []);
-    await pack(batch);
-    assertEquals(await codesOf(batch), []);
-    const packed = JSON.parse((await cli("bulk", "status", batch, "--json")).stdout);
-    assertEquals(packed.packed, true);
   });
 });
 

@@ -98,7 +98,7 @@ processes.test("a run that came to nothing leaves nothing behind, and binds no l
     const bad = await cli([...line, "--json"], folder);
     assertEquals(JSON.parse(bad.stdout).error.problems, ["a: rsa-ds needs a chip"]);
     assertEquals(names(folder), ["ca", "list.csv"]);
-    const good = await cli([...line, "--chip", "esp32s3", "--pack"], folder);
+    const good = await cli([...line, "--chip", "esp32s3"], folder);
     assertEquals(good.code, 0, good.stderr);
     await Deno.mkdir(`${folder}/full`);
     await Deno.writeTextFile(`${folder}/full/README`, "");

@@ -4,7 +4,7 @@ import { createDevelopmentCa, exportPrivateKey, formatPem } from "../../../mod.t
 import { installed, LINUX, needing, PROCESSES, type Tests } from "../../needs.ts";
 import { CLI, cli, inFolder as inNewFolder, type Outcome, run } from "../../process.ts";
 
-export { CLI, cli, command, deno, exists, run, seen, start } from "../../process.ts";
+export { CLI, cli, command, deno, exists, program, run, seen, start } from "../../process.ts";
 import { type ManifestRow, parseManifestNdjson } from "../../../lib/batch/mod.ts";
 
 /** The CA in the folder `ca` of {@linkcode inFolder}. */

@@ -1,6 +1,5 @@
 /** `bulk` as a process: killed at any moment, run twice at once, stopped, out of disk, in parts. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { parseShard, type ReadEnv } from "../../../lib/cli/batch/run/shard.ts";
 import { splitWords } from "../../../lib/cli/batch/run/key_command.ts";
 import {
   exportPrivateKey,
@@ -11,9 +10,10 @@ import {
   verify,
 } from "../../../mod.ts";
 import { type ManifestRow, parseManifestNdjson } from "../../../lib/batch/mod.ts";
-import { needing, POSIX, PROCESSES, processes } from "../../needs.ts";
+import { installed, LINUX, needing, POSIX, PROCESSES, processes } from "../../needs.ts";
 import { keyProgram } from "./key_program.ts";
 import {
+  CLI,
   cli,
   command,
   count,
@@ -22,6 +22,7 @@ import {
   issuer,
   names,
   outOfDisk,
+  program,
   rowsOf,
   seen,
   sha256,
@@ -45,6 +46,7 @@ async function checkBatch(batch: string, ids: readonly string[]): Promise<Manife
     "certificates",
     "images",
     "journal.sqlite",
+    "labels",
     "manifest.csv",
     "manifest.ndjson",
     "secret",
@@ -54,6 +56,7 @@ async function checkBatch(batch: string, ids: readonly string[]): Promise<Manife
   assertEquals(names(`${batch}/images`), sorted.map((id) => `${id}.bin`));
   assertEquals(names(`${batch}/certificates`), sorted.map((id) => `${id}.pem`));
   assertEquals(names(`${batch}/secret`), sorted.map((id) => `${id}.key.pem`));
+  assertEquals(names(`${batch}/labels`), sorted.map((id) => `${id}.svg`));
   for (const [at, row] of rows.entries()) {
     const image = await Deno.readFile(`${batch}/images/${row.id}.bin`);
     assertEquals(await sha256(image), row.imageSha256);
@@ -67,7 +70,7 @@ async function checkBatch(batch: string, ids: readonly string[]): Promise<Manife
 
 processes.test("killed with -9 again and again, a batch ends as if nothing had happened", async () => {
   await inFolder(async (folder) => {
-    const line = ["bulk", "--count", "600", "-o", "batch"];
+    const line = ["bulk", "--count", "600", "--labels", "-o", "batch"];
     const batch = `${folder}/batch`;
     const size = (name: string) =>
       exists(`${batch}/${name}`) ? Deno.statSync(`${batch}/${name}`).size : 0;
@@ -99,7 +102,12 @@ processes.test("killed with -9 again and again, a batch ends as if nothing had h
     assertEquals(finished.size >= 350, true);
     const { code, stderr } = await cli(line, folder);
     assertEquals(code, 0, stderr);
-    await checkBatch(batch, count(600));
+    const made = await checkBatch(batch, count(600));
+    const verified = await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder);
+    assertEquals([verified.code, verified.stderr], [0, ""], verified.stdout);
+    // A run with nothing left to do changes nothing.
+    assertEquals((await cli(line, folder)).code, 0);
+    assertEquals(rowsOf(batch), made);
   });
 });
 
@@ -125,7 +133,7 @@ signals.test("a second process on the same folder is refused with a line", async
 
 outOfDisk.test("out of disk, a batch ends in a line and goes on later", async () => {
   await inFolder(async (folder) => {
-    const line = ["bulk", "--count", "400", "-o", "batch"];
+    const line = ["bulk", "--count", "400", "--labels", "-o", "batch"];
     await starve(line, folder, [40, 120, 200]);
     await checkBatch(`${folder}/batch`, count(400));
   });
@@ -176,7 +184,7 @@ processes.test("ready keys are used once; what failed is tried again; a key comm
     await Deno.writeFile(`${folder}/keys/1.pem`, await exportPrivateKey(key));
     await Deno.writeFile(`${folder}/keys/2.der`, await exportPrivateKey(key, { form: "der" }));
     await Deno.writeFile(`${folder}/keys/3.pem`, await exportPrivateKey(await generateKey()));
-    const line = ["bulk", "--count", "3", "--keys", "keys", "-o", "batch"];
+    const line = ["bulk", "--count", "3", "--keys", "keys", "--labels", "-o", "batch"];
     const first = await cli(line, folder);
     assertEquals(first.code, 1);
     assertStringIncludes(first.stderr, "failed dev-000003: no P-256 key is left in keys");
@@ -239,15 +247,9 @@ processes.test("--csr stops for an external CA, --certificates goes on and refus
   });
 });
 
-processes.test("shards make every device once, also as a scheduler says", async () => {
+processes.test("shards make every device once", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "10", "--workers", "1"];
-    const env = {
-      SLURM_ARRAY_TASK_ID: "3",
-      SLURM_ARRAY_TASK_MIN: "1",
-      SLURM_ARRAY_TASK_MAX: "3",
-      SLURM_ARRAY_TASK_COUNT: "3",
-    };
     const alone = await cli([...line, "--shard", "1/3", "--ca", "none", "-o", "s1"], folder);
     assertEquals(alone.code, 1);
     assertStringIncludes(alone.stderr, "the shards of a batch share one");
@@ -255,7 +257,7 @@ processes.test("shards make every device once, also as a scheduler says", async 
     const parts = await Promise.all([
       cli([...line, "--shard", "1/3", "-o", "s1"], folder),
       cli([...line, "--shard", "2/3", "-o", "s2"], folder),
-      cli([...line, "--shard", "auto", "-o", "s3"], folder, env),
+      cli([...line, "--shard", "3/3", "-o", "s3"], folder),
     ]);
     assertEquals(
       parts.map(({ code }) => code),
@@ -279,39 +281,6 @@ processes.test("shards make every device once, also as a scheduler says", async 
       );
     }
   });
-  const env = (values: Record<string, string>) => (name: string) => values[name];
-  const aws = { AWS_BATCH_JOB_ARRAY_INDEX: "0", AWS_BATCH_JOB_ARRAY_SIZE: "4" };
-  assertEquals(parseShard("auto", env(aws)), { index: 1, count: 4 });
-  assertEquals(parseShard("auto/5", env({ JOB_COMPLETION_INDEX: "4" })), { index: 5, count: 5 });
-  const slurm = (id: string, first: string, last: string, tasks: string, step = "1") =>
-    env({
-      SLURM_ARRAY_TASK_ID: id,
-      SLURM_ARRAY_TASK_MIN: first,
-      SLURM_ARRAY_TASK_MAX: last,
-      SLURM_ARRAY_TASK_COUNT: tasks,
-      SLURM_ARRAY_TASK_STEP: step,
-    });
-  assertEquals(parseShard("auto/4", slurm("8", "0", "12", "4", "4")), { index: 3, count: 4 });
-  const wrong: readonly (readonly [string, ReadEnv])[] = [
-    ...["0/3", "4/3", "1", "x/y", "auto"].map((text) => [text, env({})] as const),
-    // One task is run again, a list has gaps, a part of the array is run again.
-    ["auto", slurm("3", "3", "3", "1")],
-    ["auto/3", slurm("3", "3", "3", "1")],
-    ["auto", slurm("4", "1", "4", "3")],
-    ["auto", slurm("3", "3", "4", "2")],
-    ["auto/8", env(aws)],
-    ["auto", env({ SLURM_ARRAY_TASK_ID: "x", JOB_COMPLETION_INDEX: "0", JOB_COMPLETIONS: "2" })],
-    ["auto", env({ JOB_COMPLETION_INDEX: "-1", JOB_COMPLETIONS: "2" })],
-  ];
-  for (const [text, read] of wrong) {
-    let thrown: unknown;
-    try {
-      parseShard(text, read);
-    } catch (error) {
-      thrown = error;
-    }
-    assertEquals((thrown as { code?: string } | undefined)?.code, "ERR_USAGE", text);
-  }
 });
 
 processes.test("a wrong list is told row by row and leaves no device; secrets are the owner's alone", async () => {
@@ -341,6 +310,24 @@ processes.test("a wrong list is told row by row and leaves no device; secrets ar
     ]);
   });
 });
+
+needing(PROCESSES, LINUX, installed("script")).test(
+  "threads on a terminal ask for nothing",
+  async () => {
+    await inFolder(async (folder) => {
+      const line =
+        `"${Deno.execPath()}" run --allow-read --allow-write=. "${new URL(CLI).pathname}"` +
+        " bulk --count 2 --workers 2 -o batch";
+      const running = start(program("script", ["-qec", line, "/dev/null"], folder));
+      // A question that nobody answers waits for ever.
+      const timer = setTimeout(() => running.kill("SIGKILL"), 60_000);
+      const { code, stdout } = await running.outcome;
+      clearTimeout(timer);
+      assertEquals([code, stdout.includes("Deno requests")], [0, false], stdout);
+      assertStringIncludes(stdout, "2 threads");
+    });
+  },
+);
 
 Deno.test("a command line is split as a shell splits it", () => {
   assertEquals(splitWords(`a "b c" 'd "e' f\\ g --x="y z"`), [

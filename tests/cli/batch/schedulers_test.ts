@@ -6,7 +6,7 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { parse } from "@std/yaml";
 import { COMMANDS } from "../../../lib/cli/options.ts";
 import { installed, LINUX, needing, PROCESSES } from "../../needs.ts";
-import { cli, inFolder, run } from "../../process.ts";
+import { cli, inFolder, type Outcome, run } from "../../process.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 const CLI_PATH = new URL("cli.ts", ROOT).pathname;
@@ -84,6 +84,39 @@ programsTest(
   },
 );
 
+/** The flags of `bulk` that a script passes, from a module that takes the place of the command line. */
+async function flagsOf(
+  folder: string,
+  args: readonly string[],
+  env: Record<string, string>,
+): Promise<Outcome> {
+  const path = `${folder}/print.ts`;
+  await Deno.writeTextFile(path, `console.log(Deno.args.join(" "));`);
+  return await run("sh", args, folder, { ...env, CLI: path, PATH: pathWithDeno() });
+}
+
+programsTest("the Slurm example passes the part of its task", ["sh"], async (folder) => {
+  const script = new URL("examples/batch/slurm.sbatch", ROOT).pathname;
+  const task = (id: number, first: number, last: number, tasks: number, shard = "") =>
+    flagsOf(folder, [script, "devices.csv", "out"], {
+      SLURM_ARRAY_TASK_ID: String(id),
+      SLURM_ARRAY_TASK_MIN: String(first),
+      SLURM_ARRAY_TASK_MAX: String(last),
+      SLURM_ARRAY_TASK_COUNT: String(tasks),
+      SHARD: shard,
+    });
+  const { code, stdout, stderr } = await task(3, 1, 64, 64);
+  assertEquals([code, stderr], [0, ""]);
+  assertStringIncludes(stdout, "--shard 3/64 --workers 1 -o out/shard-0003");
+  assertStringIncludes((await task(3, 3, 3, 1, "3/64")).stdout, "--shard 3/64 ");
+  // One task run again, a list with gaps, a part of the array, one that counts from 0 or in steps.
+  for (const [id, first, last, tasks] of [[3, 3, 3, 1], [4, 1, 4, 3], [3, 3, 4, 2], [0, 0, 3, 4]]) {
+    const refused = await task(id!, first!, last!, tasks!);
+    assertEquals([refused.code, refused.stdout], [1, ""]);
+    assertStringIncludes(refused.stderr, `task ${id} may be any part; set SHARD=i/n`);
+  }
+});
+
 Deno.test("the Kubernetes example is an Indexed Job with a shard for each index", async () => {
   const text = await Deno.readTextFile(new URL("examples/batch/kubernetes.yaml", ROOT));
   // deno-lint-ignore no-explicit-any
@@ -102,6 +135,7 @@ Deno.test("the Kubernetes example is an Indexed Job with a shard for each index"
   for (const { name } of container.volumeMounts) assert(names.includes(name), name);
   assertStringIncludes(container.args[0], "JOB_COMPLETION_INDEX");
   const known: Readonly<Record<string, { options: readonly { name: string }[] }>> = COMMANDS;
+  assertStringIncludes(container.args[0], '--shard "$shard/$SHARDS"');
   for (const [, flag] of container.args[0].split("cli.ts bulk")[1].matchAll(/ --([a-z-]+)/g)) {
     assert(known["bulk"]!.options.some(({ name }) => name === flag), flag);
   }

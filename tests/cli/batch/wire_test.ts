@@ -1,8 +1,8 @@
 /** Messages between the threads of `bulk`. */
 import { assertEquals } from "@std/assert";
 import { fromWire, toWire } from "../../../lib/cli/batch/threads/wire.ts";
-import { linkMakers } from "../../../lib/cli/batch/threads/maker_links.ts";
-import type { FromWorker } from "../../../lib/cli/batch/threads/messages.ts";
+import type { FromWorker, ToWorker } from "../../../lib/cli/batch/threads/messages.ts";
+import { startThread } from "../../../lib/cli/batch/threads/threads.ts";
 
 Deno.test("a message comes out of the wire as it went in, and has no array of bytes in it", () => {
   const part = new Uint8Array([1, 2, 3, 4]).subarray(1, 3);
@@ -32,20 +32,17 @@ Deno.test("a thread answers a call that it cannot do, and lives on", async () =>
     profile: { signingKeys: ["missing"] },
     phase: "all",
     labels: false,
-    pack: true,
     signingKeys: [],
     syncs: false,
   } as const;
-  const close = linkMakers(1, {
-    started: (_, send) => {
-      send(start);
-      send({ kind: "make", call: 7, jobs: [] });
-    },
-    told: (_, message) => told.resolve(message),
-    lost: (_, error) => told.reject(error),
-  });
+  const worker = startThread(0);
+  worker.on("message", (wire) => told.resolve(fromWire<FromWorker>(wire)));
+  worker.on("error", told.reject);
+  const send = (message: ToWorker) => worker.postMessage(toWire(message));
+  send(start);
+  send({ kind: "make", call: 7, jobs: [] });
   const message = await told.promise;
-  close();
+  await worker.terminate();
   assertEquals(message.kind === "failed" && [message.call, message.error], [7, {
     kind: "input",
     code: "ERR_PLAN",

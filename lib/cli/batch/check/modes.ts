@@ -2,7 +2,7 @@ import { filesNeeded } from "../../../batch/check/files.ts";
 import { paths } from "../../../batch/make/results.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import type { BatchFolder } from "../folder/batch.ts";
-import { archiveOf, isSecret } from "../folder/names.ts";
+import { isSecret } from "../folder/names.ts";
 import { statOf } from "../folder/read.ts";
 import { countOf } from "./report.ts";
 import { joinPath } from "../../io.ts";
@@ -15,7 +15,7 @@ export interface ModeJudge {
   /** Takes every row once. */
   row(row: ManifestRow): Promise<void>;
   /** What was found, in a line; nothing where a system has no such modes. */
-  notes(): Promise<string[]>;
+  notes(): string[];
 }
 
 /** Bits of a folder's mode with which others reach what is in it. */
@@ -29,8 +29,7 @@ export function modeJudge(batch: BatchFolder): ModeJudge {
   const modeOf = async (name: string) => (await statOf(joinPath(path, name)))?.mode ?? 0;
   const folders = new Map<string, Promise<number>>();
   const isClosed = async (name: string) => {
-    const [folder = "", file] = name.split("/");
-    if (file === undefined) return false;
+    const [folder = ""] = name.split("/");
     const mode = folders.get(folder) ?? modeOf(folder);
     folders.set(folder, mode);
     return (await mode & ENTER) === 0;
@@ -49,8 +48,7 @@ export function modeJudge(batch: BatchFolder): ModeJudge {
       ];
       await Promise.all(names.map(look));
     },
-    notes: async () => {
-      if (batch.archives.length > 0) await look(archiveOf(paths.image("*")));
+    notes: () => {
       if (first === undefined) return [];
       return [
         `${countOf(open, "file")} with secrets may be read by others than their owner, first ${

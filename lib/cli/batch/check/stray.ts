@@ -1,6 +1,6 @@
 import { type BatchProblem, problem } from "../../../batch/check/device.ts";
-import { type BatchFolder, strayReason } from "../folder/batch.ts";
-import { DEVICE_FOLDERS } from "../folder/names.ts";
+import type { BatchFolder } from "../folder/batch.ts";
+import { DEVICE_FOLDERS, deviceOf } from "../folder/names.ts";
 import { entriesIn, exists, isFile, isFolder } from "../folder/read.ts";
 import { joinPath } from "../../io.ts";
 
@@ -12,11 +12,10 @@ export async function findStray(
   const problems: BatchProblem[] = [];
   const stray = (name: string, why: string) =>
     void problems.push(problem("STRAY_FILE", null, `${name} ${why}`));
-  for await (const file of batch.files()) {
-    const reason = strayReason(file, ids);
-    if (reason !== undefined) stray(file.name, reason);
+  for await (const name of batch.files()) {
+    const id = deviceOf(name);
+    if (id === undefined || !ids.has(id)) stray(name, "belongs to no device of the manifest");
   }
-  for (const name of batch.strayArchives) stray(name, "is no archive of a batch");
   for (const folder of DEVICE_FOLDERS) {
     const path = joinPath(batch.path, folder);
     if (!await isFolder(path)) {

@@ -2,7 +2,6 @@ import { equalBytes } from "../../../bytes/pack.ts";
 import type { BulkFile, BulkFiles } from "../../../batch/ports.ts";
 import { leftoversOf, paths } from "../../../batch/make/results.ts";
 import { explain, joinPath } from "../../io.ts";
-import { ARCHIVES } from "../run/archive_files.ts";
 
 /** Folders of a batch; `secret` is for its owner alone. */
 export const FOLDERS = ["images", "certificates", "secret", "efuse", "csr", "labels"] as const;
@@ -98,11 +97,11 @@ function syncFileSync(path: string): void {
   file.syncDataSync();
 }
 
-/** Whether a batch has keys, in its folder or archive. */
+/** Whether a batch has keys. */
 export function hasSecrets(folder: string): boolean {
   try {
     for (const _ of Deno.readDirSync(joinPath(folder, "secret"))) return true;
-    return Deno.statSync(joinPath(folder, ARCHIVES.secret)).size > 0;
+    return false;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     throw explain("read", folder, error);

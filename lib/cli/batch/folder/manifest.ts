@@ -48,7 +48,7 @@ export async function judgeAlone(
   columns: Iterable<string>,
 ): Promise<BatchProblem[]> {
   const problems = await judgeManifestCsv(batch, columns);
-  for await (const { name } of batch.files()) {
+  for await (const name of batch.files()) {
     const id = /^(images|certificates)\//.test(name) ? deviceOf(name) : undefined;
     if (id === undefined || ids.has(id)) continue;
     const message = `${name} belongs to no device of the manifest of ${batch.path}`;

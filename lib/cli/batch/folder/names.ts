@@ -1,5 +1,4 @@
 import { paths } from "../../../batch/make/results.ts";
-import { ARCHIVES } from "../run/archive_files.ts";
 
 /** What stands before the name of a device in the path of each of its files, and behind it. */
 const PLACES = Object.values(paths).map((path) => path("*").split("*") as [string, string]);
@@ -20,9 +19,4 @@ export function deviceOf(name: string): string | undefined {
 /** Whether a file is for the owner of the batch alone: keys, and images, which may hold them. */
 export function isSecret(name: string): boolean {
   return /^(secret|images)\//.test(name);
-}
-
-/** The archive of a packed batch that a file goes into. */
-export function archiveOf(name: string): string {
-  return isSecret(name) ? ARCHIVES.secret : ARCHIVES.open;
 }

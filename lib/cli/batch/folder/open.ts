@@ -1,7 +1,6 @@
 import { fileError } from "../../errors.ts";
 import { explain, joinPath } from "../../io.ts";
 import type { DatabaseSync } from "../deps.ts";
-import { ARCHIVES } from "../run/archive_files.ts";
 import { FOLDERS, growingName, isThere, removeIfExists } from "./disk_files.ts";
 import { LOCK, lockFolder } from "./lock.ts";
 import { metaOf } from "../journal/meta.ts";
@@ -21,12 +20,7 @@ export interface BatchFolder {
 
 const JOURNAL = "journal.sqlite";
 /** What a run makes before it has a device. */
-const FIRST_FILES: readonly string[] = [
-  JOURNAL,
-  `${JOURNAL}-wal`,
-  `${JOURNAL}-shm`,
-  ...Object.values(ARCHIVES),
-];
+const FIRST_FILES: readonly string[] = [JOURNAL, `${JOURNAL}-wal`, `${JOURNAL}-shm`];
 const SECRET_MODE = 0o600;
 const SECRET_FOLDER_MODE = 0o700;
 /** Whatever a journal says: four threads a processor, and there are not so many. */

@@ -18,36 +18,6 @@ export async function* readText(path: string): AsyncGenerator<string> {
   yield* file.readable.pipeThrough(new TextDecoderStream());
 }
 
-/** Up to `length` bytes from `offset`; fewer at the end of the file alone. */
-export async function readAt(
-  file: Deno.FsFile,
-  offset: number,
-  length: number,
-): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  await file.seek(offset, Deno.SeekMode.Start);
-  let have = 0;
-  while (have < length) {
-    const read = await file.read(bytes.subarray(have));
-    if (read === null) break;
-    have += read;
-  }
-  return bytes.subarray(0, have);
-}
-
-/** Does something with an open file, which is closed afterwards. */
-export async function withFile<T>(
-  path: string,
-  act: (file: Deno.FsFile) => Promise<T>,
-): Promise<T> {
-  const file = await opening(path);
-  try {
-    return await act(file);
-  } finally {
-    file.close();
-  }
-}
-
 /** Whether something has this path, be it a link to nothing. */
 export async function exists(path: string): Promise<boolean> {
   return await quietly(path, () => Deno.lstat(path)) !== undefined;

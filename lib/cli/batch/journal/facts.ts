@@ -22,7 +22,6 @@ const RULES: Readonly<Record<Fact, FactRule>> = {
   profile: { what: "the profile", settles: true },
   signers: { what: "a signing key", settles: true },
   ca: { what: "the CA", settles: true },
-  pack: { what: "--pack", tell: onOrOff },
   labels: { what: "--labels", tell: onOrOff },
   shard: { what: "--shard", tell: (value) => value === "1/1" ? "not given" : value },
 };
@@ -65,7 +64,7 @@ async function isOpen(journal: FolderJournal): Promise<boolean> {
 }
 
 async function factsOf(
-  { profile, pack, shard, labels, phase, signingKeys }: RunPlan,
+  { profile, shard, labels, phase, signingKeys }: RunPlan,
   certificate: Uint8Array | undefined,
 ): Promise<Partial<Record<Fact, string>>> {
   const { index, count } = shard ?? { index: 1, count: 1 };
@@ -74,7 +73,6 @@ async function factsOf(
     shard: `${index}/${count}`,
     profile: plainProfile(profile),
     signers: signers.map(({ publicKey }) => formatHex(sha256(publicKey))).join(),
-    pack: String(pack),
     ...phase === "requests" ? {} : { labels: String(labels) },
     ...certificate && { ca: formatHex(sha256(readCertificate(certificate).der)) },
   };

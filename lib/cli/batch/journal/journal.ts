@@ -1,14 +1,7 @@
 import { foldId } from "../../../batch/list/devices.ts";
-import type {
-  BulkFile,
-  BulkJournal,
-  BulkResult,
-  BulkState,
-  JournaledDevice,
-} from "../../../batch/ports.ts";
+import type { BulkJournal, BulkResult, BulkState, JournaledDevice } from "../../../batch/ports.ts";
 import { failTwiceUsed, manifestColumns } from "../../../batch/make/results.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
-import { type ArchiveFiles, type ArchiveSizes, openArchives } from "../run/archive_files.ts";
 import type { DatabaseSync } from "../deps.ts";
 import { openManifests, rewriteManifests } from "./manifest_files.ts";
 import { clearLeftovers } from "../folder/disk_files.ts";
@@ -16,7 +9,7 @@ import { countsOf, forgetSizes, isEmpty, type Meta, metaOf, transaction } from "
 import { plannerOf } from "./planner.ts";
 
 /** What stays the same in all runs of a batch. */
-export type Fact = "profile" | "signers" | "ca" | "pack" | "labels" | "shard";
+export type Fact = "profile" | "signers" | "ca" | "labels" | "shard";
 
 /** A certificate from elsewhere. */
 export interface IssuedCertificate {
@@ -34,15 +27,13 @@ export interface FolderJournal extends BulkJournal {
   fact(name: Fact): string | undefined;
   /** Sets a fact, also in the place of that of an earlier run. */
   settle(name: Fact, value: string): void;
-  /** Has the files of devices go into archives, whose ends it brings to what it knows. */
-  pack(): void;
   /** Makes what failed pending again; gives how many. */
   retryFailed(): number;
   /** Ids of the devices that failed, and why. */
   failures(): Iterable<{ readonly id: string; readonly reason: string }>;
   /** Gives a device its certificate; tells why it does not fit. */
   certify(issued: IssuedCertificate): string | undefined;
-  /** Ends the archives; brings the manifests into the order of the list, when devices were tried again. */
+  /** Brings the manifests into the order of the list, when devices were tried again. */
   finish(): void;
   close(): void;
 }
@@ -81,7 +72,6 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     manifests ??= openManifests(folder, sizes, meta.get("columns") ?? [], rows);
     return manifests;
   };
-  let archives: ArchiveFiles | undefined;
   const record = recorderOf(database);
   const select = database.prepare(
     "SELECT n, id, fields, certificate FROM devices WHERE state = ? AND n > ? ORDER BY n LIMIT ?",
@@ -97,9 +87,7 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
       const { recorded, part } = transaction(database, () => {
         const recorded = results.map(record);
         const failed = recorded.filter(({ state }) => state === "failed");
-        if (archives === undefined) {
-          failed.forEach(({ device }) => clearLeftovers(folder, device.id));
-        } else meta.set("archives", archives.append(goodFiles(recorded), packedSizes(meta)));
+        failed.forEach(({ device }) => clearLeftovers(folder, device.id));
         const finished = recorded.filter(({ state }) => state !== "key made");
         const part = format(finished.map(({ row }) => row), meta.get("sizes") ?? sizes);
         meta.set("sizes", part.to);
@@ -107,17 +95,15 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
       });
       // Not before the journal has them, for nobody is to see a device that is then made again.
       if (part.to.ndjson > part.from.ndjson) append(part);
-      return recorded.map(({ files: _, ...result }) => result);
+      return recorded;
     },
     counts: () => countsOf(database),
     fact: (name) => isEmpty(database) ? undefined : meta.get(name),
     settle: (name, value) => meta.set(name, value),
-    pack: () => void (archives = openArchives(folder, packedSizes(meta))),
     retryFailed: () => retryFailed(database, meta),
     failures: () => failuresOf(database),
     certify: (issued) => certify(database, issued),
     finish: () => {
-      archives?.finish(packedSizes(meta));
       if (meta.get("disordered") !== true) return;
       manifests?.close();
       manifests = undefined;
@@ -125,7 +111,6 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     },
     close: () => {
       manifests?.close();
-      archives?.close();
       database.close();
     },
   };
@@ -149,15 +134,6 @@ function recorderOf(database: DatabaseSync): (result: BulkResult) => BulkResult 
     update.run(...columnsOf(final));
     return final;
   };
-}
-
-function packedSizes(meta: Meta): ArchiveSizes {
-  return meta.get("archives") ?? { open: 0, secret: 0 };
-}
-
-/** The files of devices that did not fail. */
-function goodFiles(results: readonly BulkResult[]): BulkFile[] {
-  return results.flatMap(({ state, files = [] }) => state === "failed" ? [] : files);
 }
 
 /** Devices that were tried again stand where the list has them. */

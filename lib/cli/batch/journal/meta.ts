@@ -1,5 +1,4 @@
 import { BULK_STATES, type BulkState } from "../../../batch/ports.ts";
-import type { ArchiveSizes } from "../run/archive_files.ts";
 import type { DatabaseSync } from "../deps.ts";
 import type { ManifestSizes } from "./manifest_files.ts";
 
@@ -21,14 +20,11 @@ export function transaction<T>(database: DatabaseSync, act: () => T): T {
 interface MetaValues {
   readonly columns: readonly string[];
   readonly sizes: ManifestSizes;
-  /** Of a packed batch. */
-  readonly archives: ArchiveSizes;
   readonly disordered: boolean;
   /** Most threads that wrote files in one run. */
   readonly writers: number;
   readonly profile: string;
   readonly ca: string;
-  readonly pack: string;
   readonly labels: string;
   readonly signers: string;
   readonly shard: string;

@@ -1,15 +1,11 @@
-import { ARCHIVE_END } from "../../../batch/archive.ts";
-import { type BatchFolder, strayReason } from "../folder/batch.ts";
+import type { BatchFolder } from "../folder/batch.ts";
 import { writeFully } from "../folder/manifest.ts";
-import { archiveOf, isSecret } from "../folder/names.ts";
-import { readAt, withFile } from "../folder/read.ts";
-import { ARCHIVES } from "../run/archive_files.ts";
+import { deviceOf, isSecret } from "../folder/names.ts";
 import { explain, joinPath } from "../../io.ts";
 
 const SECRET_MODE = 0o600;
 const SECRET_DIR_MODE = 0o700;
 const OTHERS = 0o077;
-const PART = 1 << 20;
 /** Copies under way at a time: each waits for the disk. */
 const AT_A_TIME = 32;
 
@@ -33,39 +29,24 @@ export interface Place {
 export interface Placed {
   readonly linked: number;
   readonly copied: number;
-  /** Files in archives. */
-  readonly joined: number;
-  /** Folders and archives that there are now. */
+  /** Folders that there are now. */
   readonly names: readonly string[];
-}
-
-/** A part of an archive: whole entries. */
-interface Region {
-  readonly archive: string;
-  readonly start: number;
-  readonly end: number;
 }
 
 /**
  * Brings the files of the shards' own devices to a new folder: hard links, or copies where the disk or
- * the permissions have no links, and archives of the same name as one.
+ * the permissions have no links.
  */
 export async function placeFiles(shards: readonly JudgedShard[], place: Place): Promise<Placed> {
-  const regions = new Map<string, Region[]>();
   const made = new Set<string>();
   const copies = copyPool();
-  let [linked, copied, joined] = [0, 0, 0];
+  let [linked, copied] = [0, 0];
   for (const { batch, ids } of shards) {
-    for await (const file of batch.files()) {
+    for await (const name of batch.files()) {
       place.signal.throwIfAborted();
-      const { name, packed } = file;
-      if (strayReason(file, ids) !== undefined) continue;
+      const id = deviceOf(name);
+      if (id === undefined || !ids.has(id)) continue;
       place.onFile();
-      if (packed !== undefined) {
-        addRegion(regions, archiveOf(name), packed);
-        joined++;
-        continue;
-      }
       const folder = name.slice(0, name.indexOf("/"));
       if (!made.has(folder)) await makeFolder(joinPath(place.folder, folder), folder);
       made.add(folder);
@@ -77,47 +58,7 @@ export async function placeFiles(shards: readonly JudgedShard[], place: Place): 
     }
   }
   await copies.end();
-  for (const [name, parts] of regions) await joinArchive(name, parts, place);
-  return { linked, copied, joined, names: [...made, ...regions.keys()] };
-}
-
-/** Entries that follow one another are one part. */
-function addRegion(
-  regions: Map<string, Region[]>,
-  name: string,
-  { archive, start, end }: Region,
-): void {
-  const parts = regions.get(name) ?? [];
-  regions.set(name, parts);
-  const last = parts.at(-1);
-  const isNext = last?.archive === archive && last.end === start;
-  if (isNext) parts[parts.length - 1] = { ...last, end };
-  else parts.push({ archive, start, end });
-}
-
-async function joinArchive(name: string, parts: readonly Region[], place: Place): Promise<void> {
-  const path = joinPath(place.folder, name);
-  try {
-    using target = await createFile(path, name === ARCHIVES.secret);
-    for (const part of parts) await appendRegion(target, part, place.signal);
-    await writeFully(target, ARCHIVE_END);
-    await target.syncData();
-  } catch (error) {
-    throw place.signal.aborted ? error : explain("write", path, error);
-  }
-}
-
-async function appendRegion(
-  target: Deno.FsFile,
-  { archive, start, end }: Region,
-  signal: AbortSignal,
-): Promise<void> {
-  await withFile(archive, async (file) => {
-    for (let at = start; at < end; at += PART) {
-      signal.throwIfAborted();
-      await writeFully(target, await readAt(file, at, Math.min(PART, end - at)));
-    }
-  });
+  return { linked, copied, names: [...made] };
 }
 
 async function makeFolder(path: string, folder: string): Promise<void> {

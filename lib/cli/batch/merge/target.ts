@@ -2,7 +2,6 @@ import { SecureCertError } from "../../../bytes/errors.ts";
 import { JOURNAL, MANIFEST, MANIFEST_CSV } from "../folder/batch.ts";
 import { DEVICE_FOLDERS, deviceOf } from "../folder/names.ts";
 import { entriesIn, exists, statOf } from "../folder/read.ts";
-import { ARCHIVES } from "../run/archive_files.ts";
 import { LOCK, lockFolder } from "../folder/lock.ts";
 import { openSignal, STOPPING } from "../run/signal.ts";
 import { fileError, usageError } from "../../errors.ts";
@@ -16,7 +15,7 @@ const STAGING = ".merge";
 /** Within it, where an earlier merge is until the new one stands. */
 const OLD = "old";
 /** The first goes first, for without it the folder is no batch's. */
-const OWN_FILES: readonly string[] = [MANIFEST, MANIFEST_CSV, ...Object.values(ARCHIVES)];
+const OWN_FILES: readonly string[] = [MANIFEST, MANIFEST_CSV];
 
 /** The folder of a merge, as it is before. */
 export interface MergeTarget {
@@ -86,7 +85,7 @@ export async function judgeTarget(path: string, force: boolean): Promise<MergeTa
 
 /** What a merge has made. */
 export interface Made {
-  /** Names of the folders and archives. */
+  /** Names of the folders. */
   readonly names: readonly string[];
 }
 

@@ -5,7 +5,6 @@ import { bulk } from "../../../batch/bulk.ts";
 import type { BulkShard } from "../../../batch/list/list.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import type { Arguments } from "../../arguments.ts";
-import { openBatch } from "../folder/batch.ts";
 import { openCa } from "../../commands/provision.ts";
 import { CliError, fileError, isSystemError } from "../../errors.ts";
 import { passwordOf } from "../../inputs.ts";
@@ -41,7 +40,7 @@ export const runBulk: Command = async (args, io) => {
 
 /** Holds folder, journal and threads while a run lasts. */
 async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> {
-  const { profile, phase, out, pack, labels, signingKeys } = plan;
+  const { profile, phase, out, labels, signingKeys } = plan;
   const folder = openFolder(out);
   let pool: WorkerPool | undefined;
   let journal: FolderJournal | undefined;
@@ -53,11 +52,10 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
     folder.database.exec("BEGIN IMMEDIATE");
     const ca = await caOf(plan, journal, args, io);
     await agreeFacts(plan, ca.certificate, journal, args);
-    if (pack) journal.pack();
-    else reserveWriters(folder, plan.workers + 1);
-    const sync = pack ? undefined : await openDiskSync(out);
-    const syncs = !pack && sync === undefined;
-    const shared = { folder: out, profile, phase, syncs, labels, pack, signingKeys, ...ca };
+    reserveWriters(folder, plan.workers + 1);
+    const sync = await openDiskSync(out);
+    const syncs = sync === undefined;
+    const shared = { folder: out, profile, phase, syncs, labels, signingKeys, ...ca };
     pool = await openPool(plan.workers, shared);
     if (pool.missing !== undefined) io.note(`one thread; for more of them add ${pool.missing}`);
     return await runBatch(plan, { folder, journal, pool, ca, ...sync && { sync } }, args, io);
@@ -159,10 +157,7 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
       ...plan.shard && { shard: plan.shard },
       ...keys && { keys },
       certificateOf: ({ certificate }) => encodeUtf8(certificate!),
-      jobOf: jobReader(
-        io,
-        plan.pack && plan.phase === "certificates" ? await openBatch(plan.out) : undefined,
-      ),
+      jobOf: jobReader(io),
       onList: progress.list,
       onStart: progress.start,
     });

@@ -17,7 +17,7 @@ interface RunFacts {
 /** Tells what a run did and what is left to do; gives the exit code. */
 export function reportRun(
   summary: BulkSummary,
-  { plan: { out, phase, pack }, keys, workers, seconds }: RunFacts,
+  { plan: { out, phase }, keys, workers, seconds }: RunFacts,
   args: Arguments,
   io: Io,
 ): number {
@@ -49,8 +49,9 @@ export function reportRun(
   }
   if (!stopped) { for (const state of open) io.note(openText(state, counts[state], phase)); }
   if (phase === "requests") {
-    const where = pack ? `what tar xf ${out}/files.tar csr unpacks` : `${out}/csr/*.csr`;
-    io.note(`next: have ${where} certified, and run again with --certificates DIR --ca DIR`);
+    io.note(
+      `next: have ${out}/csr/*.csr certified, and run again with --certificates DIR --ca DIR`,
+    );
   }
   return isGood ? 0 : 1;
 }

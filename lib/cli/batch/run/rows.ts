@@ -9,26 +9,15 @@ import type { KeyMode } from "../../../format/names.ts";
 import type { BulkDevice, DeviceRow } from "../../../batch/list/devices.ts";
 import { keyProblem, wantedKey } from "../../../batch/make/keys.ts";
 import { type BulkShard, isInShard } from "../../../batch/list/list.ts";
-import type { BulkFile, BulkJob, BulkPhase } from "../../../batch/ports.ts";
+import type { BulkJob, BulkPhase } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile.ts";
-import { paths } from "../../../batch/make/results.ts";
-import type { BatchFolder } from "../folder/batch.ts";
 import { explain, type Io } from "../../io.ts";
 
-/**
- * Reads the files that the columns `certificate` and `privateKey` of a row name, and what an earlier
- * phase made of the device.
- *
- * @param packed Where that lies, when it is packed.
- */
-export function jobReader(
-  io: Io,
-  packed?: BatchFolder,
-): (device: BulkDevice) => Promise<Partial<BulkJob>> {
-  return async ({ id, fields }) => {
+/** Reads the files that the columns `certificate` and `privateKey` of a row name. */
+export function jobReader(io: Io): (device: BulkDevice) => Promise<Partial<BulkJob>> {
+  return async ({ fields }) => {
     const { certificate, privateKey } = fields;
-    const job: { key?: Uint8Array; certificate?: Uint8Array; files?: BulkFile[] } = {};
-    if (packed !== undefined) job.files = await secretsOf(id, packed);
+    const job: { key?: Uint8Array; certificate?: Uint8Array } = {};
     for (const [name, path] of [["certificate", certificate], ["key", privateKey]] as const) {
       if (path === undefined || path === "") continue;
       const bytes = await io.readIfExists(path);
@@ -145,13 +134,4 @@ function readRowFile(path: string): Uint8Array {
     const what = error instanceof Deno.errors.NotFound ? "no such file" : "it is a folder";
     throw new SecureCertError("ERR_PLAN", `Cannot read ${shownName(path)}: ${what}`);
   }
-}
-
-async function secretsOf(id: string, packed: BatchFolder): Promise<BulkFile[]> {
-  const files: BulkFile[] = [];
-  for (const path of [paths.key(id), paths.hmacKey(id), paths.salt(id)]) {
-    const bytes = await packed.read(path);
-    if (bytes !== undefined) files.push({ path, bytes, secret: true });
-  }
-  return files;
 }

@@ -17,7 +17,6 @@ export interface RunPlan {
   readonly phase: BulkPhase;
   readonly profile: BulkProfile;
   readonly workers: number;
-  readonly pack: boolean;
   /** Whether each device gets a label. */
   readonly labels: boolean;
   /** Keys that sign the images, PKCS#8. */
@@ -58,7 +57,6 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     phase,
     profile,
     workers,
-    pack: args.has("pack"),
     labels: args.has("labels"),
     signingKeys,
     hasKeys,

@@ -1,7 +1,5 @@
 import type { Io } from "../../io.ts";
 import { noteAside } from "../../progress_line.ts";
-import { parentPort } from "../deps.ts";
-import type { ToEngine } from "../threads/messages.ts";
 
 /** What ends a run early. */
 export interface StopSignal {
@@ -32,28 +30,11 @@ export function openSignal(io: Io, text = FINISHING): StopSignal {
     noteAside(io, text);
     stop.abort();
   };
-  return { signal: stop.signal, kill: kill.signal, close: listen(onStop) };
-}
-
-let early = 0;
-
-/** Keeps signals that come before anything listens to them; for the beginning of a thread. */
-export function keepSignals(): void {
-  parentPort?.on("message", ({ kind }: ToEngine) => void (kind === "stop" && early++));
-}
-
-/** In a thread it is the process that hears signals, and passes them on. */
-function listen(onStop: () => void): () => void {
-  const port = parentPort;
-  if (port === null) return stopSignals(onStop);
-  const onMessage = ({ kind }: ToEngine) => void (kind === "stop" && onStop());
-  port.on("message", onMessage);
-  for (; early > 0; early--) onStop();
-  return () => void port.off("message", onMessage);
+  return { signal: stop.signal, kill: kill.signal, close: stopSignals(onStop) };
 }
 
 /** Listens to the signals that ask the process to end; gives what ends the listening. */
-export function stopSignals(onStop: () => void): () => void {
+function stopSignals(onStop: () => void): () => void {
   const signals: readonly Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT"]
     : ["SIGINT", "SIGTERM"];

@@ -3,7 +3,6 @@ import { createSigner } from "../../../crypto/signature.ts";
 import { type BulkMakerOptions, createBulkMaker } from "../../../batch/make/maker.ts";
 import type { BulkMaker } from "../../../batch/ports.ts";
 import { diskFiles } from "../folder/disk_files.ts";
-import { holdFiles, holdResults } from "../run/held_files.ts";
 import type { WorkerStart } from "./messages.ts";
 
 /** Devices under way in a call: while WebCrypto works for one, the thread works for another. */
@@ -24,11 +23,14 @@ export async function openSigning(
 
 /** The maker that a thread, or the process itself, works with. */
 export async function openMaker(start: WorkerStart): Promise<BulkMaker> {
-  const { folder, number, profile, phase, syncs, pack, labels } = start;
-  const shared = { profile, phase, labels, lanes: LANES, ...await openSigning(start) };
-  if (!pack) {
-    return await createBulkMaker({ ...shared, files: diskFiles(folder, String(number), syncs) });
-  }
-  const files = holdFiles();
-  return holdResults(files, await createBulkMaker({ ...shared, files }));
+  const { folder, number, profile, phase, syncs, labels } = start;
+  const files = diskFiles(folder, String(number), syncs);
+  return await createBulkMaker({
+    profile,
+    phase,
+    labels,
+    files,
+    lanes: LANES,
+    ...await openSigning(start),
+  });
 }

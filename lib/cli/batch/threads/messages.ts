@@ -2,7 +2,6 @@ import { SecureCertError } from "../../../bytes/errors.ts";
 import type { BulkJob, BulkPhase, BulkResult } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile.ts";
 import { CliError } from "../../errors.ts";
-import type { MessagePort } from "../deps.ts";
 
 /** What a worker needs once. */
 export interface WorkerStart {
@@ -14,8 +13,6 @@ export interface WorkerStart {
   readonly phase: BulkPhase;
   /** Whether each device gets a label. */
   readonly labels: boolean;
-  /** Whether files stay in memory and go with the results, to be packed. */
-  readonly pack: boolean;
   /** Keys that sign the images, PKCS#8. */
   readonly signingKeys: readonly Uint8Array[];
   /** Whether it must see its files onto the disk itself. */
@@ -38,18 +35,6 @@ export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "made"; readonly call: number; readonly results: readonly BulkResult[] }
   | { readonly kind: "failed"; readonly call: number; readonly error: Thrown };
-
-/** What goes from the thread that runs `bulk` to the process that started it. */
-export type FromEngine =
-  | { readonly kind: "ended"; readonly code: number }
-  /** It wants so many threads that make devices. */
-  | { readonly kind: "makers"; readonly count: number };
-
-/** What goes from the process to the thread that runs `bulk`. */
-export type ToEngine =
-  | { readonly kind: "stop" }
-  | { readonly kind: "maker"; readonly number: number; readonly port: MessagePort }
-  | { readonly kind: "lost"; readonly number: number; readonly error: Thrown };
 
 /** An error on its way between threads, which keep no classes. */
 export type Thrown =

@@ -1,9 +1,9 @@
 import type { BulkJob, BulkMaker, BulkResult } from "../../../batch/ports.ts";
 import { fileError } from "../../errors.ts";
 import { openMaker } from "./maker.ts";
-import { linkMakers } from "./maker_links.ts";
 import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
-import { missingPermission } from "./threads.ts";
+import { missingPermission, startThread } from "./threads.ts";
+import { fromWire, toWire, type Wire } from "./wire.ts";
 
 /** Threads that make devices. */
 export interface WorkerPool {
@@ -22,6 +22,7 @@ interface Thread {
   /** Calls under way, by number. */
   readonly waiting: Map<number, PromiseWithResolvers<readonly BulkResult[]>>;
   isReady: boolean;
+  end(): void;
 }
 
 /** Two calls a thread: while one waits for the disk, the other computes. */
@@ -46,19 +47,14 @@ export async function openPool(
     const one = { maker, calls: 2 * CALLS, workers: 1, close: () => {} };
     return missing === undefined ? one : { ...one, missing };
   }
-  const threads = new Map<number, Thread>();
-  const close = linkMakers(count, {
-    started: (number, send) => {
-      threads.set(number, { send, waiting: new Map(), isReady: false });
-      send(message(number));
-    },
-    told: (number, told) => hear(threads.get(number)!, told),
-    lost: (number, error) => lose(threads.get(number)!, start.folder, error),
-  });
+  const threads = Array.from(
+    { length: count },
+    (_, number) => startMaker(message(number), start.folder),
+  );
   const own = await openMaker(message(count));
   let next = 0;
   const maker = (jobs: readonly BulkJob[]) => {
-    const ready = [...threads.values()].filter(({ isReady }) => isReady);
+    const ready = threads.filter(({ isReady }) => isReady);
     // Until a thread works, this one does.
     if (ready.length === 0) return own(jobs);
     const thread = ready.reduce((best, each) =>
@@ -70,7 +66,24 @@ export async function openPool(
     thread.send({ kind: "make", call, jobs });
     return result.promise;
   };
+  const close = () => threads.forEach((thread) => thread.end());
   return { maker, calls: CALLS * count, workers: count, close };
+}
+
+function startMaker(start: WorkerStart, folder: string): Thread {
+  const worker = startThread(start.number);
+  const thread: Thread = {
+    send: (message) => worker.postMessage(toWire(message)),
+    waiting: new Map(),
+    isReady: false,
+    end: () => void worker.terminate(),
+  };
+  worker.on("message", (wire: Wire<FromWorker>) => hear(thread, fromWire<FromWorker>(wire)));
+  // It ends before it is told to: with an error, or without one.
+  worker.on("error", (error) => lose(thread, folder, error));
+  worker.on("exit", () => lose(thread, folder, new Error("without a word")));
+  thread.send(start);
+  return thread;
 }
 
 function hear(thread: Thread, message: FromWorker): void {

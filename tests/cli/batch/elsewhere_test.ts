@@ -1,6 +1,5 @@
-/** `bulk --pack`, `--labels` and signing keys as processes: killed, out of disk, in two phases. */
+/** `bulk` with keys, signing keys and certificates from elsewhere, as a process. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { readArchive } from "../../../lib/batch/archive.ts";
 import {
   createDevelopmentCa,
   exportPrivateKey,
@@ -10,139 +9,28 @@ import {
   verify,
   verifySignatures,
 } from "../../../mod.ts";
-import { installed, needing, PROCESSES, processes } from "../../needs.ts";
+import { processes } from "../../needs.ts";
 import { opensslTest } from "../../vectors.ts";
-import {
-  cli,
-  command,
-  count,
-  inFolder,
-  issuer,
-  names,
-  outOfDisk,
-  rowsOf,
-  run,
-  sha256,
-  start,
-  starve,
-} from "./process.ts";
-
-/** Archives by name; every name stands there once, and each has a whole end. */
-function unpack(batch: string): { open: Map<string, Uint8Array>; secret: Map<string, Uint8Array> } {
-  const read = (name: string) => {
-    const bytes = Deno.readFileSync(`${batch}/${name}`);
-    assertEquals(bytes.subarray(-1024).every((byte) => byte === 0), true, name);
-    const entries = [...readArchive(bytes)];
-    const files = new Map(entries.map((entry) => [entry.name, entry.bytes]));
-    assertEquals(files.size, entries.length, `${name} has a file twice`);
-    return files;
-  };
-  return { open: read("files.tar"), secret: read("secret.tar") };
-}
-
-/** Everything that must hold of a finished packed folder. */
-async function checkPacked(batch: string, ids: readonly string[]): Promise<void> {
-  const rows = rowsOf(batch);
-  assertEquals(rows.map(({ id }) => id), ids);
-  assertEquals(new Set(rows.map(({ publicKey }) => publicKey)).size, ids.length);
-  const allowed = ["files.tar", "journal.sqlite", "manifest.csv", "manifest.ndjson", "secret.tar"];
-  assertEquals(names(batch), [".lock", ...allowed]);
-  const { open, secret } = unpack(batch);
-  assertEquals(
-    [...open.keys()],
-    ids.flatMap((id) => [`certificates/${id}.pem`, `labels/${id}.svg`]),
-  );
-  assertEquals(
-    [...secret.keys()],
-    ids.flatMap((id) => [`images/${id}.bin`, `secret/${id}.key.pem`]),
-  );
-  for (const { id, imageSha256, serial } of rows) {
-    assertEquals(await sha256(secret.get(`images/${id}.bin`)!), imageSha256);
-    assertStringIncludes(new TextDecoder().decode(open.get(`labels/${id}.svg`)), serial);
-  }
-  if (Deno.build.os === "windows") return;
-  assertEquals(Deno.statSync(`${batch}/secret.tar`).mode! & 0o777, 0o600);
-}
-
-processes.test("a packed batch that is killed again and again ends as if nothing had happened", async () => {
-  await inFolder(async (folder) => {
-    const line = ["bulk", "--count", "1500", "--pack", "--labels", "-o", "batch"];
-    let [seed, kills] = [4711, 0];
-    for (let round = 0; round < 10; round++) {
-      const child = start(command(line, folder));
-      seed = seed * 1103515245 + 12345 & 0x7FFFFFFF;
-      const timer = setTimeout(() => child.kill("SIGKILL"), 200 + seed % 500);
-      const { code } = await child.outcome;
-      clearTimeout(timer);
-      if (code === 0) break;
-      kills++;
-    }
-    assertEquals((await cli(line, folder)).code, 0);
-    assertEquals(kills >= 2, true, `${kills} kills`);
-    await checkPacked(`${folder}/batch`, count(1500));
-    const verified = await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder);
-    assertEquals([verified.code, verified.stderr], [0, ""]);
-    // A run with nothing left to do changes no byte.
-    const before = await sha256(Deno.readFileSync(`${folder}/batch/secret.tar`));
-    assertEquals((await cli(line, folder)).code, 0);
-    assertEquals(await sha256(Deno.readFileSync(`${folder}/batch/secret.tar`)), before);
-  });
-});
-
-outOfDisk.test("out of disk, a packed batch goes on later", async () => {
-  await inFolder(async (folder) => {
-    const line = ["bulk", "--count", "300", "--pack", "--labels", "-o", "batch"];
-    await starve(line, folder, [60, 200, 600]);
-    await checkPacked(`${folder}/batch`, count(300));
-  });
-});
-
-processes.test("an archive that lost its end, or --pack forgotten, is refused with a line", async () => {
-  await inFolder(async (folder) => {
-    const line = ["bulk", "--count", "3", "-o", "batch"];
-    assertEquals((await cli([...line, "--pack"], folder)).code, 0);
-    const forgotten = await cli(line, folder);
-    assertEquals(forgotten.code, 1);
-    assertStringIncludes(
-      forgotten.stderr,
-      "error: --pack is not that of the first run in batch: it was given",
-    );
-    Deno.truncateSync(`${folder}/batch/secret.tar`, 700);
-    const short = await cli([...line, "--pack"], folder);
-    assertEquals(short.code, 1);
-    assertStringIncludes(short.stderr, "bytes shorter than the journal says");
-  });
-});
-
-needing(PROCESSES, installed("tar")).test("tar unpacks a packed batch", async () => {
-  await inFolder(async (folder) => {
-    assertEquals((await cli(["bulk", "--count", "2", "--pack", "-o", "batch"], folder)).code, 0);
-    const out = await run("tar", ["-xf", "batch/secret.tar", "images/dev-000002.bin"], folder);
-    assertEquals([out.code, out.stderr], [0, ""]);
-    const image = Deno.readFileSync(`${folder}/images/dev-000002.bin`);
-    assertEquals((await verify(image, { ca: issuer.certificate })).ok, true);
-  });
-});
+import { cli, count, inFolder, issuer, names, run } from "./process.ts";
 
 opensslTest(
-  "a packed batch stops for the CA of OpenSSL, and takes its certificates of version 1",
+  "a batch stops for the CA of OpenSSL, and takes its certificates of version 1",
   async () => {
     await inFolder(async (folder) => {
-      const line = ["bulk", "--count", "4", "--pack", "-o", "batch"];
+      const line = ["bulk", "--count", "4", "-o", "batch"];
       assertEquals((await cli([...line, "--csr"], folder)).code, 0);
       const open = await cli(["bulk", "verify", "batch"], folder);
       assertStringIncludes(open.stdout, "UNFINISHED_BATCH");
       assertEquals(open.stdout.includes("STRAY_FILE"), false);
-      const keys = unpack(`${folder}/batch`).secret;
+      const key = (id: string) => Deno.readFileSync(`${folder}/batch/secret/${id}.key.pem`);
+      const keys = count(4).map(key);
       await Deno.mkdir(`${folder}/issued`);
-      for (const [name, bytes] of unpack(`${folder}/batch`).open) {
-        const id = name.slice(4, -4);
-        await Deno.writeFile(`${folder}/${id}.csr`, bytes);
+      for (const id of count(4)) {
         const ca = ["-CA", "ca/ca.pem", "-CAkey", "ca/ca.key.pem", "-CAcreateserial"];
         const made = ["-days", "9", "-out", `issued/${id}.pem`];
         const { code, stderr } = await run(
           "openssl",
-          ["x509", "-req", "-in", `${id}.csr`, ...ca, ...made],
+          ["x509", "-req", "-in", `batch/csr/${id}.csr`, ...ca, ...made],
           folder,
         );
         assertEquals(code, 0, stderr);
@@ -153,9 +41,8 @@ opensslTest(
       }
       const { code, stderr } = await cli([...line, "--certificates", "issued"], folder);
       assertEquals(code, 0, stderr);
-      const { secret } = unpack(`${folder}/batch`);
-      for (const [name, bytes] of keys) assertEquals(secret.get(name), bytes, name);
-      assertEquals(secret.size, 8);
+      assertEquals(count(4).map(key), keys);
+      assertEquals(names(`${folder}/batch/images`).length, 4);
       const verified = await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder);
       assertEquals(verified.code, 0, verified.stdout);
     });
