@@ -1,14 +1,14 @@
 // deno run --allow-read=factory --allow-write=factory examples/build_from_files.ts
 //
-// Builds an image from a certificate, a CA certificate and a key that exist already, with a serial
-// number as user data. Run provision_device.ts first, or put your own files there.
+// Builds an image from an existing certificate, CA certificate and key, with a serial number as user
+// data. Run provision_device.ts first, or put your own files there.
 
 import { build, SecureCertError } from "../mod.ts";
 
 const CA = "factory/ca/ca.pem";
 const DEVICE = "factory/device-1";
 
-/** The image, or the reasons why there is none. */
+/** Builds the image, or returns the findings that prevent it. */
 export async function buildImage(): Promise<Uint8Array | string[]> {
   try {
     const { image } = await build({

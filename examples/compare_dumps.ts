@@ -1,6 +1,6 @@
 // deno run --allow-read=factory examples/compare_dumps.ts factory/device-1/esp_secure_cert.bin factory/device-1/renewed.bin
 //
-// Says what differs between two images, such as the one that was made and the one read from a board.
+// Prints what differs between two images, such as the one you built and the one read from a board.
 // Run rotate_certificate.ts first.
 
 import { diff } from "../mod.ts";

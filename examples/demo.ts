@@ -1,18 +1,18 @@
 // deno run --allow-read=demo-out --allow-write=demo-out examples/demo.ts
 //
-// From nothing to a provisioned device, by the commands that a person would type.
+// From nothing to a provisioned device, with the commands that a person would type.
 
 import { denoIo, type Io } from "../lib/cli/io.ts";
 import { run } from "../lib/cli/run.ts";
 
 const OUT = "demo-out";
 
-/** Provisions the next device under demo-out, shows its image and judges it. */
+/** Provisions the next device under demo-out, shows its image and checks it. */
 export async function demo(io: Io): Promise<number> {
   const id = await nextDevice(io);
   const image = `${OUT}/${id}/esp_secure_cert.bin`;
   let next = "";
-  // The next steps come last, below the picture.
+  // Print the next steps last, after the check.
   const note = (text: string) => text.startsWith("next:") ? void (next = text) : io.note(text);
   if (await io.readIfExists(`${OUT}/ca/ca.pem`)) io.note(`using the development CA in ${OUT}/ca`);
   const lines = [

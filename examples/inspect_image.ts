@@ -1,6 +1,6 @@
 // deno run --allow-read=factory examples/inspect_image.ts factory/device-1/esp_secure_cert.bin
 //
-// Says what an image holds, and what the firmware would read from it.
+// Prints what an image contains, and what the firmware would read from it.
 
 import { inspect, openSecureCert } from "../mod.ts";
 

@@ -1,7 +1,7 @@
 // deno run --allow-read=factory --allow-write=factory examples/issue_from_csr.ts
 //
-// The device keeps its key: it asks with a signing request, the CA answers with a certificate. Run
-// provision_device.ts first, which makes the CA.
+// The key stays on the device: the device makes a signing request, and the CA answers with a
+// certificate. Run provision_device.ts first, because it makes the CA.
 
 import {
   createRequest,
@@ -12,7 +12,7 @@ import {
 } from "../mod.ts";
 import { openCa } from "./provision_device.ts";
 
-/** What happens on the device's side: a key that stays there, and a request. */
+/** The device's part: makes a key, which stays there, and a signing request. */
 export async function askForCertificate(subject: string): Promise<Uint8Array> {
   const key = await generateKey({ curve: "P-256" });
   return await createRequest({ key, subject, sans: [`dns:${subject.slice(3)}.example`] });

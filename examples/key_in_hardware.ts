@@ -1,7 +1,7 @@
 // deno run --allow-read=factory --allow-write=factory examples/key_in_hardware.ts
 //
-// A device for each way in which a chip can protect its private key: with the RSA DS peripheral, the
-// ECDSA peripheral, encrypted with an eFuse key, or derived from one.
+// Provisions a device for each way a chip can protect its private key: in the RSA DS peripheral, in
+// the ECDSA peripheral, encrypted with an eFuse key, or derived from one.
 
 import {
   type EfuseKeyMode,
@@ -21,7 +21,7 @@ export const CHIP_OF = {
   "hmac-derived": "esp32s3",
 } as const satisfies Record<EfuseKeyMode, string>;
 
-/** A device whose private key is in hardware, or protected by it. */
+/** Provisions a device whose private key is in hardware or protected by it. */
 export async function provisionDevice(id: string, keyMode: EfuseKeyMode): Promise<ProvisionResult> {
   return await provision({
     issuer: await openCa("factory/ca"),
@@ -32,7 +32,7 @@ export async function provisionDevice(id: string, keyMode: EfuseKeyMode): Promis
   });
 }
 
-/** What to burn before the image is of use. */
+/** The command that burns the eFuse key; the device cannot use the image without it. */
 export function burnLine(plan: EfusePlan): string {
   return plan.command.join(" ");
 }
@@ -43,7 +43,7 @@ if (import.meta.main) {
     const folder = `factory/${keyMode}`;
     await Deno.mkdir(folder, { recursive: true });
     await Deno.writeFile(`${folder}/esp_secure_cert.bin`, image, { mode: 0o600 });
-    // What goes into the eFuse: lost or overwritten before it is burned, it takes the device with it.
+    // Keep this: without the eFuse key, nothing can open the image.
     const { hmacKey, plan } = efuse!;
     const [name, bytes] = hmacKey === undefined
       ? ["device.key.pem", exportPrivateKey(key)]

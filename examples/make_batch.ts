@@ -1,7 +1,7 @@
 // deno run --allow-read=factory --allow-write=factory examples/make_batch.ts 5
 //
-// Makes a batch in memory and keeps the images and a manifest: a start for a journal and files of
-// your own, such as a database and a vault.
+// Makes a batch in memory and keeps the images and a manifest. Start from here if you want your own
+// journal and files, such as a database and a vault.
 
 import {
   bulk,

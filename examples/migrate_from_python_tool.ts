@@ -1,15 +1,13 @@
 // deno run --allow-read=migrated --allow-write=migrated examples/migrate_from_python_tool.ts
-/**
- * From a configuration CSV of Espressif's host tool to an image, and from an image back to a CSV.
- *
- * @module
- */
+//
+// Builds an image from a configuration CSV of Espressif's host tool, and extracts it to a CSV again.
+
 import { buildFromCsv, createDevelopmentCa, extract, formatPem } from "../mod.ts";
 
 const COLUMNS =
   "tlv_type,tlv_subtype,data_value,data_type,priv_key_type,algorithm,key_size,efuse_id,efuse_key";
 
-/** Builds what a CSV asks for; the files it names lie in the folder. */
+/** Builds the image of a CSV; the files that it names are in the same folder. */
 export async function buildFolder(folder: string, csv: string) {
   const load = async (path: string) => {
     try {

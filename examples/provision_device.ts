@@ -1,6 +1,6 @@
 // deno run --allow-read=factory --allow-write=factory examples/provision_device.ts device-1
 //
-// Provisions one device from nothing but a CA, and keeps the CA for the next one.
+// Provisions one device. The first run makes a CA, which is kept for the next device.
 
 import {
   createDevelopmentCa,
@@ -11,7 +11,7 @@ import {
   provision,
 } from "../mod.ts";
 
-/** The CA of a folder, made on the first call. */
+/** Opens the CA in a folder; the first call makes it. */
 export async function openCa(folder: string): Promise<Issuer> {
   const [certificate, key] = [`${folder}/ca.pem`, `${folder}/ca.key.pem`];
   try {

@@ -1,7 +1,7 @@
 // deno run --allow-read=factory --allow-write=factory examples/read_flash_dump.ts
 //
-// Says what is on a board from a dump of its flash, as esptool's read_flash makes one. Give the file
-// as an argument; without one a dump is made of the image that provision_device.ts leaves.
+// Prints what is on a board, from a dump of its flash as esptool's read_flash makes it. Give the file
+// as an argument; without one, a dump is made from the image that provision_device.ts wrote.
 
 import { encodePartitionTable, findSecureCert, inspect, parsePartitionCsv } from "../mod.ts";
 
@@ -13,7 +13,7 @@ esp_secure_cert, 0x3F, ,        0xD000,  0x2000, encrypted
 factory,         app,  factory, 0x20000, 1M,
 `;
 
-/** A flash of 4 MiB with a partition table and an image, all else erased. */
+/** A flash of 4 MiB with a partition table and an image; everything else is erased. */
 export function makeDump(image: Uint8Array): Uint8Array {
   const partitions = parsePartitionCsv(PARTITIONS);
   const flash = new Uint8Array(0x400000).fill(0xFF);
@@ -22,12 +22,13 @@ export function makeDump(image: Uint8Array): Uint8Array {
   return flash;
 }
 
-/** Where the credentials lie, and whose they are. */
+/** Where the credentials are, and whose they are. */
 export async function describeDump(dump: Uint8Array): Promise<string[]> {
   const found = findSecureCert(dump, { tableOffset: TABLE_OFFSET });
+  const scanned = found.kind === "scan" ? found.chains.length : 0;
   const where = found.kind === "table"
     ? `${found.partition.entry.name} at 0x${found.partition.offset.toString(16)}`
-    : `no partition by table, ${found.kind === "scan" ? found.chains.length : 0} by a scan`;
+    : `no partition table; images found by a scan: ${scanned}`;
   const { entries, credentials, findings } = await inspect(dump, { tableOffset: TABLE_OFFSET });
   return [
     where,

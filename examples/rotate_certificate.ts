@@ -1,6 +1,6 @@
 // deno run --allow-read=factory --allow-write=factory examples/rotate_certificate.ts
 //
-// Puts a new certificate in an image, for the key that is there already, and keeps the rest. Run
+// Replaces the certificate in an image by a new one for the same key, and keeps the rest. Run
 // provision_device.ts first.
 
 import {
@@ -13,13 +13,13 @@ import {
 } from "../mod.ts";
 import { openCa } from "./provision_device.ts";
 
-/** The image with a certificate that is valid from now on. */
+/** Returns the image with a certificate that is valid from now on. */
 export async function renew(
   image: Uint8Array,
   options: { issuer: Issuer; subject: string; days: number },
 ): Promise<Uint8Array> {
   const device = await openSecureCert(image);
-  // In an image with the key in an eFuse, take the public key of the old certificate instead.
+  // If the key is in an eFuse, use the public key of the old certificate instead.
   const { publicKey } = await importPrivateKey(await device.privateKey());
   const certificate = await issueCertificate({ ...options, publicKey });
   const data = new TextEncoder().encode(formatPem("CERTIFICATE", certificate));

@@ -1,13 +1,13 @@
 // deno run --allow-read=factory --allow-write=factory --allow-run=openssl examples/sign_with_external_process.ts
 //
-// Signs an image with a key that this program never sees. Here openssl stands for the HSM: a Signer
-// is a public key and a function. Run provision_device.ts first.
+// Signs an image with a key that this program never sees. Here openssl plays the HSM: a Signer is a
+// public key and a function. Run provision_device.ts first.
 
 import { type Signer, signPartition, verifySignatures } from "../mod.ts";
 
 const KEY = "factory/signing.key.pem";
 
-/** What openssl answers, or undefined where there is no openssl. */
+/** Runs openssl and returns its output, or undefined if openssl is not installed. */
 async function openssl(
   args: readonly string[],
   input: Uint8Array = new Uint8Array(),
@@ -32,7 +32,7 @@ async function openssl(
   }
 }
 
-/** A signer whose P-256 key stays with openssl. */
+/** A signer whose P-256 key only openssl reads. */
 export async function opensslSigner(key: string): Promise<Signer | undefined> {
   const publicKey = await openssl(["pkey", "-in", key, "-pubout"]);
   if (publicKey === undefined) return undefined;
@@ -47,7 +47,7 @@ if (import.meta.main) {
   const made = await openssl(["genpkey", ...kind, "-out", KEY]);
   const signer = made && await opensslSigner(KEY);
   if (signer === undefined) {
-    console.log("there is no openssl here, which stands for the HSM; nothing was signed");
+    console.log("openssl, which plays the HSM here, is not installed; nothing was signed");
   } else {
     const image = await Deno.readFile("factory/device-1/esp_secure_cert.bin");
     const signed = await signPartition(image, [signer]);
