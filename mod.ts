@@ -66,10 +66,9 @@ export { type EfuseBlockPlan, type EfusePlan, type EfuseRequest, formatCommand, 
 export { type Check, type Verdict, verify, type VerifyOptions } from "./lib/verify/verify.ts";
 export { type SignatureCheck, verifySignatures, type VerifySignaturesOptions } from "./lib/verify/signatures.ts";
 export type { BuildPlan, DataEntry } from "./lib/toolkit/plan/credentials.ts";
-export type { PartitionTableProblem, PartitionTableReport } from "./lib/toolkit/inspect_table.ts";
 export type { OtherDifference, OtherReport } from "./lib/toolkit/others.ts";
 export { build, buildFromCsv, type BuildOptions, type BuildResult, type CsvBuildOptions, type CsvBuildResult, efuseOutput, type EfuseOutput } from "./lib/toolkit/build.ts";
-export { type CertificateReport, type EntryReport, inspect, type Inspection, type InspectOptions } from "./lib/toolkit/inspect.ts";
+export { type CertificateReport, type EntryReport, inspect, type Inspection, type InspectOptions, type PartitionTableProblem, type PartitionTableReport } from "./lib/toolkit/inspect.ts";
 export { convert, type ConvertOptions, type ConvertResult } from "./lib/toolkit/convert.ts";
 export { attachSignatures, type ExternalSignature, type SigningDigest, signingDigest, type SignOptions, signPartition } from "./lib/toolkit/sign.ts";
 export { append, type AppendOptions, type AppendResult } from "./lib/toolkit/append.ts";

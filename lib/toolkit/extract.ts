@@ -1,14 +1,20 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../bytes/pack.ts";
-import { encodeUtf8, formatHex } from "../bytes/text.ts";
+import { isPem } from "../bytes/pem.ts";
+import { decodeUtf8, encodeUtf8, formatHex } from "../bytes/text.ts";
+import { importPrivateKey } from "../crypto/keys/keys.ts";
 import { digest } from "../crypto/signing.ts";
 import { formatConfigCsv } from "../format/config/csv.ts";
-import type { ImageForm } from "../format/config/form.ts";
+import type { ImageForm, StoredForm } from "../format/config/form.ts";
+import type { ConfigRow } from "../format/config/row.ts";
+import { isReservedType, keyStorageOf, MAX_SUBTYPE, TLV_TYPES } from "../format/names.ts";
+import { decodeDsContext, decodeDsData, decodeSecurityConfig } from "../format/peripheral.ts";
+import type { FindingCode } from "../findings/findings.ts";
+import { storedCertificates, storedPrivateKey } from "../image/stored.ts";
 import { DEFAULT_PARTITION_SIZE, integrityEntry } from "../format/partition.ts";
 import type { Tlv } from "../format/tlv.ts";
 import { encodeCsvImage } from "./build.ts";
 import { planFromCsv } from "./plan/csv.ts";
-import { type ExtractedRow, extractRow } from "./extract_row.ts";
 import type { ImageEntries } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
 import { encodePatch } from "../image/patch.ts";
@@ -37,18 +43,46 @@ export interface ExtractOptions {
 /** The folder that values are put in. */
 export const CONTENTS = "contents";
 
-const INTEGRITY = 9;
+const {
+  ESP_SECURE_CERT_DEV_CERT_TLV: DEV,
+  ESP_SECURE_CERT_PRIV_KEY_TLV: KEY,
+  ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY,
+  ESP_SECURE_CERT_USER_DATA_1: FIRST_USER,
+  ESP_SECURE_CERT_USER_DATA_5: LAST_USER,
+} = TLV_TYPES;
+
+/** Beginnings of file names, those of Espressif's tool where it has one. */
+const FILE_NAMES: Readonly<Record<number, string>> = {
+  0: "cacert",
+  1: "devcert",
+  2: "privkey",
+  3: "ds_data",
+  4: "ds_context",
+  5: "salt",
+  6: "sec_cfg",
+  7: "tee_key",
+  8: "signature",
+  9: "integrity",
+  201: "matter",
+  202: "matter",
+};
+/**
+ * Certificates, DS context, security configuration, signatures and integrity: whatever other values
+ * hold may be a key.
+ */
+const PUBLIC_TYPES: readonly number[] = [0, 1, 4, 6, 8, 9];
+const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 
 /**
  * Takes an image apart into a CSV and the files it names, from which `buildFromCsv` builds the very
- * same image: what the columns cannot say stands in comment lines, and bytes that belong to no entry
+ * same image: what the columns cannot say is in comment lines, and bytes that belong to no entry are
  * in a patch. The names are those of Espressif's `--parse_bin`.
  *
  * @param image The partition's bytes, in any layout.
  * @param options Name and line breaks of the CSV.
  * @returns The files; the CSV is the first.
  * @throws {SecureCertError} `ERR_CHECKSUM` when a value's checksum is wrong, `ERR_TRUNCATED` or
- * `ERR_LENGTH` when an entry cannot be delimited, `ERR_MAGIC` when the bytes are no image; with the
+ * `ERR_LENGTH` when an entry cannot be delimited, `ERR_MAGIC` when the bytes are not an image; with the
  * place.
  *
  * @example
@@ -77,9 +111,9 @@ export async function extract(
   }
   const isSized = !isTlv || image.length !== used || used > DEFAULT_PARTITION_SIZE;
   const form: ImageForm = {
-    ...isTlv ? {} : { format: format as ImageForm["format"] & string },
-    ...isSized ? { size: Math.max(image.length, isTlv ? used : 0) } : {},
-    ...isTlv && !hasOwnIntegrity ? { integrity: false as const } : {},
+    format: isTlv || format === "unknown" ? undefined : format,
+    size: isSized ? Math.max(image.length, isTlv ? used : 0) : undefined,
+    integrity: isTlv && !hasOwnIntegrity ? false : undefined,
   };
   return await assemble(image, rows, form, options);
 }
@@ -102,8 +136,8 @@ async function assemble(
   const patch = { name, bytes: encodePatch(built, image), secret: true };
   const full: ImageForm = {
     ...form,
-    ...receipt || !isWhole ? { sha256 } : {},
-    ...isWhole ? {} : { patch: name },
+    sha256: receipt || !isWhole ? sha256 : undefined,
+    patch: isWhole ? undefined : name,
   };
   const csvFile = { name: csv, bytes: encodeUtf8(text(full)), secret: true };
   return [csvFile, ...files, ...isWhole ? [] : [patch]];
@@ -133,6 +167,9 @@ function isSameEntry(a: Tlv, b: Tlv): boolean {
     equalBytes(a.data, b.data) && b.reserved === undefined && b.padding === undefined;
 }
 
+/** What leaves values of a chain unread; whatever else is wrong with one, a patch restores. */
+const UNREADABLE_REST: readonly FindingCode[] = ["TRUNCATED", "OVER_64K"];
+
 /** What is damaged would be written with a right checksum, which makes a wrong value look right. */
 function refuseDamage({ format, entries, findings }: ImageEntries): void {
   const bad = entries.findIndex(({ crc }) => crc.stored !== crc.computed);
@@ -141,12 +178,145 @@ function refuseDamage({ format, entries, findings }: ImageEntries): void {
     const message = `Cannot extract image: entry ${bad} at ${offset} has a wrong checksum`;
     throw new SecureCertError("ERR_CHECKSUM", message, { entry: bad, offset });
   }
-  const harmless = format === "tlv" ? ["TRUNCATED", "OVER_64K"] : undefined;
   const finding = findings.find(({ severity, code }) =>
-    severity === "error" && (harmless?.includes(code) ?? true)
+    severity === "error" && (format !== "tlv" || UNREADABLE_REST.includes(code))
   );
   if (finding === undefined) return;
   const isChecksum = finding.code === "BAD_CHECKSUM";
   const code = format === "unknown" ? "ERR_MAGIC" : isChecksum ? "ERR_CHECKSUM" : "ERR_TRUNCATED";
   throw new SecureCertError(code, `Cannot extract image: ${finding.message}`, finding.place);
+}
+
+/** A row of an extracted CSV, with the file it names. */
+interface ExtractedRow {
+  readonly row: ConfigRow;
+  readonly file?: { readonly name: string; readonly bytes: Uint8Array; readonly secret: boolean };
+}
+
+/** The row of an entry, and the file that holds its value. */
+async function extractRow(
+  entry: Tlv,
+  before: readonly ExtractedRow[],
+): Promise<ExtractedRow> {
+  const { type, subtype } = entry;
+  const { bytes, stored, isText } = await formOf(entry, before);
+  const numbers = { type, subtype };
+  const rest = { ...await keyColumns(entry), stored };
+  const isUserData = type >= FIRST_USER && type <= LAST_USER;
+  if (isUserData || bytes.length === 0) {
+    const text = cellText(bytes);
+    const value = text === undefined
+      ? { dataValue: formatHex(bytes).toUpperCase(), dataType: "hex" as const }
+      : { dataValue: text, dataType: "string" as const };
+    return { row: { ...numbers, ...value, ...rest } };
+  }
+  const ending = type > KEY ? "bin" : isText ? "pem" : "der";
+  const name = freeName(
+    `${CONTENTS}/${FILE_NAMES[type] ?? "tlv"}_${type}_${subtype}`,
+    ending,
+    before,
+  );
+  const file = { name, bytes, secret: !PUBLIC_TYPES.includes(type) };
+  return { row: { ...numbers, dataValue: name, dataType: "file", ...rest }, file };
+}
+
+/** The text of a value that can stand in a cell as it is; undefined for other bytes. */
+function cellText(data: Uint8Array): string | undefined {
+  const text = decodeUtf8(data);
+  // deno-lint-ignore no-control-regex
+  const isPlain = text !== undefined && text !== "" && !/[\x00-\x08\x0B-\x1F\x7F-\x9F]/.test(text);
+  return isPlain && text === text.trim() && equalBytes(encodeUtf8(text), data) ? text : undefined;
+}
+
+interface Form {
+  /** What goes into the file. */
+  readonly bytes: Uint8Array;
+  readonly stored: StoredForm;
+  readonly isText: boolean;
+}
+
+/** How the value is to be written so that a build stores these very bytes. */
+async function formOf(entry: Tlv, before: readonly ExtractedRow[]): Promise<Form> {
+  const { type, subtype, data, flags, reserved, padding } = entry;
+  const text = decodeUtf8(data) ?? "";
+  const isText = type <= KEY && isPem(text);
+  const hasNul = isText && data.at(-1) === 0;
+  const bytes = hasNul ? data.subarray(0, -1) : data;
+  const isDouble = before.some(({ row }) => row.type === type && row.subtype === subtype);
+  const raw = isDouble || isReservedType(type) || subtype > MAX_SUBTYPE ||
+    !await isCanonical(entry, bytes);
+  return {
+    bytes,
+    isText,
+    stored: {
+      raw: raw || undefined,
+      nul: raw && hasNul || undefined,
+      flags: flags === 0 ? undefined : flags,
+      reserved: reserved && new Uint8Array(reserved),
+      padding: padding && new Uint8Array(padding),
+    },
+  };
+}
+
+/** Whether a build stores the value as it is here when it finds it in a file. */
+async function isCanonical(entry: Tlv, bytes: Uint8Array): Promise<boolean> {
+  const { type, data, flags } = entry;
+  if (type > KEY) return true;
+  if (type === KEY && keyStorageOf(flags) !== "plaintext") return false;
+  try {
+    const stored = type <= DEV ? storedCertificates(bytes) : await storedPrivateKey(bytes);
+    return equalBytes(stored, data);
+  } catch (error) {
+    if (error instanceof SecureCertError) return false;
+    throw error;
+  }
+}
+
+async function keyColumns({ type, data, flags }: Tlv): Promise<Partial<ConfigRow>> {
+  switch (type) {
+    case KEY:
+      return { keyMode: keyStorageOf(flags), algorithm: await algorithmOf(data) };
+    case TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV:
+      return { keyMode: "rsa-ds", algorithm: "RSA", ...columnsOf(() => decodeDsData(data)) };
+    case TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV:
+      return { keyMode: "rsa-ds", algorithm: "RSA", ...columnsOf(() => decodeDsContext(data)) };
+    case TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG: {
+      const columns = { keyMode: "ecdsa-peripheral", algorithm: "ECDSA" } as const;
+      return { ...columns, ...columnsOf(() => decodeSecurityConfig(data)) };
+    }
+    default:
+      return {};
+  }
+}
+
+/** What the value itself says, where a column can hold it. */
+function columnsOf(
+  decode: () => { readonly rsaLengthBits?: number; readonly efuseKeyId?: number },
+): Partial<ConfigRow> {
+  try {
+    const { rsaLengthBits = 0, efuseKeyId = -1 } = decode();
+    return {
+      keySize: RSA_BITS.includes(rsaLengthBits) ? rsaLengthBits : undefined,
+      efuseId: efuseKeyId >= 0 && efuseKeyId <= 5 ? efuseKeyId : undefined,
+    };
+  } catch (error) {
+    if (error instanceof SecureCertError) return {};
+    throw error;
+  }
+}
+
+async function algorithmOf(data: Uint8Array): Promise<"RSA" | "ECDSA" | undefined> {
+  try {
+    return (await importPrivateKey(data)).type === "rsa" ? "RSA" : "ECDSA";
+  } catch (error) {
+    if (error instanceof SecureCertError) return undefined;
+    throw error;
+  }
+}
+
+function freeName(stem: string, ending: string, before: readonly ExtractedRow[]): string {
+  const isTaken = (name: string) => before.some(({ file }) => file?.name === name);
+  let name = `${stem}.${ending}`;
+  for (let count = 2; isTaken(name); count++) name = `${stem}_${count}.${ending}`;
+  return name;
 }

@@ -5,27 +5,35 @@ import type { Certificate } from "../crypto/x509/certificate.ts";
 import type { PrivateKey } from "../crypto/keys/keys.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
 import { digest } from "../crypto/signing.ts";
-import type { Sources } from "../crypto/sources.ts";
-import { type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
-import type { PartitionTable } from "../format/table/binary.ts";
+import { type ImageFormat, type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
+import type { PartitionTable, PartitionTableEntry } from "../format/table/binary.ts";
+import { checkPartitionTable, type PartitionTableFinding } from "../format/table/check.ts";
 import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
 import type { SignatureAlgorithm } from "../format/signature_block.ts";
-import type { Content, EntryKind, ReadEntry, Secrets } from "../image/contents/contents.ts";
+import type { Content, EntryKind, ReadEntry } from "../image/contents/contents.ts";
 import { type Credentials, findCredentials, keyModeOf } from "../image/contents/credentials.ts";
 import type { Finding } from "../findings/findings.ts";
-import { type PartitionTableReport, reportTable } from "./inspect_table.ts";
-import { type ImageLocation, judgeDigest } from "../image/find/locate.ts";
+import { secureCertEntries } from "../image/find/find.ts";
+import {
+  checkDigest,
+  type ImageLocation,
+  type PartitionPlace,
+  placeOf,
+} from "../image/find/locate.ts";
 import { type OtherReport, reportOther } from "./others.ts";
-import type { ImageFormat } from "../format/names.ts";
 import { startsTable, tableOfFile } from "../format/table/read.ts";
 import { checkImage } from "../verify/verify.ts";
 
 /** How {@linkcode inspect} reports. */
-export interface InspectOptions extends Pick<Sources, "now">, Secrets {
+export interface InspectOptions {
+  /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
+  readonly hmacKey?: Uint8Array;
   /** Report private keys too. @default false */
   readonly showSecrets?: boolean;
-  /** Where the partition table of a flash dump stands in flash, in bytes. @default 0x8000 */
+  /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
   readonly tableOffset?: number;
+  /** The time at which certificates should be valid. @default the system clock */
+  readonly now?: () => Date;
 }
 
 /** A certificate in a report. */
@@ -60,7 +68,7 @@ export interface EntryReport {
   readonly flags: number;
   /** Length of the value in bytes. */
   readonly length: number;
-  /** The checksum that stands there and the one that should, as 0x and eight hex digits. */
+  /** The checksum that is stored and the one that should be, as 0x and eight hex digits. */
   readonly crc: { readonly stored: string; readonly computed: string; readonly ok: boolean };
   /** SHA-256 of the stored value, hexadecimal. */
   readonly sha256: string;
@@ -123,12 +131,30 @@ export interface Inspection {
     readonly efuseKeyId: number | null;
     readonly efuseBlock: number | null;
   };
-  /** Everything that `verify` finds without a CA to judge against. */
+  /** Everything that `verify` finds without a CA to check against. */
   readonly findings: readonly Finding[];
-  /** Where the image was found, present when it lies inside something larger. */
+  /** Where the image was found, present when it is inside something larger. */
   readonly location?: ImageLocation;
   /** The partition table that the bytes are or hold, when there is one. */
   readonly partitionTable?: PartitionTableReport;
+}
+
+/** What is wrong with a partition table, with a line for people. */
+export type PartitionTableProblem = PartitionTableFinding & {
+  /** One line for people. */
+  readonly message: string;
+};
+
+/** A partition table in a report. */
+export interface PartitionTableReport {
+  /** The partitions in the order of the table. */
+  readonly entries: readonly PartitionPlace[];
+  /** The digest in the table and the one that should be there, hexadecimal; null without one. */
+  readonly md5: { readonly stored: string; readonly computed: string; readonly ok: boolean } | null;
+  /** What the rules of ESP-IDF forbid. */
+  readonly findings: readonly PartitionTableProblem[];
+  /** The partition that the firmware reads its credentials from; null when there is none. */
+  readonly secureCert: PartitionPlace | null;
 }
 
 /**
@@ -158,38 +184,88 @@ export async function inspect(
   const table = tableOfFile(image, options.tableOffset);
   if (table !== undefined) return inspectTable(image, table, options);
   const checked = await checkImage(image, options);
-  const { format, size, used, entries, findings, location, others } = checked;
+  const { format, size, used, findings, location } = checked;
   return {
     format,
     size,
     used,
-    entries: await Promise.all(entries.map((entry) => reportEntry(entry, options))),
-    ...others.length > 0 && { others: others.map(reportOther) },
+    entries: await Promise.all(checked.entries.map((entry) => reportEntry(entry, options))),
+    others: checked.others.length > 0 ? checked.others.map(reportOther) : undefined,
     credentials: reportCredentials(checked.credentials),
     findings,
-    ...location && { location },
-    ...checked.table && { partitionTable: reportTable(checked.table, options) },
+    location,
+    partitionTable: checked.table && reportTable(checked.table, options),
   };
 }
 
 function inspectTable(
   file: Uint8Array,
   table: PartitionTable,
-  { tableOffset }: InspectOptions,
+  options: InspectOptions,
 ): Inspection {
-  const isText = !startsTable(file);
   return {
     format: "partition_table",
     size: file.length,
     used: table.used,
     entries: [],
     credentials: reportCredentials(findCredentials([])),
-    findings: judgeDigest(table),
-    partitionTable: reportTable(table, {
-      ...tableOffset === undefined ? {} : { tableOffset },
-      isText,
-    }),
+    findings: checkDigest(table),
+    partitionTable: reportTable(table, options, !startsTable(file)),
   };
+}
+
+/** A partition table as reports show it; text leaves the digest to the build. */
+function reportTable(
+  { entries, md5 }: PartitionTable,
+  { tableOffset }: InspectOptions,
+  isText = false,
+): PartitionTableReport {
+  const [secureCert] = secureCertEntries(entries);
+  const checks = checkPartitionTable(entries, { tableOffset, md5: isText || md5 !== undefined });
+  return {
+    entries: entries.map(placeOf),
+    md5: md5 === undefined
+      ? null
+      : { stored: formatHex(md5.stored), computed: formatHex(md5.computed), ok: md5.ok },
+    findings: checks.map((each) => ({ ...each, message: messageOf(each, entries) })),
+    secureCert: secureCert === undefined ? null : placeOf(secureCert),
+  };
+}
+
+function messageOf(
+  finding: PartitionTableFinding,
+  entries: readonly PartitionTableEntry[],
+): string {
+  const nameOf = (index: number) => entries[index]!.name;
+  const name = finding.kind === "too-many" ? "" : nameOf(finding.entry);
+  switch (finding.kind) {
+    case "alignment":
+      return `the ${finding.field} of ${name} is not a multiple of ${hex(finding.unit)}`;
+    case "overlap":
+      return `${name} overlaps ${nameOf(finding.of)}`;
+    case "duplicate-name":
+      return `a second partition is named ${name}`;
+    case "name-length":
+      return `the name ${name} has ${finding.length} bytes, more than 16`;
+    case "before-table-end":
+      return `${name} starts before the partition table ends, at ${hex(finding.end)}`;
+    case "past-flash-end":
+      return `${name} ends at ${hex(finding.end)}, after the end of the flash`;
+    case "empty":
+      return `${name} has no bytes`;
+    case "otadata-size":
+      return `${name} has ${hex(finding.size)} bytes, OTA data takes 0x2000`;
+    case "otadata-twice":
+      return `${name} is a second partition for OTA data`;
+    case "never-readonly":
+      return `${name} is read-only, and the firmware must write it`;
+    case "nvs-too-small":
+      return `${name} has ${hex(finding.size)} bytes; NVS that is written takes 0x3000`;
+    case "too-many":
+      return `${entries.length} partitions, at most ${finding.limit} fit`;
+    default:
+      return finding satisfies never;
+  }
 }
 
 /** A certificate as reports show it. */
@@ -219,7 +295,7 @@ async function reportEntry(
     subtype,
     flags,
     length: data.length,
-    crc: { stored: hex32(stored), computed: hex32(computed), ok: stored === computed },
+    crc: { stored: hex(stored, 8), computed: hex(computed, 8), ok: stored === computed },
     sha256: formatHex(await digest("SHA-256", data)),
     kind: content.kind,
     ...reportContent(content, data, options),
@@ -234,7 +310,10 @@ function reportContent(
   switch (content.kind) {
     case "certificate": {
       const certificates = content.certificates.map(reportCertificate);
-      return { certificate: certificates[0]!, ...certificates.length > 1 ? { certificates } : {} };
+      return {
+        certificate: certificates[0],
+        certificates: certificates.length > 1 ? certificates : undefined,
+      };
     }
     case "privateKey":
       return { privateKey: reportKey(content, data, showSecrets) };
@@ -255,7 +334,7 @@ function reportContent(
     case "integrity":
       return { integrity: { sha256: content.sha256, ok: content.ok } };
     case "userData":
-      return content.text === undefined ? {} : { userData: { text: content.text } };
+      return { userData: content.text === undefined ? undefined : { text: content.text } };
     case "unreadable":
       return { problem: content.problem };
     case "salt":
@@ -274,8 +353,8 @@ function reportKey(
 ): NonNullable<EntryReport["privateKey"]> {
   return {
     storage,
-    ...key === undefined ? {} : { key: keyName(key) },
-    ...showSecrets && key !== undefined ? { secret: secretOf(storage, key, data) } : {},
+    key: key && keyName(key),
+    secret: key && showSecrets ? secretOf(storage, key, data) : undefined,
   };
 }
 
@@ -287,7 +366,7 @@ function reportDsData(
     rsaLengthBits,
     iv: formatHex(iv),
     ciphertextLength: ciphertext.length,
-    ...opened === undefined ? {} : { checks: opened.checks },
+    checks: opened?.checks,
   };
 }
 
@@ -309,7 +388,7 @@ function reportCredentials(credentials: Credentials): Inspection["credentials"] 
   };
 }
 
-/** What lies in flash, or what the HMAC key opened. */
+/** What is in flash, or what the HMAC key opened. */
 function secretOf(storage: KeyStorage, key: PrivateKey, data: Uint8Array): string {
   return storage === "plaintext" ? secretText(data) : formatPem("PRIVATE KEY", key.pkcs8);
 }
@@ -319,6 +398,6 @@ function secretText(data: Uint8Array): string {
   return text?.includes("-----BEGIN") === true ? text : formatHex(data);
 }
 
-function hex32(value: number): string {
-  return `0x${value.toString(16).padStart(8, "0")}`;
+function hex(value: number, digits = 0): string {
+  return `0x${value.toString(16).padStart(digits, "0")}`;
 }

@@ -380,7 +380,7 @@ Deno.test("inspect shows a partition table, binary or as text", async () => {
     assertEquals(partitionTable?.secureCert?.encrypted, true);
     assertEquals(partitionTable?.md5?.ok, bytes === text ? undefined : true);
     assertEquals(partitionTable?.findings.map(({ kind, message }) => `${kind}: ${message}`), [
-      "alignment: the offset of factory is no multiple of 0x10000",
+      "alignment: the offset of factory is not a multiple of 0x10000",
       "overlap: factory overlaps esp_secure_cert",
     ]);
     const verdict = await verify(bytes);

@@ -1,5 +1,5 @@
 import { partitionSubtypeName, partitionTypeName } from "../../format/table/csv.ts";
-import type { PartitionTableReport } from "../../toolkit/inspect_table.ts";
+import type { PartitionTableReport } from "../../toolkit/inspect.ts";
 import type { ImageLocation, PartitionPlace } from "../../image/find/locate.ts";
 import { bold, dim, green, red, yellow } from "./colors.ts";
 

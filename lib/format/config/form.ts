@@ -1,5 +1,5 @@
-// Comment lines that Espressif's host tool passes over, by which an extracted CSV builds the very
-// image that it came from: `# @image …` for the layout, `# @entry …` for the row that follows.
+// Comment lines, which Espressif's host tool skips, by which an extracted CSV builds the very image
+// that it came from: `# @image …` for the layout, `# @entry …` for the row that follows.
 import type { Bytes } from "../../bytes/pack.ts";
 import { formatHex, parseHex } from "../../bytes/text.ts";
 import type { CsvProblem, CsvRecords } from "../../bytes/csv.ts";
@@ -73,9 +73,8 @@ export function readConfigForms(
 
 /** The comment line of an image, with its line break; nothing for one that needs none. */
 export function formatImageForm(form: ImageForm): string {
-  const words = Object.entries(form).map(([name, value]) =>
-    `${name}=${value === false ? "none" : value}`
-  );
+  const words = Object.entries(form).filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name}=${value === false ? "none" : value}`);
   return words.length === 0 ? "" : `# @image ${words.join(" ")}\n`;
 }
 

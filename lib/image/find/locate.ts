@@ -31,7 +31,7 @@ export interface PartitionPlace {
   readonly encrypted: boolean;
 }
 
-/** Where an image was found that lies inside something larger, such as a dump of flash. */
+/** Where an image was found that is inside something larger, such as a dump of flash. */
 export type ImageLocation =
   | {
     /** Through a partition table. */
@@ -67,7 +67,7 @@ export interface Located {
   readonly location?: ImageLocation;
   /** The partition table. */
   readonly table?: PartitionTable;
-  /** What is wrong with where it lies. */
+  /** What is wrong with where it is. */
   readonly findings: readonly Finding[];
 }
 
@@ -79,7 +79,7 @@ const LISTED_CHAINS = 5;
  * The image in a dump, or in a file that is one.
  *
  * @param dump Any bytes.
- * @param tableOffset Where the partition table stands in flash, in bytes. @default 0x8000
+ * @param tableOffset Where the partition table is in flash, in bytes. @default 0x8000
  * @throws {RangeError} for a table offset that is not a 32-bit number.
  */
 export function locate(dump: Uint8Array, tableOffset = PARTITION_TABLE_OFFSET): Located {
@@ -107,7 +107,7 @@ export function placeOf(
 }
 
 /** What makes the firmware refuse a table. */
-export function judgeDigest({ md5 }: PartitionTable): Finding[] {
+export function checkDigest({ md5 }: PartitionTable): Finding[] {
   if (md5?.ok !== false) return [];
   const message = "the MD5 of the partition table does not match; the firmware refuses the table";
   return [finding("BAD_CHECKSUM", message)];
@@ -116,7 +116,7 @@ export function judgeDigest({ md5 }: PartitionTable): Finding[] {
 function locateByTable({ table, partition, others }: Extract<Found, { kind: "table" }>): Located {
   const { bytes, size, offset, entry } = partition;
   return {
-    ...bytes.length === 0 ? {} : { image: bytes },
+    image: bytes.length === 0 ? undefined : bytes,
     partitionSize: size,
     location: {
       kind: "table",
@@ -126,7 +126,7 @@ function locateByTable({ table, partition, others }: Extract<Found, { kind: "tab
       others: others.map((other) => placeOf(other.entry)),
     },
     table,
-    findings: [...judgeTable(table, false), ...judgeCut(partition)],
+    findings: [...checkTable(table, false), ...checkCut(partition)],
   };
 }
 
@@ -136,13 +136,13 @@ function locateNothing(
   { table, tableProblem }: Extract<Found, { kind: "none" }>,
   tableOffset: number,
 ): Located {
-  if (table !== undefined) return { table, findings: judgeTable(table, true) };
-  if (tableProblem !== undefined) return { findings: [judgeNoTable(tableOffset, tableProblem)] };
+  if (table !== undefined) return { table, findings: checkTable(table, true) };
+  if (tableProblem !== undefined) return { findings: [noTable(tableOffset, tableProblem)] };
   return { image: dump, findings: [] };
 }
 
-function judgeTable(table: FoundTable, isWithout: boolean): Finding[] {
-  const findings = judgeDigest(table);
+function checkTable(table: FoundTable, isWithout: boolean): Finding[] {
+  const findings = checkDigest(table);
   if (!isWithout) return findings;
   const message = `the partition table at ${
     hex(table.offset)
@@ -150,11 +150,11 @@ function judgeTable(table: FoundTable, isWithout: boolean): Finding[] {
   return [...findings, finding("NOT_AN_IMAGE", message)];
 }
 
-function judgeCut({ entry, size, bytes }: FoundPartition): Finding[] {
+function checkCut({ entry, size, bytes }: FoundPartition): Finding[] {
   if (bytes.length === size) return [];
   const where = `the partition ${entry.name} at ${hex(entry.offset)}`;
   const message = bytes.length === 0
-    ? `${where} lies outside the dump`
+    ? `${where} is outside the dump`
     : `the dump ends ${size - bytes.length} bytes before ${where} does`;
   return [finding("TRUNCATED", message, bytes.length === 0 ? {} : { offset: bytes.length })];
 }
@@ -165,12 +165,12 @@ function locateByScan(
   tableOffset: number,
 ): Located {
   const chain = chains.find(({ offset }) => offset % FLASH_SECTOR === 0);
-  const why = table ? judgeTable(table, true) : [judgeNoTable(tableOffset, tableProblem)];
+  const why = table ? checkTable(table, true) : [noTable(tableOffset, tableProblem)];
   if (chain === undefined) {
     const errors = why.filter(({ severity }) => severity === "error");
-    return { ...table && { table }, findings: [...errors, judgeChains(chains)] };
+    return { table, findings: [...errors, chainsOnly(chains)] };
   }
-  // What follows in the chain's last sector is the partition's, and nobody knows of the rest.
+  // What follows in the chain's last sector is the partition's, and the rest is unknown.
   const end = chain.offset + alignUp(chain.used + 1, FLASH_SECTOR);
   return {
     image: dump.subarray(chain.offset, end),
@@ -181,18 +181,18 @@ function locateByScan(
       offset: chain.offset,
       others: chains.filter((other) => other !== chain),
     },
-    ...table && { table },
+    table,
     findings: why,
   };
 }
 
-function judgeNoTable(tableOffset: number, problem: SecureCertError | undefined): Finding {
+function noTable(tableOffset: number, problem: SecureCertError | undefined): Finding {
   if (problem !== undefined) return finding("BAD_MAGIC", problem.message);
-  const message = `no partition table at ${hex(tableOffset)} tells where the firmware looks`;
+  const message = `no partition table at ${hex(tableOffset)} says where the firmware looks`;
   return finding("BAD_MAGIC", message, {}, "warning");
 }
 
-function judgeChains(chains: readonly FoundChain[]): Finding {
+function chainsOnly(chains: readonly FoundChain[]): Finding {
   const listed = chains.slice(0, LISTED_CHAINS)
     .map(({ offset, entries }) => `${hex(offset)} (${entries})`).join(", ");
   const more = chains.length > LISTED_CHAINS ? ` and ${chains.length - LISTED_CHAINS} more` : "";
