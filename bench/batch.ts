@@ -1,13 +1,19 @@
+import { median } from "./measure.ts";
 import { inOneScript, inThreads } from "./raw.ts";
-import { formatNumber, type Row } from "./table.ts";
+import { type Comparison, formatNumber, type Row } from "./table.ts";
 
-const CLI = new URL("../cli.ts", import.meta.url).pathname;
-/** `deno task bench batch 100000` measures the memory of a batch of this size. */
-const MOST = Number(Deno.args.find((word) => /^[0-9]+$/.test(word)) ?? 20_000);
+const CLI = new URL("../cli.ts", import.meta.url).href;
 const FEW = 1000;
 const RSA = 1500;
 const RAW_MS = 4000;
 const RAW_RSA_MS = 40_000;
+/** Pairs of batches in a comparison; RSA keys are found by trial, so that it takes many to compare. */
+const PAIRS = [
+  { name: "P-256", words: [], devices: 4000, count: 5 },
+  { name: "RSA-2048", words: ["--type", "rsa"], devices: 400, count: 5 },
+] as const;
+/** The smallest part of the other checkout's speed that is wanted. */
+const AT_LEAST = 0.95;
 
 interface Batch {
   /** Devices a second. */
@@ -17,37 +23,63 @@ interface Batch {
 }
 
 /**
- * Devices a second on all processors against WebCrypto alone, which is measured before and after each
+ * Devices a second on all processors against WebCrypto only, which is measured before and after each
  * batch, and the memory of a batch. Files that were deleted minutes ago slow it down: ext4 gives none
  * of their inodes away in that time.
+ *
+ * @param most Devices of the large batch.
  */
-export async function batch(folder: string): Promise<Row[]> {
-  const few = await run(folder, "few", ["--count", `${FEW}`]);
-  const p256 = () => inOneScript("P-256", RAW_MS);
-  const many = await against(p256, () => run(folder, "many", ["--count", `${MOST}`]));
+export async function batch(folder: string, most: number): Promise<Row[]> {
+  const few = await run(`${folder}/few`, ["--count", `${FEW}`]);
+  const many = await against(
+    () => inOneScript("P-256", RAW_MS),
+    () => run(`${folder}/many`, ["--count", `${most}`]),
+  );
   const threads = await inThreads("P-256", RAW_MS);
   const rsa = await against(
     () => inOneScript("RSA-2048", RAW_RSA_MS),
-    () => run(folder, "rsa", ["--count", `${RSA}`, "--type", "rsa"]),
+    () => run(`${folder}/rsa`, ["--count", `${RSA}`, "--type", "rsa"]),
   );
   const raw = "P-256 key and two signatures in WebCrypto";
   return [
     { name: `${raw}, one script`, result: perSecond(many.raw) },
     { name: `${raw}, a thread a processor`, result: perSecond(threads) },
-    ratioRow(`bulk, P-256, ${MOST} devices`, many, 1.25),
+    ratioRow(`bulk, P-256, ${most} devices`, many, 1.25),
     { name: "the same against threads", result: "", ratio: threads / many.rate },
     { name: "RSA-2048 key in WebCrypto", result: perSecond(rsa.raw) },
     ratioRow(`bulk, RSA-2048, ${RSA} devices`, rsa, 1.05),
-    ...memoryRows("bulk", few, many),
+    ...memoryRows(few, many, most),
   ];
 }
 
+/** The speed of batches in pairs with another checkout: one of this, one of the other, and again. */
+export async function compareBatch(folder: string, otherCli: string): Promise<Comparison[]> {
+  const comparisons: Comparison[] = [];
+  for (const { name, words, devices, count } of PAIRS) {
+    const [here, there]: [number[], number[]] = [[], []];
+    for (let pair = 0; pair < count; pair++) {
+      const flags = ["--count", `${devices}`, ...words];
+      const out = `${folder}/${name}-${pair}`;
+      here.push((await run(`${out}-here`, flags)).rate);
+      there.push((await run(`${out}-there`, flags, otherCli)).rate);
+    }
+    comparisons.push({
+      name: `bulk, ${name}, ${count} times ${devices} devices`,
+      here: perSecond(median(here)),
+      there: perSecond(median(there)),
+      ratio: median(here.map((rate, pair) => rate / there[pair]!)),
+      atLeast: AT_LEAST,
+    });
+  }
+  return comparisons;
+}
+
 interface Compared extends Batch {
-  /** What WebCrypto alone reached meanwhile. */
+  /** What WebCrypto reached meanwhile. */
   readonly raw: number;
 }
 
-/** A shared machine is faster now and slower then: the measure stands on both sides of the batch. */
+/** A shared machine is faster now and slower then: WebCrypto is measured on both sides of the batch. */
 async function against(raw: () => Promise<number>, work: () => Promise<Batch>): Promise<Compared> {
   const before = await raw();
   const made = await work();
@@ -63,32 +95,19 @@ function perSecond(rate: number): string {
   return `${formatNumber(rate)} /s`;
 }
 
-function memoryRows(name: string, few: Batch, many: Batch): Row[] {
+function memoryRows(few: Batch, many: Batch, most: number): Row[] {
   if (few.memory === undefined || many.memory === undefined) return [];
+  const ratio = many.memory / few.memory;
   return [
-    { name: `memory of ${name}, ${FEW} devices`, result: `${formatNumber(few.memory)} MB` },
-    {
-      name: `memory of ${name}, ${MOST} devices`,
-      result: `${formatNumber(many.memory)} MB`,
-      ratio: many.memory / few.memory,
-    },
+    { name: `memory of bulk, ${FEW} devices`, result: `${formatNumber(few.memory)} MB` },
+    { name: `memory of bulk, ${most} devices`, result: `${formatNumber(many.memory)} MB`, ratio },
   ];
 }
 
-/** A batch as a process of its own, with disk and journal. */
-async function run(folder: string, name: string, words: readonly string[]): Promise<Batch> {
-  const args = [
-    "run",
-    "-A",
-    CLI,
-    "bulk",
-    ...words,
-    "--ca",
-    `${folder}/ca`,
-    "-o",
-    `${folder}/${name}`,
-    "--json",
-  ];
+/** A batch as a process of its own, with disk and journal, and a CA beside its folder. */
+async function run(out: string, words: readonly string[], cli = CLI): Promise<Batch> {
+  const flags = ["--ca", out.replace(/[^/]*$/, "ca"), "-o", out, "--json"];
+  const args = ["run", "-A", cli, "bulk", ...words, ...flags];
   const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "null" })
     .spawn();
   let memory: number | undefined;
@@ -98,7 +117,7 @@ async function run(folder: string, name: string, words: readonly string[]): Prom
   if (!success) throw new Error(`bulk ${words.join(" ")} failed`);
   const last = new TextDecoder().decode(stdout).trim().split("\n").at(-1)!;
   const { rate } = JSON.parse(last).summary;
-  return { rate, ...memory === undefined ? {} : { memory } };
+  return { rate, memory };
 }
 
 function peakMemory(pid: number): number | undefined {

@@ -1,7 +1,7 @@
 /**
  * What a million devices cost: processor time on all threads, and disk, from a few devices of each
  * kind of key, made in memory on this machine. Prints the tables of docs/batch.md; takes a minute.
- * Kinds of key behind it measure these alone: `deno run bench/batch_cost.ts P-256 RSA-2048`.
+ * Kinds of key as arguments measure only these: `deno run bench/batch_cost.ts P-256 RSA-2048`.
  */
 import process from "node:process";
 import { createCa, generateKey, type Issuer } from "../mod.ts";
@@ -14,7 +14,7 @@ import {
   type ManifestRow,
   memoryBatch,
 } from "../lib/batch/mod.ts";
-import { formatNumber } from "./table.ts";
+import { formatNumber, formatTable } from "./table.ts";
 
 const MILLION = 1e6;
 const GIGABYTE = 1e9;
@@ -55,7 +55,7 @@ interface Cost {
   readonly certificate: number;
   readonly key: number;
   /** Bytes on disk. */
-  readonly files: number;
+  readonly disk: number;
 }
 
 async function makeIssuer(key: Kind["key"]): Promise<Issuer> {
@@ -73,14 +73,13 @@ async function costOf({ key, devices }: Kind, issuer: Issuer): Promise<Cost> {
   const manifest = formatManifestNdjson(row!).length + formatManifestCsv(row!, []).length;
   const own = [...files].filter(([name]) => name.includes(row!.id));
   const size = (folder: string) => own.find(([name]) => name.startsWith(folder))![1].length;
-  const shared = manifest + JOURNAL_ROW;
-  const sum = (sizes: readonly number[]) => sizes.reduce((total, each) => total + each, shared);
+  const sizes = own.map(([, { length }]) => Math.ceil(length / DISK_BLOCK) * DISK_BLOCK + INODE);
   return {
     seconds: (user + system) / 1e6 / devices,
     image: size("images/"),
     certificate: size("certificates/"),
     key: size("secret/"),
-    files: sum(own.map(([, { length }]) => Math.ceil(length / DISK_BLOCK) * DISK_BLOCK + INODE)),
+    disk: sizes.reduce((total, each) => total + each, manifest + JOURNAL_ROW),
   };
 }
 
@@ -99,30 +98,16 @@ async function make(
   return { files: files.all, rows };
 }
 
-function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((_, at) => Math.max(...[head, ...rows].map((row) => row[at]!.length)));
-  const line = (row: readonly string[]) =>
-    `| ${
-      row.map((cell, at) => at === 0 ? cell.padEnd(widths[at]!) : cell.padStart(widths[at]!)).join(
-        " | ",
-      )
-    } |`;
-  const rule = widths.map((width, at) =>
-    "-".repeat(at === 0 ? width : width - 1) + (at ? ":" : "")
-  );
-  return [line(head), `| ${rule.join(" | ")} |`, ...rows.map(line)].join("\n");
-}
-
 function kindRow(
   name: string,
-  { seconds, image, certificate, key, files }: Cost,
+  { seconds, image, certificate, key, disk }: Cost,
 ): string[] {
   return [
     name,
     formatNumber(1 / seconds),
     formatNumber(seconds * MILLION / HOUR),
     `${image} + ${certificate} + ${key}`,
-    `${formatNumber(files * MILLION / GIGABYTE)} GB`,
+    `${formatNumber(disk * MILLION / GIGABYTE)} GB`,
   ];
 }
 
@@ -154,7 +139,7 @@ if (import.meta.main) {
   const { version, build } = Deno;
   write(Deno.stdout, `Deno ${version.deno}, ${build.os} ${build.arch}\n`);
   const head = ["devices a core-second", "core-hours", "bytes: image + certificate + key"];
-  write(Deno.stdout, table(["key", ...head, "files"], rows));
+  write(Deno.stdout, formatTable(["key", ...head, "disk"], rows));
   const cost = ["P-256 devices a core-second", "core-hours"];
-  write(Deno.stdout, `\n${table(["key of the CA", ...cost], signing)}`);
+  write(Deno.stdout, `\n${formatTable(["key of the CA", ...cost], signing)}`);
 }
