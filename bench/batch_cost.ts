@@ -139,7 +139,7 @@ if (import.meta.main) {
   const { version, build } = Deno;
   write(Deno.stdout, `Deno ${version.deno}, ${build.os} ${build.arch}\n`);
   const head = ["devices a core-second", "core-hours", "bytes: image + certificate + key"];
-  write(Deno.stdout, formatTable(["key", ...head, "disk"], rows));
+  write(Deno.stdout, formatTable(["key", ...head, "files"], rows));
   const cost = ["P-256 devices a core-second", "core-hours"];
   write(Deno.stdout, `\n${formatTable(["key of the CA", ...cost], signing)}`);
 }
