@@ -138,8 +138,8 @@ if (import.meta.main) {
   for (const [name, key] of Object.entries(CAS)) signing.push(await signingRow(name, key));
   const { version, build } = Deno;
   write(Deno.stdout, `Deno ${version.deno}, ${build.os} ${build.arch}\n`);
-  const head = ["devices a core-second", "core-hours", "bytes: image + certificate + key"];
+  const head = ["devices per core-second", "core-hours", "bytes: image + certificate + key"];
   write(Deno.stdout, formatTable(["key", ...head, "files"], rows));
-  const cost = ["P-256 devices a core-second", "core-hours"];
+  const cost = ["P-256 devices per core-second", "core-hours"];
   write(Deno.stdout, `\n${formatTable(["key of the CA", ...cost], signing)}`);
 }
