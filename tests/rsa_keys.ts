@@ -16,3 +16,38 @@ export function rsaPkcs8(bits: RsaBits, number = 1): Uint8Array<ArrayBuffer> {
 export function rsaKey(bits: RsaBits, number = 1): Promise<PrivateKey> {
   return importPrivateKey(rsaPkcs8(bits, number));
 }
+
+/**
+ * From now on in this file's tests, where RSA keys are made, those of the vectors are taken in turn, for
+ * tests of commands that make one and are not about that.
+ */
+export function takeRsaKeysFromVectors(): void {
+  const { generateKey } = crypto.subtle;
+  let taken = 0;
+  crypto.subtle.generateKey = async function (...args: unknown[]): Promise<CryptoKeyPair> {
+    const [algorithm, isExtractable, usages] = args as Parameters<typeof importPair>;
+    if (!Object.hasOwn(COUNTS, algorithm.modulusLength)) {
+      return await Reflect.apply(generateKey, crypto.subtle, args);
+    }
+    return await importPair(algorithm, isExtractable, usages, taken++);
+  } as typeof generateKey;
+}
+
+async function importPair(
+  algorithm: RsaHashedKeyGenParams,
+  isExtractable: boolean,
+  usages: readonly KeyUsage[],
+  taken = 0,
+): Promise<CryptoKeyPair> {
+  const bits = algorithm.modulusLength as RsaBits;
+  const pkcs8 = rsaPkcs8(bits, taken % COUNTS[bits] + 1);
+  const { publicKey: spki } = await importPrivateKey(pkcs8);
+  const [privateUses, publicUses] = [["sign", "decrypt"], ["verify", "encrypt"]].map((uses) =>
+    usages.filter((usage) => uses.includes(usage))
+  );
+  const [privateKey, publicKey] = await Promise.all([
+    crypto.subtle.importKey("pkcs8", pkcs8, algorithm, isExtractable, privateUses!),
+    crypto.subtle.importKey("spki", new Uint8Array(spki), algorithm, true, publicUses!),
+  ]);
+  return { privateKey, publicKey };
+}

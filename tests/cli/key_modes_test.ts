@@ -1,6 +1,9 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { CHIPS } from "../../mod.ts";
 import { MemoryWorld } from "./memory_io.ts";
+import { takeRsaKeysFromVectors } from "../rsa_keys.ts";
+
+takeRsaKeysFromVectors();
 
 const provisionLine = (mode: string, chip: string, out = "d") =>
   ["provision", "--id", "dev", "--key-mode", mode, "--chip", chip, "-o", out] as const;

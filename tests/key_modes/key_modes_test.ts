@@ -18,8 +18,10 @@ import {
   type Verdict,
   verify,
 } from "../../mod.ts";
-import { rsaKey } from "../rsa_keys.ts";
+import { rsaKey, takeRsaKeysFromVectors } from "../rsa_keys.ts";
 import { shared, type SharedCase, sharedCases, sharedTest } from "../vectors.ts";
+
+takeRsaKeysFromVectors();
 
 const issuer = await createDevelopmentCa();
 const NAMES = Object.keys(CHIPS) as ChipName[];
