@@ -154,7 +154,7 @@ export const TLV_FLAGS = {
   hmacEncrypted: 0x80,
   /** Bits 7..6 = 0b01: no value; the key is derived from an eFuse key and a salt. */
   hmacDerived: 0x40,
-  /** Bits 5..3 = 0b001: no value; the key lies in an eFuse block for the ECDSA peripheral. */
+  /** Bits 5..3 = 0b001: no value; the key is in an eFuse block for the ECDSA peripheral. */
   ecdsaPeripheral: 0x08,
 } as const;
 

@@ -99,7 +99,7 @@ function sizeOf(parts: readonly Uint8Array[]): number {
 /**
  * The entry that protects everything before it.
  *
- * @param before All bytes of the image up to where the entry will stand.
+ * @param before All bytes of the image up to where the entry will be.
  * @param subtype Number of the entry, one more than the last integrity entry has. @default 0
  * @returns An entry of type 9 with the SHA-256 of these bytes (FORMAT: types, INTEGRITY).
  */
@@ -177,7 +177,7 @@ export interface Walk {
 }
 
 /**
- * The entries of an image as the firmware walks them: checksums are reported, not judged, and the
+ * The entries of an image as the firmware walks them: checksums are reported, not checked, and the
  * first word that is not the magic number ends the chain. Never throws; takes time linear in the
  * length of the image.
  *

@@ -34,7 +34,7 @@ export interface DsData {
  * @param data Key size, initialisation vector and ciphertext.
  * @returns 1604 or 1220 bytes.
  * @throws {RangeError} for a ciphertext or initialisation vector of another length, or a key size
- * that is no multiple of 32 bits or longer than the ciphertext has room for.
+ * that is not a multiple of 32 bits or longer than the ciphertext has room for.
  *
  * @example
  * ```ts
@@ -139,7 +139,7 @@ export function encodeDsContext(context: DsContext): Bytes {
 }
 
 /**
- * What a DS context entry holds. The numbers are not judged: the firmware takes any.
+ * What a DS context entry holds. The numbers are not checked: the firmware takes any.
  *
  * @param bytes The value of the entry, exactly 8 bytes.
  * @returns The eFuse key, the size of the RSA key, and odd filler bytes if there are any.
@@ -153,8 +153,8 @@ export function decodeDsContext(bytes: Uint8Array): DsContext {
   return {
     efuseKeyId: view.getUint8(4),
     rsaLengthBits: view.getUint16(6, true),
-    ...pointer === 0 ? {} : { pointer },
-    ...padding === 0 ? {} : { padding },
+    pointer: pointer === 0 ? undefined : pointer,
+    padding: padding === 0 ? undefined : padding,
   };
 }
 
@@ -164,7 +164,7 @@ export interface SecurityConfig {
   readonly efuseBlock: number;
   /** The n of KEYn, absent when the block is not one of KEY0 to KEY5. */
   readonly efuseKeyId?: number;
-  /** The 39 bytes behind the block number, present only when one is not zero. */
+  /** The 39 bytes after the block number, present only when one is not zero. */
   readonly tail?: Uint8Array;
 }
 
@@ -223,7 +223,7 @@ export function decodeSecurityConfig(bytes: Uint8Array): SecurityConfig {
   const isKey = efuseBlock >= FIRST_KEY_BLOCK && efuseBlock <= LAST_KEY_BLOCK;
   return {
     efuseBlock,
-    ...isKey ? { efuseKeyId: efuseBlock - FIRST_KEY_BLOCK } : {},
+    efuseKeyId: isKey ? efuseBlock - FIRST_KEY_BLOCK : undefined,
     ...isFilledWith(tail, 0) ? {} : { tail },
   };
 }

@@ -13,7 +13,7 @@ export const SIGNATURE_BLOCK_SIZE = 1216;
 
 /**
  * The schemes a partition can be signed with, and what sets them apart (FORMAT: Secure Boot v2
- * block; signature entry). `number` stands in the entry's algorithm byte and, for ECDSA, as curve
+ * block; signature entry). `number` is the entry's algorithm byte and, for ECDSA, as curve
  * id; `size` is the length in bytes of the modulus or of one coordinate; `digest` that of the hash;
  * `slot` that of the block's fields for a point and for a signature.
  */
@@ -231,9 +231,9 @@ export function decodeSignatureEntry(data: Uint8Array): SignatureEntry {
   const signedLength = viewOf(head).getUint32(8, true);
   const rest = data.subarray(ENTRY_HEADER_SIZE);
   if (algorithm !== "rsa3072") {
-    return { signedLength, ...behindHeader(() => readCompact(rest, algorithm)) };
+    return { signedLength, ...afterHeader(() => readCompact(rest, algorithm)) };
   }
-  const block = behindHeader(() => decodeSignatureBlock(rest));
+  const block = afterHeader(() => decodeSignatureBlock(rest));
   if (block.key.algorithm === algorithm) return { signedLength, ...block };
   throw badEntry("ERR_UNSUPPORTED", "block is not one of RSA", ENTRY_HEADER_SIZE + 1);
 }
@@ -399,8 +399,8 @@ function u32(value: number, what: string): Bytes {
   return bytes;
 }
 
-/** Moves an error from its place behind the header to that in the entry. */
-function behindHeader<T>(decode: () => T): T {
+/** Moves an error from its place after the header to that in the entry. */
+function afterHeader<T>(decode: () => T): T {
   try {
     return decode();
   } catch (error) {

@@ -33,7 +33,7 @@ export interface Tlv {
   readonly data: Uint8Array;
   /** The 3 reserved bytes of the header, present only when one is not zero. */
   readonly reserved?: Uint8Array;
-  /** The padding behind the value, present only when a byte is not zero. */
+  /** The padding after the value, present only when a byte is not zero. */
   readonly padding?: Uint8Array;
 }
 
@@ -55,7 +55,7 @@ export interface TlvInput {
   readonly data: Uint8Array;
   /** The 3 reserved bytes of the header. @default zeros */
   readonly reserved?: Uint8Array;
-  /** The padding behind the value. @default zeros */
+  /** The padding after the value. @default zeros */
   readonly padding?: Uint8Array;
 }
 
@@ -136,9 +136,9 @@ export function decodeTlv(bytes: Uint8Array): Decoded<DecodedTlv> {
   return { value, size };
 }
 
-/** An entry whose checksum nobody has judged yet. */
+/** An entry whose checksum is not checked yet. */
 export interface RawTlv extends Decoded<DecodedTlv> {
-  /** The checksum that stands in the entry and the one that should. */
+  /** The checksum in the entry and the one that should be there. */
   readonly crc: { readonly stored: number; readonly computed: number };
 }
 

@@ -15,7 +15,7 @@ const INTEGRITY: number = TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV;
 
 /** An image that is about to change. */
 export interface OpenedImage {
-  /** Its bytes, without what Espressif's tool leaves behind a chain. */
+  /** Its bytes, without what Espressif's tool leaves after a chain. */
   readonly bytes: Uint8Array;
   /** Its entries, every one whole. */
   readonly entries: readonly Tlv[];

@@ -108,14 +108,14 @@ function carried(entries: readonly TlvInput[], format: ImageFormat): Credentials
     );
   }
   return {
-    ...caCert && { caCert },
-    ...deviceCert && { deviceCert },
-    ...privateKey && { privateKey },
-    ...data && context && { ds: { ...decodeDsData(data), ...decodeDsContext(context) } },
+    caCert,
+    deviceCert,
+    privateKey,
+    ds: data && context && { ...decodeDsData(data), ...decodeDsContext(context) },
   };
 }
 
-/** Where a key lies elsewhere is said of keys alone; that a value is encrypted, of any. */
+/** Flags say of keys that they are elsewhere, and of any value that it is encrypted. */
 function isPlain(type: number, flags = 0): boolean {
   const storage = keyStorageOf(flags);
   const isKey = type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
@@ -124,10 +124,10 @@ function isPlain(type: number, flags = 0): boolean {
 
 async function asPem({ caCert, deviceCert, privateKey, ds }: Credentials): Promise<Credentials> {
   return {
-    ...caCert && { caCert: certificatesAsPem(caCert) },
-    ...deviceCert && { deviceCert: certificatesAsPem(deviceCert) },
-    ...privateKey && { privateKey: await privateKeyAsPem(privateKey) },
-    ...ds && { ds },
+    caCert: caCert && certificatesAsPem(caCert),
+    deviceCert: deviceCert && certificatesAsPem(deviceCert),
+    privateKey: privateKey && await privateKeyAsPem(privateKey),
+    ds,
   };
 }
 

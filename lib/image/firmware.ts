@@ -52,7 +52,7 @@ export interface SecureCert {
   readonly format: ImageFormat;
   /**
    * The entries up to the first with a bad checksum, as the firmware's iterator lists them. One that
-   * cannot be opened, without the HMAC key or with a wrong one, stands there as it is stored.
+   * cannot be opened, without the HMAC key or with a wrong one, is listed as it is stored.
    */
   entries(): Promise<DecodedTlv[]>;
   /** The first entry of a type and subtype; subtype 254 asks for the last of the type. */
@@ -78,7 +78,7 @@ export interface SecureCert {
  *
  * @param image The partition's bytes.
  * @param options How the firmware was built, and the eFuse key that its HMAC peripheral has. Images of
- * other layouts than TLV are read by legacy builds alone, so that the option says nothing there.
+ * other layouts than TLV are read only by legacy builds, so that the option makes no difference there.
  * @returns The getters.
  * @throws {SecureCertError} `ERR_MAGIC` when the firmware would not take the bytes for its partition.
  *

@@ -35,7 +35,7 @@ export function encodePatch(from: Uint8Array, to: Uint8Array): Bytes {
 /**
  * Applies a patch.
  *
- * @throws {SecureCertError} `ERR_TEXT` with the line, for what is no patch or does not fit the image.
+ * @throws {SecureCertError} `ERR_TEXT` with the line, for what is not a patch or does not fit the image.
  */
 export function applyPatch(from: Uint8Array, patch: Uint8Array): Bytes {
   let image = new Uint8Array(from);

@@ -27,7 +27,7 @@ const NVS_STATES: readonly number[] = [0xFFFFFFFE, 0xFFFFFFFC];
 const NVS_VERSIONS: readonly number[] = [0xFE, 0xFF];
 
 /**
- * What some bytes are, by their structure alone. Takes time linear in their number.
+ * What some bytes are, by their structure. Takes time linear in their number.
  *
  * @param image Any bytes.
  */
@@ -123,7 +123,7 @@ function problemOf(table: Uint8Array): string {
   }
 }
 
-/** Whether a page of an NVS partition stands at the start. */
+/** Whether the bytes begin with a page of an NVS partition. */
 export function looksLikeNvs(image: Uint8Array): boolean {
   if (image.length < NVS_PAGE) return false;
   return NVS_STATES.includes(viewOf(image).getUint32(0, true)) && NVS_VERSIONS.includes(image[8]!);

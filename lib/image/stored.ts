@@ -7,7 +7,7 @@ import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../crypto/k
 const NUL = new Uint8Array(1);
 
 /**
- * Certificates as the device stores them: PEM in its canonical form, one block behind the other, and
+ * Certificates as the device stores them: PEM in its canonical form, one block after the other, and
  * a NUL; DER as it is.
  *
  * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when they cannot be read.
@@ -39,7 +39,7 @@ export async function storedPrivateKey(bytes: Uint8Array): Promise<Bytes> {
   return encodeStoredKey(await importPrivateKey(bytes), isPem(bytes) ? "pem" : "der");
 }
 
-/** Certificates as NVS stores them, which holds text alone: DER becomes PEM. */
+/** Certificates as NVS stores them, which holds only text: DER becomes PEM. */
 export function certificatesAsPem(bytes: Uint8Array): Bytes {
   if (isPem(bytes)) return new Uint8Array(bytes);
   const text = readCertificates(bytes).map(({ pem }) => pem).join("");

@@ -1,6 +1,5 @@
 import { type Place, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
-import type { Sources } from "../crypto/sources.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { Tlv } from "../format/tlv.ts";
 import { withIntegrity } from "../format/partition.ts";
@@ -13,7 +12,7 @@ const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRIT
   TLV_TYPES;
 
 /** What {@linkcode append} adds, and how. */
-export interface AppendOptions extends Pick<Sources, "now"> {
+export interface AppendOptions {
   /** Entries to add; each must be new. @default [] */
   readonly entries?: readonly DataEntry[];
   /** Entries to put in the place of those with the same type and subtype. @default [] */
@@ -29,6 +28,8 @@ export interface AppendOptions extends Pick<Sources, "now"> {
    * @default 0x2000, or the length of the image when that is more
    */
   readonly size?: number;
+  /** The time at which certificates should be valid. @default the system clock */
+  readonly now?: () => Date;
   /** Withhold an image with an error finding that the image did not have before. @default true */
   readonly verify?: boolean;
 }
@@ -43,8 +44,8 @@ export interface AppendResult {
 
 /**
  * Adds entries to an image, or puts others in the place of some, and keeps the rest. Integrity entries
- * stay where they are, those at the end behind what is added, and are made anew. A signature covers
- * nothing behind it, so that a signed image takes a further integrity entry and nothing else, unless
+ * stay where they are, those at the end after what is added, and are rebuilt. A signature covers
+ * nothing after it, so that a signed image takes a further integrity entry and nothing else, unless
  * its signatures are left out.
  *
  * @param image A TLV image, with an erased tail or without, or erased flash.
@@ -86,7 +87,7 @@ export async function append(image: Uint8Array, options: AppendOptions): Promise
   const renewed = renewIntegrity(chain);
   const closed = integrity && !isClosed ? withIntegrity(renewed) : renewed;
   const changed = layOut(opened, closed, options.size);
-  return { image: changed, verdict: await judgeChange(image, changed, options) };
+  return { image: changed, verdict: await checkChange(image, changed, options) };
 }
 
 async function planned(
@@ -134,15 +135,12 @@ function insert(entries: readonly Tlv[], added: readonly Tlv[]): Tlv[] {
   return [...entries.slice(0, end), ...added, ...entries.slice(end)];
 }
 
-async function judgeChange(
+async function checkChange(
   before: Uint8Array,
   after: Uint8Array,
   { size, now, verify: withhold = true }: AppendOptions,
 ): Promise<Verdict> {
-  const options = {
-    ...size === undefined ? {} : { partitionSize: size },
-    ...now === undefined ? {} : { now },
-  };
+  const options = { partitionSize: size, now };
   const verdict = await verify(after, options);
   if (verdict.ok || !withhold) return verdict;
   const known = new Set(errorsOf(await verify(before, options)).map(({ code }) => code));

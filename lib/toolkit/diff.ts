@@ -1,13 +1,20 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import type { NvsStoredItem } from "../format/nvs/decode.ts";
-import { type EntryReport, inspect, type Inspection, type InspectOptions } from "./inspect.ts";
+import { type EntryReport, inspect, type Inspection } from "./inspect.ts";
 import { readImage } from "../image/read/image.ts";
 import { locate } from "../image/find/locate.ts";
 import { diffOthers, type OtherDifference } from "./others.ts";
 
 /** How {@linkcode diff} compares; secrets are compared and never reported. */
-export type DiffOptions = Omit<InspectOptions, "showSecrets">;
+export interface DiffOptions {
+  /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
+  readonly hmacKey?: Uint8Array;
+  /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+  readonly tableOffset?: number;
+  /** The time at which certificates should be valid. @default the system clock */
+  readonly now?: () => Date;
+}
 
 /** What differs of something that both images have. */
 export interface FieldDifference {
@@ -36,7 +43,7 @@ export interface EntryPlace {
 
 /** An entry that differs. */
 export interface EntryDifference {
-  /** `moved` stands among the others elsewhere, and is the same otherwise. */
+  /** `moved` is elsewhere among the others, and the same otherwise. */
   readonly change: "added" | "removed" | "changed" | "moved";
   /** Type number. */
   readonly type: number;
@@ -92,14 +99,19 @@ export async function diff(
 ): Promise<Diff> {
   const [first, second] = [await open(a, "first", options), await open(b, "second", options)];
   const pairs = pairUp(first.report.entries, second.report.entries);
-  // Every layout has an order of its own.
+  // Each layout has an order of its own.
   const isOneLayout = first.report.format === second.report.format;
   const moved = isOneLayout ? movedPairs(pairs) : new Set<Pair>();
   const entries = pairs.flatMap((pair) => compare(pair, moved.has(pair)));
   const others = diffOthers(othersOf(first), othersOf(second));
   const count = entries.length + others.length;
   const layout = compareLayout(first, second, count > 0);
-  return { same: count + layout.length === 0, layout, entries, ...others.length > 0 && { others } };
+  return {
+    same: count + layout.length === 0,
+    layout,
+    entries,
+    others: others.length > 0 ? others : undefined,
+  };
 }
 
 interface Opened {
@@ -113,7 +125,7 @@ async function open(dump: Uint8Array, which: string, options: DiffOptions): Prom
   const report = await inspect(image, { ...options, showSecrets: false });
   const [finding] = report.findings;
   if (report.format !== "unknown" || finding?.code === "LOOKS_ERASED") return { image, report };
-  const message = `Cannot compare: the ${which} file is no image: ${finding?.message}`;
+  const message = `Cannot compare: the ${which} file is not an image: ${finding?.message}`;
   throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
 }
 
@@ -129,7 +141,7 @@ interface Pair {
 
 type Numbered = EntryReport & { readonly entry: number };
 
-/** Pairs in the order of the first image, then what the second alone has. */
+/** Pairs in the order of the first image, then what only the second has. */
 function pairUp(a: readonly EntryReport[], b: readonly EntryReport[]): Pair[] {
   const others = new Map(keyed(b));
   const used = new Set<string>();
@@ -181,8 +193,7 @@ function movedPairs(pairs: readonly Pair[]): ReadonlySet<Pair> {
 
 function compare({ a, b }: Pair, isMoved: boolean): EntryDifference[] {
   const { type, typeName, subtype } = (a ?? b)!;
-  const places = { ...a && { a: placeOf(a) }, ...b && { b: placeOf(b) } };
-  const entry = { type, typeName, subtype, ...places };
+  const entry = { type, typeName, subtype, a: a && placeOf(a), b: b && placeOf(b) };
   if (a === undefined) return [{ change: "added", ...entry, fields: [] }];
   if (b === undefined) return [{ change: "removed", ...entry, fields: [] }];
   const position = isMoved ? [{ field: "position", a: a.entry, b: b.entry }] : [];
@@ -206,7 +217,7 @@ function compareFields(
   });
 }
 
-/** The members of a report that tell of an entry's content, by their paths. */
+/** The members of a report that describe an entry's content, by their paths. */
 function fieldsOf(report: Numbered): Map<string, FieldValue> {
   const { flags, length, sha256, crc, kind, certificate, certificates, ...others } = report;
   const fields = new Map<string, FieldValue>([
@@ -227,7 +238,7 @@ function fieldsOf(report: Numbered): Map<string, FieldValue> {
   return fields;
 }
 
-/** Members that tell which entry it is and where. */
+/** Members that say which entry it is and where. */
 const PLACE: ReadonlySet<string> = new Set(["entry", "offset", "type", "typeName", "subtype"]);
 
 function flatten(name: string, value: unknown, fields: Map<string, FieldValue>): void {
@@ -244,9 +255,9 @@ function compareLayout(a: Opened, b: Opened, hasDifferences: boolean): FieldDiff
     if (first.format === "unknown" || second.format === "unknown") return [];
     return [{ field: "format", a: first.format, b: second.format }];
   }
-  const behind = ({ image, report }: Opened) => image.subarray(report.used);
+  const rest = ({ image, report }: Opened) => image.subarray(report.used);
   const tails = first.format === "tlv"
-    ? compareBytes("bytes behind the entries", behind(a), behind(b))
+    ? compareBytes("bytes behind the entries", rest(a), rest(b))
     : [];
   if (hasDifferences || tails.length > 0) return tails;
   return compareBytes("bytes outside the values", a.image, b.image);

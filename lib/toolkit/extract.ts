@@ -220,7 +220,7 @@ async function extractRow(
   return { row: { ...numbers, dataValue: name, dataType: "file", ...rest }, file };
 }
 
-/** The text of a value that can stand in a cell as it is; undefined for other bytes. */
+/** The text of a value that a cell can hold as it is; undefined for other bytes. */
 function cellText(data: Uint8Array): string | undefined {
   const text = decodeUtf8(data);
   // deno-lint-ignore no-control-regex

@@ -46,7 +46,7 @@ export function otherTitle({ namespace, key, type, length }: OtherReport): strin
   return `${namespace}/${key} (${type}, ${length} ${length === 1 ? "byte" : "bytes"})`;
 }
 
-/** What differs, in the order of the first image, then what the second alone has. */
+/** What differs, in the order of the first image, then what only the second has. */
 export function diffOthers(
   a: readonly NvsStoredItem[],
   b: readonly NvsStoredItem[],
@@ -74,7 +74,7 @@ function compareOthers(
 ): OtherDifference[] {
   const { namespace, key } = (a ?? b)!;
   const [one, other] = [a && reportOther(a), b && reportOther(b)];
-  const places = { ...one && { a: one }, ...other && { b: other } };
+  const places = { a: one, b: other };
   if (a === undefined) return [{ change: "added", namespace, key, differs: [], ...places }];
   if (b === undefined) return [{ change: "removed", namespace, key, differs: [], ...places }];
   const differs: OtherDifference["differs"] = [

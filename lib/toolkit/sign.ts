@@ -54,8 +54,8 @@ export interface SigningDigest {
 }
 
 /**
- * Signs an image for the firmware's secure verification: behind the last entry comes one signature
- * entry a key, each over all bytes before the first of them (FORMAT: signature entry). An erased tail
+ * Signs an image for the firmware's secure verification: after the last entry comes one signature
+ * entry for each key, each over all bytes before the first of them (FORMAT: signature entry). An erased tail
  * stays as long as it can.
  *
  * @param image A TLV image with entries and no signature, with an integrity entry or without.
@@ -93,7 +93,7 @@ export async function signPartition(
 ): Promise<Bytes> {
   const opened = openUnsigned(image);
   const keys = readKeys(signers);
-  // Before anybody signs: is there room?
+  // Before anything is signed: is there room?
   await attach(
     opened,
     keys,
@@ -193,7 +193,7 @@ async function attach(
       signedLength: message.length,
       key,
       signature: signatures[subtype]!,
-      ...key.algorithm === "rsa3072" ? { imageDigest } : {},
+      imageDigest: key.algorithm === "rsa3072" ? imageDigest : undefined,
     });
     return { type: SIGNATURE, subtype, flags: 0, data };
   });

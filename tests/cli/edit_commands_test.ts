@@ -221,7 +221,7 @@ Deno.test("diff tells moved, added and removed entries, in text without secrets"
   assertStringIncludes((await world.run("diff", IMAGE, "erased")).stdout, "- private key");
   const no = await world.run("diff", IMAGE, "s.pem");
   assertEquals([no.code, no.stdout], [1, ""]);
-  assertStringIncludes(no.stderr, "the second file is no image");
+  assertStringIncludes(no.stderr, "the second file is not an image");
 });
 
 Deno.test("wrong command lines of sign, append and diff end with 2", async () => {

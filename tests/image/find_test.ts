@@ -17,6 +17,7 @@ import {
 } from "../../mod.ts";
 import { shared, sharedTest } from "../vectors.ts";
 import { growsLinearly } from "../growth.ts";
+import { present } from "../present.ts";
 
 const SEED = 20261124;
 const FLASH = 0x40000;
@@ -216,7 +217,7 @@ Deno.test("an NVS partition of a board is no image, and no table either", () => 
   const other = encodeNvs([{ namespace: "wifi", key: "ssid", type: "string", value: "x" }]);
   const dump = new Uint8Array(FLASH).fill(0xFF);
   dump.set(other);
-  assertEquals(findSecureCert(dump), { kind: "none" });
+  assertEquals(present(findSecureCert(dump)), { kind: "none" });
   dump.set(IMAGE, 0x4000);
   assertEquals(viaScan(findSecureCert(dump)).chains[0]?.offset, 0x4000);
 });

@@ -11,7 +11,7 @@ import { CONFIG_DATA_TYPES, configValueBytes } from "./value.ts";
 import type { CsvField, CsvProblem } from "../../bytes/csv.ts";
 import { isReservedType, KEY_MODES, type KeyMode, MAX_SUBTYPE, parseConfigType } from "../names.ts";
 
-/** Where the columns of a CSV stand. */
+/** The index of each column of a CSV. */
 export type ConfigHeader = ReadonlyMap<ConfigColumn, number>;
 
 /** A row whose cells are read, as far as they can be. */
@@ -25,7 +25,7 @@ type Fail = (column: ConfigColumn, message: string) => undefined;
 type Cell = (column: ConfigColumn) => string;
 
 const PRIVATE_KEY = 2;
-/** DS data, DS context and security configuration: Espressif's tool tells of the key beside them. */
+/** DS data, DS context and security configuration: Espressif's tool describes the key beside them. */
 const KEY_TYPES: readonly (number | undefined)[] = [3, 4, 6];
 const ALGORITHMS = ["RSA", "ECDSA"] as const;
 const KEY_SIZES = { RSA: [1024, 2048, 3072, 4096], ECDSA: [192, 256, 384, 521] } as const;

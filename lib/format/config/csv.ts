@@ -25,7 +25,7 @@ export interface ConfigCsv {
 
 /** How {@linkcode formatConfigCsv} writes. */
 export interface ConfigCsvOptions {
-  /** What is said of the image in a comment line behind the header. @default {} */
+  /** What a comment line after the header says of the image. @default {} */
   readonly image?: ImageForm;
   /** What ends a line. @default "\n" */
   readonly lineBreak?: "\n" | "\r\n";
@@ -61,8 +61,8 @@ export function parseConfigCsv(text: string): readonly ConfigRow[] {
  * As {@linkcode parseConfigCsv}, and never throws.
  *
  * @param text Any text.
- * @returns The good rows, and everything that is wrong. No message quotes the text, for it may hold
- * a key.
+ * @returns The good rows, and everything that is wrong. No message quotes the text, which may hold a
+ * key.
  */
 export function readConfigCsv(text: string): ConfigCsv {
   const csv = readCsv(text);
@@ -83,10 +83,10 @@ export function readConfigCsv(text: string): ConfigCsv {
     places.push(cells.places);
   }
   problems.sort((a, b) => a.line - b.line || a.column - b.column);
-  return { rows, places, ...forms.image && { image: forms.image }, problems };
+  return { rows, places, image: forms.image, problems };
 }
 
-/** Of two entries with the same numbers the firmware reads the first alone. */
+/** Of two entries with the same numbers the firmware reads only the first. */
 function checkDouble(
   { type, subtype, stored }: Partial<ConfigRow>,
   { line, column }: CsvField,

@@ -11,7 +11,7 @@ export interface ImageForm {
   readonly format?: ImageFormat;
   /** Length of the image in bytes, filled with 0xFF. @default as long as its content */
   readonly size?: number;
-  /** False when no integrity entry is to be added behind the rows. @default true */
+  /** False when no integrity entry is to be added after the rows. @default true */
   readonly integrity?: false;
   /** SHA-256 of the image that the CSV was extracted from, in hexadecimal. */
   readonly sha256?: string;
@@ -29,7 +29,7 @@ export interface StoredForm {
   readonly flags?: number;
   /** The 3 reserved bytes of its header. */
   readonly reserved?: Bytes;
-  /** The padding behind its value. */
+  /** The padding after its value. */
   readonly padding?: Bytes;
 }
 

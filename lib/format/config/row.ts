@@ -29,13 +29,13 @@ export interface ConfigRow extends ConfigValue {
   readonly subtype: number;
   /** How a private key reaches the device; present in private key rows, and informative in others. */
   readonly keyMode?: KeyMode;
-  /** Kind of the private key, where the row tells. */
+  /** Kind of the private key, where the row says. */
   readonly algorithm?: "RSA" | "ECDSA";
-  /** Size of the private key in bits, where the row tells. */
+  /** Size of the private key in bits, where the row says. */
   readonly keySize?: number;
-  /** eFuse key block KEY0 to KEY5, where the row tells. */
+  /** eFuse key block KEY0 to KEY5, where the row says. */
   readonly efuseId?: number;
-  /** Name of the file with the eFuse key, where the row tells. */
+  /** Name of the file with the eFuse key, where the row says. */
   readonly efuseKey?: string;
   /** What the columns cannot say of the entry; a comment line before the row says it. */
   readonly stored?: StoredForm;
@@ -43,7 +43,7 @@ export interface ConfigRow extends ConfigValue {
   readonly line?: number;
 }
 
-/** A key mode as it stands in the column. */
+/** A key mode as the column has it. */
 export function formatConfigKeyMode(mode: KeyMode): string {
   return mode.replaceAll("-", "_");
 }

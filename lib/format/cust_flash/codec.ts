@@ -35,7 +35,7 @@ export interface Credentials {
   readonly ds?: StoredDs;
 }
 
-/** An RSA key encrypted for the DS peripheral, and where the key to it lies. */
+/** An RSA key encrypted for the DS peripheral, and where the key to it is. */
 export interface StoredDs {
   /** The encrypted key: 1584 bytes on chips with operands of 4096 bits, 1200 with 3072 bits. */
   readonly ciphertext: Uint8Array;
@@ -51,7 +51,7 @@ export interface StoredDs {
 export interface CustFlashOptions {
   /** The order of partitions named `pre_prov`: CA before device in the metadata. @default false */
   readonly legacy?: boolean;
-  /** Size of the image in bytes, erased behind the last value. @default 0x6000 */
+  /** Size of the image in bytes, erased after the last value. @default 0x6000 */
   readonly size?: number;
 }
 
@@ -90,7 +90,7 @@ export interface CustFlash {
 /**
  * The bytes of a cust_flash image: metadata with a CRC-32 (seed 0xFFFFFFFF) and a length for each
  * value, and the values at fixed offsets, all else erased; integers little-endian (FORMAT:
- * cust_flash). The length of the ciphertext decides where the initialisation vector lies. A value
+ * cust_flash). The length of the ciphertext decides where the initialisation vector is. A value
  * that is absent gets length and checksum 0, which the firmware refuses when asked for it.
  *
  * @param credentials The certificates, and either a private key or DS values.
@@ -149,7 +149,7 @@ export function encodeCustFlash(credentials: Credentials, options: CustFlashOpti
  * @param options The order of the metadata, where it is known.
  * @returns The credentials and the values, views of the image.
  * @throws {SecureCertError} `ERR_MAGIC`, `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_CHECKSUM` with the
- * value's field and offset, or `ERR_STRAY_BYTES` for other bytes between the values or behind them.
+ * value's field and offset, or `ERR_STRAY_BYTES` for other bytes between the values or after them.
  */
 export function decodeCustFlash(image: Uint8Array, options: CustFlashReadOptions = {}): CustFlash {
   const layout = bestLayout(image, options.legacy);
@@ -191,7 +191,7 @@ export function readCustFlash(image: Uint8Array, options: CustFlashReadOptions =
 }
 
 /**
- * Whether an image has the magic number of a cust_flash image where one stands, and is not a chain
+ * Whether an image has the magic number of a cust_flash image where there should be one, and is not a chain
  * of TLV entries, which the firmware looks for first.
  *
  * @param image Any bytes.
@@ -274,10 +274,10 @@ function readLayout(image: Uint8Array, layout: CustFlashLayout): CustFlash {
     efuseKeyId: view.getUint8(KEY_ID_AT),
   };
   const credentials: Credentials = {
-    ...deviceCert && { deviceCert },
-    ...caCert && { caCert },
-    ...privateKey && { privateKey },
-    ...ds && { ds },
+    deviceCert,
+    caCert,
+    privateKey,
+    ds,
   };
   return { credentials, legacy: layout.legacy, values };
 }

@@ -4,13 +4,13 @@ import { DS_3072, DS_4096, type DsLayout } from "../chips/ds_layout.ts";
 export const CUST_FLASH_MAGIC = 0x12345678;
 /** Bytes of the metadata with its filling of zeros. */
 export const METADATA_SIZE = 64;
-/** Where the magic number stands in an image with a plaintext key. */
+/** Where the magic number is in an image with a plaintext key. */
 export const MAGIC_AT = 24;
-/** Where the magic number stands in an image with DS values. */
+/** Where the magic number is in an image with DS values. */
 export const DS_MAGIC_AT = 36;
-/** Where the size of the RSA key in bits stands, u16. */
+/** Where the size of the RSA key in bits is, u16. */
 export const RSA_BITS_AT = 30;
-/** Where the eFuse key id stands, u8. */
+/** Where the eFuse key id is, u8. */
 export const KEY_ID_AT = 32;
 
 const DEVICE_CERT = { name: "deviceCert", offset: 64, capacity: 2048, optional: true } as const;
@@ -38,7 +38,7 @@ export interface CustFlashSlot {
   readonly capacity: number;
   /** Whether an image can do without it. */
   readonly optional: boolean;
-  /** Where its checksum stands, u32, and behind it its length, u16. */
+  /** Where its checksum is, u32, followed by its length, u16. */
   readonly pairAt: number;
 }
 
@@ -50,7 +50,7 @@ export interface CustFlashLayout {
   readonly ds: DsLayout | undefined;
   /** The places in the order of the image. */
   readonly slots: readonly CustFlashSlot[];
-  /** Where the magic number stands. */
+  /** Where the magic number is. */
   readonly magicAt: number;
   /** Bytes up to the end of the last place. */
   readonly end: number;

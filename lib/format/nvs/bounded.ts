@@ -12,7 +12,7 @@ export interface BoundedNvs extends DecodedNvs {
 }
 
 /**
- * As {@linkcode decodeNvs}, of the first MiB alone: whatever the image holds takes bounded memory.
+ * As {@linkcode decodeNvs}, but of no more than the first MiB, so that any image takes bounded memory.
  *
  * @throws {SecureCertError} as {@linkcode decodeNvs}.
  */
@@ -22,5 +22,5 @@ export function decodeBoundedNvs(image: Uint8Array): BoundedNvs {
   // Whether a page is in reserve shows only at the end.
   const problems = decoded.problems.filter(({ kind }) => kind !== "reserve");
   const isWhole = isFilledWith(image.subarray(MOST_READ), 0xFF);
-  return { ...decoded, problems, ...isWhole ? {} : { cutAt: MOST_READ } };
+  return { ...decoded, problems, cutAt: isWhole ? undefined : MOST_READ };
 }

@@ -32,7 +32,7 @@ export interface NvsCredentials {
   readonly caCert?: Uint8Array;
   /** The private key, in the same form. */
   readonly privateKey?: Uint8Array;
-  /** Parameters of the DS peripheral, which stand in for the private key. */
+  /** Parameters of the DS peripheral, in the place of a private key. */
   readonly ds?: NvsDsParameters;
 }
 
@@ -187,10 +187,10 @@ function assemble(
   const isUsable = isWhole && ds.iv.length === IV_LENGTH;
   if (isWhole && !isUsable) report("iv", `iv has ${ds.iv.length} bytes instead of ${IV_LENGTH}`);
   return {
-    ...deviceCert === undefined ? {} : { deviceCert },
-    ...caCert === undefined ? {} : { caCert },
-    ...privateKey === undefined ? {} : { privateKey },
-    ...isUsable ? { ds } : {},
+    deviceCert,
+    caCert,
+    privateKey,
+    ds: isUsable ? ds : undefined,
   };
 }
 

@@ -75,7 +75,7 @@ export interface DecodedNvs {
   readonly namespaces: readonly string[];
   /** The pages in the order of the image. */
   readonly pages: readonly NvsPage[];
-  /** Entries that were deleted or never finished and whose bytes still lie in a page. */
+  /** Entries that were deleted or never finished and whose bytes are still in a page. */
   readonly erased: readonly NvsErased[];
   /** What is wrong; empty for a sound image. */
   readonly problems: readonly NvsProblem[];
@@ -95,7 +95,7 @@ const LEAST_WRITABLE = 0x3000;
  * @param image The partition's bytes, whole pages of 4096.
  * @returns Items, page headers and problems. Values are views of the image, except for blobs of
  * several chunks.
- * @throws {SecureCertError} `ERR_LENGTH` when the length is 0 or no multiple of 4096; `ERR_MAGIC`
+ * @throws {SecureCertError} `ERR_LENGTH` when the length is 0 or not a multiple of 4096; `ERR_MAGIC`
  * when no page carries anything like a page header, as in erased flash.
  *
  * @example
@@ -140,7 +140,7 @@ export function decodeNvs(image: Uint8Array): DecodedNvs {
 }
 
 /**
- * The entries of all pages in the order of their sequence numbers. Of a key that stands in several
+ * The entries of all pages in the order of their sequence numbers. Of a key that is in several
  * pages the first counts, unless the newest entry of all has it: then power went out between writing
  * the new value and erasing the old. A version 2 blob counts before one of version 1.
  */
@@ -252,7 +252,7 @@ function readItem(
   const damaged = crcs.findIndex(({ stored, computed }) => stored !== computed);
   const report = (kind: NvsProblem["kind"], at: number, what: string, crc?: NvsCrc) => {
     const message = `value of ${JSON.stringify(name.key)} at ${at} ${what}`;
-    problems.push({ kind, message, offset: at, ...name, ...crc === undefined ? {} : { crc } });
+    problems.push({ kind, message, offset: at, ...name, crc });
   };
   if (damaged >= 0) {
     const at = parts[damaged]!.offset + NVS_ENTRY_SIZE;

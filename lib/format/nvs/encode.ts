@@ -170,7 +170,7 @@ function putString(pages: Draft[], owner: Owner, payload: Uint8Array): void {
   put(pageWithRoom(pages, room), { ...owner, type: NVS_TYPES.string, chunk, payload });
 }
 
-/** A blob fills page after page; a chunk may be empty when there is room for its header alone. */
+/** A blob fills page after page; a chunk may be empty when there is room only for its header. */
 function putBlob(pages: Draft[], owner: Owner, value: Uint8Array): void {
   let at = 0;
   let chunk = 0;

@@ -9,7 +9,7 @@ export const NVS_ENTRY_SIZE = 32;
 export const NVS_MAX_KEY_LENGTH = 15;
 /** Chunk number of every entry that is not a chunk of a blob. */
 export const NVS_NO_CHUNK = 0xFF;
-/** Where the eight bytes of data stand in an entry. */
+/** Where the eight bytes of data are in an entry. */
 export const NVS_DATA_OFFSET = 24;
 
 /** Type codes of entries, name to number (FORMAT: NVS partition format, types). */
@@ -38,7 +38,7 @@ export type NvsBigintType = "u64" | "i64";
 /** All integer types. */
 export type NvsIntegerType = NvsNumberType | NvsBigintType;
 
-/** A checksum as it stands in the image and as it should be. */
+/** A checksum as it is stored and as it should be. */
 export interface NvsCrc {
   /** The checksum that is stored, 32 bits. */
   readonly stored: number;
@@ -76,7 +76,7 @@ export function nvsChecksum(bytes: Uint8Array, seed = 0xFFFFFFFF): number {
   return crc32(bytes, seed);
 }
 
-/** The integer type of a type code, or undefined when the code is none of an integer. */
+/** The integer type of a type code, or undefined for the code of another type. */
 export function nvsIntegerType(code: number): NvsIntegerType | undefined {
   return INTEGER_TYPES.get(code);
 }
@@ -110,7 +110,7 @@ export function encodeNvsEntry(entry: NvsEntry): Bytes {
   return bytes;
 }
 
-/** An entry whose checksum nobody has judged yet. */
+/** An entry whose checksum is not checked yet. */
 export interface RawNvsEntry extends Decoded<NvsEntry> {
   /** The checksum over the entry without its checksum field. */
   readonly crc: NvsCrc;
@@ -144,7 +144,7 @@ export function readNvsEntry(bytes: Uint8Array): RawNvsEntry {
  * @param type The integer type.
  * @param value The integer, a number or a bigint.
  * @returns 8 bytes.
- * @throws {RangeError} when the value is no integer or does not fit the type.
+ * @throws {RangeError} when the value is not an integer or does not fit the type.
  */
 export function encodeNvsInteger(type: NvsIntegerType, value: number | bigint): Bytes {
   const bits = bitsOf(type);
@@ -162,7 +162,7 @@ export function encodeNvsInteger(type: NvsIntegerType, value: number | bigint): 
 }
 
 /**
- * The integer in an entry's data. What stands behind it is not looked at.
+ * The integer in an entry's data. What follows it is not looked at.
  *
  * @param type The integer type.
  * @param data The 8 bytes of data.

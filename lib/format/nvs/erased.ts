@@ -1,7 +1,7 @@
 import { NVS_ENTRY_SIZE, readNvsEntry } from "./entry.ts";
 import { NVS_FIRST_ENTRY, NVS_PAGE_ENTRIES } from "./page.ts";
 
-/** An entry that the firmware passes over, as the bitmap says, and whose bytes still lie in flash. */
+/** An entry that the firmware skips, as the bitmap says, and whose bytes are still in flash. */
 export interface NvsErased {
   /** Where its bytes start, from the start of the image. */
   readonly offset: number;
@@ -13,7 +13,7 @@ export interface NvsErased {
 
 /**
  * What is left in a page of entries that are not marked as written. Nothing is written over in a page
- * of NVS until all of it is erased: who deletes a key changes the bitmap alone.
+ * of NVS until all of it is erased: deleting a key changes only the bitmap.
  *
  * @param bytes The page.
  * @param offset Where it starts in the image.
@@ -44,7 +44,7 @@ export function readErasedEntries(
     );
     erased.push({
       offset: offset + at(first),
-      ...header && { key: header.key },
+      key: header?.key,
       bytes: bytes.subarray(at(first), at(slot)),
     });
   }

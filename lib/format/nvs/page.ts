@@ -31,7 +31,7 @@ export const NVS_PAGE_STATES = {
   invalid: 0,
 } as const;
 
-/** State of a page; "unknown" for a word that nobody has named. */
+/** State of a page; "unknown" for any other word. */
 export type NvsPageState = keyof typeof NVS_PAGE_STATES | "unknown";
 
 /** What can be wrong in an NVS image. */
@@ -121,9 +121,9 @@ export type NvsRecordInput =
   & Omit<NvsEntry, "span" | "data">
   & (Pick<NvsEntry, "data"> | { readonly payload: Uint8Array });
 
-/** Where the bitmap stands in a page: two bits an entry, the first in the lowest bits. */
+/** Where the bitmap is in a page: two bits an entry, the first in the lowest bits. */
 export const NVS_BITMAP_OFFSET = 32;
-/** Where the first entry stands in a page. */
+/** Where the first entry is in a page. */
 export const NVS_FIRST_ENTRY = 64;
 
 const CRC_OFFSET = 28;
@@ -217,7 +217,7 @@ export function nvsPageProblem(bytes: Uint8Array, page: NvsPageHeader): NvsProbl
     kind,
     message: `page at ${offset} ${message}`,
     offset: offset + at,
-    ...kind === "page-checksum" ? { crc } : {},
+    crc: kind === "page-checksum" ? crc : undefined,
   });
   if (state === "empty") {
     const dirty = bytes.findIndex((byte) => byte !== 0xFF);

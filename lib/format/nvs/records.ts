@@ -41,7 +41,7 @@ export interface ReadNvsPage {
   readonly page: NvsPage;
   /** The entries that the firmware would find, in their order; none of a hidden page. */
   readonly records: readonly NvsRecord[];
-  /** The entries that it passes over and that still hold bytes; none of a hidden page. */
+  /** The entries that it skips and that still hold bytes; none of a hidden page. */
   readonly erased: readonly NvsErased[];
   /** What is wrong. */
   readonly problems: readonly NvsProblem[];
@@ -135,7 +135,7 @@ function readBitmap(bytes: Uint8Array, page: NvsPageHeader): Bitmap {
   while (limit < NVS_PAGE_ENTRIES && wordOf(limit) !== ERASED_WORD) slots[limit++] = SLOT.erased;
   if (empty >= 0 && limit > empty) report(empty, `has entry ${empty} written and not marked so`);
   const beyond = slots.subarray(limit).findIndex((mark) => mark !== SLOT.empty);
-  if (beyond >= 0) report(limit + beyond, `marks entry ${limit + beyond} behind an empty one`);
+  if (beyond >= 0) report(limit + beyond, `marks entry ${limit + beyond} after an empty one`);
   return { slots, limit, hidden: false, problems };
 }
 
@@ -153,7 +153,7 @@ function readRecords(bytes: Uint8Array, offset: number, { slots, limit }: Bitmap
     const at = NVS_FIRST_ENTRY + slot * NVS_ENTRY_SIZE;
     const { value: entry, crc } = readNvsEntry(bytes.subarray(at));
     const wrong = contradiction(entry, slot, slots);
-    const place = { offset: offset + at, ...wrong === undefined ? { key: entry.key } : {} };
+    const place = { offset: offset + at, key: wrong === undefined ? entry.key : undefined };
     if (crc.stored !== crc.computed) {
       const count = countDamaged(bytes, slots.subarray(0, limit), slot);
       const message = `${count === 1 ? "entry" : `${count} entries`} at ${offset + at}: checksum ` +

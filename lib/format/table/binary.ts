@@ -13,7 +13,7 @@ import { md5 } from "./deps.ts";
 
 /** Size in bytes of the table that ESP-IDF writes; the rest of its sector is for a signature. */
 export const PARTITION_TABLE_SIZE = 0xC00;
-/** Where the table stands in flash unless the project says otherwise. */
+/** Where the table is in flash unless the project says otherwise. */
 export const PARTITION_TABLE_OFFSET = 0x8000;
 /** Bytes of flash that belong to the table. */
 export const PARTITION_TABLE_SECTOR = 0x1000;
@@ -69,7 +69,7 @@ export interface PartitionTable {
 
 /** The two digests of a table, 16 bytes each. */
 export interface PartitionTableMd5 {
-  /** The one that stands in the table. */
+  /** The stored one. */
   readonly stored: Uint8Array;
   /** The one of its entries. */
   readonly computed: Uint8Array;
@@ -83,7 +83,7 @@ export interface PartitionTableMd5 {
  * the digest is EB EB | FF x 14 | MD5 of all rows before it; erased bytes fill the table, at least a
  * row of them: it ends the table.
  *
- * @param entries The partitions in order; they are not judged, see `checkPartitionTable`.
+ * @param entries The partitions in order; they are not checked, see `checkPartitionTable`.
  * @param options With the digest or without.
  * @returns A table of 0xC00 bytes.
  * @throws {SecureCertError} `ERR_TOO_LARGE` for more than {@linkcode maxPartitions}; `ERR_LENGTH`
@@ -130,7 +130,7 @@ export function maxPartitions(md5: boolean): number {
 
 /**
  * The partitions of a table, strictly: every row as {@linkcode encodePartitionTable} writes it, the
- * digest right, and nothing but erased bytes behind the last row.
+ * digest right, and nothing but erased bytes after the last row.
  *
  * @param bytes The table, with an erased tail of any length.
  * @returns The partitions, the digest and the bytes in use.
@@ -150,14 +150,14 @@ export function decodePartitionTable(bytes: Uint8Array): PartitionTable {
 }
 
 /**
- * The partitions of a table whose digest nobody has judged yet; otherwise as
+ * The partitions of a table whose digest is not checked yet; otherwise as
  * {@linkcode decodePartitionTable}.
  *
  * @param bytes The table, with an erased tail of any length.
  * @returns The partitions, both digests and the bytes in use.
  * @throws {SecureCertError} `ERR_TRUNCATED` when no erased row ends the table within 0xC00 bytes, `ERR_MAGIC` for a row
  * of no known kind, `ERR_TEXT` for a name that is not UTF-8 closed by zeros, `ERR_STRAY_BYTES` for
- * bytes in the digest's row or behind the last, with entry and offset.
+ * bytes in the digest's row or after the last, with entry and offset.
  */
 export function readPartitionTable(bytes: Uint8Array): PartitionTable {
   const entries: Required<PartitionTableEntry>[] = [];
@@ -177,7 +177,7 @@ export function readPartitionTable(bytes: Uint8Array): PartitionTable {
   throw new SecureCertError(
     known ? "ERR_STRAY_BYTES" : "ERR_MAGIC",
     known
-      ? `Cannot decode partition table: bytes behind the last row, which ends at ${used}`
+      ? `Cannot decode partition table: bytes after the last row, which ends at ${used}`
       : `Cannot decode partition table: row at ${used} has no magic number`,
     { offset: used, entry: entries.length },
   );
@@ -195,7 +195,7 @@ export function offsetAlignment(type: number): number {
 }
 
 /**
- * Whether an entry names the bootloader or the table, which stand in front of all other partitions.
+ * Whether an entry names the bootloader or the table, which come before all other partitions.
  *
  * @param entry The partition.
  * @returns Whether it is of type bootloader or partition_table, subtype primary (0).

@@ -20,9 +20,9 @@ const SMALLEST_WRITABLE_NVS = 0x3000;
 const APP_SIZE_UNIT = 0x1000;
 const SIGNED_V1_SIZE_UNIT = 0x10000;
 
-/** What {@linkcode checkPartitionTable} is told of the project. */
+/** What {@linkcode checkPartitionTable} needs to know of the project. */
 export interface PartitionCheckOptions {
-  /** Where the partition table stands in flash, in bytes. @default 0x8000 */
+  /** Where the partition table is in flash, in bytes. @default 0x8000 */
   readonly tableOffset?: number;
   /** Whether the table has a digest, which takes a row. @default true */
   readonly md5?: boolean;

@@ -50,21 +50,21 @@ function numbered(prefix: string, first: number, count: number): Record<string, 
 
 /** How {@linkcode parsePartitionCsv} fills in what the text leaves open. */
 export interface PartitionCsvOptions {
-  /** Where the partition table stands in flash, in bytes. @default 0x8000 */
+  /** Where the partition table is in flash, in bytes. @default 0x8000 */
   readonly tableOffset?: number;
 }
 
 /**
  * The partitions of a text as ESP-IDF projects have it: `name, type, subtype, offset, size, flags`,
  * a row a line, `#` at the start of a comment (FORMAT: partition table). Numbers are decimal or 0x,
- * with K or M behind offsets and sizes; types and subtypes may be names; flags are joined by `:`. A
+ * with K or M after offsets and sizes; types and subtypes may be names; flags are joined by `:`. A
  * blank offset is the next free aligned one, a negative size reaches up to that address, a blank
  * subtype is `undefined` except for an app. Quotes and variables have no meaning, and `N/A` is no
  * offset: rows for the bootloader and the table itself need numbers, and move no other row.
  *
  * @param text The text.
- * @param options Where the table stands.
- * @returns The partitions in order; they are not judged, see `checkPartitionTable`.
+ * @param options Where the table is.
+ * @returns The partitions in order; they are not checked, see `checkPartitionTable`.
  * @throws {SecureCertError} `ERR_CSV` with line and field at the first row that cannot be read.
  * @throws {RangeError} for a table offset that is not a 32-bit number.
  *
@@ -129,7 +129,7 @@ function parseRow(text: string, line: number, end: number): Required<PartitionTa
     new SecureCertError(
       "ERR_CSV",
       `Cannot parse partition table: ${problem} in line ${line}`,
-      { line, ...field && { field } },
+      { line, field },
     );
   const cells = text.split(",").map((cell) => cell.trim());
   if (cells.slice(FIELDS.length).some((cell) => cell !== "")) throw fail(undefined, "more fields");
@@ -143,7 +143,7 @@ function parseRow(text: string, line: number, end: number): Required<PartitionTa
   if (offset < 0 || offset > MAX_U32) throw fail("offset", "offset is not a 32-bit number");
   const stated = parseAddress(sizeText, "size", fail);
   const size = stated < 0 ? -stated - offset : stated;
-  if (size < 0 || size > MAX_U32) throw fail("size", "size reaches no address behind the offset");
+  if (size < 0 || size > MAX_U32) throw fail("size", "size ends before the offset");
   return { name, type, subtype, offset, size, flags: parseFlags(flags, fail) };
 }
 

@@ -14,13 +14,13 @@ const ENTRY_MAGIC = 0x50AA;
 const ERASED_WORD = 0xFFFF;
 const TEXT_LIMIT = 0x10000;
 
-/** Whether a row of a partition table stands at an offset. */
+/** Whether there is a row of a partition table at an offset. */
 export function startsTable(bytes: Uint8Array, offset = 0): boolean {
   return offset + ROW <= bytes.length && viewOf(bytes).getUint16(offset, true) === ENTRY_MAGIC;
 }
 
 /**
- * A partition table whose digest nobody has judged yet, whatever lies behind the row that ends it, as
+ * A partition table whose digest is not checked yet, whatever follows the row that ends it, as
  * the firmware reads it.
  *
  * @param bytes The table and what follows it.
@@ -39,19 +39,21 @@ export function readTableSector(bytes: Uint8Array): PartitionTable {
  * The partition table that a file is, binary or as text.
  *
  * @param file Its bytes.
- * @param tableOffset Where the table stands in flash, which a text may build on.
+ * @param tableOffset Where the table is in flash, which a text may build on.
  * @throws {SecureCertError} when it cannot be read as one.
  */
 export function readTable(file: Uint8Array, tableOffset?: number): PartitionTable {
   if (startsTable(file)) return readTableSector(file);
   const text = file.length > TEXT_LIMIT ? undefined : decodeUtf8(file);
-  if (text === undefined) throw new SecureCertError("ERR_CSV", "Cannot parse: it is no text");
+  if (text === undefined) {
+    throw new SecureCertError("ERR_CSV", "Cannot parse partition table: not text");
+  }
   const entries = parsePartitionCsv(text, tableOffset === undefined ? {} : { tableOffset });
   if (entries.length > 0) return { entries, md5: undefined, used: file.length };
   throw new SecureCertError("ERR_CSV", "Cannot parse partition table: it has no rows");
 }
 
-/** As {@linkcode readTable}; undefined for a file that is no table, or a longer dump. */
+/** As {@linkcode readTable}; undefined for a file that is not a table, or a longer dump. */
 export function tableOfFile(file: Uint8Array, tableOffset?: number): PartitionTable | undefined {
   if (startsTable(file) && file.length > PARTITION_TABLE_SECTOR) return undefined;
   try {

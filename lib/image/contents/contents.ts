@@ -108,7 +108,7 @@ function readContent(
 }
 
 /**
- * What the value of an entry is, that is no private key.
+ * What the value of an entry is that is not a private key.
  *
  * @param image The image that the entry is from.
  * @param raw The entry.
@@ -191,7 +191,7 @@ function readUserData(type: number, data: Uint8Array): Content {
   const text = decodeUtf8(data);
   const isPrintable = text !== undefined && text !== "" &&
     !/\p{Cc}/u.test(text.replace(/[\t\r\n]/g, ""));
-  // A private key among user data is no less a secret for standing there.
+  // A private key among user data is a secret too.
   const isSecret = text?.includes("PRIVATE KEY-----") === true;
   return isPrintable && !isSecret ? { kind: "userData", text } : { kind: "userData" };
 }

@@ -40,17 +40,13 @@ export function findCredentials(entries: readonly ReadEntry[]): Credentials {
     return { ...found.content as Extract<Content, { kind: Kind }>, place };
   };
   const certificates = (type: number) => first(type, "certificate")?.certificates ?? [];
-  const key = first(TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV, "privateKey");
-  const dsData = first(TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV, "dsData");
-  const dsContext = first(TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV, "dsContext");
-  const securityConfig = first(TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG, "securityConfig");
   return {
     deviceCerts: certificates(TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV),
     caCerts: certificates(TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV),
-    ...key && { keyEntry: key },
-    ...dsData && { dsData },
-    ...dsContext && { dsContext },
-    ...securityConfig && { securityConfig },
+    keyEntry: first(TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV, "privateKey"),
+    dsData: first(TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV, "dsData"),
+    dsContext: first(TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV, "dsContext"),
+    securityConfig: first(TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG, "securityConfig"),
     types: new Set(
       entries.filter(({ raw }) => raw.value.subtype === 0).map(({ raw }) => raw.value.type),
     ),

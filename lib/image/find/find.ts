@@ -19,7 +19,7 @@ import { readTableSector, startsTable } from "../../format/table/read.ts";
 
 /** Where {@linkcode findSecureCert} looks. */
 export interface FindOptions {
-  /** Where the partition table stands in flash, in bytes. @default 0x8000 */
+  /** Where the partition table is in flash, in bytes. @default 0x8000 */
   readonly tableOffset?: number;
 }
 
@@ -69,13 +69,13 @@ export type Found =
     readonly others: readonly FoundPartition[];
   }
   | {
-    /** Chains lie in the bytes, and no table names a partition. */
+    /** There are chains in the bytes, and no table names a partition. */
     readonly kind: "scan";
     /** The chains in the order of the dump, at least one and at most {@linkcode MAX_CHAINS}. */
     readonly chains: readonly FoundChain[];
     /** A table that names no such partition. */
     readonly table?: FoundTable;
-    /** Why the bytes where a table stands are none. */
+    /** Why the bytes where a table should be are not one. */
     readonly tableProblem?: SecureCertError;
   }
   | {
@@ -83,7 +83,7 @@ export type Found =
     readonly kind: "none";
     /** A table that names no such partition. */
     readonly table?: FoundTable;
-    /** Why the bytes where a table stands are none. */
+    /** Why the bytes where a table should be are not one. */
     readonly tableProblem?: SecureCertError;
   };
 
@@ -105,16 +105,16 @@ const READER_ORDER: readonly Partial<PartitionTableEntry>[] = [
 
 /**
  * Finds the esp_secure_cert partition in a dump of flash, whole or in part: the bytes may be an image
- * themselves, else the partition table tells where it lies, else chains of TLV entries are looked
- * for at every multiple of 16 bytes. A dump that begins with a table, and goes on behind its sector,
- * is taken to begin where the table stands in flash. Never throws for content; takes time linear in
+ * themselves, else the partition table says where it is, else chains of TLV entries are looked
+ * for at every multiple of 16 bytes. A dump that begins with a table, and goes on after its sector,
+ * is taken to begin where the table is in flash. Never throws for content; takes time linear in
  * the length of the dump, and copies nothing.
  *
  * Of several partitions the first in the firmware's order counts that is not erased: type 0x3F
  * `esp_secure_cert`, NVS `esp_secure_cert`, NVS `pre_prov`, type 0x3F `pre_prov` (FORMAT: placement).
  *
  * @param dump Any bytes.
- * @param options Where the table stands.
+ * @param options Where the table is.
  * @returns What was found, and how.
  * @throws {RangeError} for a table offset that is not a 32-bit number.
  *
@@ -143,7 +143,7 @@ export function findSecureCert(dump: Uint8Array, options: FindOptions = {}): Fou
     return { kind: "table", table, partition, others };
   }
   const chains = findChains(dump);
-  const why = { ...table && { table }, ...tableProblem && { tableProblem } };
+  const why = { table, tableProblem };
   return chains.length > 0 ? { kind: "scan", chains, ...why } : { kind: "none", ...why };
 }
 
@@ -162,7 +162,7 @@ export function secureCertEntries<T extends PartitionTableEntry>(entries: readon
   return [...new Set(found)];
 }
 
-/** As the firmware tells; an NVS partition when it holds credentials, for every board has others. */
+/** As the firmware recognises it; NVS only when it holds credentials, because every board has other NVS. */
 function isImage(bytes: Uint8Array): boolean {
   return hasWord(bytes, 0, TLV_MAGIC) || looksLikeCustFlash(bytes) ||
     looksLikeNvs(bytes) && holdsCredentials(bytes);
@@ -214,7 +214,7 @@ function partitionsOf(
   });
 }
 
-/** Not erased, as far as the dump tells. */
+/** Not erased, as far as the dump shows. */
 function isWritten({ bytes }: FoundPartition): boolean {
   return bytes.length === 0 || !isFilledWith(bytes, ERASED);
 }

@@ -25,7 +25,7 @@ const TYPES: Readonly<Record<CustFlashName, number>> = {
   iv: TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV,
 };
 
-/** Where the RSA length lies in the metadata (FORMAT: cust_flash). */
+/** Where the RSA length is in the metadata (FORMAT: cust_flash). */
 const RSA_BITS_OFFSET = 30;
 
 /** Takes a cust_flash image apart. */
@@ -42,7 +42,7 @@ export function readCustFlashImage(
     format,
     entries: [...entries, ...contextOf(read)],
     used,
-    findings: [...read.values.flatMap(judgeValue), ...judgeStrictly(image, read, format)],
+    findings: [...read.values.flatMap(checkValue), ...checkStrictly(image, read, format)],
   };
 }
 
@@ -70,7 +70,7 @@ function contextOf({ credentials: { ds } }: CustFlash): ImageEntry[] {
   return [equivalentEntry(TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV, data, at)];
 }
 
-function judgeValue({ name, offset, length, capacity, data }: CustFlashValue): Finding[] {
+function checkValue({ name, offset, length, capacity, data }: CustFlashValue): Finding[] {
   const what = name === "iv" ? "initialisation vector" : tlvTypeTitle(TYPES[name]);
   if (length > capacity) {
     const message = `the ${what} has ${length} bytes, its region ${capacity}; it overlaps the next`;
@@ -83,7 +83,7 @@ function judgeValue({ name, offset, length, capacity, data }: CustFlashValue): F
 }
 
 /** Bytes between the values that the strict decoder does not know; the firmware does not look. */
-function judgeStrictly(image: Uint8Array, { legacy }: CustFlash, format: string): Finding[] {
+function checkStrictly(image: Uint8Array, { legacy }: CustFlash, format: string): Finding[] {
   try {
     decodeCustFlash(image, { legacy });
     return [];

@@ -96,17 +96,17 @@ function findingsOf(
   const cut = offset === undefined
     ? []
     : [finding("TOO_LARGE", `an NVS image is read up to ${offset}; more follows`, { offset })];
-  return [...cut, ...problems.map(findingOf), ...erased.flatMap(judgeErased)];
+  return [...cut, ...problems.map(findingOf), ...erased.flatMap(checkErased)];
 }
 
-/** Deleting a key leaves its bytes in flash, where whoever reads the flash finds them. */
-function judgeErased({ offset, key, bytes }: NvsErased): Finding[] {
+/** Deleting a key leaves its bytes in flash, where anyone who reads the flash finds them. */
+function checkErased({ offset, key, bytes }: NvsErased): Finding[] {
   const isKeyEntry = key === PRIVATE_KEY && bytes.length > NVS_ENTRY_SIZE;
   if (!isKeyEntry && !new TextDecoder("latin1").decode(bytes).includes(PEM_KEY)) return [];
   const name = key === undefined ? "" : ` ${JSON.stringify(key)}`;
   const message =
     `an erased entry${name} at ${offset} still holds what looks like a private key in plaintext; ` +
-    "whoever reads the flash has it";
+    "anyone who reads the flash has it";
   return [finding("PLAINTEXT_KEY", message, { offset })];
 }
 

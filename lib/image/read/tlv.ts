@@ -18,20 +18,20 @@ const FLASH_SECTOR = 4096;
 export function readTlvImage(image: Uint8Array, partitionSize?: number): ImageEntries {
   const walk = walkPartition(image);
   const findings = [
-    ...judgeEnd(image, walk),
-    ...judgeSize(image, walk, partitionSize),
-    ...walk.entries.flatMap(judgeNumbers),
-    ...judgeDuplicates(walk),
-    ...judgeLastSubtypes(walk),
+    ...checkEnd(image, walk),
+    ...checkSize(image, walk, partitionSize),
+    ...walk.entries.flatMap(checkNumbers),
+    ...checkDuplicates(walk),
+    ...checkLastSubtypes(walk),
   ];
   return { format: "tlv", entries: walk.entries, used: walk.used, findings };
 }
 
-function judgeEnd(image: Uint8Array, { used, broken, entries }: Walk): Finding[] {
+function checkEnd(image: Uint8Array, { used, broken, entries }: Walk): Finding[] {
   const place = { entry: entries.length, offset: used };
   if (broken?.code === "ERR_LENGTH") {
     const message =
-      `entry ${entries.length} has a length that makes the firmware's walk loop for ever`;
+      `entry ${entries.length} has a length that makes the firmware's walk loop forever`;
     return [finding("OVER_64K", message, place)];
   }
   if (broken !== undefined) {
@@ -44,10 +44,10 @@ function judgeEnd(image: Uint8Array, { used, broken, entries }: Walk): Finding[]
     ];
   }
   if (isFilledWith(image.subarray(used), 0xFF)) return [];
-  return [judgeTail(image, used)];
+  return [checkTail(image, used)];
 }
 
-function judgeTail(image: Uint8Array, used: number): Finding {
+function checkTail(image: Uint8Array, used: number): Finding {
   const place = { offset: used };
   if (markerOffset(image, used) === used) {
     const message =
@@ -56,12 +56,12 @@ function judgeTail(image: Uint8Array, used: number): Finding {
   }
   const magic = findMagic(image, used);
   const what = magic < 0
-    ? "bytes follow the chain that are no entry"
+    ? "the bytes after the chain are not an entry"
     : `the chain ends here; the entries from 0x${magic.toString(16)} on are never read`;
   return finding(magic < 0 ? "STRAY_BYTES" : "BAD_MAGIC", what, place, "error");
 }
 
-function judgeSize(
+function checkSize(
   image: Uint8Array,
   { used }: Walk,
   partitionSize: number | undefined,
@@ -75,18 +75,18 @@ function judgeSize(
     findings.push(finding("TOO_LARGE", message));
   } else if (used === size && size === alignUp(size, FLASH_SECTOR)) {
     const message =
-      "the chain fills the partition, and the firmware reads on behind it to find the end";
+      "the chain fills the partition, and the firmware reads on after it to find the end";
     findings.push(finding("TOO_LARGE", message, { offset: used }, "warning"));
   }
   if (image.length % TLV_ALIGNMENT !== 0) {
     const message =
-      `${image.length} bytes are no multiple of 16; flash encryption refuses such an image`;
+      `${image.length} bytes are not a multiple of 16; flash encryption refuses such an image`;
     findings.push(finding("NOT_ALIGNED", message));
   }
   return findings;
 }
 
-function judgeNumbers({ value, offset }: WalkedTlv, entry: number): Finding[] {
+function checkNumbers({ value, offset }: WalkedTlv, entry: number): Finding[] {
   const { type, subtype } = value;
   const place = { entry, offset };
   const title = tlvTypeTitle(type);
@@ -106,7 +106,7 @@ function judgeNumbers({ value, offset }: WalkedTlv, entry: number): Finding[] {
   return findings;
 }
 
-function judgeDuplicates({ entries }: Walk): Finding[] {
+function checkDuplicates({ entries }: Walk): Finding[] {
   const seen = new Map<number, number>();
   return entries.flatMap(({ value: { type, subtype }, offset }, entry) => {
     const key = type << 8 | subtype;
@@ -122,7 +122,7 @@ function judgeDuplicates({ entries }: Walk): Finding[] {
   });
 }
 
-function judgeLastSubtypes({ entries }: Walk): Finding[] {
+function checkLastSubtypes({ entries }: Walk): Finding[] {
   return [0, 1, 2].flatMap((type) => {
     const of = entries.filter(({ value }) => value.type === type);
     const last = of.at(-1);

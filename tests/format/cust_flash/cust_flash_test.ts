@@ -12,6 +12,7 @@ import {
 import { sha256 } from "../../../lib/format/table/deps.ts";
 import { encodePartition } from "../../../lib/format/partition.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../../vectors.ts";
+import { present } from "../../present.ts";
 
 const SEED = 20261124;
 const DEV = new Uint8Array([0x30, 1, 2]);
@@ -33,7 +34,7 @@ function codeOf(run: () => unknown): string {
 function copied(credentials: Credentials): Credentials {
   return structuredClone(
     Object.fromEntries(
-      Object.entries(credentials).map(([name, value]) => [
+      Object.entries(present(credentials)).map(([name, value]) => [
         name,
         value instanceof Uint8Array
           ? value.slice()
