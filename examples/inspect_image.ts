@@ -18,6 +18,6 @@ export async function describe(image: Uint8Array): Promise<string[]> {
 if (import.meta.main) {
   const image = await Deno.readFile(Deno.args[0] ?? "factory/device-1/esp_secure_cert.bin");
   for (const line of await describe(image)) console.log(line);
-  const device = await openSecureCert(image);
+  const device = openSecureCert(image);
   console.log(`the firmware reads a ${await device.privateKeyType()} private key`);
 }

@@ -18,7 +18,7 @@ export async function renew(
   image: Uint8Array,
   options: { issuer: Issuer; subject: string; days: number },
 ): Promise<Uint8Array> {
-  const device = await openSecureCert(image);
+  const device = openSecureCert(image);
   // If the key is in an eFuse, use the public key of the old certificate instead.
   const { publicKey } = await importPrivateKey(await device.privateKey());
   const certificate = await issueCertificate({ ...options, publicKey });

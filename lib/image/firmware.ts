@@ -8,17 +8,21 @@ import {
   keyStorageOf,
   LAST_OF_TYPE,
   TLV_TYPES,
+  type TlvType,
+  tlvTypeNumber,
   tlvTypeTitle,
 } from "../format/names.ts";
 import { type Walk, type WalkedTlv, walkPartition } from "../format/partition.ts";
 import { decodeDsContext } from "../format/peripheral.ts";
 import type { DecodedTlv } from "../format/tlv.ts";
-import { findSalt, type Secrets } from "./contents/contents.ts";
+import { findSalt } from "./contents/contents.ts";
 import type { ImageEntry } from "./read/entry.ts";
 import { readImage } from "./read/image.ts";
 
 /** How {@linkcode openSecureCert} reads. */
-export interface OpenOptions extends Secrets {
+export interface OpenOptions {
+  /** The 32 bytes of the eFuse key, to open what the HMAC peripheral protects. */
+  readonly hmacKey?: Uint8Array;
   /**
    * Read as a firmware build with the legacy formats enabled does: of several entries of a type the
    * last one counts, not the one with subtype 0. @default false
@@ -55,8 +59,11 @@ export interface SecureCert {
    * cannot be opened, without the HMAC key or with a wrong one, is listed as it is stored.
    */
   entries(): Promise<DecodedTlv[]>;
-  /** The first entry of a type and subtype; subtype 254 asks for the last of the type. */
-  entry(type: number, subtype?: number): Promise<DecodedTlv>;
+  /**
+   * The first entry of a type and subtype, by number or name; subtype 254 asks for the last of the
+   * type.
+   */
+  entry(type: TlvType, subtype?: number): Promise<DecodedTlv>;
   /** `esp_secure_cert_get_device_cert`: PEM with its NUL, or DER. */
   deviceCert(): Promise<Uint8Array>;
   /** `esp_secure_cert_get_ca_cert`: PEM with its NUL, or DER. */
@@ -88,19 +95,17 @@ export interface SecureCert {
  * import { encodePartition, openSecureCert } from "@esp-secure-cert/toolkit";
  *
  * const image = encodePartition([{ type: 51, data: new Uint8Array([1, 2]) }], { integrity: true });
- * const device = await openSecureCert(image);
- * assertEquals((await device.entry(51)).data, new Uint8Array([1, 2]));
+ * const device = openSecureCert(image);
+ * assertEquals((await device.entry("user1")).data, new Uint8Array([1, 2]));
  * await device.verifyIntegrity();
  * ```
  */
-export function openSecureCert(image: Uint8Array, options: OpenOptions = {}): Promise<SecureCert> {
-  return Promise.try(() => {
-    const contents = readImage(image);
-    if (contents.format === "tlv") return tlvGetters(image, options);
-    if (contents.format !== "unknown") return otherGetters(contents.format, contents.entries);
-    const message = `Cannot open image: ${contents.findings[0]?.message ?? "unknown format"}`;
-    throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
-  });
+export function openSecureCert(image: Uint8Array, options: OpenOptions = {}): SecureCert {
+  const { format, entries, findings } = readImage(image);
+  if (format === "tlv") return tlvGetters(image, options);
+  if (format !== "unknown") return otherGetters(format, entries);
+  const message = `Cannot open image: ${findings[0]?.message ?? "unknown format"}`;
+  throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
 }
 
 const KEY_TYPES = {
@@ -120,7 +125,7 @@ function tlvGetters(image: Uint8Array, options: OpenOptions): SecureCert {
   return {
     format: "tlv",
     entries: () => readAll(walk, options.hmacKey),
-    entry: (type, which = 0) => read(type, which),
+    entry: async (type, which = 0) => await read(tlvTypeNumber(type), which),
     deviceCert: () => value(TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV),
     caCert: () => value(TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV),
     privateKey: () => value(TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV),
@@ -220,7 +225,8 @@ function otherGetters(format: ImageFormat, entries: readonly ImageEntry[]): Secu
   return {
     format,
     entries: () => Promise.resolve(entries.filter(isRight).map(({ value }) => value)),
-    entry: (type, subtype = 0) => Promise.try(() => findValue(entries, type, subtype)),
+    entry: (type, subtype = 0) =>
+      Promise.try(() => findValue(entries, tlvTypeNumber(type), subtype)),
     deviceCert: () => get(TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV),
     caCert: () => get(TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV),
     privateKey: () => get(TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV),

@@ -323,11 +323,11 @@ Deno.test("--chip judges the signatures: schemes that it verifies, and digests t
 Deno.test("one entry that cannot be opened does not hide the others; DS data opens as it is stored", async () => {
   const hmac = ["--key-mode", "hmac-encrypted", "--chip", "esp32c3"];
   const locked = await withDevice(...hmac);
-  const device = await openSecureCert(locked.bytes("d/esp_secure_cert.bin"));
+  const device = openSecureCert(locked.bytes("d/esp_secure_cert.bin"));
   assertEquals((await device.entries()).map(({ type }) => type).includes(1), true);
   await assertRejects(() => device.privateKey(), SecureCertError);
   const world = await withDevice("--key-mode", "rsa-ds", "--chip", "esp32c3");
-  const { dsData } = await (await openSecureCert(world.bytes("d/esp_secure_cert.bin"))).dsContext();
+  const { dsData } = await openSecureCert(world.bytes("d/esp_secure_cert.bin")).dsContext();
   const options = { chip: "esp32c3", hmacKey: world.bytes("d/hmac_key.bin") };
   const opened = await decryptDsParameters(dsData, options);
   assertEquals(opened, await decryptDsParameters(decodeDsData(dsData), options));

@@ -155,7 +155,7 @@ Deno.test("a derived key is an empty row beside its salt", async () => {
   const { salt, sec1 } = await createDerivedKey({ hmacKey });
   const text = csv(`5,0,${salt.toHex()},hex,,,,,`, "2,0,,hex,hmac_derived,,,,");
   const { image } = await buildFromCsv(text, { load, hmacKey, verify: false });
-  const device = await openSecureCert(image, { hmacKey });
+  const device = openSecureCert(image, { hmacKey });
   assertEquals(await device.privateKey(), sec1);
 });
 
@@ -188,7 +188,7 @@ Deno.test("older layouts are built from a CSV that names them, or when asked", a
     const { image } = await buildFromCsv(named, { load });
     const asked = await buildFromCsv(csv(...rows), { load, format });
     assert(equalBytes(image, asked.image));
-    const device = await openSecureCert(image, { legacyBuild: true });
+    const device = openSecureCert(image, { legacyBuild: true });
     assertEquals(device.format, format);
     assertEquals((await device.deviceCert()).length, FILES["dev.pem"]!.length + 1);
   }

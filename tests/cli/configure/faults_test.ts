@@ -80,11 +80,11 @@ sharedTest("an rsa_ds row without algorithm makes DS values", async () => {
 
 sharedTest("--configure_ds needs neither --priv_key_algo nor --efuse_key_id", async () => {
   const world = worldWith("rsa2048.pkcs8.pem", "ecp256.pkcs8.pem", "hmac_key.bin");
-  const device = await openSecureCert(await image(world, ...DS, "--efuse_key_file=hmac_key.bin"));
+  const device = openSecureCert(await image(world, ...DS, "--efuse_key_file=hmac_key.bin"));
   const context = await device.dsContext();
   assertEquals([context.efuseKeyId, context.rsaLengthBits], [1, 2048]);
   const ecdsa = ["--private-key", "ecp256.pkcs8.pem", "--target_chip", "esp32h2", "--configure_ds"];
-  const other = await openSecureCert(await image(world, ...ecdsa));
+  const other = openSecureCert(await image(world, ...ecdsa));
   assertEquals(await other.privateKeyEfuseBlock(), 5);
 });
 
@@ -95,7 +95,7 @@ sharedTest("cust_flash and nvs take DS keys", async () => {
     const more = ["--device-cert", "rsa2048.crt.pem", ...DS, "--efuse_key_file", "hmac_key.bin"];
     const made = await image(world, ...flags, ...more, "--efuse_key_id", "1");
     if (build !== undefined) assert(equalBytes(made, expected(build)), type);
-    const device = await openSecureCert(made, { legacyBuild: true });
+    const device = openSecureCert(made, { legacyBuild: true });
     assertEquals((await device.dsContext()).efuseKeyId, 1);
   }
 });
@@ -108,17 +108,17 @@ sharedTest("--pwd opens the key", async () => {
   const { args = [] } = caseNamed("err_encrypted_key_pwd");
   const wrong = await world.run("configure", ...args.map((word) => word.replace("test", "x")));
   assertEquals(wrong.code, 1);
-  const key = await (await openSecureCert(world.bytes(IMAGE))).privateKey();
+  const key = await openSecureCert(world.bytes(IMAGE)).privateKey();
   assertStringIncludes(text(key), "BEGIN RSA PRIVATE KEY");
   const nvs = await runCase(caseNamed("nvs_encrypted_key_stored"));
   assertEquals(nvs.outcome.code, 0, nvs.outcome.stderr);
-  const stored = await openSecureCert(nvs.world.bytes(IMAGE), { legacyBuild: true });
+  const stored = openSecureCert(nvs.world.bytes(IMAGE), { legacyBuild: true });
   assertEquals(text(await stored.privateKey()).includes("ENCRYPTED"), false);
 });
 
 sharedTest("a PEM chain is kept whole", async () => {
   const { world } = await runCase(caseNamed("plain_chain_truncated"));
-  const stored = await (await openSecureCert(world.bytes(IMAGE))).deviceCert();
+  const stored = await openSecureCert(world.bytes(IMAGE)).deviceCert();
   const given = text(caseFile("plain_chain_truncated", "chain.pem"));
   assertEquals(parsePem(text(stored)), parsePem(given));
   assertEquals(parsePem(given).length > 1, true);
@@ -129,7 +129,7 @@ sharedTest("PEM with literal \\n is taken", async () => {
   const pem = text(caseFile("", "ecp256.crt.pem"));
   const outcome = await fromCsv(world, `1,0,"${pem.replaceAll("\n", "\\n")}",string,,,,,`);
   assertEquals(outcome.code, 0, outcome.stderr);
-  const stored = await (await openSecureCert(world.bytes(IMAGE))).deviceCert();
+  const stored = await openSecureCert(world.bytes(IMAGE)).deviceCert();
   assertEquals(parsePem(text(stored)), parsePem(pem));
 });
 
@@ -352,7 +352,7 @@ sharedTest("reserved types and subtypes, and what follows base64, are refused", 
 
 sharedTest("spaces within quotes are kept", async () => {
   const { world } = await runCase(caseNamed("csv_quoted_spaces"));
-  const { data } = await (await openSecureCert(world.bytes(IMAGE))).entry(51);
+  const { data } = await openSecureCert(world.bytes(IMAGE)).entry(51);
   assertEquals(text(data), "  padded  ");
 });
 
