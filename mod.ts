@@ -46,6 +46,7 @@ export { CONFIG_DATA_TYPES, type ConfigDataType, type ConfigValue, configValueBy
 export type { Sources } from "./lib/crypto/sources.ts";
 export type { EcCurve, HashName } from "./lib/crypto/keys/curves.ts";
 export type { SignatureScheme } from "./lib/crypto/signing.ts";
+export { keyName } from "./lib/crypto/keys/encoding.ts";
 export { type ExportKeyOptions, exportPrivateKey, generateKey, type GenerateKeyOptions, importPrivateKey, type PrivateKey } from "./lib/crypto/keys/keys.ts";
 export { createSigner, type Signer } from "./lib/crypto/signature.ts";
 export { type CertificateUsage, createCa, type CreateCaOptions, issueCertificate, type IssueCertificateOptions, type Issuer, type Validity } from "./lib/crypto/x509/issue.ts";
@@ -68,9 +69,9 @@ export { type SignatureCheck, verifySignatures, type VerifySignaturesOptions } f
 export type { BuildPlan, DataEntry } from "./lib/toolkit/plan/credentials.ts";
 export type { OtherDifference, OtherReport } from "./lib/toolkit/others.ts";
 export { build, buildFromCsv, type BuildOptions, type BuildResult, type CsvBuildOptions, type CsvBuildResult, efuseOutput, type EfuseOutput } from "./lib/toolkit/build.ts";
-export { type CertificateReport, type EntryReport, inspect, type Inspection, type InspectOptions, type PartitionTableProblem, type PartitionTableReport } from "./lib/toolkit/inspect.ts";
+export { type CertificateReport, type EntryReport, inspect, type Inspection, type InspectOptions, type PartitionTableProblem, type PartitionTableReport, reportCertificate } from "./lib/toolkit/inspect.ts";
 export { convert, type ConvertOptions, type ConvertResult } from "./lib/toolkit/convert.ts";
-export { attachSignatures, type ExternalSignature, type SigningDigest, signingDigest, type SignOptions, signPartition } from "./lib/toolkit/sign.ts";
+export { attachSignatures, type ExternalSignature, type SigningDigest, signingDigest, type SigningDigestOptions, type SignOptions, signPartition } from "./lib/toolkit/sign.ts";
 export { append, type AppendOptions, type AppendResult } from "./lib/toolkit/append.ts";
 export { diff, type Diff, type DiffOptions, type EntryDifference, type EntryPlace, type FieldDifference, type FieldValue } from "./lib/toolkit/diff.ts";
 export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/toolkit/provision.ts";

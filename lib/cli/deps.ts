@@ -2,5 +2,3 @@
 
 // @ts-types="./std.d.ts"
 export { parseArgs } from "npm:deno-std@1.4.0/cli/parse_args.js";
-// @ts-types="./std.d.ts"
-export { promptSecret } from "npm:deno-std@1.4.0/cli/prompt_secret.js";

@@ -1,74 +1,10 @@
+/** Flags that several commands take. A flag of one command is in that command's file. */
 import { CHIPS } from "../format/chips/chips.ts";
 import { KEY_MODES } from "../format/names.ts";
-
-/** A flag of a command. */
-export interface OptionSpec {
-  /** Name without dashes. */
-  readonly name: string;
-  /** One-letter form. */
-  readonly short?: string;
-  /** What stands for the value in the help; a flag without it takes none. */
-  readonly value?: string;
-  /** The only values taken. */
-  readonly choices?: readonly string[];
-  /** Whether it may be given several times. */
-  readonly repeats?: boolean;
-  /** One line, or lines. */
-  readonly help: string;
-  /** What holds when it is not given, in words. */
-  readonly default?: string;
-}
-
-/** What stands behind a command's name. */
-export interface ArgumentSpec {
-  readonly name: string;
-  readonly help: string;
-  /** Whether more of it may follow. */
-  readonly repeats?: boolean;
-}
-
-/** A command. */
-export interface CommandSpec {
-  /** One line. */
-  readonly summary: string;
-  /** What stands behind the command's name, in order; the last may repeat. */
-  readonly arguments: readonly ArgumentSpec[];
-  readonly options: readonly OptionSpec[];
-  /** The command parses its own words; the table is for help and completions. */
-  readonly raw?: true;
-  /** What each exit code means, when it is not the usual. */
-  readonly exit1?: string;
-  /** Command lines that work, with the permissions they need before the script's name. */
-  readonly examples: readonly { readonly permissions: string; readonly line: string }[];
-}
-
-/** `--json`. */
-export const JSON_OPTION: OptionSpec = { name: "json", help: "one JSON document on stdout" };
-/** `--force`. */
-export const FORCE: OptionSpec = { name: "force", help: "replace an existing output" };
-/** `--out` for one file. */
-export const OUT_FILE: OptionSpec = {
-  name: "out",
-  short: "o",
-  value: "FILE",
-  help: "where to write; - is stdout",
-};
-/** `--out` for a folder. */
-export const OUT_DIR: OptionSpec = {
-  name: "out",
-  short: "o",
-  value: "DIR",
-  help: "folder to write to",
-};
-/** `--password-file`. */
-export const PASSWORD_FILE: OptionSpec = {
-  name: "password-file",
-  value: "FILE",
-  help: "file whose first line is the password of the private key",
-};
+import type { Flag, Positional } from "./command.ts";
 
 /** Flags that every command takes. */
-export const COMMON_OPTIONS: readonly OptionSpec[] = [
+export const COMMON_FLAGS: readonly Flag[] = [
   {
     name: "color",
     value: "WHEN",
@@ -79,8 +15,37 @@ export const COMMON_OPTIONS: readonly OptionSpec[] = [
   { name: "help", short: "h", help: "show this help" },
 ];
 
+/** `--json`. */
+export const JSON_FLAG: Flag = { name: "json", help: "one JSON document on stdout" };
+
+/** `--force`. */
+export const FORCE: Flag = { name: "force", help: "replace an existing output" };
+
+/** `--out` for one file. */
+export const OUT_FILE: Flag = {
+  name: "out",
+  short: "o",
+  value: "FILE",
+  help: "where to write; - is stdout",
+};
+
+/** `--out` for a folder. */
+export const OUT_DIR: Flag = {
+  name: "out",
+  short: "o",
+  value: "DIR",
+  help: "folder to write to",
+};
+
+/** `--password-file`. */
+export const PASSWORD_FILE: Flag = {
+  name: "password-file",
+  value: "FILE",
+  help: "file whose first line is the password of the private key",
+};
+
 /** Kind of a private key to make. */
-export const KEY_OPTIONS: readonly OptionSpec[] = [
+export const KEY_FLAGS: readonly Flag[] = [
   { name: "type", value: "TYPE", choices: ["ec", "rsa"], help: "kind of key", default: "ec" },
   {
     name: "curve",
@@ -98,31 +63,31 @@ export const KEY_OPTIONS: readonly OptionSpec[] = [
   },
 ];
 
-/** `--days`. */
-export const DAYS: OptionSpec = {
-  name: "days",
-  value: "N",
-  help: "validity in days, or `forever` for no expiry (99991231235959Z)",
-  default: "3650",
-};
-
 /** `--subject`. */
-export const SUBJECT: OptionSpec = {
+export const SUBJECT: Flag = {
   name: "subject",
   value: "NAME",
   help: 'subject, such as "CN=device 1,O=Example\\, Inc."',
 };
 
 /** `--san`. */
-export const SAN: OptionSpec = {
+export const SAN: Flag = {
   name: "san",
   value: "NAMES",
   repeats: true,
   help: "subject alternative names: dns:…,ip:…,uri:…,email:…",
 };
 
+/** `--days`. */
+export const DAYS: Flag = {
+  name: "days",
+  value: "N",
+  help: "validity in days, or `forever` for no expiry (99991231235959Z)",
+  default: "3650",
+};
+
 /** `--usage`. */
-export const USAGE: OptionSpec = {
+export const USAGE: Flag = {
   name: "usage",
   value: "USE",
   choices: ["client", "server"],
@@ -131,76 +96,137 @@ export const USAGE: OptionSpec = {
   default: "client",
 };
 
-/** Every layout that the firmware reads. */
-export const FORMATS: readonly string[] = [
-  "tlv",
-  "cust_flash",
-  "cust_flash_legacy",
-  "nvs",
-  "nvs_legacy",
-];
+/** `--ca` for a folder. */
+export const CA_DIR: Flag = {
+  name: "ca",
+  value: "DIR",
+  help: "folder with ca.pem and ca.key.pem; a development CA is made there\nwhen it is empty",
+  default: "ca",
+};
+
+/** `--ca` for the certificate that should have issued others. */
+export const ISSUED_BY: Flag = {
+  name: "ca",
+  value: "FILE",
+  help: "CA that should have issued the device certificate",
+};
+
+/** `--chip`. */
+export const CHIP: Flag = {
+  name: "chip",
+  value: "NAME",
+  choices: Object.keys(CHIPS),
+  help: "the chip that the image is for",
+};
+
+/** `--hmac-key`. */
+export const HMAC_KEY: Flag = {
+  name: "hmac-key",
+  value: "FILE",
+  help: "the 32 bytes of the eFuse key, raw or as hex",
+};
+
+/** `--hmac-key` where an image is read. */
+export const OPENING_KEY: Flag = {
+  ...HMAC_KEY,
+  help: "eFuse key that opens DS data and HMAC-encrypted entries",
+};
+
+/** `--key-mode`. */
+export const KEY_MODE: Flag = {
+  name: "key-mode",
+  value: "MODE",
+  choices: KEY_MODES,
+  help: "how the private key reaches the device; all but plaintext need --chip",
+  default: "plaintext",
+};
+
+/** `--efuse-key-id`. */
+export const EFUSE_KEY_ID: Flag = {
+  name: "efuse-key-id",
+  value: "N",
+  help: "the n of the KEYn that holds the eFuse key",
+  default: "1",
+};
+
+/** `--format`. */
+export const FORMAT: Flag = {
+  name: "format",
+  value: "FORMAT",
+  choices: ["tlv", "cust_flash", "cust_flash_legacy", "nvs", "nvs_legacy"],
+  help: "layout of the image",
+  default: "tlv",
+};
 
 /** `--size`. */
-export const SIZE: OptionSpec = {
+export const SIZE: Flag = {
   name: "size",
   value: "N",
   help:
     "size of the partition in bytes, decimal or 0x; without it\n0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash",
 };
 
-/** `--hmac-key`. */
-export const HMAC_KEY: OptionSpec = {
-  name: "hmac-key",
-  value: "FILE",
-  help: "the 32 bytes of the eFuse key, raw or as hex",
+/** `--size` where an image is changed. */
+export const NEW_SIZE: Flag = {
+  name: "size",
+  value: "N",
+  help: "size of the partition in bytes, decimal or 0x",
+  default: "0x2000, or the image's",
 };
 
-/** How the private key reaches the device. */
-export const KEY_MODE_OPTIONS: readonly OptionSpec[] = [
-  {
-    name: "key-mode",
-    value: "MODE",
-    choices: KEY_MODES,
-    help: "how the private key reaches the device; all but plaintext need --chip",
-    default: "plaintext",
-  },
-  {
-    name: "efuse-key-id",
-    value: "N",
-    help: "the n of the KEYn that holds the eFuse key",
-    default: "1",
-  },
-  { ...HMAC_KEY, default: "made, and written beside the image" },
-  { name: "allow-weak", help: "accept RSA keys of 1024 bits" },
-];
-
-/** What an image holds beside the credentials, and its layout. */
-export const IMAGE_OPTIONS: readonly OptionSpec[] = [
-  {
-    name: "data",
-    value: "TYPE[.SUBTYPE]=…",
-    repeats: true,
-    help:
-      "a further entry: =string:…, =hex:…, =base64:… or =file:…;\nTYPE is user1 to user5, ca, dev, a firmware name or a number",
-  },
-  ...KEY_MODE_OPTIONS,
-  {
-    name: "format",
-    value: "FORMAT",
-    choices: FORMATS,
-    help: "layout of the image",
-    default: "tlv",
-  },
+/** How an image is written, and whether it is checked first. */
+export const WRITING_FLAGS: readonly Flag[] = [
   SIZE,
   { name: "fill", help: "fill a tlv image with 0xFF to the partition's size" },
   { name: "no-integrity", help: "leave out the integrity entry (SHA-256) at the end" },
   { name: "no-verify", help: "write the image even if verify finds an error in it" },
 ];
 
-/** `--chip`. */
-export const CHIP: OptionSpec = {
-  name: "chip",
-  value: "NAME",
-  choices: Object.keys(CHIPS),
-  help: "the chip that the image is for",
+/** `--data`. */
+export const DATA: Flag = {
+  name: "data",
+  value: "TYPE[.SUBTYPE]=…",
+  repeats: true,
+  help:
+    "a further entry: =string:…, =hex:…, =base64:… or =file:…;\nTYPE is user1 to user5, ca, dev, a firmware name or a number",
 };
+
+/** What a new image holds beside the certificates, how its key is kept, and its layout. */
+export const IMAGE_FLAGS: readonly Flag[] = [
+  DATA,
+  KEY_MODE,
+  EFUSE_KEY_ID,
+  { ...HMAC_KEY, default: "made, and written beside the image" },
+  { name: "allow-weak", help: "accept RSA keys of 1024 bits" },
+  FORMAT,
+  ...WRITING_FLAGS,
+];
+
+/** `--table-offset`. */
+export const TABLE_OFFSET: Flag = {
+  name: "table-offset",
+  value: "N",
+  help: "where in a flash dump its partition table is, decimal or 0x",
+  default: "0x8000",
+};
+
+/** An image that is changed. */
+export const TLV_IMAGE: Positional = { name: "IMAGE", help: "TLV image; - is stdin" };
+
+/** The folder of a batch. */
+export const BATCH_FOLDER: Positional = { name: "DIR", help: "folder that bulk made" };
+
+/** `--id-template`. */
+export const ID_TEMPLATE: Flag = {
+  name: "id-template",
+  value: "TEXT",
+  help: "their names",
+  default: "dev-{n:06}",
+};
+
+/** The devices that a batch should have. */
+export const EXPECTED_DEVICES: readonly Flag[] = [
+  { name: "devices", value: "FILE", help: "the device list, to find those that are missing" },
+  { name: "count", value: "N", help: "or: how many devices there should be" },
+  ID_TEMPLATE,
+];

@@ -1,21 +1,22 @@
-import { type CommandSpec, COMMON_OPTIONS, type OptionSpec } from "./flags.ts";
-import { type CommandName, COMMANDS, commandSpec } from "./options.ts";
+import type { Command, Example, Flag, NamedCommand } from "./command.ts";
+import { COMMON_FLAGS } from "./flags.ts";
 import { VERSION } from "./version.ts";
 
 const COLUMN = 28;
 const WIDTH = 96;
 
 /** What `--help` prints. */
-export function formatHelp(): string {
-  const names = Object.keys(COMMANDS) as CommandName[];
-  const width = Math.max(...names.map((name) => name.length)) + 2;
+export function formatHelp(
+  commands: readonly Pick<NamedCommand, "name" | "summary">[],
+): string {
+  const width = Math.max(...commands.map(({ name }) => name.length)) + 2;
   return [
     `esp-secure-cert ${VERSION}: keys, certificates and images for the esp_secure_cert partition`,
     "",
     "Usage: deno run [permissions] cli.ts COMMAND [arguments]",
     "",
     "Commands:",
-    ...names.map((name) => `  ${name.padEnd(width)}${commandSpec(name).summary}`),
+    ...commands.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`),
     "",
     "  COMMAND --help   its arguments, flags, exit codes and examples",
     "  --version        the version",
@@ -25,20 +26,17 @@ export function formatHelp(): string {
 }
 
 /** What `COMMAND --help` prints. */
-export function formatCommandHelp(name: CommandName): string {
-  const spec = commandSpec(name);
-  const words = spec.arguments.map(({ name, repeats }) => ` ${name}${repeats ? "…" : ""}`).join("");
+export function formatCommandHelp(command: NamedCommand): string {
+  const { name, summary, positionals = [], flags, examples } = command;
+  const words = positionals.map(({ name, repeats }) => ` ${name}${repeats ? "…" : ""}`).join("");
   return [
-    `esp-secure-cert ${name}: ${spec.summary}`,
+    `esp-secure-cert ${name}: ${summary}`,
     "",
     `Usage: deno run [permissions] cli.ts ${name}${words} [flags]`,
-    ...section(
-      "Arguments",
-      spec.arguments.map((argument) => row(`  ${argument.name}`, argument.help)),
-    ),
-    ...section("Flags", [...spec.options, ...COMMON_OPTIONS].map(formatOption)),
-    ...section("Exit codes", exitCodes(spec)),
-    ...section(spec.examples.length > 1 ? "Examples" : "Example", spec.examples.map(formatExample)),
+    ...section("Arguments", positionals.map(({ name, help }) => row(`  ${name}`, help))),
+    ...section("Flags", [...flags, ...COMMON_FLAGS].map(formatFlag)),
+    ...section("Exit codes", exitCodes(command)),
+    ...section(examples.length > 1 ? "Examples" : "Example", examples.map(formatExample)),
   ].join("\n");
 }
 
@@ -46,13 +44,13 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ["", `${title}:`, ...lines];
 }
 
-function formatOption(option: OptionSpec): string {
-  const short = option.short === undefined ? "    " : `-${option.short}, `;
-  const value = option.value === undefined ? "" : ` ${option.value}`;
-  const choices = option.choices === undefined ? "" : `\n${fold(option.choices)}`;
-  const repeats = option.repeats === true ? " (repeats)" : "";
-  const standard = option.default === undefined ? "" : ` [${option.default}]`;
-  return row(`  ${short}--${option.name}${value}`, option.help + repeats + standard + choices);
+function formatFlag(flag: Flag): string {
+  const short = flag.short === undefined ? "    " : `-${flag.short}, `;
+  const value = flag.value === undefined ? "" : ` ${flag.value}`;
+  const choices = flag.choices === undefined ? "" : `\n${fold(flag.choices)}`;
+  const repeats = flag.repeats ? " (repeats)" : "";
+  const standard = flag.default === undefined ? "" : ` [${flag.default}]`;
+  return row(`  ${short}--${flag.name}${value}`, flag.help + repeats + standard + choices);
 }
 
 /** Choices in lines of four, joined by bars. */
@@ -70,12 +68,12 @@ function row(left: string, text: string): string {
   return [head, ...rest.map((line) => " ".repeat(COLUMN) + line)].join("\n");
 }
 
-function exitCodes({ exit1 }: CommandSpec): string[] {
-  return ["  0  done", `  1  ${exit1 ?? "it failed"}`, "  2  the command line is wrong"];
+function exitCodes({ exit1 = "it failed" }: Command): string[] {
+  return ["  0  done", `  1  ${exit1}`, "  2  the command line is wrong"];
 }
 
 /** On one line, or with the permissions on a line of their own. */
-function formatExample({ permissions, line }: CommandSpec["examples"][number]): string {
+function formatExample({ permissions, line }: Example): string {
   const head = `  deno run${permissions === "" ? "" : ` ${permissions}`}`;
   const tail = `cli.ts ${line}`;
   return head.length + tail.length < WIDTH ? `${head} ${tail}` : `${head} \\\n    ${tail}`;

@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { concat, equalBytes } from "../bytes/pack.ts";
 import { encodeUtf8, shownName } from "../bytes/text.ts";
-import { askSecret, canAsk } from "./ask.ts";
+import { askSecret, canAsk } from "./terminal/ask.ts";
 import { type ProgramOutcome, runProgram } from "./programs.ts";
 import { CliError, fileError, isSystemError, usageError } from "./errors.ts";
 
@@ -32,7 +32,7 @@ export interface Io {
   /** A line to stderr. */
   note(text: string): void;
   /** Asks somebody at the terminal, without showing the answer; absent where nobody can answer. */
-  promptSecret?(question: string): string | null;
+  promptSecret?(question: string): Promise<string | null>;
   /** Runs the first of some programs that is installed; undefined when none is. */
   run?(
     names: readonly string[],
@@ -64,7 +64,7 @@ export function denoIo(): Io {
     put: (bytes) => Promise.try(() => writeFully(Deno.stdout, bytes)),
     print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
     note: (text) => writeFully(Deno.stderr, encodeUtf8(`${text}\n`)),
-    ...canAsk() ? { promptSecret: askSecret } : {},
+    ...canAsk() && { promptSecret: askSecret },
     run: runProgram,
     isStdoutTerminal: Deno.stdout.isTerminal(),
     isStderrTerminal: Deno.stderr.isTerminal(),
@@ -78,10 +78,14 @@ export function joinPath(folder: string, name: string): string {
   return /[/\\]$/.test(folder) ? folder + name : `${folder}/${name}`;
 }
 
+/** The folder of a path with the separator at its end; empty for the working folder. */
+export function folderOf(path: string): string {
+  return /^(.*[/\\])[^/\\]*$/s.exec(path)?.[1] ?? "";
+}
+
 /** A path in the folder of another file; in the working folder when that is stdout. */
 export function besidePath(file: string, name: string): string {
-  const folder = /^(.*[/\\])[^/\\]*$/.exec(file)?.[1] ?? "";
-  return folder + name;
+  return folderOf(file) + name;
 }
 
 async function readIfExists(path: string): Promise<Uint8Array | undefined> {

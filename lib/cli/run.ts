@@ -1,15 +1,17 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { parseCommandLine } from "./arguments.ts";
-import type { Arguments } from "./arguments.ts";
-import { setColorEnabled } from "./render/colors.ts";
+import {
+  type CommandName,
+  isCommandName,
+  loadCommand,
+  loadCommands,
+  SUMMARIES,
+} from "./commands.ts";
 import { CliError, usageError } from "./errors.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import type { Io } from "./io.ts";
-import type { CommandName } from "./options.ts";
+import { parseArguments } from "./parse.ts";
+import { setColorEnabled } from "./render/colors.ts";
 import { VERSION } from "./version.ts";
-
-/** Runs a command; gives its exit code. */
-export type Command = (args: Arguments, io: Io) => Promise<number>;
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;
@@ -17,81 +19,45 @@ const EXIT_USAGE = 2;
 /**
  * Runs a command line: the result on stdout, everything for people on stderr.
  *
- * @param argv The words behind the script's name.
+ * @param argv The words after the script's name.
  * @param io The world.
  * @returns The exit code: 0 done, 1 failed or a bad verdict, 2 a wrong command line.
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
-    const parsed = parseCommandLine(argv);
-    switch (parsed.kind) {
-      case "help":
-        io.print(parsed.command === undefined ? formatHelp() : formatCommandHelp(parsed.command));
-        return 0;
-      case "version":
-        io.print(VERSION);
-        return 0;
-      case "run": {
-        setColorEnabled(wantsColor(parsed.args.get("color"), io));
-        const command = await load(parsed.command);
-        return await command(parsed.args, io);
-      }
-      default:
-        return parsed satisfies never;
-    }
+    return await runLine(argv, io);
   } catch (error) {
     return report(knownError(error), argv, io);
   }
 }
 
-/** Commands are loaded when they are wanted, so that --help need not wait for pkijs. */
-async function load(name: CommandName): Promise<Command> {
-  switch (name) {
-    case "keygen":
-      return (await import("./commands/keygen.ts")).keygen;
-    case "ca":
-      return (await import("./commands/ca.ts")).ca;
-    case "csr":
-      return (await import("./commands/csr.ts")).csr;
-    case "issue":
-      return (await import("./commands/issue.ts")).issue;
-    case "provision":
-      return (await import("./commands/provision.ts")).provisionCommand;
-    case "build":
-      return (await import("./commands/build.ts")).buildCommand;
-    case "convert":
-      return (await import("./commands/convert.ts")).convertCommand;
-    case "chips":
-      return (await import("./commands/chips.ts")).chips;
-    case "inspect":
-      return (await import("./commands/inspect.ts")).inspectCommand;
-    case "verify":
-      return (await import("./commands/verify.ts")).verifyCommand;
-    case "sign":
-      return (await import("./commands/sign.ts")).sign;
-    case "append":
-      return (await import("./commands/append.ts")).appendCommand;
-    case "diff":
-      return (await import("./commands/diff.ts")).diffCommand;
-    case "extract":
-      return (await import("./commands/extract.ts")).extractCommand;
-    case "configure":
-      return (await import("./commands/configure.ts")).configureCommand;
-    case "bulk":
-      return (await import("./commands/bulk.ts")).bulkCommand;
-    case "bulk status":
-      return (await import("./commands/bulk_status.ts")).bulkStatus;
-    case "bulk verify":
-      return (await import("./commands/bulk_verify.ts")).bulkVerify;
-    case "bulk merge":
-      return (await import("./commands/bulk_merge.ts")).bulkMerge;
-    case "bulk export":
-      return (await import("./commands/bulk_export.ts")).bulkExport;
-    case "completions":
-      return (await import("./commands/completions.ts")).completions;
-    default:
-      return name satisfies never;
+async function runLine(argv: readonly string[], io: Io): Promise<number> {
+  const [first, second] = argv;
+  if (first === "--version" || first === "-V") return print(VERSION, io);
+  const isHelp = first === "help";
+  if (first === undefined || first === "--help" || first === "-h" || isHelp && !second) {
+    return print(formatHelp(SUMMARIES), io);
   }
+  const { name, rest } = readCommandName(isHelp ? argv.slice(1) : argv);
+  const command = await loadCommand(name);
+  const args = isHelp ? undefined : parseArguments(command, rest);
+  if (args === undefined) return print(formatCommandHelp(command), io);
+  setColorEnabled(wantsColor(args.get("color"), io));
+  return await command.run(args, io, loadCommands);
+}
+
+/** A command's name is one word or two, such as `bulk status`; two words are tried first. */
+function readCommandName(words: readonly string[]): { name: CommandName; rest: readonly string[] } {
+  const [first = "", second] = words;
+  const both = `${first} ${second}`;
+  if (isCommandName(both)) return { name: both, rest: words.slice(2) };
+  if (isCommandName(first)) return { name: first, rest: words.slice(1) };
+  throw usageError(`unknown command "${first}"`, undefined, "run --help for the list of commands");
+}
+
+function print(text: string, io: Io): number {
+  io.print(text);
+  return 0;
 }
 
 function report(error: SecureCertError | CliError, argv: readonly string[], io: Io): number {
@@ -110,20 +76,20 @@ function report(error: SecureCertError | CliError, argv: readonly string[], io: 
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;
 }
 
-/** What a list of devices has wrong, one by one. */
+/** What is wrong with a list of devices, one by one. */
 function problemsOf(error: SecureCertError | CliError): { problems?: readonly unknown[] } {
   if (!(error instanceof SecureCertError)) return {};
   if (error.problems.length > 0) return { problems: error.problems };
   return Array.isArray(error.cause) ? { problems: error.cause } : {};
 }
 
-/** By the option of the library that would help, or else by the code. */
+/** A hint for the option of the library that would help, or else for the code. */
 function hintOf({ code, place }: SecureCertError, command: string | undefined): string | undefined {
   if (command === "configure" && code === "ERR_PASSWORD") return "give the password with --pwd";
   return HINTS[place.field ?? ""] ?? HINTS[code];
 }
 
-/** A number that no function takes is a mistake in the command line; anything else is ours. */
+/** A number that no function takes is a mistake in the command line; anything else is a bug. */
 function knownError(error: unknown): SecureCertError | CliError {
   if (error instanceof SecureCertError || error instanceof CliError) return error;
   if (error instanceof RangeError && !error.message.includes("call stack")) {
@@ -138,7 +104,7 @@ const HINTS: Readonly<Partial<Record<string, string>>> = {
   dropSignatures: "append --drop-signatures leaves the signatures out; sign the image again then",
   signature: "sign what --digest prints, with the private half of --public-key",
   replace: "--replace puts it in the place of the one that is there",
-  ERR_VERIFY: "mend what is wrong, or insist with --no-verify",
+  ERR_VERIFY: "fix what is wrong, or write the image all the same with --no-verify",
 };
 
 function wantsColor(when: string | undefined, io: Io): boolean {

@@ -1,4 +1,4 @@
-/** Types of the parts of `@std/cli` that deps.ts re-exports. */
+/** Types of the part of `@std/cli` that deps.ts re-exports. */
 export interface ParseOptions {
   readonly string: readonly string[];
   readonly boolean: readonly string[];
@@ -13,4 +13,3 @@ export interface ParsedArguments {
   readonly [key: string]: unknown;
 }
 export function parseArgs(argv: readonly string[], options: ParseOptions): ParsedArguments;
-export function promptSecret(message: string, options: { readonly mask: string }): string | null;

@@ -2,6 +2,7 @@ import { type Place, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import {
   isSignatureRight,
+  publicKeyDigest,
   rawSignature,
   readSignatureKey,
   signatureSize,
@@ -12,6 +13,7 @@ import { TLV_TYPES } from "../format/names.ts";
 import {
   encodeSignatureEntry,
   MAX_SIGNATURES,
+  type SignatureAlgorithm,
   type SignatureKey,
 } from "../format/signature_block.ts";
 import { withIntegrity } from "../format/partition.ts";
@@ -51,6 +53,19 @@ export interface SigningDigest {
   readonly sha256: Bytes;
   /** Their SHA-384, for P-384; 48 bytes. */
   readonly sha384: Bytes;
+  /** The signer's key; present when it was given. */
+  readonly key?: {
+    /** The scheme that it signs with. */
+    readonly algorithm: SignatureAlgorithm;
+    /** SHA-256 of the key as a signature entry holds it, what SECURE_BOOT_DIGESTn must be; 32 bytes. */
+    readonly digest: Bytes;
+  };
+}
+
+/** What {@linkcode signingDigest} is for. */
+export interface SigningDigestOptions {
+  /** The signer's public key, SubjectPublicKeyInfo in PEM or DER. @default any */
+  readonly publicKey?: Uint8Array;
 }
 
 /**
@@ -112,15 +127,21 @@ export async function signPartition(
  * What a signer outside must sign; {@linkcode attachSignatures} puts its answer in.
  *
  * @param image An image that {@linkcode signPartition} takes.
- * @returns The bytes and their digests.
- * @throws {SecureCertError} as {@linkcode signPartition} does for the image.
+ * @param options The signer's key.
+ * @returns The bytes and their digests, and what the key signs with.
+ * @throws {SecureCertError} as {@linkcode signPartition} does for the image and the key.
  */
-export async function signingDigest(image: Uint8Array): Promise<SigningDigest> {
+export async function signingDigest(
+  image: Uint8Array,
+  { publicKey }: SigningDigestOptions = {},
+): Promise<SigningDigest> {
   const message = messageOf(openUnsigned(image));
+  const key = publicKey && readSignatureKey(publicKey);
   return {
     message,
     sha256: await digest("SHA-256", message),
     sha384: await digest("SHA-384", message),
+    ...key && { key: { algorithm: key.algorithm, digest: await publicKeyDigest(key) } },
   };
 }
 

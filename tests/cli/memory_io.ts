@@ -76,10 +76,10 @@ export class MemoryWorld {
       ...this.random && { random: this.random },
       print: (text) => void out.push(text),
       note: (text) => void notes.push(text),
-      ...this.answer === undefined ? {} : {
+      ...this.answer !== undefined && {
         promptSecret: (question: string) => {
           this.questions.push(question);
-          return this.answer!;
+          return Promise.resolve(this.answer!);
         },
       },
       isStdoutTerminal: this.terminal,

@@ -1,7 +1,6 @@
 /** The command line as a process: permissions, files, exit codes, and imports from a URL. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { COMMANDS } from "../../lib/cli/options.ts";
-import type { CommandSpec } from "../../lib/cli/flags.ts";
+import { loadCommands } from "../../lib/cli/commands.ts";
 import { VERSION } from "../../lib/cli/version.ts";
 import { importPrivateKey } from "../../mod.ts";
 import { LINUX, needing, PROCESSES, processes } from "../needs.ts";
@@ -56,8 +55,8 @@ processes.test("the example of every --help runs with the permissions it names",
     const at = (name: string) => `${folder}/${name}`;
     await runCli(["-A"], ["provision", "--id", "made", "-o", "made", "--ca", "ca"], folder);
     await Deno.copyFile(at("made/esp_secure_cert.bin"), at("given.bin"));
-    for (const [name, spec] of Object.entries(COMMANDS) as [string, CommandSpec][]) {
-      for (const { permissions, line } of spec.examples) {
+    for (const { name, examples } of await loadCommands()) {
+      for (const { permissions, line } of examples) {
         if (name === "completions") continue;
         if (name === "ca") await Deno.rename(at("ca"), at("old_ca"));
         if (name === "sign") await Deno.copyFile(at("device.key.pem"), at("signing.key.pem"));

@@ -1,40 +1,72 @@
 import { TLV_TYPES } from "../../format/names.ts";
-import { append } from "../../toolkit/append.ts";
-import type { DataEntry } from "../../toolkit/plan/credentials.ts";
+import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { buildJudged, imageReport } from "../images.ts";
-import { dataOf, passwordOf } from "../inputs.ts";
-import { outOf, tell, writeOut } from "../outputs.ts";
-import { formatSize } from "../render/inspection.ts";
-import type { Command } from "../run.ts";
+import { DATA, FORCE, JSON_FLAG, NEW_SIZE, OUT_FILE, PASSWORD_FILE, TLV_IMAGE } from "../flags.ts";
+import { dataOf } from "../input/images.ts";
+import { passwordOf } from "../input/keys.ts";
+import { outputPath, printResult, writeOutput } from "../output/out.ts";
+import { formatSize } from "../render/text.ts";
+
+/** Any one of them is something to do. */
+const TASKS = ["data", "replace", "integrity", "drop-signatures"];
 
 /** Adds entries to an image, or puts others in their place, and writes it when it is no worse. */
-export const appendCommand: Command = async (args, io) => {
-  const what = ["data", "replace", "integrity", "drop-signatures"];
-  if (!what.some((name) => args.has(name))) {
-    throw usageError(`append needs ${what.map((name) => `--${name}`).join(" or ")}`, "data");
-  }
-  const out = outOf(args, { secret: true, binary: true }, io);
-  const image = await io.read(args.positionals[0]!);
-  const entries = await dataOf(args, io);
-  const replace = await dataOf(args, io, "replace");
-  const size = args.number("size");
-  const options = {
-    entries,
-    replace,
-    ...await passwordOf(args, io, [...entries, ...replace].find(isKey)?.data),
-    integrity: args.has("integrity"),
-    dropSignatures: args.has("drop-signatures"),
-    verify: !args.has("no-verify"),
-    ...size === undefined ? {} : { size },
-  };
-  const result = await buildJudged(() => append(image, options), io);
-  await writeOut(out, { bytes: result.image, secret: true }, args, io);
-  const text = `image of ${formatSize(result.image.length)}: ${out}`;
-  tell(out, { image: imageReport(result, out) }, text, args, io);
-  return 0;
+export const command: Command = {
+  positionals: [TLV_IMAGE],
+  flags: [
+    { ...DATA, help: "a new entry: =string:…, =hex:…, =base64:… or =file:…" },
+    {
+      name: "replace",
+      value: "TYPE[.SUBTYPE]=…",
+      repeats: true,
+      help: "what to put in the place of an entry, written likewise",
+    },
+    { name: "integrity", help: "end with an integrity entry (SHA-256)" },
+    { name: "drop-signatures", help: "leave the signatures out, to sign the image again" },
+    PASSWORD_FILE,
+    NEW_SIZE,
+    { name: "no-verify", help: "write the image even if verify finds a new error in it" },
+    OUT_FILE,
+    FORCE,
+    JSON_FLAG,
+  ],
+  exit1: "it failed, or the image would be worse than before and is not written",
+  examples: [
+    {
+      permissions: "--allow-read=esp_secure_cert.bin --allow-write=with_serial.bin",
+      line: "append esp_secure_cert.bin --data user1=string:SN-0001 -o with_serial.bin",
+    },
+    {
+      permissions: "--allow-read=esp_secure_cert.bin,device.pem --allow-write=renewed.bin",
+      line: "append esp_secure_cert.bin --replace dev=file:device.pem -o renewed.bin",
+    },
+  ],
+  async run(args, io) {
+    if (!TASKS.some((name) => args.has(name))) {
+      throw usageError(`append needs ${TASKS.map((name) => `--${name}`).join(" or ")}`, "data");
+    }
+    const out = outputPath(args, { secret: true, binary: true }, io);
+    const { append } = await import("../../toolkit/append.ts");
+    const { imageReport, showingFindings } = await import("../output/images.ts");
+    const image = await io.read(args.positionals[0]!);
+    const entries = await dataOf(args, io);
+    const replace = await dataOf(args, io, "replace");
+    const key = [...entries, ...replace].find(({ type }) =>
+      type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV
+    );
+    const options = {
+      entries,
+      replace,
+      password: await passwordOf(args, io, key?.data),
+      integrity: args.has("integrity"),
+      dropSignatures: args.has("drop-signatures"),
+      verify: !args.has("no-verify"),
+      size: args.number("size"),
+    };
+    const result = await showingFindings(() => append(image, options), io);
+    await writeOutput(out, { bytes: result.image, secret: true }, args, io);
+    const text = `image of ${formatSize(result.image.length)}: ${out}`;
+    printResult(out, { image: imageReport(result, out) }, text, args, io);
+    return 0;
+  },
 };
-
-function isKey({ type }: DataEntry): boolean {
-  return type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
-}

@@ -1,106 +1,144 @@
-import { isPem } from "../../bytes/pem.ts";
-import { decodeUtf8 } from "../../bytes/text.ts";
-import { exportPrivateKey, importPrivateKey, isProtectedKey } from "../../crypto/keys/keys.ts";
-import { build, type BuildResult } from "../../toolkit/build.ts";
+import type { BuildResult } from "../../toolkit/build.ts";
 import type { Arguments } from "../arguments.ts";
-import { burnNotes, newKeyFile, planFile, planJson, publicKeyFile } from "../efuse_files.ts";
-import { buildJudged, buildOptionsOf, imageReport } from "../images.ts";
-import { dataOf, hasRawHmacKey, keyPlanOf, readFlag, readKeyBytes } from "../inputs.ts";
+import type { Command } from "../command.ts";
+import { usageError } from "../errors.ts";
+import { CHIP, FORCE, IMAGE_FLAGS, JSON_FLAG, OUT_FILE, PASSWORD_FILE } from "../flags.ts";
+import { csvLoad } from "../input/csv_files.ts";
+import { readFlag, readText } from "../input/files.ts";
+import { buildOptionsOf, dataOf } from "../input/images.ts";
+import {
+  chipOf,
+  isPlainPem,
+  keyPlanOf,
+  passwordOf,
+  readHmacKey,
+  readRawKey,
+} from "../input/keys.ts";
 import { besidePath, type Io, type OutputFile } from "../io.ts";
-import { outOf, tell, writeOut } from "../outputs.ts";
-import { formatSize } from "../render/inspection.ts";
-import type { Command } from "../run.ts";
-import { buildCsvCommand } from "./build_csv.ts";
+import { pemBytes } from "../output/certificates.ts";
+import type { GivenKeys } from "../output/efuse_files.ts";
+import { outputPath, printResult, writeOutput } from "../output/out.ts";
+import { formatSize } from "../render/text.ts";
 
-const NEW_KEY = "hmac_key.bin";
-const ECDSA_KEY = "ecdsa_key.pem";
+/** Flags that a build from a CSV does not take, because its rows say what they would. */
+const NOT_WITH_CSV = ["device-cert", "ca-cert", "private-key", "key-mode"];
 
-/** Builds an image from files, and writes it when it is judged good. */
-export const buildCommand: Command = async (args, io) => {
-  if (args.has("csv")) return await buildCsvCommand(args, io);
-  const out = outOf(args, { secret: true, binary: true }, io);
-  const isRaw = await hasRawHmacKey(args, io);
-  const options = { ...buildOptionsOf(args), ...await readFlag("ca", "ca", args, io) };
-  const privateKey = await readFlag("private-key", "privateKey", args, io);
-  const plan = {
-    ...await readFlag("device-cert", "deviceCert", args, io),
-    ...await readFlag("ca-cert", "caCert", args, io),
-    ...await readKeyBytes("salt", "salt", args, io),
-    ...await keyPlanOf(args, io, privateKey.privateKey, args.get("private-key")),
-    ...privateKey,
-    data: await dataOf(args, io),
-    efuseKeyFile: keyFileOf(privateKey.privateKey, args, out, isRaw),
-  };
-  const result = await buildJudged(() => build(plan, options), io);
-  const files = [
-    ...await peripheralKeyFile(plan, args, out),
-    ...efuseFiles(result, isRaw, args, out),
-  ];
-  await writeOut(out, { bytes: result.image, secret: true }, args, io, files);
-  report(result, files, out, args, io);
-  return 0;
+/** Builds an image from files or from a configuration CSV, and writes it when it is good. */
+export const command: Command = {
+  flags: [
+    {
+      name: "csv",
+      value: "FILE",
+      help: "build from a configuration CSV; the files it names are looked for beside it,\n" +
+        "then in the working folder; goes without the three flags below",
+    },
+    { name: "device-cert", value: "FILE", help: "device certificate, PEM (a bundle too) or DER" },
+    { name: "ca-cert", value: "FILE", help: "CA certificate, PEM (a bundle too) or DER" },
+    { name: "private-key", value: "FILE", help: "private key in any encoding" },
+    {
+      name: "salt",
+      value: "FILE",
+      help: "hmac-derived: salt with which the certificate's key was derived,\nraw or as hex",
+    },
+    {
+      name: "ca",
+      value: "FILE",
+      help: "CA that issued the device certificate, when it is not --ca-cert",
+    },
+    CHIP,
+    ...IMAGE_FLAGS,
+    PASSWORD_FILE,
+    OUT_FILE,
+    FORCE,
+    JSON_FLAG,
+  ],
+  exit1: "it failed, or the image would be bad and is not written",
+  examples: [
+    {
+      permissions:
+        "--allow-read=device.pem,ca.pem,device.key.pem --allow-write=esp_secure_cert.bin",
+      line:
+        "build --device-cert device.pem --ca-cert ca.pem --private-key device.key.pem -o esp_secure_cert.bin",
+    },
+  ],
+  async run(args, io) {
+    const isCsv = args.has("csv");
+    const clash = isCsv ? NOT_WITH_CSV.find((name) => args.has(name)) : undefined;
+    if (clash !== undefined) throw usageError(`--${clash} does not go with --csv`, clash);
+    const out = outputPath(args, { secret: true, binary: true }, io);
+    const { burnNotes, efuseFiles, planJson } = await import("../output/efuse_files.ts");
+    const { imageReport, showingFindings } = await import("../output/images.ts");
+    const { make, given } = isCsv ? await planCsvBuild(args, io) : await planBuild(args, io);
+    const result = await showingFindings(make, io);
+    const efuses = await efuseFiles(result.efuseKeys, chipOf(args), given, out);
+    const files = [...efuses.flatMap(({ files }) => files), ...derivedKeyFile(result, args, out)];
+    await writeOutput(out, { bytes: result.image, secret: true }, args, io, files);
+    const paths = files.map(({ path }) => path);
+    const json = {
+      image: imageReport(result, out),
+      files: paths.length === 0 ? undefined : paths,
+      // The rows of a CSV may need several.
+      efuse: isCsv ? efuses.map(planJson) : efuses.map(planJson)[0],
+    };
+    const restored = result.isRestored ? ", the very one that was extracted" : "";
+    const wrote = paths.map((path) => `\nwrote ${path}`).join("");
+    const text = `image of ${formatSize(result.image.length)}: ${out}${restored}${wrote}`;
+    printResult(out, json, text, args, io);
+    for (const efuse of efuses) io.note(burnNotes(efuse));
+    return 0;
+  },
 };
 
-function report(
-  result: BuildResult,
-  files: readonly OutputFile[],
-  out: string,
-  args: Arguments,
-  io: Io,
-): void {
-  const { efuse } = result;
-  const paths = files.map(({ path }) => path);
-  const wrote = paths.map((path) => `\nwrote ${path}`).join("");
-  const text = `image of ${formatSize(result.image.length)}: ${out}${wrote}`;
-  const json = { image: imageReport(result, out), ...paths.length === 0 ? {} : { files: paths } };
-  tell(out, efuse === undefined ? json : { ...json, efuse: planJson(efuse) }, text, args, io);
-  if (efuse !== undefined) io.note(burnNotes(efuse, besidePath(out, "efuse_plan.json")));
+/** A build that can be started, and the files that hold eFuse keys already. */
+interface PlannedBuild {
+  readonly make: () => Promise<BuildResult & { readonly isRestored?: boolean }>;
+  readonly given: GivenKeys;
 }
 
-/** What stands beside the image: the eFuse plan, a new HMAC key, the public half of a derived key. */
-function efuseFiles(
-  result: BuildResult,
-  isRaw: boolean,
-  args: Arguments,
-  out: string,
-): OutputFile[] {
-  const { efuse } = result;
-  if (efuse === undefined) return [];
-  const isNewKey = args.get("key-mode") === "hmac-derived" && !args.has("device-cert");
-  return [
-    ...newKeyFile(efuse, isRaw, besidePath(out, NEW_KEY)),
-    planFile(efuse, besidePath(out, "efuse_plan.json")),
-    ...isNewKey ? publicKeyFile(result, besidePath(out, "device.pub.pem")) : [],
-  ];
+async function planBuild(args: Arguments, io: Io): Promise<PlannedBuild> {
+  const { build } = await import("../../toolkit/build.ts");
+  const keyPlan = await keyPlanOf(args);
+  const hmacKey = await readHmacKey(args, io);
+  const privateKey = await readFlag("private-key", args, io);
+  const keyPath = args.get("private-key");
+  const plan = {
+    ...keyPlan,
+    hmacKey: hmacKey?.bytes,
+    deviceCert: await readFlag("device-cert", args, io),
+    caCert: await readFlag("ca-cert", args, io),
+    privateKey,
+    password: await passwordOf(args, io, privateKey, keyPath),
+    salt: (await readRawKey("salt", args, io))?.bytes,
+    data: await dataOf(args, io),
+  };
+  const options = { ...buildOptionsOf(args), ca: await readFlag("ca", args, io) };
+  const isReady = privateKey === undefined || await isPlainPem(privateKey);
+  const privateKeyFile = isReady ? keyPath ?? "device.key.pem" : undefined;
+  return { make: () => build(plan, options), given: { hmacKey, privateKeyFile } };
 }
 
-/** The file that the plan's command burns: the one given when it is raw, else one that is written. */
-function keyFileOf(
-  key: Uint8Array | undefined,
-  args: Arguments,
-  out: string,
-  isRaw: boolean,
-): string {
-  if (args.get("key-mode") === "ecdsa-peripheral") {
-    const isReady = key === undefined || isPlainPem(key);
-    return isReady ? args.get("private-key") ?? "device.key.pem" : besidePath(out, ECDSA_KEY);
-  }
-  return isRaw ? args.need("hmac-key") : besidePath(out, NEW_KEY);
+async function planCsvBuild(args: Arguments, io: Io): Promise<PlannedBuild> {
+  const { buildFromCsv } = await import("../../toolkit/build.ts");
+  const path = args.need("csv");
+  const hmacKey = await readHmacKey(args, io);
+  const options = {
+    ...buildOptionsOf(args),
+    chip: chipOf(args),
+    hmacKey: hmacKey?.bytes,
+    password: await passwordOf(args, io),
+    ca: await readFlag("ca", args, io),
+    random: io.random,
+    makeHmacKeys: true,
+    load: csvLoad(path, io),
+    entries: await dataOf(args, io),
+  };
+  const text = await readText(path, io);
+  return { make: () => buildFromCsv(text, options), given: { hmacKey } };
 }
 
-/** espefuse reads a PEM file without a password; another key is written as one, for the plan's command. */
-async function peripheralKeyFile(
-  { privateKey, password }: { readonly privateKey?: Uint8Array; readonly password?: string },
-  args: Arguments,
-  out: string,
-): Promise<OutputFile[]> {
-  const isNeeded = args.get("key-mode") === "ecdsa-peripheral";
-  if (!isNeeded || privateKey === undefined || isPlainPem(privateKey)) return [];
-  const key = await importPrivateKey(privateKey, password === undefined ? {} : { password });
-  const bytes = await exportPrivateKey(key);
-  return [{ path: besidePath(out, ECDSA_KEY), bytes, secret: true, keep: true }];
-}
-
-function isPlainPem(key: Uint8Array): boolean {
-  return isPem(decodeUtf8(key) ?? "") && !isProtectedKey(key);
+/** The public half of a key that the image derives, for a certificate that is not yet issued. */
+function derivedKeyFile({ publicKey }: BuildResult, args: Arguments, out: string): OutputFile[] {
+  const isNeeded = args.get("key-mode") === "hmac-derived" && !args.has("device-cert");
+  if (!isNeeded || publicKey === undefined) return [];
+  return [{ path: besidePath(out, "device.pub.pem"), bytes: pemBytes("PUBLIC KEY", publicKey) }];
 }

@@ -1,55 +1,69 @@
-import { createCa, type Issuer } from "../../crypto/x509/issue.ts";
-import { readCertificate } from "../../crypto/x509/certificate.ts";
-import { exportPrivateKey, generateKey } from "../../crypto/keys/keys.ts";
-import { reportCertificate } from "../../toolkit/inspect.ts";
+import type { Issuer } from "../../crypto/x509/issue.ts";
 import type { Arguments } from "../arguments.ts";
+import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import {
-  daysOf,
-  keyOptions,
-  noteSlowKey,
-  pemBytes,
-  readCertificateFile,
-  readKey,
-} from "../inputs.ts";
+import { DAYS, FORCE, JSON_FLAG, KEY_FLAGS, OUT_DIR, PASSWORD_FILE, SUBJECT } from "../flags.ts";
+import { daysOf, readCertificateFile } from "../input/certificates.ts";
+import { keyOptions, noteSlowKey, readKey } from "../input/keys.ts";
 import { type Io, joinPath } from "../io.ts";
-import { folderOf, tell } from "../outputs.ts";
-import type { Command } from "../run.ts";
+import { pemBytes } from "../output/certificates.ts";
+import { outputFolder, printResult } from "../output/out.ts";
 
 /** Makes a self-signed or intermediate CA: ca.pem and ca.key.pem. */
-export const ca: Command = async (args, io) => {
-  const subject = args.need("subject");
-  const out = folderOf(args);
-  const options = keyOptions(args);
-  const pathLength = args.number("path-length");
-  const issuer = await readIssuerFlags(args, io);
-  const given = args.get("key");
-  if (given === undefined) noteSlowKey(options, io);
-  const key = given === undefined ? await generateKey(options) : await readKey(given, args, io);
-  const certificate = await createCa({
-    subject,
-    key,
-    ...daysOf(args),
-    ...issuer === undefined ? {} : { issuer },
-    ...pathLength === undefined ? {} : { pathLength },
-  });
-  const paths = { certificate: joinPath(out, "ca.pem"), key: joinPath(out, "ca.key.pem") };
-  await io.makeDir(out);
-  await io.write([
-    // A key that was given keeps its encoding and its password.
+export const command: Command = {
+  flags: [
+    SUBJECT,
+    DAYS,
+    ...KEY_FLAGS,
+    { name: "key", value: "FILE", help: "use this private key instead of making one" },
+    { name: "issuer", value: "FILE", help: "certificate of the CA above" },
+    { name: "issuer-key", value: "FILE", help: "its private key" },
     {
-      path: paths.key,
-      bytes: given === undefined ? await exportPrivateKey(key) : await io.read(given),
-      secret: true,
+      name: "path-length",
+      value: "N",
+      help: "how many CAs may follow below",
+      default: "0 under an issuer, no limit for a root",
     },
-    { path: paths.certificate, bytes: pemBytes("CERTIFICATE", certificate) },
-  ], args.has("force"));
-  const json = { certificate: reportCertificate(readCertificate(certificate)), files: paths };
-  tell(out, json, `CA "${subject}": ${paths.certificate}, ${paths.key}`, args, io);
-  return 0;
+    PASSWORD_FILE,
+    OUT_DIR,
+    FORCE,
+    JSON_FLAG,
+  ],
+  examples: [
+    {
+      permissions: "--allow-read=ca --allow-write=ca",
+      line: 'ca --subject "CN=Example Root CA,O=Example" -o ca',
+    },
+  ],
+  async run(args, io) {
+    const subject = args.need("subject");
+    const out = outputFolder(args);
+    const options = keyOptions(args);
+    const pathLength = args.number("path-length");
+    const issuer = await readIssuer(args, io);
+    const given = args.get("key");
+    if (given === undefined) noteSlowKey(options, io);
+    const { exportPrivateKey, generateKey } = await import("../../crypto/keys/keys.ts");
+    const { readCertificate } = await import("../../crypto/x509/certificate.ts");
+    const { createCa } = await import("../../crypto/x509/issue.ts");
+    const { reportCertificate } = await import("../../toolkit/inspect.ts");
+    const key = given === undefined ? await generateKey(options) : await readKey(given, args, io);
+    const certificate = await createCa({ subject, key, days: daysOf(args), issuer, pathLength });
+    const files = { certificate: joinPath(out, "ca.pem"), key: joinPath(out, "ca.key.pem") };
+    // A key that was given keeps its encoding and its password.
+    const keyBytes = given === undefined ? await exportPrivateKey(key) : await io.read(given);
+    await io.makeDir(out);
+    await io.write([
+      { path: files.key, bytes: keyBytes, secret: true },
+      { path: files.certificate, bytes: pemBytes("CERTIFICATE", certificate) },
+    ], args.has("force"));
+    const json = { certificate: reportCertificate(readCertificate(certificate)), files };
+    printResult(out, json, `CA "${subject}": ${files.certificate}, ${files.key}`, args, io);
+    return 0;
+  },
 };
 
-async function readIssuerFlags(args: Arguments, io: Io): Promise<Issuer | undefined> {
+async function readIssuer(args: Arguments, io: Io): Promise<Issuer | undefined> {
   const [certificate, key] = [args.get("issuer"), args.get("issuer-key")];
   if (certificate === undefined && key === undefined) return undefined;
   if (certificate === undefined || key === undefined) {

@@ -1,30 +1,38 @@
 import type { Chip } from "../../format/chips/chip.ts";
 import { type ChipName, CHIPS } from "../../format/chips/chips.ts";
-import { keyModesOf } from "../../key_modes/modes.ts";
-import { bold, dim } from "../render/colors.ts";
-import type { Command } from "../run.ts";
+import type { Command } from "../command.ts";
+import { JSON_FLAG } from "../flags.ts";
+import { printJson } from "../output/out.ts";
+import { bold } from "../render/colors.ts";
+import { formatTable } from "../render/table.ts";
+
+const COLUMNS = [
+  "chip",
+  "RSA by DS",
+  "ECDSA peripheral",
+  "HMAC",
+  "key blocks",
+  "secure boot",
+  "flash encryption",
+] as const;
 
 /** Prints the capability table. */
-export const chips: Command = (args, io) => {
-  const names = Object.keys(CHIPS) as ChipName[];
-  if (args.has("json")) {
-    const rows = names.map((name) => [name, { ...CHIPS[name], keyModes: keyModesOf(name) }]);
-    io.print(JSON.stringify(Object.fromEntries(rows), null, 2));
-  } else io.print(table(names));
-  return Promise.resolve(0);
+export const command: Command = {
+  flags: [JSON_FLAG],
+  examples: [{ permissions: "", line: "chips" }],
+  async run(args, io) {
+    const names = Object.keys(CHIPS) as ChipName[];
+    if (args.has("json")) {
+      const { keyModesOf } = await import("../../key_modes/modes.ts");
+      const rows = names.map((name) => [name, { ...CHIPS[name], keyModes: keyModesOf(name) }]);
+      printJson(Object.fromEntries(rows), io);
+    } else io.print(renderChips(names));
+    return 0;
+  },
 };
 
-function table(names: readonly ChipName[]): string {
-  const head = [
-    "chip",
-    "RSA by DS",
-    "ECDSA peripheral",
-    "HMAC",
-    "key blocks",
-    "secure boot",
-    "flash encryption",
-  ];
-  const rows = names.map((name) => {
+function renderChips(names: readonly ChipName[]): string {
+  const cells = names.map((name) => {
     const chip: Chip = CHIPS[name];
     return [
       name,
@@ -36,14 +44,10 @@ function table(names: readonly ChipName[]): string {
       chip.flashEncryption.join(" "),
     ];
   });
-  const widths = head.map((_, column) =>
-    Math.max(...[head, ...rows].map((row) => row[column]!.length))
-  );
-  const line = (row: readonly string[]) =>
-    row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ").trimEnd();
+  const { head, rows } = formatTable(COLUMNS, cells);
   return [
-    dim(line(head)),
-    ...rows.map((row) => line(row).replace(row[0]!, bold(row[0]!))),
+    head,
+    ...rows.map((row, index) => row.replace(names[index]!, bold(names[index]!))),
     "",
     "Every fact with its source: chips --json",
   ].join("\n");

@@ -1,71 +1,84 @@
+import type { Command, Flag, NamedCommand } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { COMMON_OPTIONS, type OptionSpec } from "../flags.ts";
-import { type CommandName, COMMANDS, commandSpec } from "../options.ts";
-import type { Command } from "../run.ts";
+import { COMMON_FLAGS, JSON_FLAG } from "../flags.ts";
 
 const PROGRAM = "esp-secure-cert";
-
-/** Prints a completion script for a shell. */
-export const completions: Command = (args, io) => {
-  const shell = args.positionals[0]!;
-  if (!Object.hasOwn(SHELLS, shell)) {
-    throw usageError(`completions are for bash, zsh and fish, not "${shell}"`);
-  }
-  const script = SHELLS[shell as keyof typeof SHELLS]();
-  io.print(args.has("json") ? JSON.stringify({ shell, script }) : script);
-  return Promise.resolve(0);
-};
-
 const SHELLS = { bash, zsh, fish };
 
-const NAMES = Object.keys(COMMANDS) as CommandName[];
-/** First words of the commands, such as `bulk` of `bulk status`. */
-const FIRST_WORDS = [...new Set(NAMES.map((name) => name.split(" ")[0]!))];
-const PAIRS = NAMES.filter((name) => name.includes(" "));
+/** Prints a completion script for a shell. */
+export const command: Command = {
+  positionals: [{ name: "SHELL", help: "bash, zsh or fish" }],
+  flags: [JSON_FLAG],
+  examples: [{
+    permissions: "",
+    line: "completions bash > ~/.local/share/bash-completion/completions/esp-secure-cert",
+  }],
+  async run(args, io, loadCommands) {
+    const shell = args.positionals[0]!;
+    if (!Object.hasOwn(SHELLS, shell)) {
+      throw usageError(`completions are for bash, zsh and fish, not "${shell}"`);
+    }
+    const script = SHELLS[shell as keyof typeof SHELLS](await loadCommands());
+    io.print(args.has("json") ? JSON.stringify({ shell, script }) : script);
+    return 0;
+  },
+};
 
-/** What may follow a first word: the second words of two-word commands. */
-function secondWords(first: string): string[] {
-  return PAIRS.filter((name) => name.startsWith(`${first} `)).map((name) => name.split(" ")[1]!);
+/** A first word of command lines: a command, or what two-word commands begin with. */
+interface FirstWord {
+  readonly word: string;
+  /** What its command does, or which commands begin with it. */
+  readonly summary: string;
+  /** The second words of two-word commands. */
+  readonly seconds: readonly string[];
 }
 
-/** One line for a first word: what its command does, or which commands begin with it. */
-function summaryOf(first: string): string {
-  const isCommand = (NAMES as readonly string[]).includes(first);
-  if (isCommand) return plain(commandSpec(first as CommandName).summary);
-  return secondWords(first).join(", ");
+function firstWords(commands: readonly NamedCommand[]): FirstWord[] {
+  const words = new Set(commands.map(({ name }) => name.split(" ")[0]!));
+  return [...words].map((word) => {
+    const seconds = commands.filter(({ name }) => name.startsWith(`${word} `))
+      .map(({ name }) => name.slice(word.length + 1));
+    const summary = commands.find(({ name }) => name === word)?.summary ?? seconds.join(", ");
+    return { word, summary: plain(summary), seconds };
+  });
 }
 
-function bash(): string {
-  const cases = NAMES.map((name) => {
-    const choices = optionsOf(name).filter((option) => option.choices !== undefined)
-      .map((option) =>
-        `      --${option.name}) COMPREPLY=($(compgen -W "${
-          option.choices!.join(" ")
-        }" -- "$cur")); return;;`
-      );
-    const flags = optionsOf(name).map((option) => `--${option.name}`).join(" ");
+function pairsOf(commands: readonly NamedCommand[]): NamedCommand[] {
+  return commands.filter(({ name }) => name.includes(" "));
+}
+
+function bash(commands: readonly NamedCommand[]): string {
+  const words = firstWords(commands);
+  const pairs = pairsOf(commands).map(({ name }) => `"${name}"`).join("|");
+  const cases = commands.map((command) => {
+    const flags = flagsOf(command);
+    const choices = flags.filter((flag) => flag.choices !== undefined).map((flag) => {
+      const reply = `COMPREPLY=($(compgen -W "${flag.choices!.join(" ")}" -- "$cur"))`;
+      return `      --${flag.name}) ${reply}; return;;`;
+    });
     return [
-      `    "${name}")`,
+      `    "${command.name}")`,
       '      case "$prev" in',
       ...choices,
       "      esac",
-      `      flags="${flags}";;`,
+      `      flags="${flags.map(({ name }) => `--${name}`).join(" ")}";;`,
     ].join("\n");
   });
+  const first = words.map(({ word }) => word).join(" ");
   return [
     "_esp_secure_cert() {",
     '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" flags=""',
     '  if [ "$COMP_CWORD" -eq 1 ]; then',
-    `    COMPREPLY=($(compgen -W "${FIRST_WORDS.join(" ")} --help --version" -- "$cur")); return`,
+    `    COMPREPLY=($(compgen -W "${first} --help --version" -- "$cur")); return`,
     "  fi",
     '  local command="${COMP_WORDS[1]}"',
-    `  case "$command \${COMP_WORDS[2]}" in ${
-      PAIRS.map((name) => `"${name}"`).join("|")
-    }) command="$command \${COMP_WORDS[2]}";; esac`,
+    `  case "$command \${COMP_WORDS[2]}" in ${pairs}) command="$command \${COMP_WORDS[2]}";; esac`,
     '  if [ "$COMP_CWORD" -eq 2 ] && [[ "$cur" != -* ]]; then',
     '    case "$command" in',
-    ...pairWords((first, words) =>
-      `      ${first}) COMPREPLY=($(compgen -W "${words.join(" ")}" -- "$cur")); return;;`
+    ...secondWords(
+      words,
+      (word, seconds) =>
+        `      ${word}) COMPREPLY=($(compgen -W "${seconds}" -- "$cur")); return;;`,
     ),
     "    esac",
     "  fi",
@@ -81,32 +94,31 @@ function bash(): string {
   ].join("\n");
 }
 
-function zsh(): string {
-  const cases = NAMES.map((name) => {
-    const flags = optionsOf(name).map((option) => {
-      const value = option.value === undefined
-        ? ""
-        : `:${option.value}:${option.choices ? `(${option.choices.join(" ")})` : "_files"}`;
-      return `'${option.repeats ? "*" : ""}--${option.name}[${plain(option.help)}]${value}'`;
+function zsh(commands: readonly NamedCommand[]): string {
+  const words = firstWords(commands);
+  const pairs = pairsOf(commands).map(({ name }) => `"${name}"`).join("|");
+  const cases = commands.map((command) => {
+    const flags = flagsOf(command).map(({ name, value, choices, repeats, help }) => {
+      const values = choices === undefined ? "_files" : `(${choices.join(" ")})`;
+      const taken = value === undefined ? "" : `:${value}:${values}`;
+      return `'${repeats ? "*" : ""}--${name}[${plain(help)}]${taken}'`;
     });
-    return `    "${name}") _arguments ${flags.join(" ")} '*:file:_files';;`;
+    return `    "${command.name}") _arguments ${flags.join(" ")} '*:file:_files';;`;
   });
-  const commands = FIRST_WORDS.map((first) => `'${first}:${summaryOf(first)}'`).join(" ");
+  const described = words.map(({ word, summary }) => `'${word}:${summary}'`).join(" ");
   return [
     `#compdef ${PROGRAM}`,
     `_esp_secure_cert() {`,
     "  if (( CURRENT == 2 )); then",
-    `    local -a commands=(${commands}); _describe command commands; return`,
+    `    local -a commands=(${described}); _describe command commands; return`,
     "  fi",
     "  local command=$words[2]; shift words; (( CURRENT-- ))",
     "  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then",
     "    case $command in",
-    ...pairWords((first, words) => `      ${first}) compadd -- ${words.join(" ")}; return;;`),
+    ...secondWords(words, (word, seconds) => `      ${word}) compadd -- ${seconds}; return;;`),
     "    esac",
     "  fi",
-    `  case "$command $words[2]" in ${
-      PAIRS.map((name) => `"${name}"`).join("|")
-    }) command="$command $words[2]"; shift words; (( CURRENT-- ));; esac`,
+    `  case "$command $words[2]" in ${pairs}) command="$command $words[2]"; shift words; (( CURRENT-- ));; esac`,
     "  case $command in",
     ...cases,
     "  esac",
@@ -115,53 +127,59 @@ function zsh(): string {
   ].join("\n");
 }
 
-function fish(): string {
-  const condition = (name: CommandName) => {
-    const [first, second] = name.split(" ");
-    const seen = (word: string) => `__fish_seen_subcommand_from ${word}`;
-    if (second !== undefined) return `${seen(first!)}; and ${seen(second)}`;
-    const others = PAIRS.filter((pair) => pair.endsWith(` ${name}`)).map((pair) =>
-      pair.split(" ")[0]!
-    );
-    return [seen(name), ...others.map((other) => `not ${seen(other)}`)].join("; and ");
-  };
-  const commands = FIRST_WORDS.map((first) =>
-    `complete -c ${PROGRAM} -n __fish_use_subcommand -a ${first} -d '${summaryOf(first)}'`
-  );
-  const pairs = PAIRS.map((name) => {
-    const [first, second] = name.split(" ");
-    const summary = plain(commandSpec(name).summary);
-    const isOpen = `__fish_seen_subcommand_from ${first}; and not __fish_seen_subcommand_from ${
-      secondWords(first!).join(" ")
-    }`;
-    return `complete -c ${PROGRAM} -n '${isOpen}' -a ${second} -d '${summary}'`;
-  });
-  const flags = NAMES.flatMap((name) =>
-    optionsOf(name).map((option) => {
-      const value = option.value === undefined
-        ? ""
-        : option.choices === undefined
-        ? " -r"
-        : ` -x -a '${option.choices.join(" ")}'`;
-      const when = `-n '${condition(name)}'`;
-      return `complete -c ${PROGRAM} ${when} -l ${option.name}${value} -d '${plain(option.help)}'`;
-    })
-  );
-  return [...commands, ...pairs, ...flags].join("\n");
+function fish(commands: readonly NamedCommand[]): string {
+  const words = firstWords(commands);
+  const pairs = pairsOf(commands);
+  const complete = (condition: string, rest: string) =>
+    `complete -c ${PROGRAM} -n ${condition} ${rest}`;
+  return [
+    ...words.map(({ word, summary }) =>
+      complete("__fish_use_subcommand", `-a ${word} -d '${summary}'`)
+    ),
+    ...pairs.map(({ name, summary }) => {
+      const [first, second] = name.split(" ") as [string, string];
+      const { seconds } = words.find(({ word }) => word === first)!;
+      const condition = `'${seen(first)}; and not ${seen(seconds.join(" "))}'`;
+      return complete(condition, `-a ${second} -d '${plain(summary)}'`);
+    }),
+    ...commands.flatMap((command) => {
+      const condition = `'${conditionOf(command.name, pairs)}'`;
+      return flagsOf(command).map(({ name, value, choices, help }) => {
+        const values = choices === undefined ? " -r" : ` -x -a '${choices.join(" ")}'`;
+        const taken = value === undefined ? "" : values;
+        return complete(condition, `-l ${name}${taken} -d '${plain(help)}'`);
+      });
+    }),
+  ].join("\n");
+}
+
+function seen(word: string): string {
+  return `__fish_seen_subcommand_from ${word}`;
+}
+
+/** When fish takes a line for one of a command: `verify` is not that of `bulk verify`. */
+function conditionOf(name: string, pairs: readonly NamedCommand[]): string {
+  const [first, second] = name.split(" ") as [string, string | undefined];
+  if (second !== undefined) return `${seen(first)}; and ${seen(second)}`;
+  const others = pairs.filter((pair) => pair.name.endsWith(` ${name}`))
+    .map((pair) => pair.name.split(" ")[0]!);
+  return [seen(name), ...others.map((other) => `not ${seen(other)}`)].join("; and ");
 }
 
 /** A line for each word that begins two-word commands. */
-function pairWords(line: (first: string, words: readonly string[]) => string): string[] {
-  return FIRST_WORDS.filter((first) => secondWords(first).length > 0).map((first) =>
-    line(first, secondWords(first))
-  );
+function secondWords(
+  words: readonly FirstWord[],
+  line: (word: string, seconds: string) => string,
+): string[] {
+  return words.filter(({ seconds }) => seconds.length > 0)
+    .map(({ word, seconds }) => line(word, seconds.join(" ")));
 }
 
-function optionsOf(name: CommandName): readonly OptionSpec[] {
-  return [...commandSpec(name).options, ...COMMON_OPTIONS];
+function flagsOf({ flags }: NamedCommand): readonly Flag[] {
+  return [...flags, ...COMMON_FLAGS];
 }
 
-/** Help text without what a shell would read as its own. */
+/** The first line of help text, without what a shell would take as its own. */
 function plain(text: string): string {
   return text.split("\n")[0]!.replace(/['[\]:\\$`"]/g, " ").trim();
 }

@@ -1,31 +1,45 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { ImageFormat } from "../../format/names.ts";
-import { convert } from "../../toolkit/convert.ts";
-import { imageReport, noteFindings } from "../images.ts";
-import { hmacKeyOf } from "../inputs.ts";
-import { outOf, tell, writeOut } from "../outputs.ts";
-import { formatSize } from "../render/inspection.ts";
-import type { Command } from "../run.ts";
+import type { Command } from "../command.ts";
+import { FORCE, FORMAT, HMAC_KEY, JSON_FLAG, OUT_FILE, WRITING_FLAGS } from "../flags.ts";
+import { buildOptionsOf } from "../input/images.ts";
+import { readHmacKey } from "../input/keys.ts";
+import { outputPath, printResult, writeOutput } from "../output/out.ts";
+import { formatSize } from "../render/text.ts";
 
 /** Writes an image in another layout. */
-export const convertCommand: Command = async (args, io) => {
-  const to = args.need("to") as ImageFormat;
-  const out = outOf(args, { secret: true, binary: true }, io);
-  const size = args.number("size");
-  const image = await io.read(args.positionals[0]!);
-  const result = await convert(image, {
-    to,
-    fill: args.has("fill"),
-    integrity: !args.has("no-integrity"),
-    ...size === undefined ? {} : { size },
-    ...await hmacKeyOf(args, io),
-  });
-  noteFindings(result.verdict, io);
-  if (!result.verdict.ok && !args.has("no-verify")) {
-    throw new SecureCertError("ERR_VERIFY", `Cannot convert image: it is judged bad as ${to}`);
-  }
-  await writeOut(out, { bytes: result.image, secret: true }, args, io);
-  const text = `${result.from} to ${to}, ${formatSize(result.image.length)}: ${out}`;
-  tell(out, { from: result.from, to, image: imageReport(result, out) }, text, args, io);
-  return 0;
+export const command: Command = {
+  positionals: [{ name: "IMAGE", help: "file to convert; - is stdin" }],
+  flags: [
+    { name: "to", value: "FORMAT", choices: FORMAT.choices, help: "layout wanted" },
+    { ...HMAC_KEY, help: "opens an HMAC-encrypted private key" },
+    ...WRITING_FLAGS,
+    OUT_FILE,
+    FORCE,
+    JSON_FLAG,
+  ],
+  exit1: "it failed, or the layout cannot carry all that the image holds",
+  examples: [{
+    permissions: "--allow-read=esp_secure_cert.bin --allow-write=nvs.bin",
+    line: "convert esp_secure_cert.bin --to nvs -o nvs.bin",
+  }],
+  async run(args, io) {
+    const to = args.need("to") as ImageFormat;
+    const out = outputPath(args, { secret: true, binary: true }, io);
+    const { convert } = await import("../../toolkit/convert.ts");
+    const { imageReport, noteFindings } = await import("../output/images.ts");
+    const { size, fill, integrity, verify } = buildOptionsOf(args);
+    const hmacKey = (await readHmacKey(args, io))?.bytes;
+    const image = await io.read(args.positionals[0]!);
+    const result = await convert(image, { to, size, fill, integrity, hmacKey });
+    noteFindings(result.verdict.findings, io);
+    if (!result.verdict.ok && verify) {
+      throw new SecureCertError("ERR_VERIFY", `Cannot convert image: it is bad as ${to}`);
+    }
+    await writeOutput(out, { bytes: result.image, secret: true }, args, io);
+    const text = `${result.from} to ${to}, ${formatSize(result.image.length)}: ${out}`;
+    const json = { from: result.from, to, image: imageReport(result, out) };
+    printResult(out, json, text, args, io);
+    return 0;
+  },
 };

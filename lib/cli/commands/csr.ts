@@ -1,16 +1,36 @@
-import { createRequest } from "../../crypto/x509/request.ts";
-import { pemBytes, readKey, sansOf } from "../inputs.ts";
-import { outOf, tell, writeOut } from "../outputs.ts";
-import type { Command } from "../run.ts";
+import type { Command } from "../command.ts";
+import { FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE, SAN, SUBJECT } from "../flags.ts";
+import { sansOf } from "../input/certificates.ts";
+import { readKey } from "../input/keys.ts";
+import { pemBytes } from "../output/certificates.ts";
+import { outputPath, printResult, writeOutput } from "../output/out.ts";
 
 /** Makes a certificate signing request. */
-export const csr: Command = async (args, io) => {
-  const path = args.need("key");
-  const subject = args.need("subject");
-  const out = outOf(args, { standard: "-" }, io);
-  const key = await readKey(path, args, io);
-  const request = await createRequest({ key, subject, sans: sansOf(args) });
-  await writeOut(out, { bytes: pemBytes("CERTIFICATE REQUEST", request) }, args, io);
-  tell(out, { subject, out }, `signing request "${subject}": ${out}`, args, io);
-  return 0;
+export const command: Command = {
+  flags: [
+    { name: "key", value: "FILE", help: "private key to be certified" },
+    SUBJECT,
+    SAN,
+    PASSWORD_FILE,
+    OUT_FILE,
+    FORCE,
+    JSON_FLAG,
+  ],
+  examples: [
+    {
+      permissions: "--allow-read=device.key.pem --allow-write=device.csr",
+      line: 'csr --key device.key.pem --subject "CN=device-1" -o device.csr',
+    },
+  ],
+  async run(args, io) {
+    const path = args.need("key");
+    const subject = args.need("subject");
+    const out = outputPath(args, { standard: "-" }, io);
+    const { createRequest } = await import("../../crypto/x509/request.ts");
+    const key = await readKey(path, args, io);
+    const request = await createRequest({ key, subject, sans: sansOf(args) });
+    await writeOutput(out, { bytes: pemBytes("CERTIFICATE REQUEST", request) }, args, io);
+    printResult(out, { subject, out }, `signing request "${subject}": ${out}`, args, io);
+    return 0;
+  },
 };

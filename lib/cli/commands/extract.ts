@@ -1,19 +1,26 @@
-import { CONTENTS, extract } from "../../toolkit/extract.ts";
+import type { Command } from "../command.ts";
+import { FORCE, JSON_FLAG, OUT_DIR } from "../flags.ts";
 import { joinPath } from "../io.ts";
-import { folderOf, tell } from "../outputs.ts";
-import type { Command } from "../run.ts";
+import { outputFolder, printResult, writeTree } from "../output/out.ts";
 
 /** Takes an image apart into a folder, with a CSV that builds the same image again. */
-export const extractCommand: Command = async (args, io) => {
-  const out = folderOf(args);
-  const files = await extract(await io.read(args.positionals[0]!));
-  await io.makeDir(joinPath(out, CONTENTS));
-  const paths = files.map(({ name }) => joinPath(out, name));
-  await io.write(
-    files.map(({ bytes, secret }, at) => ({ path: paths[at]!, bytes, secret })),
-    args.has("force"),
-  );
-  const text = `extracted ${files.length} files; build it again with: build --csv ${paths[0]}`;
-  tell(out, { csv: paths[0], files: paths }, text, args, io);
-  return 0;
+export const command: Command = {
+  positionals: [{ name: "IMAGE", help: "file to take apart; - is stdin" }],
+  flags: [OUT_DIR, FORCE, JSON_FLAG],
+  exit1: "it failed, or a checksum in the image is wrong",
+  examples: [{
+    permissions: "--allow-read=esp_secure_cert.bin,extracted --allow-write=extracted",
+    line: "extract esp_secure_cert.bin -o extracted",
+  }],
+  async run(args, io) {
+    const out = outputFolder(args);
+    const { extract } = await import("../../toolkit/extract.ts");
+    const extracted = await extract(await io.read(args.positionals[0]!));
+    const files = extracted.map(({ name, ...file }) => ({ ...file, path: joinPath(out, name) }));
+    const paths = files.map(({ path }) => path);
+    await writeTree(files, args.has("force"), io);
+    const text = `extracted ${files.length} files; build it again with: build --csv ${paths[0]}`;
+    printResult(out, { csv: paths[0], files: paths }, text, args, io);
+    return 0;
+  },
 };

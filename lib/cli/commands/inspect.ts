@@ -1,27 +1,49 @@
-import { inspect } from "../../toolkit/inspect.ts";
+import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { hmacKeyOf, noteTableOffset, tableOffsetOf } from "../inputs.ts";
-import { renderInspection } from "../render/inspection.ts";
-import type { Command } from "../run.ts";
+import { HMAC_KEY, JSON_FLAG, TABLE_OFFSET } from "../flags.ts";
+import { noteTableOffset, tableOffsetOf } from "../input/images.ts";
+import { readHmacKey } from "../input/keys.ts";
+import { printJson } from "../output/out.ts";
 
 /** Shows what an image holds, whatever it is. */
-export const inspectCommand: Command = async (args, io) => {
-  const offset = args.number("offset") ?? 0;
-  const options = {
-    ...tableOffsetOf(args),
-    ...await hmacKeyOf(args, io),
-    showSecrets: args.has("show-secrets"),
-  };
-  const whole = await io.read(args.positionals[0]!);
-  if (offset > 0 && offset >= whole.length) {
-    throw usageError(`--offset ${offset} is past the file's ${whole.length} bytes`, "offset");
-  }
-  const file = whole.subarray(offset);
-  const report = await inspect(file, options);
-  io.print(
-    args.has("json") ? JSON.stringify(report, null, 2) : renderInspection(report, io.columns),
-  );
-  if (report.format !== "unknown") return 0;
-  if (report.partitionTable === undefined) noteTableOffset(file, args, io);
-  return 1;
+export const command: Command = {
+  positionals: [{ name: "IMAGE", help: "image, dump of flash or partition table; - is stdin" }],
+  flags: [
+    {
+      name: "offset",
+      value: "N",
+      help: "where in the file the image starts, decimal or 0x",
+      default: "0",
+    },
+    HMAC_KEY,
+    TABLE_OFFSET,
+    { name: "show-secrets", help: "print private keys too" },
+    JSON_FLAG,
+  ],
+  exit1: "the file cannot be read, or is not an image",
+  examples: [{
+    permissions: "--allow-read=esp_secure_cert.bin",
+    line: "inspect esp_secure_cert.bin",
+  }],
+  async run(args, io) {
+    const { inspect } = await import("../../toolkit/inspect.ts");
+    const { renderInspection } = await import("../render/inspection.ts");
+    const offset = args.number("offset") ?? 0;
+    const options = {
+      tableOffset: tableOffsetOf(args),
+      hmacKey: (await readHmacKey(args, io))?.bytes,
+      showSecrets: args.has("show-secrets"),
+    };
+    const whole = await io.read(args.positionals[0]!);
+    if (offset > 0 && offset >= whole.length) {
+      throw usageError(`--offset ${offset} is past the file's ${whole.length} bytes`, "offset");
+    }
+    const file = whole.subarray(offset);
+    const report = await inspect(file, options);
+    if (args.has("json")) printJson(report, io);
+    else io.print(renderInspection(report, io.columns));
+    if (report.format !== "unknown") return 0;
+    if (report.partitionTable === undefined) await noteTableOffset(file, args, io);
+    return 1;
+  },
 };

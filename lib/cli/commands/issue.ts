@@ -1,47 +1,65 @@
-import { issueCertificate } from "../../crypto/x509/issue.ts";
-import { readCertificate } from "../../crypto/x509/certificate.ts";
-import { reportCertificate } from "../../toolkit/inspect.ts";
+import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import {
-  daysOf,
-  pemBytes,
-  readCertificateFile,
-  readFlag,
-  readKey,
-  sansOf,
-  usageOf,
-} from "../inputs.ts";
-import { noteIssuer, outOf, tell, writeOut } from "../outputs.ts";
-import type { Command } from "../run.ts";
+import { DAYS, FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE, SAN, SUBJECT, USAGE } from "../flags.ts";
+import { daysOf, readCertificateFile, sansOf, usageOf } from "../input/certificates.ts";
+import { readFlag } from "../input/files.ts";
+import { readKey } from "../input/keys.ts";
+import { noteIssuer, pemBytes } from "../output/certificates.ts";
+import { outputPath, printResult, writeOutput } from "../output/out.ts";
 
 /** Issues a device certificate from a signing request or for a key. */
-export const issue: Command = async (args, io) => {
-  const [ca, caKey] = [args.need("ca"), args.need("ca-key")];
-  if (args.has("csr") === args.has("key")) {
-    throw usageError("issue needs --csr, or --key with --subject", "csr", "run issue --help");
-  }
-  const subject = args.has("key") ? args.need("subject") : args.get("subject");
-  const out = outOf(args, { standard: "-" }, io);
-  const issuer = {
-    certificate: await readCertificateFile(ca, io),
-    key: await readKey(caKey, args, io),
-  };
-  const key = args.get("key");
-  const publicKey = key === undefined ? undefined : (await readKey(key, args, io)).publicKey;
-  const sans = sansOf(args);
-  const certificate = await issueCertificate({
-    issuer,
-    ...await readFlag("csr", "request", args, io),
-    ...publicKey === undefined ? {} : { publicKey },
-    ...subject === undefined ? {} : { subject },
-    ...sans.length === 0 ? {} : { sans },
-    ...daysOf(args),
-    ...usageOf(args),
-  });
-  await writeOut(out, { bytes: pemBytes("CERTIFICATE", certificate) }, args, io);
-  noteIssuer(readCertificate(issuer.certificate), readCertificate(certificate), io);
-  const report = reportCertificate(readCertificate(certificate));
-  const text = `certificate "${report.subject}" issued by "${report.issuer}": ${out}`;
-  tell(out, { certificate: report, out }, text, args, io);
-  return 0;
+export const command: Command = {
+  flags: [
+    { name: "csr", value: "FILE", help: "signing request to answer" },
+    { name: "key", value: "FILE", help: "or: the device's private key" },
+    SUBJECT,
+    { name: "ca", value: "FILE", help: "certificate of the CA" },
+    { name: "ca-key", value: "FILE", help: "private key of the CA" },
+    DAYS,
+    SAN,
+    USAGE,
+    PASSWORD_FILE,
+    OUT_FILE,
+    FORCE,
+    JSON_FLAG,
+  ],
+  examples: [
+    {
+      permissions: "--allow-read=device.csr,ca --allow-write=device.pem",
+      line: "issue --csr device.csr --ca ca/ca.pem --ca-key ca/ca.key.pem --days 365 -o device.pem",
+    },
+  ],
+  async run(args, io) {
+    const [ca, caKey] = [args.need("ca"), args.need("ca-key")];
+    if (args.has("csr") === args.has("key")) {
+      throw usageError("issue needs --csr, or --key with --subject", "csr", "run issue --help");
+    }
+    const subject = args.has("key") ? args.need("subject") : args.get("subject");
+    const out = outputPath(args, { standard: "-" }, io);
+    const { readCertificate } = await import("../../crypto/x509/certificate.ts");
+    const { issueCertificate } = await import("../../crypto/x509/issue.ts");
+    const { reportCertificate } = await import("../../toolkit/inspect.ts");
+    const issuer = {
+      certificate: await readCertificateFile(ca, io),
+      key: await readKey(caKey, args, io),
+    };
+    const keyPath = args.get("key");
+    const key = keyPath === undefined ? undefined : await readKey(keyPath, args, io);
+    const sans = sansOf(args);
+    const certificate = await issueCertificate({
+      issuer,
+      request: await readFlag("csr", args, io),
+      publicKey: key?.publicKey,
+      subject,
+      sans: sans.length === 0 ? undefined : sans,
+      days: daysOf(args),
+      usage: usageOf(args),
+    });
+    await writeOutput(out, { bytes: pemBytes("CERTIFICATE", certificate) }, args, io);
+    const issued = readCertificate(certificate);
+    noteIssuer(readCertificate(issuer.certificate), issued, io);
+    const text = `certificate "${issued.subject}" issued by "${issued.issuer}": ${out}`;
+    printResult(out, { certificate: reportCertificate(issued), out }, text, args, io);
+    return 0;
+  },
 };

@@ -1,137 +1,171 @@
-import { equalBytes } from "../../bytes/pack.ts";
-import { formatHex } from "../../bytes/text.ts";
+import { formatPem } from "../../bytes/pem.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
-import {
-  createSigner,
-  PSS_SALT_LENGTH,
-  publicKeyDigest,
-  readSignatureKey,
-} from "../../crypto/signature.ts";
-import { SIGNATURE_ALGORITHMS, type SignatureAlgorithm } from "../../format/signature_block.ts";
-import { MAX_SIGNATURES } from "../../format/signature_block.ts";
-import {
-  attachSignatures,
-  type SigningDigest,
-  signingDigest,
-  signPartition,
-} from "../../toolkit/sign.ts";
-import { verifySignatures } from "../../verify/signatures.ts";
+import type { SignatureAlgorithm } from "../../format/signature_block.ts";
+import type { ExternalSignature, SigningDigest } from "../../toolkit/sign.ts";
 import type { Arguments } from "../arguments.ts";
+import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { readAll, readKey } from "../inputs.ts";
+import { FORCE, JSON_FLAG, NEW_SIZE, OUT_FILE, PASSWORD_FILE, TLV_IMAGE } from "../flags.ts";
+import { readAll } from "../input/files.ts";
+import { readKey } from "../input/keys.ts";
 import type { Io } from "../io.ts";
-import { outOf, tell, writeOut } from "../outputs.ts";
-import { formatSize } from "../render/inspection.ts";
-import type { Command } from "../run.ts";
+import { outputPath, printJson, printResult, writeOutput } from "../output/out.ts";
+import { formatSize } from "../render/text.ts";
 
-/** Signs an image, says what is to be signed elsewhere, or puts in what was signed there. */
-export const sign: Command = async (args, io) => {
-  const make = modeOf(args);
-  if (make === "digest") return await printDigest(args, io);
-  const out = outOf(args, { secret: true, binary: true }, io);
-  const image = await io.read(args.positionals[0]!);
-  const size = args.number("size");
-  const options = size === undefined ? {} : { size };
-  const signed = make === "key"
-    ? await signPartition(image, (await readKeys(args, io)).map(createSigner), options)
-    : await attachSignatures(image, await readSignatures(args, io), options);
-  await writeOut(out, { bytes: signed, secret: true }, args, io);
-  const signatures = (await verifySignatures(signed)).map((each) => {
-    const { subtype, algorithm, signedLength, keyDigest } = each;
-    return { subtype, algorithm, signedLength, keyDigest: formatHex(keyDigest!) };
-  });
-  const lines = signatures.flatMap(({ subtype, algorithm, signedLength, keyDigest }) => [
-    `signature ${subtype}: ${algorithm}, ${signedLength} bytes signed`,
-    `  key digest for the eFuse: ${keyDigest}`,
-  ]);
-  const text = [`signed image of ${formatSize(signed.length)}: ${out}`, ...lines].join("\n");
-  tell(out, { image: { path: out, size: signed.length }, signatures }, text, args, io);
-  return 0;
+const MOST_SIGNATURES = 3;
+
+/** Signs an image, prints what is to be signed elsewhere, or puts in what was signed there. */
+export const command: Command = {
+  positionals: [TLV_IMAGE],
+  flags: [
+    {
+      name: "key",
+      value: "FILE",
+      repeats: true,
+      help: "private key: RSA-3072, P-192, P-256 or P-384; one to three of a kind",
+    },
+    PASSWORD_FILE,
+    {
+      name: "digest",
+      help: "print what an external signer must sign, and how;\n-o takes the hash",
+    },
+    {
+      name: "signature",
+      value: "FILE",
+      repeats: true,
+      help: "put in what an external signer made; ECDSA in DER or r and s",
+    },
+    {
+      name: "public-key",
+      value: "FILE",
+      repeats: true,
+      help: "public key of the external signer; one for each --signature",
+    },
+    NEW_SIZE,
+    OUT_FILE,
+    FORCE,
+    JSON_FLAG,
+  ],
+  examples: [
+    {
+      permissions: "--allow-read=esp_secure_cert.bin,signing.key.pem --allow-write=signed.bin",
+      line: "sign esp_secure_cert.bin --key signing.key.pem -o signed.bin",
+    },
+    {
+      permissions: "--allow-read=esp_secure_cert.bin",
+      line: "sign esp_secure_cert.bin --digest",
+    },
+  ],
+  async run(args, io) {
+    const task = taskOf(args);
+    if (task === "digest") return await printDigest(args, io);
+    const out = outputPath(args, { secret: true, binary: true }, io);
+    const signed = await sign(task, args, io);
+    await writeOutput(out, { bytes: signed, secret: true }, args, io);
+    const { verifySignatures } = await import("../../verify/signatures.ts");
+    const signatures = (await verifySignatures(signed)).map((each) => {
+      const { subtype, algorithm, signedLength, keyDigest } = each;
+      return { subtype, algorithm, signedLength, keyDigest: keyDigest!.toHex() };
+    });
+    const lines = signatures.flatMap(({ subtype, algorithm, signedLength, keyDigest }) => [
+      `signature ${subtype}: ${algorithm}, ${signedLength} bytes signed`,
+      `  key digest for the eFuse: ${keyDigest}`,
+    ]);
+    const text = [`signed image of ${formatSize(signed.length)}: ${out}`, ...lines].join("\n");
+    printResult(out, { image: { path: out, size: signed.length }, signatures }, text, args, io);
+    return 0;
+  },
 };
 
-function modeOf(args: Arguments): "digest" | "key" | "signature" {
-  const modes = (["digest", "key", "signature"] as const).filter((name) => args.has(name));
-  if (modes.length !== 1) {
+function taskOf(args: Arguments): "digest" | "key" | "signature" {
+  const tasks = (["digest", "key", "signature"] as const).filter((name) => args.has(name));
+  const [task] = tasks;
+  if (task === undefined || tasks.length > 1) {
     throw usageError("sign needs --key, --digest, or --signature with --public-key", "key");
   }
-  const [mode] = modes as ["digest" | "key" | "signature"];
-  const count = args.all(mode).length;
+  const count = args.all(task).length;
   const keys = args.all("public-key").length;
-  if (count > MAX_SIGNATURES) throw usageError(`--${mode} is given more than three times`, mode);
-  const expected = { digest: Math.min(keys, 1), key: 0, signature: count }[mode];
-  if (keys === expected) return mode;
+  if (count > MOST_SIGNATURES) throw usageError(`--${task} is given more than three times`, task);
+  const expected = { digest: Math.min(keys, 1), key: 0, signature: count }[task];
+  if (keys === expected) return task;
   const wanted = {
     digest: "--digest takes one --public-key",
     key: "--public-key does not go with --key",
     signature: "each --signature needs its --public-key",
   };
-  throw usageError(wanted[mode], "public-key");
+  throw usageError(wanted[task], "public-key");
+}
+
+async function sign(task: "key" | "signature", args: Arguments, io: Io): Promise<Uint8Array> {
+  const { attachSignatures, signPartition } = await import("../../toolkit/sign.ts");
+  const image = await io.read(args.positionals[0]!);
+  const options = { size: args.number("size") };
+  if (task === "signature") {
+    return await attachSignatures(image, await readSignatures(args, io), options);
+  }
+  const { createSigner } = await import("../../crypto/signature.ts");
+  const keys = await readKeys(args, io);
+  return await signPartition(image, keys.map(createSigner), options);
 }
 
 async function readKeys(args: Arguments, io: Io): Promise<PrivateKey[]> {
-  const keys: PrivateKey[] = [];
+  const keys = new Map<string, PrivateKey>();
   for (const path of args.all("key")) {
     const key = await readKey(path, args, io);
-    if (keys.some(({ publicKey }) => equalBytes(publicKey, key.publicKey))) {
-      throw usageError(`${path} is the key of another --key`, "key");
-    }
-    keys.push(key);
+    const publicKey = formatPem("PUBLIC KEY", key.publicKey);
+    if (keys.has(publicKey)) throw usageError(`${path} is the key of another --key`, "key");
+    keys.set(publicKey, key);
   }
-  return keys;
+  return [...keys.values()];
 }
 
-async function readSignatures(
-  args: Arguments,
-  io: Io,
-): Promise<{ publicKey: Uint8Array; signature: Uint8Array }[]> {
+async function readSignatures(args: Arguments, io: Io): Promise<ExternalSignature[]> {
   const publicKeys = await readAll("public-key", args, io);
   const signatures = await readAll("signature", args, io);
   return signatures.map((signature, index) => ({ signature, publicKey: publicKeys[index]! }));
 }
 
+/** What an external signer must sign: as text for all kinds of key or one, or the hash for one. */
 async function printDigest(args: Arguments, io: Io): Promise<number> {
-  const out = args.has("out") ? outOf(args, { binary: true }, io) : undefined;
-  const [file] = await readAll("public-key", args, io);
-  if (out !== undefined && file === undefined) {
+  const out = args.has("out") ? outputPath(args, { binary: true }, io) : undefined;
+  const [publicKey] = await readAll("public-key", args, io);
+  if (out !== undefined && publicKey === undefined) {
     throw usageError("-o takes the hash for one kind of key: give --public-key", "public-key");
   }
-  const digests = await signingDigest(await io.read(args.positionals[0]!));
-  const key = file === undefined ? undefined : readSignatureKey(file);
-  const keyDigest = key === undefined ? undefined : formatHex(await publicKeyDigest(key));
-  const names = Object.keys(SIGNATURE_ALGORITHMS) as SignatureAlgorithm[];
-  const schemes = names.filter((name) => (key?.algorithm ?? name) === name)
-    .map((name) => schemeReport(name, digests));
-  if (out !== undefined) {
-    const bytes = digestFor(schemes[0]!.algorithm, digests);
-    await writeOut(out, { bytes }, args, io);
+  const { signingDigest } = await import("../../toolkit/sign.ts");
+  const { SIGNATURE_ALGORITHMS } = await import("../../format/signature_block.ts");
+  const digest = await signingDigest(await io.read(args.positionals[0]!), { publicKey });
+  const { key, message: { length: signedLength } } = digest;
+  if (key !== undefined && out !== undefined) {
+    await writeOutput(out, { bytes: hashFor(key.algorithm, digest) }, args, io);
     if (out === "-") return 0;
   }
-  const signedLength = digests.message.length;
+  const names = Object.keys(SIGNATURE_ALGORITHMS) as SignatureAlgorithm[];
+  const schemes = names.filter((name) => (key?.algorithm ?? name) === name).map((algorithm) => {
+    const { hash, size } = SIGNATURE_ALGORITHMS[algorithm];
+    const bytes = hashFor(algorithm, digest);
+    const how = algorithm === "rsa3072"
+      ? `RSASSA-PSS with ${hash}, MGF1 with ${hash}, a salt of ${bytes.length} bytes; ${size} bytes`
+      : `ECDSA with ${hash}; a DER sequence, or r and s of ${size} bytes each, big-endian`;
+    return { algorithm, hash, digest: bytes.toHex(), how };
+  });
+  const keyDigest = key?.digest.toHex();
   if (args.has("json")) {
-    const digest = { signedLength, schemes, ...keyDigest === undefined ? {} : { keyDigest } };
-    io.print(JSON.stringify({ digest }, null, 2));
+    printJson({ digest: { signedLength, schemes, keyDigest } }, io);
     return 0;
   }
-  const lines = [`sign the first ${signedLength} bytes of the image with one of`];
-  for (const { algorithm, how, hash, digest } of schemes) {
-    lines.push("", `${algorithm}: ${how}`, `  ${hash} ${digest}`);
-  }
-  if (keyDigest !== undefined) lines.push("", `key digest for the eFuse: ${keyDigest}`);
-  io.print(lines.join("\n"));
+  io.print([
+    `sign the first ${signedLength} bytes of the image with one of`,
+    ...schemes.flatMap(({ algorithm, how, hash, digest }) => [
+      "",
+      `${algorithm}: ${how}`,
+      `  ${hash} ${digest}`,
+    ]),
+    ...keyDigest === undefined ? [] : ["", `key digest for the eFuse: ${keyDigest}`],
+  ].join("\n"));
   return 0;
 }
 
-function schemeReport(
-  algorithm: SignatureAlgorithm,
-  digests: SigningDigest,
-): { algorithm: SignatureAlgorithm; hash: string; digest: string; how: string } {
-  const { hash, size } = SIGNATURE_ALGORITHMS[algorithm];
-  const how = algorithm === "rsa3072"
-    ? `RSASSA-PSS with ${hash}, MGF1 with ${hash}, a salt of ${PSS_SALT_LENGTH} bytes; ${size} bytes`
-    : `ECDSA with ${hash}; a DER sequence, or r and s of ${size} bytes each, big-endian`;
-  return { algorithm, hash, digest: formatHex(digestFor(algorithm, digests)), how };
-}
-
-function digestFor(algorithm: SignatureAlgorithm, digests: SigningDigest): Uint8Array {
-  return SIGNATURE_ALGORITHMS[algorithm].hash === "SHA-384" ? digests.sha384 : digests.sha256;
+function hashFor(algorithm: SignatureAlgorithm, digest: SigningDigest): Uint8Array<ArrayBuffer> {
+  return algorithm === "ecdsa384" ? digest.sha384 : digest.sha256;
 }

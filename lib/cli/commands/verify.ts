@@ -1,33 +1,61 @@
-import type { ChipName } from "../../format/chips/chips.ts";
-import { verify } from "../../verify/verify.ts";
+import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { hmacKeyOf, readAll, readFlag, tableOffsetOf } from "../inputs.ts";
-import { renderVerdict } from "../render/inspection.ts";
-import type { Command } from "../run.ts";
+import { CHIP, ISSUED_BY, JSON_FLAG, OPENING_KEY, TABLE_OFFSET } from "../flags.ts";
+import { readAll, readFlag } from "../input/files.ts";
+import { tableOffsetOf } from "../input/images.ts";
+import { chipOf, readHmacKey } from "../input/keys.ts";
+import { printJson } from "../output/out.ts";
 
-/** Judges an image: exit code 1 when a finding is an error. */
-export const verifyCommand: Command = async (args, io) => {
-  const now = timeOf(args.get("now"));
-  const chip = args.get("chip") as ChipName | undefined;
-  const signingKeys = await readAll("signing-key", args, io);
-  const options = {
-    ...tableOffsetOf(args),
-    ...now === undefined ? {} : { now: () => now },
-    ...await readFlag("ca", "ca", args, io),
-    ...chip && { chip },
-    ...await hmacKeyOf(args, io),
-    ...signingKeys.length === 0 ? {} : { signingKeys },
-    allowWeak: args.has("allow-weak"),
-  };
-  const image = await io.read(args.positionals[0]!);
-  const verdict = await verify(image, options);
-  io.print(
-    args.has("json") ? JSON.stringify(verdict, null, 2) : renderVerdict(verdict, io.columns),
-  );
-  return verdict.ok ? 0 : 1;
+/** Checks an image: exit code 1 when a finding is an error. */
+export const command: Command = {
+  positionals: [{ name: "IMAGE", help: "image or dump of flash; - is stdin" }],
+  flags: [
+    ISSUED_BY,
+    {
+      name: "signing-key",
+      value: "FILE",
+      repeats: true,
+      help: "public key that should have signed the image; one of several is enough",
+    },
+    CHIP,
+    OPENING_KEY,
+    { name: "allow-weak", help: "accept RSA keys of 1024 bits, with a warning" },
+    {
+      name: "now",
+      value: "DATE",
+      help: "check validity at this time, such as 2030-01-31",
+      default: "the clock",
+    },
+    TABLE_OFFSET,
+    JSON_FLAG,
+  ],
+  exit1: "the image is bad, or cannot be read",
+  examples: [{
+    permissions: "--allow-read=esp_secure_cert.bin,ca",
+    line: "verify esp_secure_cert.bin --ca ca/ca.pem",
+  }],
+  async run(args, io) {
+    const now = timeOf(args.get("now"));
+    const { verify } = await import("../../verify/verify.ts");
+    const { renderVerdict } = await import("../render/inspection.ts");
+    const signingKeys = await readAll("signing-key", args, io);
+    const options = {
+      tableOffset: tableOffsetOf(args),
+      now: now && (() => now),
+      ca: await readFlag("ca", args, io),
+      chip: chipOf(args),
+      hmacKey: (await readHmacKey(args, io))?.bytes,
+      signingKeys: signingKeys.length === 0 ? undefined : signingKeys,
+      allowWeak: args.has("allow-weak"),
+    };
+    const verdict = await verify(await io.read(args.positionals[0]!), options);
+    if (args.has("json")) printJson(verdict, io);
+    else io.print(renderVerdict(verdict, io.columns));
+    return verdict.ok ? 0 : 1;
+  },
 };
 
-/** A day, or a moment; without a zone it is UTC, so that every machine judges alike. */
+/** A day, or a moment; without a zone it is UTC, so that every machine checks alike. */
 function timeOf(text: string | undefined): Date | undefined {
   if (text === undefined) return undefined;
   const [, day, time = "T00:00:00", zone = "Z"] =
@@ -39,7 +67,7 @@ function timeOf(text: string | undefined): Date | undefined {
   throw usageError(message, "now");
 }
 
-/** The day that a date names; February 30 names one in March, and the 40th none. */
+/** The day that a date means: February 30 is a day in March, and the 40th is none. */
 function isoDayOf(day: string): string | undefined {
   const midnight = new Date(`${day}T00:00:00Z`);
   return Number.isNaN(midnight.getTime()) ? undefined : midnight.toISOString().slice(0, 10);

@@ -12,10 +12,11 @@ import type { Finding, FindingCode } from "../../findings/findings.ts";
 import type { ImageFormat } from "../../format/names.ts";
 import { verify } from "../../verify/verify.ts";
 import type { ConfigureArguments } from "./arguments.ts";
-import { csvLoad, readCsvFile } from "../csv_files.ts";
+import { csvLoad } from "../input/csv_files.ts";
+import { readText } from "../input/files.ts";
 import type { Io } from "../io.ts";
-import { renderFindings } from "../render/inspection.ts";
-import { tellEfuseKeys } from "./efuse_keys.ts";
+import { noteFindings } from "../output/images.ts";
+import { keepEfuseKeys } from "./efuse_keys.ts";
 import { printEntries } from "./lines.ts";
 import { DATA_FOLDER, IMAGE_PATH } from "./paths.ts";
 import { signImage } from "./sign.ts";
@@ -51,20 +52,20 @@ export async function buildConfigured(given: ConfigureArguments, io: Io): Promis
   refuse(csv, planned, given, io);
   const format = FORMATS[given.type];
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, { format });
-  await judgeImage(image, given.verify && !isRestored, io);
+  await checkImage(image, given.verify && !isRestored, io);
   const signed = given.secureSign ? await signImage(image, given, io) : undefined;
   await io.makeDir(DATA_FOLDER);
-  const burning = await tellEfuseKeys(planned.efuseKeys, given, io);
+  const burnLines = await keepEfuseKeys(planned.efuseKeys, given, io);
   await io.write([{ path: IMAGE_PATH, bytes: image, secret: true }], true);
   printEntries(image, entries.length, format, io);
   io.print(`Partition generated: ${IMAGE_PATH}`);
-  burning.forEach((line) => io.print(line));
+  burnLines.forEach((line) => io.print(line));
   return signed === undefined ? IMAGE_PATH : await signed.write();
 }
 
 async function readPlan({ csv }: ConfigureArguments, io: Io): Promise<CsvPlan> {
   if (csv === undefined) return { entries: [], image: {}, problems: [] };
-  return await planFromCsv(await readCsvFile(csv, io), csvLoad(csv, io));
+  return await planFromCsv(await readText(csv, io), csvLoad(csv, io));
 }
 
 /** CA, device certificate, private key: the order of that tool. */
@@ -85,7 +86,7 @@ async function keyEntry(path: string, given: ConfigureArguments, io: Io): Promis
   const data = await io.read(path);
   const { password, algorithm } = given;
   if (!given.configureDs) return await plainKey({ type, data }, data, given);
-  const key = await importPrivateKey(data, password === undefined ? {} : { password });
+  const key = await importPrivateKey(data, { password });
   const kind = algorithm?.name ?? (key.type === "rsa" ? "RSA" : "ECDSA");
   if (given.efuseKeyId === undefined) {
     io.note(`note: --efuse_key_id is not given: KEY${DEFAULT_KEY_ID} is taken`);
@@ -111,7 +112,7 @@ async function plainKey(
   const { password, type } = given;
   const text = decodeUtf8(data) ?? "";
   if (type !== "nvs" || !isPem(text) || /ENCRYPTED/.test(text)) return entry;
-  await importPrivateKey(data, password === undefined ? {} : { password });
+  await importPrivateKey(data, { password });
   return { ...entry, stored: { raw: true, nul: true } };
 }
 
@@ -125,7 +126,7 @@ function refuse(
   if (problems.length > 0) {
     const message = `Cannot build image:\n  ${formatProblems(problems)}`;
     const line = problems.find(({ line }) => line !== undefined)?.line;
-    throw new SecureCertError("ERR_PLAN", message, line === undefined ? {} : { line });
+    throw new SecureCertError("ERR_PLAN", message, { line });
   }
   if (planned.mismatches.length === 0) return;
   const list = formatProblems(planned.mismatches);
@@ -134,17 +135,18 @@ function refuse(
 }
 
 /**
- * What that tool never looked at. What would not work on the chip is refused, unless the user
- * insists or it comes back as it was extracted; what is wrong with the credentials themselves is told, and left to the user.
+ * Checks what that tool never looked at. What would not work on the chip is refused, unless the user
+ * overrides that or the image comes back as it was extracted; what is wrong with the credentials
+ * themselves is shown, and left to the user.
  */
-async function judgeImage(image: Bytes, refuses: boolean, io: Io): Promise<void> {
+async function checkImage(image: Bytes, refuses: boolean, io: Io): Promise<void> {
   const { findings } = await verify(image);
   const isFatal = ({ severity, code }: Finding) =>
     refuses && severity === "error" && !CREDENTIAL_CODES.has(code);
-  const told = findings.map((finding): Finding =>
+  const shown = findings.map((finding): Finding =>
     isFatal(finding) ? finding : { ...finding, severity: "warning" }
   );
-  if (told.length > 0) io.note(renderFindings(told, io.columns).join("\n"));
+  noteFindings(shown, io);
   const fatal = findings.find(isFatal);
   if (fatal === undefined) return;
   const message = `Cannot build image: ${fatal.message} (${fatal.code})`;

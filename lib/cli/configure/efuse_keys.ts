@@ -10,11 +10,11 @@ import { formatWords } from "./flash.ts";
 import { DATA_FOLDER } from "./paths.ts";
 
 /**
- * Keeps the keys that are to be burned, in files of their own, and says how to burn them.
+ * Keeps the keys that are to be burned in files of their own.
  *
- * @returns Lines for people and scripts, to be printed when the image is written.
+ * @returns How to burn them: lines to be printed when the image is written.
  */
-export async function tellEfuseKeys(
+export async function keepEfuseKeys(
   keys: readonly EfuseKey[],
   given: ConfigureArguments,
   io: Io,
@@ -45,7 +45,7 @@ async function keepKey(key: EfuseKey, io: Io): Promise<string> {
   return path;
 }
 
-/** Writes a key under a name that is free; one that holds this very key already will do. */
+/** Writes a key under a free name, unless a file of these names holds this very key already. */
 async function keep(stem: string, ending: string, bytes: Uint8Array, io: Io): Promise<string> {
   for (let count = 1;; count++) {
     const path = joinPath(DATA_FOLDER, `${stem}${count === 1 ? "" : `_${count}`}.${ending}`);

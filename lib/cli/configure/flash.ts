@@ -2,7 +2,7 @@ import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import type { ConfigureArguments } from "./arguments.ts";
 import type { Io } from "../io.ts";
 
-/** Flashes an image when a port is given; otherwise says how. */
+/** Flashes an image when a port is given; otherwise prints how to. */
 export async function flash(
   path: string,
   { chip, port, offset, skipFlash }: ConfigureArguments,
@@ -10,15 +10,15 @@ export async function flash(
 ): Promise<number> {
   const words = ["--chip", chip, "-p", port ?? "<PORT>", "write_flash", offset, path];
   if (port !== undefined && !skipFlash) {
-    return await runOrTell(["esptool.py", "esptool"], words, "esptool", io);
+    return await runOrPrint(["esptool.py", "esptool"], words, "esptool", io);
   }
   if (!skipFlash) io.note("warning: no --port is given: the image is built and not flashed");
   io.print(`To flash manually: esptool.py ${formatWords(words)}`);
   return 0;
 }
 
-/** Runs a tool of Espressif's, without a shell; where it is not installed, says what to run. */
-export async function runOrTell(
+/** Runs a tool of Espressif's without a shell; where it is not installed, prints what to run. */
+export async function runOrPrint(
   names: readonly string[],
   words: readonly string[],
   what: string,
@@ -37,7 +37,7 @@ export async function runOrTell(
   return 1;
 }
 
-/** Words as a shell takes them; the placeholder for the port stays as it is. */
+/** Words as a shell takes them, but for the placeholder of the port. */
 export function formatWords(words: readonly string[]): string {
   return words.map((word) => word === "<PORT>" ? word : formatCommand([word])).join(" ");
 }

@@ -2,8 +2,8 @@ import { CliError } from "../errors.ts";
 import type { Io } from "../io.ts";
 
 /**
- * Runs something whose lines on stdout are for people and scripts, and prints one JSON document in
- * their place: the files that were written, and the lines.
+ * Runs something whose lines on stdout are for people and scripts, and prints one JSON document
+ * instead: the files that were written, and the lines.
  *
  * @throws {CliError} `ERR_IO` with what was noted when it failed without throwing.
  */

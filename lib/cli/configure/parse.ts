@@ -1,16 +1,17 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import { parseConfigCsv } from "../../format/config/csv.ts";
-import { CONTENTS, extract } from "../../toolkit/extract.ts";
+import { extract } from "../../toolkit/extract.ts";
 import { recognise } from "../../image/recognise.ts";
 import { type Io, joinPath, type OutputFile } from "../io.ts";
+import { writeTree } from "../output/out.ts";
 import { formatListing } from "./listing.ts";
 import { PARSED_FOLDER } from "./paths.ts";
 
 const CSV_NAME = "esp_secure_cert_parsed.csv";
 const LISTING_NAME = "tlv_entries_raw.txt";
 
-/** Takes an image apart into the folder of Espressif's tool; what else lies there stays. */
+/** Takes an image apart into the folder of Espressif's tool; other files there stay. */
 export async function parseBinary(path: string, io: Io): Promise<number> {
   const image = await io.read(path);
   const { format } = recognise(image);
@@ -22,8 +23,7 @@ export async function parseBinary(path: string, io: Io): Promise<number> {
   const listing = encodeUtf8(formatListing(path, image));
   const all: OutputFile[] = [...files, { name: LISTING_NAME, bytes: listing, secret: true }]
     .map(({ name, bytes, secret }) => ({ path: joinPath(PARSED_FOLDER, name), bytes, secret }));
-  await io.makeDir(joinPath(PARSED_FOLDER, CONTENTS));
-  await io.write(all, true);
+  await writeTree(all, true, io);
   io.print(
     [
       "Successfully parsed binary file!",

@@ -2,7 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { withoutMarker } from "../../format/partition.ts";
 import type { ConfigureArguments, SigningScheme } from "./arguments.ts";
-import { naming } from "../inputs.ts";
+import { naming } from "../input/files.ts";
 import type { Io } from "../io.ts";
 import { DATA_FOLDER, SIGNED_PATH } from "./paths.ts";
 
@@ -13,7 +13,7 @@ export interface SignedImage {
   write(): Promise<string>;
 }
 
-/** Signs an image that lies in a file; gives the path of the signed one. */
+/** Signs an image in a file; gives the path of the signed one. */
 export async function signFile(path: string, given: ConfigureArguments, io: Io): Promise<string> {
   const signed = await signImage(withoutMarker(await io.read(path)), given, io);
   await io.makeDir(DATA_FOLDER);
@@ -31,10 +31,9 @@ export async function signImage(
     throw new SecureCertError("ERR_PLAN", message);
   }
   const keys: PrivateKey[] = [];
-  const options = password === undefined ? {} : { password };
   for (const path of signingKeyFiles) {
     const bytes = await io.read(path);
-    keys.push(await naming(path, () => importPrivateKey(bytes, options)));
+    keys.push(await naming(path, () => importPrivateKey(bytes, { password })));
   }
   for (const [at, key] of keys.entries()) checkScheme(key, signingKeyFiles[at]!, signingScheme);
   const bytes = await signWith(image, keys);
@@ -53,7 +52,7 @@ function checkScheme(key: PrivateKey, path: string, wanted: SigningScheme | unde
   throw new SecureCertError("ERR_KEY", message);
 }
 
-/** Loaded when it is wanted: few runs sign. */
+/** Loaded when needed: few runs sign. */
 async function signWith(image: Uint8Array, keys: readonly PrivateKey[]): Promise<Uint8Array> {
   const { signPartition } = await import("../../toolkit/sign.ts");
   const { createSigner } = await import("../../crypto/signature.ts");

@@ -1,8 +1,10 @@
 import { type KeyStorage, tlvEntryTitle } from "../../format/names.ts";
 import type { CertificateReport, EntryReport } from "../../toolkit/inspect.ts";
 import { dim, green, red } from "./colors.ts";
-import { widthOf, wrap } from "./wrap.ts";
+import { formatTable } from "./table.ts";
+import { widthOf, wrap } from "./text.ts";
 
+const HEAD = ["offset", "entry", "sub", "bytes", "crc"] as const;
 const NARROW = 72;
 const NO_EXPIRY_YEAR = "9999";
 
@@ -27,7 +29,7 @@ export function renderCertificate(certificate: CertificateReport): string[] {
   ];
 }
 
-/** Lines folded to a width, what follows indented to the text behind the label. */
+/** Lines folded to a width, what follows indented to the text after the label. */
 function foldLines(lines: readonly string[], width: number): string[] {
   return lines.flatMap((line) => {
     const isSecret = line.startsWith("-");
@@ -39,25 +41,19 @@ function foldLines(lines: readonly string[], width: number): string[] {
 }
 
 function renderTable(entries: readonly EntryReport[], width: number): string[] {
-  const head = ["offset", "entry", "sub", "bytes", "crc"];
-  const rows = entries.map((entry) => [
+  const cells = entries.map((entry) => [
     `0x${entry.offset.toString(16).padStart(4, "0")}`,
     tlvEntryTitle(entry.type, entry.subtype),
     String(entry.subtype),
     String(entry.length),
     entry.crc.ok ? "✓" : "✗",
   ]);
-  const widths = head.map((_, column) =>
-    Math.max(...[head, ...rows].map((row) => widthOf(row[column]!)))
-  );
-  const format = (row: readonly string[]) =>
-    row.map((cell, column) => pad(cell, widths[column]!, column)).join("  ").trimEnd();
-  const indent = " ".repeat(widths[0]! + 2);
+  const { head, rows, indent } = formatTable(HEAD, cells, ["sub", "bytes"]);
   return [
-    dim(format(head)),
+    head,
     ...entries.flatMap((entry, index) => [
-      paintMark(format(rows[index]!), entry.crc.ok),
-      ...renderDetails(entry, width - indent.length).map((line) => indent + line),
+      paintMark(rows[index]!, entry.crc.ok),
+      ...renderDetails(entry, width - indent).map((line) => " ".repeat(indent) + line),
     ]),
   ];
 }
@@ -69,12 +65,6 @@ function renderNarrow(entry: EntryReport, width: number): string[] {
     dim(`  at 0x${entry.offset.toString(16)}, ${entry.length} bytes, subtype ${entry.subtype}`),
     ...renderDetails(entry, width - 2).map((line) => `  ${line}`),
   ];
-}
-
-/** Numbers to the right, words to the left. */
-function pad(cell: string, width: number, column: number): string {
-  const space = " ".repeat(width - widthOf(cell));
-  return column === 2 || column === 3 ? space + cell : cell + space;
 }
 
 function paintMark(line: string, ok: boolean): string {
@@ -108,7 +98,7 @@ function renderKey({ privateKey, dsData, dsContext, securityConfig }: EntryRepor
   if (privateKey !== undefined) {
     const { storage, key, secret } = privateKey;
     lines.push(`key      ${key === undefined ? "" : `${key}, `}${STORAGE[storage]}`);
-    if (secret !== undefined) lines.push(...secret.trimEnd().split("\n"));
+    if (secret !== undefined) lines.push(...secret.trimEnd().split(/\r?\n/));
   }
   if (dsData !== undefined) {
     const { rsaLengthBits, ciphertextLength, checks } = dsData;

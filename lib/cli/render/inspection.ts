@@ -1,13 +1,12 @@
-import type { Place } from "../../bytes/errors.ts";
 import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
-import { type Finding, FINDINGS } from "../../findings/findings.ts";
 import type { Inspection } from "../../toolkit/inspect.ts";
 import { type OtherReport, otherTitle } from "../../toolkit/others.ts";
 import type { Check, Verdict } from "../../verify/verify.ts";
 import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
 import { renderEntries } from "./entries.ts";
-import { renderLocation, renderPartitionTable } from "./table.ts";
-import { wrap } from "./wrap.ts";
+import { renderFindings } from "./findings.ts";
+import { renderLocation, renderPartitionTable } from "./partition_table.ts";
+import { formatSize, wrap } from "./text.ts";
 
 const MIN_COLUMNS = 40;
 const BAR = 32;
@@ -55,25 +54,6 @@ export function renderVerdict(verdict: Verdict, columns: number): string {
   ].join("\n");
 }
 
-/** Findings, errors first: what it is, what it means on the device, and what to do. */
-export function renderFindings(findings: readonly Finding[], width: number): string[] {
-  if (findings.length === 0) return [green("no findings")];
-  const sorted = findings.toSorted((a, b) => a.severity.localeCompare(b.severity));
-  return sorted.flatMap(({ severity, code, message, place }) => {
-    const head = severity === "error" ? red(`error ${code}`) : yellow(`warning ${code}`);
-    return [
-      head,
-      ...wrap(`${message}${renderPlace(place)}`, width - 4).map((line) => `    ${line}`),
-      ...wrap(`→ ${FINDINGS[code].advice}`, width - 4).map((line) => dim(`    ${line}`)),
-    ];
-  });
-}
-
-/** Bytes as people say them. */
-export function formatSize(bytes: number): string {
-  return `${bytes} bytes (0x${bytes.toString(16)})`;
-}
-
 /** Where the image was found; without one the partition table, which is all there is to show. */
 function renderWhere({ location, partitionTable }: Inspection): string[] {
   if (location !== undefined) return renderLocation(location);
@@ -110,12 +90,4 @@ function renderSpace({ size, used }: Inspection): string[] {
   const filled = Math.min(BAR, Math.ceil(used / whole * BAR));
   const bar = cyan("█".repeat(filled)) + dim("░".repeat(BAR - filled));
   return [`${bar} ${used} of ${whole} bytes, ${Math.round(used / whole * 100)} %`];
-}
-
-function renderPlace({ entry, offset }: Place): string {
-  const parts = [
-    ...entry === undefined ? [] : [`entry ${entry}`],
-    ...offset === undefined ? [] : [`at 0x${offset.toString(16)}`],
-  ];
-  return parts.length === 0 ? "" : ` (${parts.join(", ")})`;
 }

@@ -1,93 +1,34 @@
-import { partitionSubtypeName, partitionTypeName } from "../../format/table/csv.ts";
-import type { PartitionTableReport } from "../../toolkit/inspect.ts";
-import type { ImageLocation, PartitionPlace } from "../../image/find/locate.ts";
-import { bold, dim, green, red, yellow } from "./colors.ts";
+import { dim } from "./colors.ts";
+import { widthOf } from "./text.ts";
 
-const HEAD = ["name", "type", "subtype", "offset", "size", "flags"] as const;
-const LISTED = 5;
+/** A table as lines of text. */
+export interface Table {
+  readonly head: string;
+  /** A line for each row. */
+  readonly rows: readonly string[];
+  /** Columns of the terminal that the first column takes, with the space after it. */
+  readonly indent: number;
+}
 
-/** A partition table as people read it: a row a partition, and where esp_secure_cert lies. */
-export function renderPartitionTable(table: PartitionTableReport): string[] {
-  const { entries, md5, findings, secureCert } = table;
-  const rows = entries.map(cellsOf);
-  const widths = HEAD.map((head, column) =>
-    Math.max(head.length, ...rows.map((row) => row[column]!.length))
+/**
+ * Lays out a table, its columns two spaces apart.
+ *
+ * @param head The columns' titles.
+ * @param cells The cells of each row, as many as there are titles.
+ * @param numbers Titles of the columns that are aligned to the right.
+ */
+export function formatTable<Title extends string>(
+  head: readonly Title[],
+  cells: readonly (readonly string[])[],
+  numbers: readonly Title[] = [],
+): Table {
+  const widths = head.map((title, column) =>
+    Math.max(widthOf(title), ...cells.map((row) => widthOf(row[column]!)))
   );
   const format = (row: readonly string[]) =>
-    row.map((cell, column) => align(cell, widths[column]!, column)).join("  ").trimEnd();
-  return [
-    dim(format(HEAD)),
-    ...rows.map((row, index) =>
-      isSame(entries[index]!, secureCert) ? bold(format(row)) : format(row)
-    ),
-    "",
-    ...md5 === null ? [] : [`MD5 ${md5.ok ? green("matches") : red("does not match")}`],
-    secureCert === null
-      ? red("no partition for credentials: the firmware finds none")
-      : `the firmware reads ${describe(secureCert)}`,
-    ...findings.map(({ kind, message }) => `${yellow(`table ${kind}`)} ${printable(message)}`),
-  ];
-}
-
-/** Where an image was found, in a line or two. */
-export function renderLocation(location: ImageLocation): string[] {
-  const { kind, offset, others } = location;
-  const more = others.length - LISTED;
-  const list = (texts: readonly string[]) =>
-    texts.length === 0 ? [] : [
-      dim(`also there: ${texts.slice(0, LISTED).join(", ")}${more > 0 ? `, ${more} more` : ""}`),
-    ];
-  if (kind === "scan") {
-    return [
-      `found at ${hex(offset)} by its magic number`,
-      ...list(
-        location.others.map((chain) =>
-          `${chain.entries} entries at ${hex(chain.offset)}, ${chain.used} bytes`
-        ),
-      ),
-    ];
-  }
-  const { tableOffset, partition } = location;
-  return [
-    `found at ${hex(offset)} through the partition table at ${hex(tableOffset)}: ${
-      describe(partition)
-    }`,
-    ...list(location.others.map(describe)),
-  ];
-}
-
-function describe({ name, type, subtype, offset, size, encrypted }: PartitionPlace): string {
-  const kind = `${partitionTypeName(type)}/${partitionSubtypeName(type, subtype)}`;
-  return `${printable(name)} (${kind}) at ${hex(offset)}, ${hex(size)} bytes${
-    encrypted ? ", flagged encrypted" : ""
-  }`;
-}
-
-function cellsOf({ name, type, subtype, offset, size, encrypted }: PartitionPlace): string[] {
-  return [
-    printable(name),
-    partitionTypeName(type),
-    partitionSubtypeName(type, subtype),
-    hex(offset),
-    hex(size),
-    encrypted ? "encrypted" : "",
-  ];
-}
-
-/** Addresses to the right, words to the left. */
-function align(cell: string, width: number, column: number): string {
-  return column === 3 || column === 4 ? cell.padStart(width) : cell.padEnd(width);
-}
-
-function isSame(entry: PartitionPlace, other: PartitionPlace | null): boolean {
-  return other !== null && entry.offset === other.offset && entry.name === other.name;
-}
-
-/** A name out of flash may hold what a terminal obeys. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, "\uFFFD");
-}
-
-function hex(value: number): string {
-  return `0x${value.toString(16)}`;
+    row.map((cell, column) => {
+      const space = " ".repeat(widths[column]! - widthOf(cell));
+      return numbers.includes(head[column]!) ? space + cell : cell + space;
+    }).join("  ").trimEnd();
+  return { head: dim(format(head)), rows: cells.map(format), indent: widths[0]! + 2 };
 }

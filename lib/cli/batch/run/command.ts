@@ -5,12 +5,11 @@ import { bulk } from "../../../batch/bulk.ts";
 import type { BulkShard } from "../../../batch/list/list.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import type { Arguments } from "../../arguments.ts";
-import { openCa } from "../../commands/provision.ts";
+import { openCa } from "../../input/ca.ts";
 import { CliError, fileError, isSystemError } from "../../errors.ts";
-import { passwordOf } from "../../inputs.ts";
+import { passwordOf } from "../../input/keys.ts";
 import { explain, type Io, joinPath } from "../../io.ts";
-import { startCounter } from "../../progress_line.ts";
-import type { Command } from "../../run.ts";
+import { startCounter } from "../../terminal/progress_line.ts";
 import { takeCertificates, type TakenCertificates } from "./certificates.ts";
 import { hasSecrets, syncFile } from "../folder/disk_files.ts";
 import { type DiskSync, openDiskSync } from "../folder/disk_sync.ts";
@@ -29,14 +28,14 @@ import { planRun, type RunPlan } from "./run_plan.ts";
 import { openSignal, type StopSignal } from "./signal.ts";
 
 /** Makes the devices of a list: a folder that any later run goes on with. */
-export const runBulk: Command = async (args, io) => {
+export async function runBulk(args: Arguments, io: Io): Promise<number> {
   const plan = await planRun(args, io);
   try {
     return await inBatch(plan, args, io);
   } catch (error) {
     throw isSystemError(error) ? explain("write", plan.out, error) : error;
   }
-};
+}
 
 /** Holds folder, journal and threads while a run lasts. */
 async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> {
@@ -216,7 +215,7 @@ async function keysOf(
   if (folder !== undefined) {
     const password = await passwordOf(args, io);
     const note = (line: string) => io.note(line);
-    return readyKeys(folder, { database, profile, note, ...password, ...shard && { shard } });
+    return readyKeys(folder, { database, profile, note, password, ...shard && { shard } });
   }
   return command === undefined ? undefined : await commandKeys(command, workers, stop);
 }

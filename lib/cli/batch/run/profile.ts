@@ -1,7 +1,5 @@
 import { decodeUtf8, formatBase64 } from "../../../bytes/text.ts";
 import { readSignatureKey } from "../../../crypto/signature.ts";
-import type { ChipName } from "../../../format/chips/chips.ts";
-import type { KeyMode } from "../../../format/names.ts";
 import {
   type BulkData,
   type BulkProfile,
@@ -10,30 +8,29 @@ import {
 } from "../../../batch/profile.ts";
 import type { Arguments } from "../../arguments.ts";
 import { usageError } from "../../errors.ts";
-import { daysOf, keyOptions, naming, readKey, sansOf, usageOf } from "../../inputs.ts";
+import { daysOf, sansOf, usageOf } from "../../input/certificates.ts";
+import { naming } from "../../input/files.ts";
+import { chipOf, deviceKeyOptions, keyModeOf, readKey } from "../../input/keys.ts";
 import { besidePath, type Io } from "../../io.ts";
 
-/** The profile of --profile, with what the flags say in its place. */
+/** The profile of --profile, where flags override it. */
 export async function profileOf(args: Arguments, io: Io): Promise<BulkProfile> {
   const path = args.get("profile");
   const profile = path === undefined ? {} : await readProfile(path, io);
-  const [chip, keyMode] = [args.get("chip"), args.get("key-mode")];
-  const [subject, sans, format] = [args.get("subject"), sansOf(args), args.get("format")];
-  const efuseKeyId = args.number("efuse-key-id");
-  const mode = keyMode ?? profile.keyMode;
-  const wantsKey = ["type", "curve", "bits"].some((flag) => args.has(flag));
-  const merged = {
-    ...profile,
-    ...chip === undefined ? {} : { chip: chip as ChipName },
-    ...keyMode === undefined ? {} : { keyMode: keyMode as KeyMode },
-    ...efuseKeyId === undefined ? {} : { efuseKeyId },
-    ...subject === undefined ? {} : { subject },
-    ...sans.length === 0 ? {} : { sans },
-    ...format === undefined ? {} : { format: format as NonNullable<BulkProfile["format"]> },
-    ...daysOf(args),
-    ...usageOf(args),
-    ...wantsKey ? { key: keyOptions(args, mode === "rsa-ds" ? "rsa" : "ec") } : {},
+  const sans = sansOf(args);
+  const given: BulkProfile = {
+    chip: chipOf(args),
+    keyMode: args.has("key-mode") ? keyModeOf(args) : undefined,
+    efuseKeyId: args.number("efuse-key-id"),
+    subject: args.get("subject"),
+    sans: sans.length === 0 ? undefined : sans,
+    format: args.get("format") as BulkProfile["format"],
+    days: daysOf(args),
+    usage: usageOf(args),
+    key: await deviceKeyOptions(keyModeOf(args, profile.keyMode), args),
   };
+  const isGiven = ([, value]: [string, unknown]) => value !== undefined;
+  const merged = { ...profile, ...Object.fromEntries(Object.entries(given).filter(isGiven)) };
   const problems = bulkProfileProblems(merged);
   if (problems.length === 0) return merged;
   throw usageError(

@@ -2,7 +2,7 @@ import type { BulkSummary } from "../../../batch/bulk.ts";
 import type { BulkResult } from "../../../batch/ports.ts";
 import { red } from "../../render/colors.ts";
 import type { Io } from "../../io.ts";
-import { barLine, standingOf, startLine } from "../../progress_line.ts";
+import { barLine, standingOf, startLine } from "../../terminal/progress_line.ts";
 
 /** Tells people or programs how a batch goes. */
 export interface Progress {

@@ -129,7 +129,7 @@ async function readKey(
   const path = joinPath(folder, name);
   try {
     const bytes = Deno.readFileSync(path);
-    const key = await importPrivateKey(bytes, password === undefined ? {} : { password });
+    const key = await importPrivateKey(bytes, { password });
     return { name, key, digest: formatHex(sha256(key.publicKey)) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) note(`${path} is gone`);

@@ -2,7 +2,7 @@ import type { BulkSummary } from "../../../batch/bulk.ts";
 import type { BulkPhase, BulkState, KeySource } from "../../../batch/ports.ts";
 import type { Arguments } from "../../arguments.ts";
 import type { Io } from "../../io.ts";
-import { formatRate } from "../../progress_line.ts";
+import { formatRate } from "../../terminal/progress_line.ts";
 import { summaryReport } from "./progress.ts";
 import type { RunPlan } from "./run_plan.ts";
 

@@ -5,7 +5,7 @@ import type { BulkProfile } from "../../../batch/profile.ts";
 import type { Arguments } from "../../arguments.ts";
 import { usageError } from "../../errors.ts";
 import type { Io } from "../../io.ts";
-import { folderOf } from "../../outputs.ts";
+import { outputFolder } from "../../output/out.ts";
 import { devicesOf } from "./lists.ts";
 import { profileOf, signingKeysOf } from "./profile.ts";
 import { parseShard } from "./shard.ts";
@@ -53,7 +53,7 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
   const profile = await profileOf(args, io);
   const signingKeys = await signingKeysOf(profile, args, io);
   return {
-    out: folderOf(args),
+    out: outputFolder(args),
     phase,
     profile,
     workers,

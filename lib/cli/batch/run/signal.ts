@@ -1,5 +1,5 @@
 import type { Io } from "../../io.ts";
-import { noteAside } from "../../progress_line.ts";
+import { noteAside } from "../../terminal/progress_line.ts";
 
 /** What ends a run early. */
 export interface StopSignal {

@@ -1,7 +1,7 @@
 /** The line of progress on a terminal. */
 import { assertEquals } from "@std/assert";
 import type { Io } from "../../lib/cli/io.ts";
-import { noteAside, startLine } from "../../lib/cli/progress_line.ts";
+import { noteAside, startLine } from "../../lib/cli/terminal/progress_line.ts";
 
 const CLEAR = "\x1b[1A\x1b[2K\x1b[1A";
 

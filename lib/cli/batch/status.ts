@@ -1,12 +1,13 @@
 import { BULK_STATES } from "../../batch/ports.ts";
-import { openBatch } from "../batch/folder/batch.ts";
-import { type BatchJournal, openJournal, remedy } from "../batch/check/journal.ts";
-import { countOf } from "../batch/check/report.ts";
+import { openBatch } from "./folder/batch.ts";
+import { type BatchJournal, openJournal, remedy } from "./check/journal.ts";
+import { countOf } from "./check/report.ts";
+import type { Arguments } from "../arguments.ts";
+import type { Io } from "../io.ts";
 import { bold, green, red, yellow } from "../render/colors.ts";
-import type { Command } from "../run.ts";
 
 /** Says how far a batch is: from its journal where it has one, and its manifest. */
-export const bulkStatus: Command = async (args, io) => {
+export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
   const batch = await openBatch(args.positionals[0]!);
   const { journal, damage } = await openJournal(batch.path);
   journal?.close();
@@ -44,7 +45,7 @@ export const bulkStatus: Command = async (args, io) => {
     ...done ? [] : [`not done; ${remedy(states)}`],
   ].join("\n"));
   return 0;
-};
+}
 
 function statesOf(verified: number, failed: number): BatchJournal["states"] {
   return { pending: 0, "key made": 0, certified: 0, built: 0, verified, failed };

@@ -1,25 +1,24 @@
-import { type BatchProblem, createDuplicateFinder, problem } from "../../batch/check/device.ts";
-import { areWhole, judgeShards, type Shard } from "../../batch/check/shards.ts";
-import type { KeptFiles } from "../../batch/check/files.ts";
-import type { ManifestRow } from "../../batch/manifest.ts";
-import type { Arguments } from "../arguments.ts";
-import { findMissingFiles, keptIn } from "../batch/check/device.ts";
-import { findMissing, refuseLists } from "../batch/check/expected.ts";
-import { type BatchFolder, openBatch } from "../batch/folder/batch.ts";
-import { devicesIn, judgeJournal, manifestJudge, withJournal } from "../batch/check/journal.ts";
-import { collectColumns, judgeAlone, writeManifests } from "../batch/folder/manifest.ts";
-import { type JudgedShard, placeFiles } from "../batch/merge/merge.ts";
-import { countOf, renderProblems } from "../batch/check/report.ts";
-import { inTarget, judgeTarget, refuseSame } from "../batch/merge/target.ts";
-import type { Io } from "../io.ts";
-import { folderOf } from "../outputs.ts";
-import { counted, startCounter } from "../progress_line.ts";
-import type { Command } from "../run.ts";
+import { type BatchProblem, createDuplicateFinder, problem } from "../../../batch/check/device.ts";
+import { areWhole, judgeShards, type Shard } from "../../../batch/check/shards.ts";
+import type { KeptFiles } from "../../../batch/check/files.ts";
+import type { ManifestRow } from "../../../batch/manifest.ts";
+import type { Arguments } from "../../arguments.ts";
+import { findMissingFiles, keptIn } from "../check/device.ts";
+import { findMissing, refuseLists } from "../check/expected.ts";
+import { type BatchFolder, openBatch } from "../folder/batch.ts";
+import { devicesIn, judgeJournal, manifestJudge, withJournal } from "../check/journal.ts";
+import { collectColumns, judgeAlone, writeManifests } from "../folder/manifest.ts";
+import { type JudgedShard, placeFiles } from "./merge.ts";
+import { countOf, renderProblems } from "../check/report.ts";
+import { inTarget, judgeTarget, refuseSame } from "./target.ts";
+import type { Io } from "../../io.ts";
+import { outputFolder } from "../../output/out.ts";
+import { counted, startCounter } from "../../terminal/progress_line.ts";
 
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
-export const bulkMerge: Command = async (args, io) => {
+export async function bulkMerge(args: Arguments, io: Io): Promise<number> {
   refuseLists("bulk merge", args);
-  const out = folderOf(args);
+  const out = outputFolder(args);
   await refuseSame(out, args.positionals);
   const force = args.has("force");
   const target = await judgeTarget(out, force);
@@ -40,7 +39,7 @@ export const bulkMerge: Command = async (args, io) => {
   });
   report({ ok: true, ...made, ...placed }, args, io);
   return 0;
-};
+}
 
 /**
  * The rows of all shards, one of each in turn: the order of the device list, when the shards are named

@@ -26,3 +26,8 @@ function chunks(word: string, width: number): string[] {
   }
   return parts;
 }
+
+/** Bytes as people say them. */
+export function formatSize(bytes: number): string {
+  return `${bytes} bytes (0x${bytes.toString(16)})`;
+}

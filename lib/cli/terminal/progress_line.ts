@@ -1,5 +1,5 @@
-import { dim } from "./render/colors.ts";
-import type { Io } from "./io.ts";
+import { dim } from "../render/colors.ts";
+import type { Io } from "../io.ts";
 
 /** The line of a terminal that tells how work goes. */
 export interface ProgressLine {

@@ -1,4 +1,3 @@
-import type { ChipName } from "../../format/chips/chips.ts";
 import { createCertificateReader } from "../../crypto/x509/certificate.ts";
 import {
   type BatchProblem,
@@ -7,31 +6,31 @@ import {
   problem,
 } from "../../batch/check/device.ts";
 import type { Arguments } from "../arguments.ts";
-import { judgeFiles, keptIn } from "../batch/check/device.ts";
-import { findMissing, refuseLists } from "../batch/check/expected.ts";
-import { type BatchFolder, openBatch } from "../batch/folder/batch.ts";
+import { judgeFiles, keptIn } from "./check/device.ts";
+import { findMissing, refuseLists } from "./check/expected.ts";
+import { type BatchFolder, openBatch } from "./folder/batch.ts";
 import {
   type BatchJournal,
   devicesIn,
   judgeJournal,
   manifestJudge,
   withJournal,
-} from "../batch/check/journal.ts";
-import { collectColumns, judgeManifestCsv } from "../batch/folder/manifest.ts";
-import { modeJudge } from "../batch/check/modes.ts";
-import { countOf, renderProblems } from "../batch/check/report.ts";
-import { findStray } from "../batch/check/stray.ts";
+} from "./check/journal.ts";
+import { collectColumns, judgeManifestCsv } from "./folder/manifest.ts";
+import { modeJudge } from "./check/modes.ts";
+import { countOf, renderProblems } from "./check/report.ts";
+import { findStray } from "./check/stray.ts";
 import { bold, green, red } from "../render/colors.ts";
-import { readFlag } from "../inputs.ts";
+import { readFlag } from "../input/files.ts";
+import { chipOf } from "../input/keys.ts";
 import type { Io } from "../io.ts";
-import { startCounter } from "../progress_line.ts";
-import type { Command } from "../run.ts";
+import { startCounter } from "../terminal/progress_line.ts";
 
 /** Devices that are judged at a time: WebCrypto's threads get to work, and memory stays flat. */
 const AT_A_TIME = 32;
 
 /** Reads every file of a batch back and judges it: exit code 1 when something is wrong. */
-export const bulkVerify: Command = async (args, io) => {
+export async function bulkVerify(args: Arguments, io: Io): Promise<number> {
   refuseLists("bulk verify", args);
   const batch = await openBatch(args.positionals[0]!);
   const judged = await withJournal(batch.path, async (journal, damage) => {
@@ -40,7 +39,7 @@ export const bulkVerify: Command = async (args, io) => {
   });
   report(batch, judged, args, io);
   return judged.problems.length === 0 ? 0 : 1;
-};
+}
 
 interface Judged {
   readonly devices: number;
@@ -100,10 +99,9 @@ async function judgeBatch(
 }
 
 async function optionsOf(args: Arguments, io: Io): Promise<DeviceOptions> {
-  const chip = args.get("chip") as ChipName | undefined;
   return {
-    ...await readFlag("ca", "ca", args, io),
-    ...chip && { chip },
+    ca: await readFlag("ca", args, io),
+    chip: chipOf(args),
     allowWeak: args.has("allow-weak"),
     certificatesOf: createCertificateReader(2 * AT_A_TIME),
   };

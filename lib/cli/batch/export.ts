@@ -12,8 +12,8 @@ import {
 } from "../../batch/export/device.ts";
 import { exportRainmaker } from "../../batch/export/rainmaker.ts";
 import type { Arguments } from "../arguments.ts";
-import { writeExport } from "../batch/export_files.ts";
-import { type BatchFolder, openBatch } from "../batch/folder/batch.ts";
+import { writeExport } from "./export_files.ts";
+import { type BatchFolder, openBatch } from "./folder/batch.ts";
 import {
   type BatchJournal,
   devicesIn,
@@ -21,14 +21,13 @@ import {
   remedy,
   unfinished,
   withJournal,
-} from "../batch/check/journal.ts";
-import { collectColumns, judgeAlone } from "../batch/folder/manifest.ts";
-import { countOf, listOf } from "../batch/check/report.ts";
+} from "./check/journal.ts";
+import { collectColumns, judgeAlone } from "./folder/manifest.ts";
+import { countOf, listOf } from "./check/report.ts";
 import { fileError, usageError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
-import { folderOf, tell } from "../outputs.ts";
-import { counted } from "../progress_line.ts";
-import type { Command } from "../run.ts";
+import { outputFolder, printResult } from "../output/out.ts";
+import { counted } from "../terminal/progress_line.ts";
 
 type Service = "aws" | "azure" | "rainmaker" | "csv";
 
@@ -41,9 +40,9 @@ const ONLY_FOR: Readonly<Record<string, readonly Service[]>> = {
 };
 
 /** Writes what a cloud service takes: checked device by device first, then written in parts. */
-export const bulkExport: Command = async (args, io) => {
+export async function bulkExport(args: Arguments, io: Io): Promise<number> {
   const to = args.need("to") as Service;
-  const out = folderOf(args);
+  const out = outputFolder(args);
   for (const [flag, services] of Object.entries(ONLY_FOR)) {
     if (args.has(flag) && !services.includes(to)) {
       throw usageError(`--${flag} does not go with --to ${to}`, flag);
@@ -75,9 +74,9 @@ export const bulkExport: Command = async (args, io) => {
     );
   }
   const text = `${countOf(devices, "device")} for ${to}: ${files.join(", ")}`;
-  tell(out, { to, devices, skipped, files }, text, args, io);
+  printResult(out, { to, devices, skipped, files }, text, args, io);
   return 0;
-};
+}
 
 /** Where a batch goes. */
 interface Target {

@@ -1,0 +1,71 @@
+import type { Arguments } from "./arguments.ts";
+import type { Io } from "./io.ts";
+
+/** A flag of a command. */
+export interface Flag {
+  /** Name without dashes. */
+  readonly name: string;
+  /** One-letter form. */
+  readonly short?: string;
+  /** What the help shows for the value; a flag without it takes none. */
+  readonly value?: string;
+  /** The only values taken. */
+  readonly choices?: readonly string[];
+  /** Whether it may be given several times. @default false */
+  readonly repeats?: boolean;
+  /** One line, or lines. */
+  readonly help: string;
+  /** What holds when it is not given, in words. */
+  readonly default?: string;
+}
+
+/** An argument after a command's name that is not a flag. */
+export interface Positional {
+  readonly name: string;
+  readonly help: string;
+  /** Whether more of it may follow. @default false */
+  readonly repeats?: boolean;
+}
+
+/** A command line that works. */
+export interface Example {
+  /** The permissions that Deno needs, as they are given before the script's name. */
+  readonly permissions: string;
+  /** The rest of the line, from the command's name on. */
+  readonly line: string;
+}
+
+/**
+ * What the file of a command says of it: what is parsed, what its help prints, what completions
+ * offer, and what runs.
+ *
+ * These files load nothing heavy before `run` is called, so that help, completions and errors of
+ * usage are quick: what a body needs of the library it imports itself.
+ */
+export interface Command {
+  /** What follows the command's name, in order; the last may repeat. @default none */
+  readonly positionals?: readonly Positional[];
+  readonly flags: readonly Flag[];
+  /** The command parses its own words; its flags are for help and completions. @default false */
+  readonly raw?: boolean;
+  /** What exit code 1 means. @default "it failed" */
+  readonly exit1?: string;
+  readonly examples: readonly Example[];
+  /**
+   * Runs it.
+   *
+   * @param args The command line.
+   * @param io The world.
+   * @param commands Loads every command, for completions.
+   * @returns The exit code.
+   */
+  run(args: Arguments, io: Io, commands: () => Promise<readonly NamedCommand[]>): Promise<number>;
+}
+
+/** A command with its line of commands.ts. */
+export interface NamedCommand extends Command {
+  /** One word, or two such as `bulk status`. */
+  readonly name: string;
+  /** One line. */
+  readonly summary: string;
+}

@@ -1,0 +1,73 @@
+import type { Command } from "../../command.ts";
+import {
+  CA_DIR,
+  CHIP,
+  DAYS,
+  EFUSE_KEY_ID,
+  FORMAT,
+  ID_TEMPLATE,
+  JSON_FLAG,
+  KEY_FLAGS,
+  KEY_MODE,
+  OUT_DIR,
+  PASSWORD_FILE,
+  SAN,
+  SUBJECT,
+  USAGE,
+} from "../../flags.ts";
+
+/** Makes the devices of a list: a folder that any later run goes on with. */
+export const command: Command = {
+  flags: [
+    {
+      name: "devices",
+      value: "FILE",
+      help:
+        "device list, CSV with a header or NDJSON; - is stdin. Column id is\nneeded; subject, sans, chip, keyMode, efuseKeyId, user1 to user5,\ncertificate and privateKey (files) are used, all others kept",
+    },
+    { name: "count", value: "N", help: "or: how many devices" },
+    ID_TEMPLATE,
+    {
+      name: "profile",
+      value: "FILE",
+      help: "what all share, JSON (bulk-profile.schema.json); keys that\nsign the images, too",
+    },
+    CA_DIR,
+    CHIP,
+    KEY_MODE,
+    EFUSE_KEY_ID,
+    ...KEY_FLAGS,
+    { ...SUBJECT, help: "subject, with {column} for a column's value", default: "CN={id}" },
+    { ...SAN, help: `${SAN.help}; with {column} too` },
+    DAYS,
+    USAGE,
+    { ...FORMAT, help: "layout of the images" },
+    {
+      name: "labels",
+      help: "a QR code of name and serial number for each device, labels/ID.svg",
+    },
+    { name: "workers", value: "N", help: "threads", default: "one a processor" },
+    { name: "shard", value: "i/n", help: "make part i of n: every nth device, from the ith on" },
+    { name: "csr", help: "stop when keys and signing requests are made" },
+    { name: "certificates", value: "DIR", help: "go on with the certificates that were issued" },
+    { name: "keys", value: "DIR", help: "take ready keys, each for one device" },
+    {
+      name: "key-command",
+      value: "LINE",
+      help: "run a program for each key, which prints it as PEM; {id} is the\ndevice's name",
+    },
+    { name: "retry-failed", help: "try the devices again that failed before" },
+    PASSWORD_FILE,
+    OUT_DIR,
+    { ...JSON_FLAG, help: "a JSON line a second, and a summary at the end, on stdout" },
+  ],
+  exit1: "a device failed, or not all is done; the same command goes on",
+  examples: [{
+    permissions: "--allow-read=ca,batch --allow-write=ca,batch",
+    line: "bulk --count 3 --chip esp32c3 -o batch",
+  }],
+  async run(args, io) {
+    const { runBulk } = await import("../../batch/run/command.ts");
+    return await runBulk(args, io);
+  },
+};

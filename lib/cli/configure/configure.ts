@@ -1,0 +1,44 @@
+import { fileError } from "../errors.ts";
+import type { Io } from "../io.ts";
+import { appendIntegrityTo } from "./append.ts";
+import { type ConfigureArguments, parseConfigureArguments } from "./arguments.ts";
+import { buildConfigured } from "./build.ts";
+import { flash, runOrPrint } from "./flash.ts";
+import { printAsJson } from "./json.ts";
+import { parseBinary } from "./parse.ts";
+import { signFile } from "./sign.ts";
+
+/**
+ * Does what a command line of Espressif's configure_esp_secure_cert.py asks for.
+ *
+ * @param words The words after `configure`.
+ * @returns The exit code.
+ */
+export async function configure(words: readonly string[], io: Io): Promise<number> {
+  const given = parseConfigureArguments(words);
+  return await (given.json ? printAsJson((io) => carryOut(given, io), io) : carryOut(given, io));
+}
+
+async function carryOut(given: ConfigureArguments, io: Io): Promise<number> {
+  if (given.password !== undefined) {
+    io.note("warning: everybody on this machine can see a password in the command line");
+    io.note("hint: the commands build and sign take it from a file");
+  }
+  if (given.summary) {
+    const line = ["--chip", given.chip, "-p", given.port!, "summary"];
+    return await runOrPrint(["espefuse.py", "espefuse"], line, "espefuse", io);
+  }
+  if (given.parseBin !== undefined) return await parseBinary(given.parseBin, io);
+  if (given.appendIntegrity !== undefined) {
+    return await appendIntegrityTo(given.appendIntegrity, io);
+  }
+  for (const path of [given.privateKey, given.deviceCert, given.caCert]) {
+    if (path !== undefined && await io.readIfExists(path) === undefined) {
+      throw fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${path}: no such file`);
+    }
+  }
+  const path = given.certFile === undefined
+    ? await buildConfigured(given, io)
+    : await signFile(given.certFile, given, io);
+  return await flash(path, given, io);
+}

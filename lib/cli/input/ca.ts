@@ -1,0 +1,48 @@
+import { exportPrivateKey, importPrivateKey } from "../../crypto/keys/keys.ts";
+import type { Issuer } from "../../crypto/x509/issue.ts";
+import { createDevelopmentCa } from "../../toolkit/provision.ts";
+import type { Arguments } from "../arguments.ts";
+import { fileError } from "../errors.ts";
+import { type Io, joinPath, type OutputFile } from "../io.ts";
+import { pemBytes } from "../output/certificates.ts";
+import { passwordOf } from "./keys.ts";
+
+/** A CA, from its folder or just made. */
+export interface OpenCa {
+  readonly path: string;
+  readonly issuer: Issuer;
+  /** The files of a CA that was made just now, not yet written. */
+  readonly files: readonly OutputFile[];
+}
+
+/** The CA of a folder; a development CA when the folder is empty. */
+export async function openCa(path: string, args: Arguments, io: Io): Promise<OpenCa> {
+  const [certificatePath, keyPath] = [joinPath(path, "ca.pem"), joinPath(path, "ca.key.pem")];
+  const certificate = await io.readIfExists(certificatePath);
+  const key = await io.readIfExists(keyPath);
+  if (certificate !== undefined && key !== undefined) {
+    const password = await passwordOf(args, io, key, keyPath);
+    return {
+      path,
+      issuer: { certificate, key: await importPrivateKey(key, { password }) },
+      files: [],
+    };
+  }
+  if (certificate !== undefined || key !== undefined) {
+    const missing = certificate === undefined ? certificatePath : keyPath;
+    const message = `Cannot use CA in ${path}: ${missing} is missing`;
+    throw fileError("ERR_FILE_NOT_FOUND", missing, message);
+  }
+  io.note(
+    `making a development CA in ${path}: for the bench, not for products (see the ca command)`,
+  );
+  const issuer = await createDevelopmentCa();
+  return {
+    path,
+    issuer,
+    files: [
+      { path: keyPath, bytes: await exportPrivateKey(issuer.key), secret: true },
+      { path: certificatePath, bytes: pemBytes("CERTIFICATE", issuer.certificate) },
+    ],
+  };
+}

@@ -1,0 +1,42 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { decodeUtf8 } from "../../bytes/text.ts";
+import type { Arguments } from "../arguments.ts";
+import type { Io } from "../io.ts";
+
+/** The file that a flag names, or undefined when the flag is not given. */
+export async function readFlag(
+  flag: string,
+  args: Arguments,
+  io: Io,
+): Promise<Uint8Array | undefined> {
+  const path = args.get(flag);
+  return path === undefined ? undefined : await io.read(path);
+}
+
+/** The files of a flag that repeats. */
+export async function readAll(flag: string, args: Arguments, io: Io): Promise<Uint8Array[]> {
+  const files: Uint8Array[] = [];
+  for (const path of args.all(flag)) files.push(await io.read(path));
+  return files;
+}
+
+/** The text of a file. */
+export async function readText(path: string, io: Io): Promise<string> {
+  const text = decodeUtf8(await io.read(path));
+  if (text !== undefined) return text;
+  throw new SecureCertError("ERR_TEXT", `Cannot read ${path}: it is not UTF-8 text`);
+}
+
+/** Runs something on a file's content; its errors name the file. */
+export async function naming<T>(path: string, act: () => T | Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    const { code, message, place, problems } = error;
+    throw new SecureCertError(code, `${path}: ${message}`, { ...place, file: path }, {
+      cause: error,
+      problems,
+    });
+  }
+}

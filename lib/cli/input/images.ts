@@ -1,0 +1,75 @@
+import { encodeUtf8, parseBase64, parseHex } from "../../bytes/text.ts";
+import { type ImageFormat, parseTlvType } from "../../format/names.ts";
+import type { BuildOptions } from "../../toolkit/build.ts";
+import type { DataEntry } from "../../toolkit/plan/credentials.ts";
+import type { Arguments } from "../arguments.ts";
+import { usageError } from "../errors.ts";
+import type { Io } from "../io.ts";
+
+/** 32 MiB, the largest flash that the chips address, in bytes. */
+const MAX_PARTITION = 32 << 20;
+
+/** What the flags say of a new image's layout, and whether it is checked. */
+export function buildOptionsOf(
+  args: Arguments,
+): Pick<BuildOptions, "size" | "format" | "fill" | "integrity" | "verify"> {
+  const size = args.number("size");
+  if (size !== undefined && size > MAX_PARTITION) {
+    throw usageError(`--size is at most ${MAX_PARTITION}, the largest flash`, "size");
+  }
+  return {
+    size,
+    format: args.get("format") as ImageFormat | undefined,
+    fill: args.has("fill"),
+    integrity: !args.has("no-integrity"),
+    verify: !args.has("no-verify"),
+  };
+}
+
+/** What --table-offset says. */
+export function tableOffsetOf(args: Arguments): number | undefined {
+  const offset = args.number("table-offset");
+  if (offset === undefined || offset <= 0xFFFFFFFF) return offset;
+  throw usageError("--table-offset is a 32-bit number", "table-offset");
+}
+
+/** Says how to find an image in a dump of flash whose partition table was not found. */
+export async function noteTableOffset(file: Uint8Array, args: Arguments, io: Io): Promise<void> {
+  const { PARTITION_TABLE_OFFSET } = await import("../../format/table/binary.ts");
+  if (args.has("table-offset") || file.length <= PARTITION_TABLE_OFFSET) return;
+  io.note("hint: if this is a dump of flash with its table elsewhere, give --table-offset");
+}
+
+/** The entries of --data, or of another flag that takes them. */
+export async function dataOf(args: Arguments, io: Io, flag = "data"): Promise<DataEntry[]> {
+  const entries: DataEntry[] = [];
+  for (const text of args.all(flag)) entries.push(await parseData(flag, text, io));
+  return entries;
+}
+
+async function parseData(flag: string, text: string, io: Io): Promise<DataEntry> {
+  const [, name, subtype, form, value] =
+    /^([^=.]+)(?:\.([0-9]{1,3}))?=(string|hex|base64|file):(.*)$/s.exec(text) ?? [];
+  if (name === undefined || value === undefined) {
+    // The value may be a key.
+    const given = text.split("=")[0];
+    const forms = "=string:…, =hex:…, =base64:… or =file:…";
+    throw usageError(`--${flag} is TYPE[.SUBTYPE]${forms}; not "${given}"`, flag);
+  }
+  const type = parseTlvType(name);
+  if (type === undefined) throw usageError(`--${flag}: unknown entry type "${name}"`, flag);
+  return { type, subtype: Number(subtype ?? 0), data: await dataBytes(form!, value, io) };
+}
+
+async function dataBytes(form: string, value: string, io: Io): Promise<Uint8Array> {
+  switch (form) {
+    case "hex":
+      return parseHex(value.replace(/\s/g, ""));
+    case "base64":
+      return parseBase64(value.replace(/\s/g, ""));
+    case "file":
+      return await io.read(value);
+    default:
+      return encodeUtf8(value);
+  }
+}

@@ -1,0 +1,90 @@
+import { equalBytes } from "../../bytes/pack.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
+import { exportPrivateKey } from "../../crypto/keys/keys.ts";
+import type { ChipName } from "../../format/chips/chips.ts";
+import { formatCommand } from "../../key_modes/efuse_plan.ts";
+import { type EfuseOutput, efuseOutput } from "../../toolkit/build.ts";
+import type { EfuseKey } from "../../toolkit/plan/planner.ts";
+import { besidePath, type OutputFile } from "../io.ts";
+
+/** Files that may hold an eFuse key already. */
+export interface GivenKeys {
+  /** The key of --hmac-key, and its file when espefuse can burn that: raw, not hex. */
+  readonly hmacKey?: { readonly bytes: Uint8Array; readonly rawFile?: string };
+  /** A file that holds, or will hold, the private key as espefuse takes it: PEM without a password. */
+  readonly privateKeyFile?: string;
+}
+
+/** An eFuse key, and the files that it needs. */
+export interface EfuseFiles {
+  readonly efuse: EfuseOutput;
+  readonly planPath: string;
+  /** The file of the key, when it is among those to be written. */
+  readonly newKeyPath?: string;
+  /** The plan, and the key where no other file holds it as espefuse takes it. */
+  readonly files: readonly OutputFile[];
+}
+
+/**
+ * What must be burned for the eFuse keys of an image, and the files for it.
+ *
+ * @param keys The keys.
+ * @param chip The chip; without it nothing is known of its blocks, and there is nothing to burn.
+ * @param image Path of the image; the files go beside it.
+ */
+export function efuseFiles(
+  keys: readonly EfuseKey[],
+  chip: ChipName | undefined,
+  given: GivenKeys,
+  image: string,
+): Promise<EfuseFiles[]> {
+  if (chip === undefined) return Promise.resolve([]);
+  return Promise.all(keys.map(async (key): Promise<EfuseFiles> => {
+    const suffix = keys.length === 1 ? "" : `_KEY${key.efuseKeyId}`;
+    const known = knownFile(key, given);
+    const isHmac = key.hmacKey !== undefined;
+    const path = known ??
+      besidePath(image, isHmac ? `hmac_key${suffix}.bin` : `ecdsa_key${suffix}.pem`);
+    const bytes = key.hmacKey ?? (key.privateKey && await exportPrivateKey(key.privateKey));
+    const isNew = known === undefined && bytes !== undefined;
+    const efuse = efuseOutput(key, chip, path);
+    const planPath = besidePath(image, `efuse_plan${suffix}.json`);
+    return {
+      efuse,
+      planPath,
+      newKeyPath: isNew ? path : undefined,
+      files: [
+        // Who overwrites an eFuse key takes the credentials of a device with it, so force does not.
+        ...isNew ? [{ path, bytes, secret: true, keep: true }] : [],
+        { path: planPath, bytes: encodeUtf8(`${JSON.stringify(planJson({ efuse }), null, 2)}\n`) },
+      ],
+    };
+  }));
+}
+
+/** The file that holds an eFuse key already. */
+function knownFile(key: EfuseKey, given: GivenKeys): string | undefined {
+  if (key.hmacKey === undefined) return given.privateKeyFile;
+  const { bytes, rawFile } = given.hmacKey ?? {};
+  return key.file ?? (bytes && equalBytes(bytes, key.hmacKey) ? rawFile : undefined);
+}
+
+/** An eFuse plan as JSON: what to burn, the espefuse line, and what to look after. */
+export function planJson({ efuse }: Pick<EfuseFiles, "efuse">): Record<string, unknown> {
+  const { command, ...rest } = efuse.plan;
+  return { ...rest, command: formatCommand(command) };
+}
+
+/** What a person must know before burning. */
+export function burnNotes({ efuse: { plan, hmacKey }, planPath }: EfuseFiles): string {
+  const blocks = plan.blocks.map(({ blockName, purpose }) => `${blockName} (${purpose})`);
+  const loss = hmacKey === undefined
+    ? "the private key itself goes into the eFuse; its file is no longer needed on the host afterwards"
+    : "KEEP THE HMAC KEY: lost or overwritten before it is burned, this image is worthless";
+  return [
+    `eFuse: ${blocks.join(", ")}; the plan is in ${planPath}`,
+    `  ${formatCommand(plan.command)}`,
+    ...plan.notes.map((note) => `  ${note}`),
+    `  burning cannot be undone; ${loss}`,
+  ].join("\n");
+}

@@ -1,0 +1,84 @@
+import type { Arguments } from "../arguments.ts";
+import { usageError } from "../errors.ts";
+import { folderOf, type Io, type OutputFile } from "../io.ts";
+
+/** What a command makes. */
+export interface Output {
+  readonly bytes: Uint8Array;
+  /** Whether it may hold a private key. @default false */
+  readonly secret?: boolean;
+}
+
+/** What {@linkcode outputPath} must know of an output. */
+export interface OutputKind {
+  /** Where it goes without --out. @default --out is needed */
+  readonly standard?: "-";
+  /** Whether it may hold a private key. @default false */
+  readonly secret?: boolean;
+  /** Whether it is not text. @default false */
+  readonly binary?: boolean;
+}
+
+/** The path of --out, where - is stdout; checked before the work begins. */
+export function outputPath(args: Arguments, kind: OutputKind, io: Io): string {
+  const out = args.get("out") ?? kind.standard ?? args.need("out");
+  if (out !== "-") return out;
+  if (args.has("json")) {
+    throw usageError("--json and the output cannot both go to stdout", "out", "give --out FILE");
+  }
+  if (!io.isStdoutTerminal) return out;
+  if (kind.binary) {
+    throw usageError("binary is not written to a terminal", "out", "give --out FILE");
+  }
+  if (kind.secret) {
+    throw usageError("a private key is not written to a terminal", "out", "give --out FILE");
+  }
+  return out;
+}
+
+/** The folder of --out. */
+export function outputFolder(args: Arguments): string {
+  const out = args.need("out");
+  if (out !== "-") return out;
+  throw usageError("--out is a folder here, which stdout cannot be", "out");
+}
+
+/** Writes what a command made to its file or to stdout, and other files with it. */
+export async function writeOutput(
+  out: string,
+  { bytes, secret = false }: Output,
+  args: Arguments,
+  io: Io,
+  others: readonly OutputFile[] = [],
+): Promise<void> {
+  const files = [...out === "-" ? [] : [{ path: out, bytes, secret }], ...others];
+  if (files.length > 0) await io.write(files, args.has("force"));
+  if (out === "-") await io.put(bytes);
+}
+
+/** Writes files into folders, which are made where they are missing; all of the files or none. */
+export async function writeTree(
+  files: readonly OutputFile[],
+  force: boolean,
+  io: Io,
+): Promise<void> {
+  for (const folder of new Set(files.map(({ path }) => folderOf(path)))) await io.makeDir(folder);
+  await io.write(files, force);
+}
+
+/** The result of a command that wrote a file: JSON, or a line for people. */
+export function printResult(
+  out: string,
+  json: Readonly<Record<string, unknown>>,
+  text: string,
+  args: Arguments,
+  io: Io,
+): void {
+  if (args.has("json")) printJson(json, io);
+  else if (out !== "-") io.note(text);
+}
+
+/** One JSON document to stdout. */
+export function printJson(value: unknown, io: Io): void {
+  io.print(JSON.stringify(value, null, 2));
+}
