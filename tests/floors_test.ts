@@ -182,6 +182,61 @@ function takenFromBelow(path: string, code: string): string[] {
   );
 }
 
+Deno.test("what is exported is used by another file", () => {
+  const used = new Set<string>();
+  const importers = ["examples/", "bench/", "tests/"].flatMap((folder) => [...walk(folder)]);
+  for (const path of [...sources.map(({ path }) => path), ...importers, "mod.ts", "cli.ts"]) {
+    const code = stripComments(Deno.readTextFileSync(new URL(path, ROOT)));
+    for (const { file, name } of importedNames(path, code)) used.add(`${file} ${name}`);
+  }
+  const unused = sources.filter(({ path }) => !path.endsWith(".d.ts")).flatMap(({ path, code }) =>
+    [...code.matchAll(/^export (?:async )?(?:function\*?|const|class) (\w+)/gm)]
+      .map(([, name]) => `${path} ${name}`)
+  ).filter((each) => !used.has(each) && !used.has(each.replace(/\w+$/, "*")));
+  assertEquals(unused, []);
+});
+
+/** The names that a file takes from others of the project; a `*` stands for all of them. */
+function importedNames(path: string, code: string): { file: string; name: string }[] {
+  const lists = [
+    /\b(?:import|export) (?:type )?\{([^{}]*)\}\s*from\s*"(\.[^"]+)"/g,
+    /\{([^{}]*)\}\s*=\s*await import\(\s*"(\.[^"]+)"/g,
+  ].flatMap((pattern) => [...code.matchAll(pattern)]);
+  const whole = [
+    ...code.matchAll(/\*\s+(?:as \w+\s+)?from\s*"(\.[^"]+)"/g),
+    ...code.matchAll(/\bimport\(\s*"(\.[^"]+)"/g),
+  ].filter(([, specifier]) => !lists.some((list) => list[2] === specifier));
+  return [
+    ...lists.flatMap(([, names, specifier]) =>
+      names!.split(",").map((name) => ({
+        file: resolve(path, specifier!),
+        name: name.trim().replace(/^type /, "").split(/ as |:/)[0]!,
+      }))
+    ),
+    ...whole.map(([, specifier]) => ({ file: resolve(path, specifier!), name: "*" })),
+  ];
+}
+
+Deno.test("tests mirror lib", () => {
+  const folders = (root: string): string[] =>
+    [...Deno.readDirSync(new URL(root, ROOT))].filter(({ isDirectory }) => isDirectory)
+      .flatMap((
+        { name },
+      ) => [name, ...folders(`${root}${name}/`).map((each) => `${name}/${each}`)]);
+  const rooms = new Set(folders("lib/"));
+  const others = folders("tests/").filter((folder) =>
+    !rooms.has(folder) && !/^(vectors|purity)\b/.test(folder)
+  );
+  assertEquals(others, []);
+});
+
+Deno.test("no file is a drawer by its name", () => {
+  const found = sources.filter(({ path }) =>
+    /(^|[/_])(utils?|helpers?|managers?|misc|common)[_.]/.test(path)
+  );
+  assertEquals(found.map(({ path }) => path), []);
+});
+
 Deno.test("only the cli floor says Deno or console", () => {
   for (const { path, floor, code } of sources.filter(({ floor }) => FLOORS[floor] !== "cli")) {
     const found = /\b(Deno|console|process|Buffer)\b(?=\s*[.[(])/.exec(code)?.[0];
@@ -229,6 +284,13 @@ Deno.test("the checks of this file see what they look for", () => {
     ),
     ["A", "b"],
   );
+  assertEquals(importedNames("mod.ts", 'export { a, type B as C } from "./lib/x.ts";'), [
+    { file: "lib/x.ts", name: "a" },
+    { file: "lib/x.ts", name: "B" },
+  ]);
+  assertEquals(importedNames("lib/y.ts", 'const { a: b } = await import("./x.ts");'), [
+    { file: "lib/x.ts", name: "a" },
+  ]);
   const loaded = 'const { build, verify: check } = await import("../../toolkit/build.ts");';
   assertEquals(takenFromBelow("lib/cli/commands/x.ts", loaded), ["build", "verify"]);
 });

@@ -138,7 +138,7 @@ export function optionalDer(cursor: DerCursor, tag: number): DerNode | undefined
 }
 
 /** The elements that have not been read, to the end. */
-export function restOf(cursor: DerCursor): DerNode[] {
+function restOf(cursor: DerCursor): DerNode[] {
   const rest: DerNode[] = [];
   while (cursor.at < cursor.end) rest.push(nextDer(cursor));
   return rest;

@@ -5,7 +5,7 @@ import { DS_LAYOUTS, dsLayoutOfCiphertext } from "./chips/ds_layout.ts";
 /** Bytes of an initialisation vector of the DS peripheral. */
 export const DS_IV_LENGTH = 16;
 /** Bytes of a DS context; the firmware takes no other length. */
-export const DS_CONTEXT_SIZE = 8;
+const DS_CONTEXT_SIZE = 8;
 /** Bytes of a security configuration. */
 export const SECURITY_CONFIG_SIZE = 40;
 /** KEY0 is eFuse block 4 on every chip that can keep an ECDSA key in eFuse. */

@@ -9,7 +9,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, take, viewOf } from "../bytes/pack.ts";
 
 /** Bytes of a secure-boot-v2 signature block (FORMAT: Secure Boot v2 block). */
-export const SIGNATURE_BLOCK_SIZE = 1216;
+const SIGNATURE_BLOCK_SIZE = 1216;
 
 /**
  * The schemes a partition can be signed with, and what sets them apart (FORMAT: Secure Boot v2

@@ -11,7 +11,7 @@ export const TLV_MAGIC = 0xBA5EBA11;
  */
 export const MAX_TLV_LENGTH = 0xFFE0;
 /** Bytes before the value. */
-export const TLV_HEADER_SIZE = 12;
+const TLV_HEADER_SIZE = 12;
 /** Value and padding together fill a multiple of this many bytes. */
 export const TLV_ALIGNMENT = 16;
 /** Entry checksums continue from this value. */

@@ -241,7 +241,7 @@ function isCertificate(bytes: Uint8Array): boolean {
 }
 
 /** The error that keeps an image with an error finding from being written. */
-export function withheld(verdict: Verdict): SecureCertError {
+function withheld(verdict: Verdict): SecureCertError {
   const errors: Finding[] = verdict.findings.filter(({ severity }) => severity === "error");
   const list = errors.map(({ code, message }) => `${code}: ${message}`).join("; ");
   return new SecureCertError("ERR_VERIFY", `Cannot build image: ${list}`, errors[0]?.place ?? {}, {

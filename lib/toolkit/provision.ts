@@ -51,7 +51,7 @@ export interface ProvisionResult extends BuildResult {
 }
 
 /** Subject of the CA that {@linkcode createDevelopmentCa} makes. */
-export const DEVELOPMENT_CA_SUBJECT = "CN=Development CA,OU=NOT FOR PRODUCTION";
+const DEVELOPMENT_CA_SUBJECT = "CN=Development CA,OU=NOT FOR PRODUCTION";
 
 /** A CA for the bench, whose name says what it is: its key lies in a file. */
 export async function createDevelopmentCa(sources: Sources = {}): Promise<Issuer> {

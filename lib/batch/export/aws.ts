@@ -43,7 +43,7 @@ export function exportAws(options: AwsExportOptions): Exporter {
 }
 
 /** The line of a device: the parameters of the template. */
-export function formatAwsParameters({ row, certificate }: ExportDevice): string {
+function formatAwsParameters({ row, certificate }: ExportDevice): string {
   const parameters = {
     ThingName: row.id,
     SerialNumber: row.serial,
@@ -53,7 +53,7 @@ export function formatAwsParameters({ row, certificate }: ExportDevice): string 
 }
 
 /** The provisioning template: a thing with its serial number, its certificate, and a policy. */
-export function formatAwsTemplate({ ca, policy }: AwsExportOptions): string {
+function formatAwsTemplate({ ca, policy }: AwsExportOptions): string {
   if (policy !== undefined && !POLICY_NAME.test(policy)) {
     throw new RangeError(`"${policy}" is no name of a policy`);
   }

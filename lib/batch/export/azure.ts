@@ -6,7 +6,7 @@ import { commonNameProblems, type ExportDevice, type Exporter, issuerPem } from 
 // the common name of its certificate.
 
 /** Most enrolments of one request. */
-export const AZURE_BATCH = 10;
+const AZURE_BATCH = 10;
 
 /** Concepts, "Registration ID": letters, digits, `-._:`, at last a letter, a digit or a hyphen. */
 const REGISTRATION_ID = /^[a-zA-Z0-9._:-]{0,127}[a-zA-Z0-9-]$/;
@@ -84,7 +84,7 @@ export function formatAzureBatch(devices: readonly ExportDevice[]): string {
 }
 
 /** The enrolment group that takes every device whose certificate the CA signed. */
-export function formatAzureGroup({ ca, group = "devices" }: AzureExportOptions): string {
+function formatAzureGroup({ ca, group = "devices" }: AzureExportOptions): string {
   if (!REGISTRATION_ID.test(group)) throw new RangeError(`"${group}" is no name of a group`);
   const body = {
     enrollmentGroupId: group,

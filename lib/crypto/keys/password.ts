@@ -22,7 +22,7 @@ import { passwordError, readAlgorithm } from "./encoding.ts";
  * The most PBKDF2 iterations that are worked through, so that a hostile file cannot keep the machine
  * busy for hours. OpenSSL writes 2048, careful people some millions.
  */
-export const MAX_PBKDF2_ITERATIONS = 10_000_000;
+const MAX_PBKDF2_ITERATIONS = 10_000_000;
 
 const PBES2 = "1.2.840.113549.1.5.13";
 const DEFAULT_PRF = "1.2.840.113549.2.7";

@@ -18,7 +18,7 @@ import { randomBytes, type Sources } from "../sources.ts";
 export type DsMaxRsaBits = 3072 | 4096;
 
 /** RSA key lengths in bits that the firmware's DS driver knows. */
-export const DS_RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
+const DS_RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 
 /** The two numbers of an RSA private key that the DS peripheral needs. */
 export interface RsaNumbers {

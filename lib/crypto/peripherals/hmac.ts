@@ -6,9 +6,9 @@ import { checkedHmacKey, hmacOfWord } from "./hmac_key.ts";
 import { randomBytes, type Sources } from "../sources.ts";
 
 /** Bytes of the GCM tag behind the ciphertext of an HMAC-encrypted entry. */
-export const GCM_TAG_SIZE = 16;
+const GCM_TAG_SIZE = 16;
 /** Bytes of the salt that the device's own generator draws. */
-export const DERIVATION_SALT_SIZE = 32;
+const DERIVATION_SALT_SIZE = 32;
 
 /** Options of what is done with an eFuse key of purpose HMAC_UP. */
 export interface HmacKeyOptions {

@@ -5,7 +5,7 @@ import { type ChipName, CHIPS } from "./chips.ts";
 import type { KeyPurpose } from "./key_purposes.ts";
 
 /** Bytes of an eFuse key block. */
-export const EFUSE_KEY_SIZE = 32;
+const EFUSE_KEY_SIZE = 32;
 
 /** Key blocks that any chip has: KEY0 to KEY5. */
 export const MOST_KEY_BLOCKS = 6;

@@ -10,9 +10,9 @@ import type { NvsRecordInput } from "./page.ts";
 /** The smallest partition in bytes that the firmware can write to, and what Espressif's tool makes. */
 export const DEFAULT_NVS_SIZE = 0x3000;
 /** The longest string in bytes with its NUL (FORMAT: NVS partition format, limits). */
-export const NVS_MAX_STRING: number = NVS_MAX_CHUNK;
+const NVS_MAX_STRING: number = NVS_MAX_CHUNK;
 /** The longest blob in bytes: 127 chunks of one page each. */
-export const NVS_MAX_BLOB: number = 127 * NVS_MAX_CHUNK;
+const NVS_MAX_BLOB: number = 127 * NVS_MAX_CHUNK;
 
 const MAX_NAMESPACES = 254;
 

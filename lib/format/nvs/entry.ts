@@ -6,7 +6,7 @@ import { decodeUtf8, encodeUtf8 } from "../../bytes/text.ts";
 /** Bytes of one entry (FORMAT: NVS partition format). */
 export const NVS_ENTRY_SIZE = 32;
 /** The longest key or namespace name in bytes of UTF-8; a NUL follows it in a field of 16. */
-export const NVS_MAX_KEY_LENGTH = 15;
+const NVS_MAX_KEY_LENGTH = 15;
 /** Chunk number of every entry that is not a chunk of a blob. */
 export const NVS_NO_CHUNK = 0xFF;
 /** Where the eight bytes of data are in an entry. */

@@ -82,7 +82,7 @@ async function syncPath(path: string, how: Deno.OpenOptions): Promise<void> {
 }
 
 /** Sees the names in a folder onto the disk, where the system can. */
-export async function syncFolder(path: string): Promise<void> {
+async function syncFolder(path: string): Promise<void> {
   if (Deno.build.os !== "windows") await syncPath(path, { read: true });
 }
 

@@ -75,7 +75,7 @@ export async function writeManifests(
 }
 
 /** Writes a text in parts beside its place and renames it there, so that it is never seen half. */
-export async function writeParts(path: string, parts: AsyncIterable<string>): Promise<void> {
+async function writeParts(path: string, parts: AsyncIterable<string>): Promise<void> {
   const beside = `${path}.tmp`;
   try {
     const file = await Deno.open(beside, { write: true, create: true, truncate: true });

@@ -133,7 +133,7 @@ export function rewriteManifests(
  *
  * @throws {CliError} `ERR_IO` with the path when the system refuses.
  */
-export function writeAll(file: Deno.FsFile, bytes: Uint8Array, path: string): void {
+function writeAll(file: Deno.FsFile, bytes: Uint8Array, path: string): void {
   try {
     for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
   } catch (error) {

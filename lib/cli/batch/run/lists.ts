@@ -41,7 +41,7 @@ async function* readList(path: string): AsyncGenerator<DeviceRow> {
 }
 
 /** The lines of a file, without their breaks; `-` is stdin. */
-export async function* readLines(path: string): AsyncGenerator<string> {
+async function* readLines(path: string): AsyncGenerator<string> {
   try {
     const stream = path === "-" ? openStdin() : (await Deno.open(path)).readable;
     let rest = "";
