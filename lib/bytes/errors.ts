@@ -70,6 +70,7 @@ export interface Problem extends Place {
 
 /** Why a finished image was withheld: everything that was found in it, warnings too. */
 export interface WithheldVerdict {
+  /** Errors and warnings, in the order of the image. */
   readonly findings: readonly {
     readonly severity: "error" | "warning";
     /** Stable identifier of the finding. */

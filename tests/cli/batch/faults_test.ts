@@ -171,7 +171,7 @@ processes.test("a retry that comes to nothing changes nothing, and requests outl
   });
 });
 
-processes.test("a batch that is not finished takes no other CA, and none at all another signing key", async () => {
+signals.test("a batch that is not finished takes no other CA, and none at all another signing key", async () => {
   await inFolder(async (folder) => {
     await cli(["ca", "--subject", "CN=Other", "-o", "other"], folder);
     for (const name of ["one", "two"]) {
