@@ -6,7 +6,7 @@
  *
  * @example From nothing to an image
  * ```ts
- * import { createDevelopmentCa, provision } from "@esp-secure-cert/toolkit";
+ * import { createDevelopmentCa, type DevelopmentCa, provision } from "@esp-secure-cert/toolkit";
  *
  * const issuer = await createDevelopmentCa();
  * const { image } = await provision({ issuer, subject: "CN=device-1" });
@@ -47,12 +47,12 @@ export type { Sources } from "./lib/crypto/sources.ts";
 export type { EcCurve, HashName } from "./lib/crypto/keys/curves.ts";
 export type { SignatureScheme } from "./lib/crypto/signing.ts";
 export { keyName } from "./lib/crypto/keys/encoding.ts";
-export { type ExportKeyOptions, exportPrivateKey, generateKey, type GenerateKeyOptions, importPrivateKey, type PrivateKey } from "./lib/crypto/keys/keys.ts";
+export { type ExportKeyOptions, exportPrivateKey, generateKey, type GenerateKeyOptions, importPrivateKey, type KeyInput, type PrivateKey } from "./lib/crypto/keys/keys.ts";
 export { createSigner, type Signer } from "./lib/crypto/signature.ts";
-export { type CertificateUsage, createCa, type CreateCaOptions, issueCertificate, type IssueCertificateOptions, type Issuer, type Validity } from "./lib/crypto/x509/issue.ts";
-export { type Certificate, type CertificateReader, createCertificateReader, readCertificate, readCertificates } from "./lib/crypto/x509/certificate.ts";
+export { type CertificateAlgorithm, type CertificateUsage, createCa, type CreateCaOptions, createIssuer, issueCertificate, type IssueCertificateOptions, type Issuer, type PreparedIssuer, type SignCertificate, type Validity } from "./lib/crypto/x509/issue.ts";
+export { type Certificate, type CertificateInput, type CertificateReader, createCertificateReader, readCertificate, readCertificates } from "./lib/crypto/x509/certificate.ts";
 export { escapeNameValue } from "./lib/crypto/x509/names.ts";
-export { createRequest, type CreateRequestOptions, readRequest, type RequestInfo } from "./lib/crypto/x509/request.ts";
+export { createRequest, type CreateRequestOptions, readRequest, type SigningRequest } from "./lib/crypto/x509/request.ts";
 export { decryptDsParameters, type DecryptedDsParameters, type DsChecks, type DsDecryptOptions, type DsEncryptOptions, type DsMaxRsaBits, type DsTarget, encryptDsParameters, type RsaNumbers } from "./lib/crypto/peripherals/ds.ts";
 export { createDerivedKey, type CreateDerivedKeyOptions, decryptEntry, type DerivedEcdsaKey, deriveEcdsaKey, encryptEntry, type HmacKeyOptions, type SaltedEcdsaKey } from "./lib/crypto/peripherals/hmac.ts";
 export { type Finding, type FindingCode, type FindingPlace, FINDINGS } from "./lib/findings/findings.ts";
@@ -74,7 +74,7 @@ export { convert, type ConvertOptions, type ConvertResult } from "./lib/toolkit/
 export { attachSignatures, type ExternalSignature, type SigningDigest, signingDigest, type SigningDigestOptions, type SignOptions, signPartition } from "./lib/toolkit/sign.ts";
 export { append, type AppendOptions, type AppendResult } from "./lib/toolkit/append.ts";
 export { diff, type Diff, type DiffOptions, type EntryDifference, type EntryPlace, type FieldDifference, type FieldValue } from "./lib/toolkit/diff.ts";
-export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/toolkit/provision.ts";
+export { createDevelopmentCa, type DevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/toolkit/provision.ts";
 export type { PlannedEntry } from "./lib/toolkit/plan/entry.ts";
 export { type EfuseKey, type Plan, planEntries, type PlanOptions } from "./lib/toolkit/plan/planner.ts";
 export { type CsvPlan, type Load, planFromCsv } from "./lib/toolkit/plan/csv.ts";

@@ -1,4 +1,4 @@
-import { createDevelopmentCa, exportPrivateKey, formatPem, provision } from "../mod.ts";
+import { createDevelopmentCa, exportPrivateKey, provision } from "../mod.ts";
 import { duration, median } from "./measure.ts";
 import { type Comparison, formatNumber, type Row } from "./table.ts";
 
@@ -96,7 +96,7 @@ async function writeInputs(path: (name: string) => string): Promise<void> {
   const issuer = await createDevelopmentCa();
   const device = await provision({ issuer, subject: "CN=bench" });
   await Deno.writeTextFile(path("empty.ts"), "");
-  await Deno.writeTextFile(path("ca.pem"), formatPem("CERTIFICATE", issuer.certificate));
+  await Deno.writeTextFile(path("ca.pem"), issuer.certificate.pem);
   await Deno.writeFile(path("device.pem"), device.deviceCert);
   await Deno.writeFile(path("device.key.pem"), await exportPrivateKey(device.key));
   await Deno.writeFile(path("image.bin"), device.image);

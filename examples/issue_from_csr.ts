@@ -3,19 +3,14 @@
 // The key stays on the device: the device makes a signing request, and the CA answers with a
 // certificate. Run provision_device.ts first, because it makes the CA.
 
-import {
-  createRequest,
-  formatPem,
-  generateKey,
-  issueCertificate,
-  readCertificate,
-} from "../mod.ts";
+import { createRequest, generateKey, issueCertificate } from "../mod.ts";
 import { openCa } from "./provision_device.ts";
 
 /** The device's part: makes a key, which stays there, and a signing request. */
-export async function askForCertificate(subject: string): Promise<Uint8Array> {
+export async function askForCertificate(subject: string): Promise<string> {
   const key = await generateKey({ curve: "P-256" });
-  return await createRequest({ key, subject, sans: [`dns:${subject.slice(3)}.example`] });
+  const sans = [`dns:${subject.slice(3)}.example`];
+  return (await createRequest({ key, subject, sans })).pem;
 }
 
 if (import.meta.main) {
@@ -26,7 +21,7 @@ if (import.meta.main) {
     days: 365,
     usage: ["client"],
   });
-  await Deno.writeTextFile("factory/device-2.pem", formatPem("CERTIFICATE", certificate));
-  const { subject, issuer, sans } = readCertificate(certificate);
+  await Deno.writeTextFile("factory/device-2.pem", certificate.pem);
+  const { subject, issuer, sans } = certificate;
   console.log(`"${subject}" (${sans.join(", ")}) issued by "${issuer}"`);
 }

@@ -2,7 +2,7 @@
 //
 // Builds an image from a configuration CSV of Espressif's host tool, and extracts it to a CSV again.
 
-import { buildFromCsv, createDevelopmentCa, extract, formatPem } from "../mod.ts";
+import { buildFromCsv, createDevelopmentCa, extract } from "../mod.ts";
 
 const COLUMNS =
   "tlv_type,tlv_subtype,data_value,data_type,priv_key_type,algorithm,key_size,efuse_id,efuse_key";
@@ -23,7 +23,7 @@ export async function buildFolder(folder: string, csv: string) {
 if (import.meta.main) {
   const { certificate } = await createDevelopmentCa();
   await Deno.mkdir("migrated/contents", { recursive: true });
-  await Deno.writeTextFile("migrated/ca.pem", formatPem("CERTIFICATE", certificate));
+  await Deno.writeTextFile("migrated/ca.pem", certificate.pem);
   await Deno.writeTextFile(
     "migrated/config.csv",
     `${COLUMNS}

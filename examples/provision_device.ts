@@ -5,7 +5,6 @@
 import {
   createDevelopmentCa,
   exportPrivateKey,
-  formatPem,
   importPrivateKey,
   type Issuer,
   provision,
@@ -25,7 +24,7 @@ export async function openCa(folder: string): Promise<Issuer> {
   const ca = await createDevelopmentCa();
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeFile(key, await exportPrivateKey(ca.key), { createNew: true, mode: 0o600 });
-  await Deno.writeTextFile(certificate, formatPem("CERTIFICATE", ca.certificate));
+  await Deno.writeTextFile(certificate, ca.certificate.pem);
   return ca;
 }
 

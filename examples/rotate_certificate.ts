@@ -3,14 +3,7 @@
 // Replaces the certificate in an image by a new one for the same key, and keeps the rest. Run
 // provision_device.ts first.
 
-import {
-  append,
-  formatPem,
-  importPrivateKey,
-  issueCertificate,
-  type Issuer,
-  openSecureCert,
-} from "../mod.ts";
+import { append, importPrivateKey, issueCertificate, type Issuer, openSecureCert } from "../mod.ts";
 import { openCa } from "./provision_device.ts";
 
 /** Returns the image with a certificate that is valid from now on. */
@@ -22,7 +15,7 @@ export async function renew(
   // If the key is in an eFuse, use the public key of the old certificate instead.
   const { publicKey } = await importPrivateKey(await device.privateKey());
   const certificate = await issueCertificate({ ...options, publicKey });
-  const data = new TextEncoder().encode(formatPem("CERTIFICATE", certificate));
+  const data = new TextEncoder().encode(certificate.pem);
   const result = await append(image, {
     replace: [{ type: "ESP_SECURE_CERT_DEV_CERT_TLV", data }],
   });

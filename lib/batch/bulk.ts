@@ -24,7 +24,7 @@ export interface BulkOptions extends Sources {
   /** What all devices share. */
   readonly profile: BulkProfile;
   /** The CA; its certificate alone when the device certificates come from elsewhere. */
-  readonly issuer?: Issuer | Pick<Issuer, "certificate">;
+  readonly issuer?: Issuer;
   /** Where what was done is kept. */
   readonly journal: BulkJournal;
   /** Where images, certificates and keys go. */

@@ -104,10 +104,15 @@ export async function isSignatureRight(
   if (key.algorithm === "rsa3072") {
     const { n, e } = key;
     if (n[0]! < 0x80 || n.at(-1)! % 2 === 0 || e < 3 || e % 2 === 0) return false;
-    return await verifyBytes(spkiOf(key), message, signature, schemeOf(key.algorithm));
+    return await verifyBytes(
+      { publicKey: spkiOf(key) },
+      message,
+      signature,
+      schemeOf(key.algorithm),
+    );
   }
   const der = encodeEcdsaSignature(signature);
-  return await verifyBytes(spkiOf(key), message, der, schemeOf(key.algorithm));
+  return await verifyBytes({ publicKey: spkiOf(key) }, message, der, schemeOf(key.algorithm));
 }
 
 /**

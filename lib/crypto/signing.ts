@@ -1,5 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import type { Bytes } from "../bytes/pack.ts";
+import { type Bytes, plainBytes } from "../bytes/pack.ts";
 import { CURVES, type EcCurve, type HashName } from "./keys/curves.ts";
 import {
   derError,
@@ -11,16 +11,13 @@ import {
   TAG,
   unsignedOf,
 } from "./der.ts";
+import {
+  decodeKeyParts,
+  decodeSpki,
+  type PrivateKey,
+  type PublicKeyParts,
+} from "./keys/encoding.ts";
 import type { CurveOperations } from "./keys/other_curves.ts";
-import { decodeKeyParts, decodeSpki } from "./keys/encoding.ts";
-
-/** A private key as far as signing needs it. */
-export interface SigningKey {
-  readonly type: "ec" | "rsa";
-  readonly curve?: EcCurve;
-  readonly bits: number;
-  readonly pkcs8: Bytes;
-}
 
 /** How a signature is made. */
 export interface SignatureScheme {
@@ -30,7 +27,23 @@ export interface SignatureScheme {
   readonly pssSaltLength?: number;
 }
 
+/** What has a public key, such as a certificate or a private key; it does not change. */
+export interface PublicKeyHolder {
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Uint8Array;
+}
+
+/** A public key taken apart, with what WebCrypto has imported of it. */
+interface OpenedKey {
+  readonly parts: PublicKeyParts;
+  readonly handles: Map<string, CryptoKey>;
+}
+
 const RSA_PKCS1 = "RSASSA-PKCS1-v1_5";
+
+/** What WebCrypto has of each key: importing one takes longer than to sign with it. */
+const signingHandles = new WeakMap<PrivateKey, Map<string, CryptoKey>>();
+const openedKeys = new WeakMap<PublicKeyHolder, OpenedKey>();
 
 /** The hash that fits a key: as strong as its curve; SHA-256 for RSA to 3072 bits, then SHA-384. */
 export function hashFor({ curve, bits }: { curve?: EcCurve; bits: number }): HashName {
@@ -39,69 +52,101 @@ export function hashFor({ curve, bits }: { curve?: EcCurve; bits: number }): Has
 }
 
 /**
- * Signs a message: RSA PKCS#1 v1.5, or ECDSA.
+ * Signs a message: RSA PKCS#1 v1.5 or PSS, or ECDSA.
  *
  * @param key The private key.
  * @param message What to sign.
- * @param scheme Hash and padding. @default the hash that fits the key
+ * @param scheme Hash and padding. @default the hash that fits the key, PKCS#1 v1.5
  * @returns The signature as X.509 has it: for RSA as long as the modulus, for ECDSA a DER sequence
  * of r and s.
  */
 export async function signBytes(
-  key: SigningKey,
+  key: PrivateKey,
   message: Uint8Array,
   scheme: SignatureScheme = { hash: hashFor(key) },
 ): Promise<Bytes> {
-  const data = new Uint8Array(message);
-  if (key.curve !== undefined && !CURVES[key.curve].webCrypto) {
-    return await signOther(key.curve, key, data, scheme);
+  const { curve, pkcs8 } = key;
+  if (curve !== undefined && !CURVES[curve].webCrypto) {
+    const parts = decodeKeyParts(pkcs8);
+    if (parts.type !== "ec") throw new SecureCertError("ERR_KEY", "Cannot sign: key is not EC");
+    const operations = await otherCurve(curve);
+    return encodeEcdsaSignature(
+      operations.signDigest(await digest(scheme.hash, message), parts.scalar),
+    );
   }
-  const algorithm = algorithmOf(key.curve, scheme);
-  const handle = await crypto.subtle.importKey("pkcs8", key.pkcs8, algorithm, false, ["sign"]);
-  const signature = new Uint8Array(await crypto.subtle.sign(algorithm, handle, data));
-  return key.curve === undefined ? signature : encodeEcdsaSignature(signature);
+  const algorithm = algorithmOf(curve, scheme);
+  const name = handleName(algorithm);
+  let handle = signingHandles.get(key)?.get(name);
+  if (handle === undefined) {
+    handle = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, false, ["sign"]);
+    keepHandle(key, handle);
+  }
+  const signed = await crypto.subtle.sign(algorithm, handle, plainBytes(message));
+  const signature = new Uint8Array(signed);
+  return curve === undefined ? signature : encodeEcdsaSignature(signature);
+}
+
+/** Keeps what WebCrypto has of a private key, hidden, for as long as the key is there. */
+export function keepHandle(key: PrivateKey, handle: CryptoKey): void {
+  const handles = signingHandles.get(key) ?? new Map<string, CryptoKey>();
+  signingHandles.set(key, handles);
+  handles.set(handleName(handle.algorithm as SigningAlgorithm), handle);
 }
 
 /**
  * Whether a signature is that of the message under a public key.
  *
- * @param spki SubjectPublicKeyInfo, DER.
+ * @param key What has the public key; it is imported once for each such object.
  * @param message What was signed.
  * @param signature The signature as {@linkcode signBytes} returns it.
- * @param scheme Hash and padding. @default the hash that fits the key
+ * @param scheme Hash and padding. @default the hash that fits the key, PKCS#1 v1.5
  * @throws {SecureCertError} `ERR_DER` or `ERR_UNSUPPORTED` for a public key that cannot be read.
  */
 export async function verifyBytes(
-  spki: Uint8Array,
+  key: PublicKeyHolder,
   message: Uint8Array,
   signature: Uint8Array,
   scheme?: SignatureScheme,
 ): Promise<boolean> {
-  const key = decodeSpki(spki);
-  const curve = key.type === "ec" ? key.curve : undefined;
-  const { hash, pssSaltLength } = scheme ?? { hash: hashFor({ curve, bits: key.bits }) };
-  const data = new Uint8Array(message);
+  const opened = openedKeys.get(key) ?? { parts: decodeSpki(key.publicKey), handles: new Map() };
+  openedKeys.set(key, opened);
+  const { parts } = opened;
+  const curve = parts.type === "ec" ? parts.curve : undefined;
+  const { hash, pssSaltLength } = scheme ?? { hash: hashFor({ curve, bits: parts.bits }) };
+  const isOther = curve !== undefined && !CURVES[curve].webCrypto;
+  const operations = isOther ? await otherCurve(curve) : undefined;
   try {
-    if (key.type === "ec" && !CURVES[key.curve].webCrypto) {
-      const raw = decodeEcdsaSignature(signature, CURVES[key.curve].size);
-      return (await otherCurve(key.curve)).verifyDigest(raw, await digest(hash, data), key.point);
-    }
     const raw = curve === undefined
-      ? signature
+      ? plainBytes(signature)
       : decodeEcdsaSignature(signature, CURVES[curve].size);
+    if (operations !== undefined && parts.type === "ec") {
+      return operations.verifyDigest(raw, await digest(hash, message), parts.point);
+    }
     const algorithm = algorithmOf(curve, { hash, pssSaltLength });
-    const handle = await crypto.subtle.importKey("spki", new Uint8Array(spki), algorithm, false, [
-      "verify",
-    ]);
-    return await crypto.subtle.verify(algorithm, handle, new Uint8Array(raw), data);
+    const handle = await verifyingHandle(key, opened, algorithm);
+    return await crypto.subtle.verify(algorithm, handle, raw, plainBytes(message));
   } catch {
     return false;
   }
 }
 
+async function verifyingHandle(
+  { publicKey }: PublicKeyHolder,
+  { parts, handles }: OpenedKey,
+  algorithm: SigningAlgorithm,
+): Promise<CryptoKey> {
+  const known = handles.get(handleName(algorithm));
+  if (known !== undefined) return known;
+  const handle = parts.type === "ec"
+    ? await crypto.subtle.importKey("raw", parts.point, algorithm, false, ["verify"])
+    : await crypto.subtle.importKey("spki", plainBytes(publicKey), algorithm, false, ["verify"]);
+  handles.set(handleName(algorithm), handle);
+  return handle;
+}
+
 /** The hash of bytes. */
 export async function digest(hash: HashName, bytes: Uint8Array): Promise<Bytes> {
-  return new Uint8Array(await crypto.subtle.digest(hash, new Uint8Array(bytes)));
+  return new Uint8Array(await crypto.subtle.digest(hash, plainBytes(bytes)));
 }
 
 /** DER sequence of r and s (RFC 3279 section 2.2.3) from r and s of equal length. */
@@ -138,23 +183,24 @@ export async function otherCurve(curve: EcCurve): Promise<CurveOperations> {
   return curveOperations(curve);
 }
 
-async function signOther(
-  curve: EcCurve,
-  { pkcs8 }: SigningKey,
-  data: Bytes,
-  { hash }: SignatureScheme,
-): Promise<Bytes> {
-  const parts = decodeKeyParts(pkcs8);
-  if (parts.type !== "ec") throw new SecureCertError("ERR_KEY", "Cannot sign: key is not EC");
-  const operations = await otherCurve(curve);
-  return encodeEcdsaSignature(operations.signDigest(await digest(hash, data), parts.scalar));
+interface SigningAlgorithm {
+  readonly name: string;
+  readonly hash: HashName | { readonly name: string };
+  readonly namedCurve?: string;
+  readonly saltLength?: number;
 }
 
 function algorithmOf(
   curve: EcCurve | undefined,
   { hash, pssSaltLength }: SignatureScheme,
-): { name: string; hash: HashName; namedCurve?: string; saltLength?: number } {
+): SigningAlgorithm {
   if (curve !== undefined) return { name: "ECDSA", namedCurve: curve, hash };
   if (pssSaltLength !== undefined) return { name: "RSA-PSS", hash, saltLength: pssSaltLength };
   return { name: RSA_PKCS1, hash };
+}
+
+/** WebCrypto ties RSA keys to padding and hash, EC keys to their curve, of which a key has one. */
+function handleName({ name, hash }: SigningAlgorithm): string {
+  if (name === "ECDSA") return name;
+  return `${name} ${typeof hash === "string" ? hash : hash.name}`;
 }

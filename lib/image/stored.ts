@@ -1,22 +1,24 @@
 import { type Bytes, concat } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
-import { readCertificates } from "../crypto/x509/certificate.ts";
+import {
+  type Certificate,
+  type CertificateInput,
+  readCertificates,
+} from "../crypto/x509/certificate.ts";
 import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../crypto/keys/keys.ts";
 
 const NUL = new Uint8Array(1);
 
 /**
  * Certificates as the device stores them: PEM in its canonical form, one block after the other, and
- * a NUL; DER as it is.
+ * a NUL; bytes of DER as they are.
  *
  * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when they cannot be read.
  */
-export function storedCertificates(bytes: Uint8Array): Bytes {
-  const certificates = readCertificates(bytes);
-  if (!isPem(bytes)) return new Uint8Array(bytes);
-  const text = certificates.map(({ pem }) => pem).join("");
-  return concat(encodeUtf8(text), NUL);
+export function storedCertificates(input: CertificateInput): Bytes {
+  const certificates = readCertificates(input);
+  return input instanceof Uint8Array && !isPem(input) ? new Uint8Array(input) : pemOf(certificates);
 }
 
 /**
@@ -40,10 +42,14 @@ export async function storedPrivateKey(bytes: Uint8Array): Promise<Bytes> {
 }
 
 /** Certificates as NVS stores them, which holds only text: DER becomes PEM. */
-export function certificatesAsPem(bytes: Uint8Array): Bytes {
-  if (isPem(bytes)) return new Uint8Array(bytes);
-  const text = readCertificates(bytes).map(({ pem }) => pem).join("");
-  return concat(encodeUtf8(text), NUL);
+export function certificatesAsPem(input: CertificateInput): Bytes {
+  if (input instanceof Uint8Array && isPem(input)) return new Uint8Array(input);
+  return pemOf(readCertificates(input));
+}
+
+/** PEM of certificates, one block after the other, and a NUL. */
+function pemOf(certificates: readonly Certificate[]): Bytes {
+  return concat(encodeUtf8(certificates.map(({ pem }) => pem).join("")), NUL);
 }
 
 /** A private key as NVS stores it: DER becomes traditional PEM. */

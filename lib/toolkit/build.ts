@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { formatHex } from "../bytes/text.ts";
-import { readCertificates } from "../crypto/x509/certificate.ts";
+import { type CertificateInput, readCertificates } from "../crypto/x509/certificate.ts";
 import { digest } from "../crypto/signing.ts";
 import type { Sources } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips/chips.ts";
@@ -25,7 +25,7 @@ export interface BuildOptions extends Sources, LayoutOptions {
    * The CA that should have issued the device certificate, when it is not the one that the image
    * carries. @default the plan's CA certificate
    */
-  readonly ca?: Uint8Array;
+  readonly ca?: CertificateInput;
   /** Withhold an image with an error finding. @default true */
   readonly verify?: boolean;
 }

@@ -60,7 +60,7 @@ export interface ConvertResult {
  * import { assertEquals } from "@std/assert";
  * import { convert, createCa, encodeCustFlash, generateKey } from "@esp-secure-cert/toolkit";
  *
- * const caCert = await createCa({ subject: "CN=CA", key: await generateKey() });
+ * const { der: caCert } = await createCa({ subject: "CN=CA", key: await generateKey() });
  * const { from, image } = await convert(encodeCustFlash({ caCert }), { to: "tlv" });
  * assertEquals([from, image[0]], ["cust_flash", 0x11]);
  * ```

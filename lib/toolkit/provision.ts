@@ -1,5 +1,4 @@
 import type { Bytes } from "../bytes/pack.ts";
-import { formatPem } from "../bytes/pem.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
 import {
   type CertificateUsage,
@@ -7,6 +6,7 @@ import {
   issueCertificate,
   type Issuer,
 } from "../crypto/x509/issue.ts";
+import { type Certificate, readCertificates } from "../crypto/x509/certificate.ts";
 import { createDerivedKey } from "../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
 import {
@@ -18,7 +18,6 @@ import {
 import { randomBytes, type Sources } from "../crypto/sources.ts";
 import { build, type BuildOptions, type BuildResult } from "./build.ts";
 import type { BuildPlan, DataEntry } from "./plan/credentials.ts";
-import { certificatesAsPem } from "../image/stored.ts";
 import { KEY_MODE_RULES } from "../key_modes/modes.ts";
 
 /** What {@linkcode provision} makes for one device. */
@@ -46,6 +45,8 @@ export interface ProvisionOptions
 export interface ProvisionResult extends BuildResult {
   /** The device's private key. */
   readonly key: PrivateKey;
+  /** The device certificate. */
+  readonly certificate: Certificate;
   /** The device certificate, PEM. */
   readonly deviceCert: Bytes;
 }
@@ -53,8 +54,16 @@ export interface ProvisionResult extends BuildResult {
 /** Subject of the CA that {@linkcode createDevelopmentCa} makes. */
 const DEVELOPMENT_CA_SUBJECT = "CN=Development CA,OU=NOT FOR PRODUCTION";
 
-/** A CA for the bench, whose name says what it is: its key lies in a file. */
-export async function createDevelopmentCa(sources: Sources = {}): Promise<Issuer> {
+/** A CA with its key. */
+export interface DevelopmentCa extends Issuer {
+  /** The certificate, self-signed. */
+  readonly certificate: Certificate;
+  /** The private key. */
+  readonly key: PrivateKey;
+}
+
+/** A CA for the bench, whose name says what it is: its key is in a file. */
+export async function createDevelopmentCa(sources: Sources = {}): Promise<DevelopmentCa> {
   const key = await generateKey(sources);
   return { key, certificate: await createCa({ subject: DEVELOPMENT_CA_SUBJECT, key, ...sources }) };
 }
@@ -80,11 +89,13 @@ export async function createDevelopmentCa(sources: Sources = {}): Promise<Issuer
 export async function provision(options: ProvisionOptions): Promise<ProvisionResult> {
   const { issuer, data = [] } = options;
   const { key, ...made } = await makeKey(options);
-  const certificate = await issueCertificate({ ...options, publicKey: key.publicKey });
-  const deviceCert = encodeUtf8(formatPem("CERTIFICATE", certificate));
-  const caCert = certificatesAsPem(issuer.certificate);
-  const built = await build({ ...options, ...made, deviceCert, caCert, data }, options);
-  return { ...built, key, deviceCert };
+  const certificate = await issueCertificate({ ...options, publicKey: key });
+  const caCert = readCertificates(issuer.certificate);
+  const built = await build(
+    { ...options, ...made, deviceCert: certificate, caCert, data },
+    options,
+  );
+  return { ...built, key, certificate, deviceCert: encodeUtf8(certificate.pem) };
 }
 
 interface MadeKey extends Pick<BuildPlan, "privateKey" | "hmacKey" | "salt"> {

@@ -1,5 +1,6 @@
 import {
   type Certificate,
+  type CertificateInput,
   type CertificateReader,
   readCertificates,
 } from "../crypto/x509/certificate.ts";
@@ -32,7 +33,7 @@ import { checkSignatures } from "./signatures.ts";
 /** What {@linkcode verify} checks an image against. */
 export interface VerifyOptions {
   /** The CA that should have issued the device certificate, PEM (a bundle too) or DER. */
-  readonly ca?: Uint8Array;
+  readonly ca?: CertificateInput;
   /** The chip that is to read the image; its rules are left out without it. */
   readonly chip?: ChipName;
   /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
@@ -169,7 +170,7 @@ export async function checkImage(
   const contents = readLocated(located, options);
   const { format, used, others = [] } = contents;
   const { ca, certificatesOf = readCertificates } = options;
-  const issuers = ca && certificatesOf(ca);
+  const issuers = ca === undefined ? undefined : certificatesOf(ca);
   const entries = await openContents(bytes, contents.entries, options);
   const image: ReadImage = { bytes, entries, credentials: findCredentials(entries) };
   const found = format === "unknown" ? [] : await runChecks(image, issuers, options);

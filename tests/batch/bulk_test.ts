@@ -4,7 +4,6 @@ import {
   createCa,
   createDevelopmentCa,
   exportPrivateKey,
-  formatPem,
   generateKey,
   issueCertificate,
   type Issuer,
@@ -251,7 +250,7 @@ Deno.test("requests first, certificates from elsewhere later", async () => {
       assertEquals((await readRequest(request)).subject, `CN=${id}`);
       const of = id === "d2" ? { publicKey: wrong.publicKey, subject: "CN=d2" } : { request };
       const certificate = await issueCertificate({ issuer, ...of });
-      batch.journal.certify(id, formatPem("CERTIFICATE", certificate));
+      batch.journal.certify(id, certificate.pem);
     }
     const { results } = await run(countDevices(3, "d{n}"), batch, {
       profile,
@@ -276,7 +275,7 @@ Deno.test("an intermediate CA goes with the certificate that it issued", async (
   const { results: [first] } = await run(countDevices(1, "d{n}"), batch, { phase: "requests" });
   const request = batch.files.all.get("csr/d1.csr")!;
   const pems = [await issueCertificate({ issuer: fab, request }), issuer.certificate, certificate];
-  const bundle = pems.map((der) => formatPem("CERTIFICATE", new Uint8Array(der)));
+  const bundle = pems.map(({ pem }) => pem);
   batch.journal.certify(first!.device.id, bundle.join(""));
   const { results } = await run(countDevices(1, "d{n}"), batch, {
     phase: "certificates",
@@ -374,7 +373,7 @@ Deno.test("a batch in memory keeps no key of a device that failed, and takes a s
   );
   const jobOf = async ({ index }: { index: number }) => ({
     key: await exportPrivateKey(keys[index]!),
-    certificate: certificates[index]!,
+    certificate: certificates[index]!.der,
   });
   const { results } = await run(countDevices(2, "d{n}"), batch, { jobOf });
   assertEquals(results.map(({ reason }) => reason), [

@@ -44,7 +44,7 @@ async function device(id: string, subject = `CN=${id}`, extra = {}): Promise<Exp
     ...extra,
   };
   // A bundle, as a device may store it: what is exported is the device's own certificate.
-  const bundle = formatPem("CERTIFICATE", der) + formatPem("CERTIFICATE", ca);
+  const bundle = der.pem + ca.pem;
   return exportDevice(row, new TextEncoder().encode(bundle));
 }
 
@@ -86,7 +86,7 @@ Deno.test("aws: an object of parameters a line, and a template that declares and
   const { Parameters, Resources, ...rest } = JSON.parse(files["template.json"]!);
   assertEquals(rest, {});
   for (const { Type } of Object.values<{ Type: string }>(Parameters)) assertEquals(Type, "String");
-  assertEquals(Parameters.CACertificatePem.Default, formatPem("CERTIFICATE", ca));
+  assertEquals(Parameters.CACertificatePem.Default, ca.pem);
   const withoutDefault = Object.keys(Parameters).filter((name) => !("Default" in Parameters[name]));
   assertEquals(withoutDefault.sort(), Object.keys(parameters[0]).sort());
   const refs = [...JSON.stringify(Resources).matchAll(/\{"Ref":"(\w+)"\}/g)].map(([, name]) =>
@@ -156,7 +156,7 @@ Deno.test("azure: requests of at most ten enrolments, and the group", async () =
     attestation: {
       type: "x509",
       x509: {
-        signingCertificates: { primary: { certificate: formatPem("CERTIFICATE", ca) } },
+        signingCertificates: { primary: { certificate: ca.pem } },
       },
     },
     provisioningStatus: "enabled",

@@ -9,7 +9,6 @@ import {
   createSigner,
   decodePartition,
   encodePartition,
-  formatPem,
   generateKey,
   issueCertificate,
   provision,
@@ -146,7 +145,7 @@ Deno.test("a certificate is replaced, and one that does not fit the key is withh
   });
   const renew = async (publicKey: Uint8Array) => {
     const certificate = await issueCertificate({ issuer, publicKey, subject: "CN=d" });
-    return new TextEncoder().encode(formatPem("CERTIFICATE", certificate));
+    return new TextEncoder().encode(certificate.pem);
   };
   assertEquals(device.verdict.ok, false);
   const good = await append(device.image, {

@@ -15,7 +15,6 @@ import {
   decryptDsParameters,
   decryptEntry,
   exportPrivateKey,
-  formatPem,
   generateKey,
   issueCertificate,
   openSecureCert,
@@ -31,9 +30,9 @@ const key = await generateKey();
 const deviceCert = await issueCertificate({ issuer, publicKey: key.publicKey, subject: "CN=d" });
 const hmacKey = crypto.getRandomValues(new Uint8Array(32));
 const FILES: Readonly<Record<string, Uint8Array>> = {
-  "ca.der": issuer.certificate,
-  "ca.pem": utf8(formatPem("CERTIFICATE", issuer.certificate)),
-  "dev.pem": utf8(formatPem("CERTIFICATE", deviceCert)),
+  "ca.der": issuer.certificate.der,
+  "ca.pem": utf8(issuer.certificate.pem),
+  "dev.pem": utf8(deviceCert.pem),
   "key.pem": await exportPrivateKey(key),
   "rsa.der": rsaPkcs8(1024),
   "hmac.bin": hmacKey,

@@ -10,7 +10,6 @@ import {
   encodePartition,
   encodePartitionTable,
   encodeTlv,
-  formatPem,
   issueCertificate,
   provision,
   SecureCertError,
@@ -91,7 +90,7 @@ Deno.test("a renewed certificate differs in what was renewed", async () => {
     sans: ["dns:b.example"],
     days: 30,
   });
-  const data = new TextEncoder().encode(formatPem("CERTIFICATE", certificate));
+  const data = new TextEncoder().encode(certificate.pem);
   const { image } = await append(device.image, { replace: [{ type: 1, data }] });
   const result = await diff(device.image, image);
   assertEquals(changes(result), ["changed 1.0", "changed 9.0"]);

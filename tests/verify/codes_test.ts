@@ -43,7 +43,7 @@ async function withCertificate(
 ): Promise<Uint8Array> {
   const { weak, other, ...validity } = options;
   const device = weak ? await rsaKey(1024) : await generateKey();
-  const data = await issueCertificate({
+  const { der: data } = await issueCertificate({
     issuer,
     publicKey: device.publicKey,
     subject: "CN=d",

@@ -17,8 +17,8 @@ import {
   inspect,
   issueCertificate,
   type IssueCertificateOptions,
-  type Issuer,
   provision,
+  readCertificate,
   type Verdict,
   verify,
 } from "../../mod.ts";
@@ -26,7 +26,7 @@ import { rsaKey } from "../rsa_keys.ts";
 import { shared, sharedTest } from "../vectors.ts";
 import { growsLinearly } from "../growth.ts";
 
-const issuer: Issuer = await createDevelopmentCa();
+const issuer = await createDevelopmentCa();
 const good = await provision({ issuer, subject: "CN=device" });
 const { entries } = decodePartition(good.image);
 
@@ -187,7 +187,7 @@ Deno.test("what is odd and works is a warning", async () => {
     [
       "other CA",
       imageOf([
-        { ...ca!, data: await createCa({ subject: "CN=Server", key: issuer.key }) },
+        { ...ca!, data: (await createCa({ subject: "CN=Server", key: issuer.key })).der },
         dev!,
         key!,
       ]),
@@ -260,10 +260,8 @@ Deno.test("a bundle is kept whole, and a chain over an intermediate holds", asyn
     certificate: await createCa({ subject: "CN=Middle", key: middleKey, issuer }),
   };
   const plan = await planWith({ issuer: middle });
-  const { formatPem } = await import("../../mod.ts");
   const bundle = new TextEncoder().encode(
-    "leading text\n" + formatPem("CERTIFICATE", plan.deviceCert!) +
-      formatPem("CERTIFICATE", middle.certificate),
+    `leading text\n${readCertificate(plan.deviceCert!).pem}${middle.certificate.pem}`,
   );
   const { image, verdict } = await build({ ...plan, deviceCert: bundle });
   assertEquals(codes(verdict), ["PLAINTEXT_KEY"]);

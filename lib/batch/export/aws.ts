@@ -1,3 +1,4 @@
+import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type ExportDevice, type Exporter, issuerPem, thingNameProblems } from "./device.ts";
 
@@ -14,7 +15,7 @@ const TEXT = { Type: "String" } as const;
 /** What {@linkcode exportAws} is told. */
 export interface AwsExportOptions {
   /** The CA that issued the device certificates, registered with the account; PEM or DER. */
-  readonly ca: Uint8Array;
+  readonly ca: CertificateInput;
   /** Name of a policy that exists in the account and is attached to every certificate. @default none */
   readonly policy?: string;
 }

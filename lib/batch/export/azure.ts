@@ -1,3 +1,4 @@
+import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import { commonNameProblems, type ExportDevice, type Exporter, issuerPem } from "./device.ts";
 
 // Azure IoT DPS, REST API 2021-10-01: "Individual Enrollment - Run Bulk Operation" (at most 10
@@ -14,7 +15,7 @@ const REGISTRATION_ID = /^[a-zA-Z0-9._:-]{0,127}[a-zA-Z0-9-]$/;
 /** What {@linkcode exportAzure} is told. */
 export interface AzureExportOptions {
   /** The CA that issued the device certificates, PEM or DER. */
-  readonly ca: Uint8Array;
+  readonly ca: CertificateInput;
   /** Name of the enrolment group. @default "devices" */
   readonly group?: string;
 }

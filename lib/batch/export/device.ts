@@ -1,6 +1,10 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { formatHex } from "../../bytes/text.ts";
-import { type Certificate, readCertificate } from "../../crypto/x509/certificate.ts";
+import {
+  type Certificate,
+  type CertificateInput,
+  readCertificate,
+} from "../../crypto/x509/certificate.ts";
 import { isIssuedBy } from "../../crypto/x509/chain.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import { commonNameOf } from "../../crypto/x509/names.ts";
@@ -42,7 +46,7 @@ const THING_NAME = /^[a-zA-Z0-9:_-]{1,128}$/;
  * @param certificate Its certificate file, PEM (a bundle too, the device's first) or DER.
  * @throws {SecureCertError} as `readCertificate`.
  */
-export function exportDevice(row: ManifestRow, certificate: Uint8Array): ExportDevice {
+export function exportDevice(row: ManifestRow, certificate: CertificateInput): ExportDevice {
   return { row, certificate: readCertificate(certificate) };
 }
 
@@ -105,7 +109,7 @@ export function exportColumns(
 }
 
 /** The CA certificate in a file, as PEM text; the first of a bundle. */
-export function issuerPem(ca: Uint8Array): string {
+export function issuerPem(ca: CertificateInput): string {
   const certificate = readCertificate(ca);
   if (certificate.isCa) return certificate.pem;
   const message = `Cannot export: "${certificate.subject}" is not a CA's certificate`;

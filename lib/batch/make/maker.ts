@@ -1,14 +1,20 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, equalBytes, plainBytes } from "../../bytes/pack.ts";
-import { formatPem } from "../../bytes/pem.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
-import type { Issuer } from "../../crypto/x509/issue.ts";
+import {
+  createIssuer,
+  issueCertificate,
+  type Issuer,
+  type PreparedIssuer,
+} from "../../crypto/x509/issue.ts";
 import { chainBehind } from "../../crypto/x509/chain.ts";
-import { readCertificate, readCertificates } from "../../crypto/x509/certificate.ts";
-import { type CertificateSeries, createCertificateSeries } from "../../crypto/x509/series.ts";
+import {
+  type Certificate,
+  readCertificate,
+  readCertificates,
+} from "../../crypto/x509/certificate.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import { createRequest } from "../../crypto/x509/request.ts";
-import { type BytesVerifier, createVerifier } from "../../crypto/signer.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import type { Sources } from "../../crypto/sources.ts";
 import type { BulkDevice } from "../list/devices.ts";
@@ -26,7 +32,7 @@ import { certificatesAsPem, storedCertificates } from "../../image/stored.ts";
 export interface BulkMakerOptions extends Sources {
   readonly profile: BulkProfile;
   /** The CA. Its certificate alone will do when certificates come from elsewhere. */
-  readonly issuer?: Issuer | Pick<Issuer, "certificate">;
+  readonly issuer?: Issuer;
   readonly files: BulkFiles;
   /** What signs each image, for the keys that the profile names. @default none */
   readonly signers?: readonly Signer[];
@@ -41,13 +47,12 @@ export interface BulkMakerOptions extends Sources {
 }
 
 interface Shop extends BulkMakerOptions {
-  readonly series?: CertificateSeries;
-  readonly isSigned?: BytesVerifier;
+  /** The CA, where it issues the certificates. */
+  readonly prepared?: PreparedIssuer;
+  readonly ca?: Certificate;
   /** The CA certificate as PEM, and as the device stores it. */
   readonly caCert?: Bytes;
   readonly storedCa?: Bytes;
-  /** SubjectPublicKeyInfo of the CA, which is no device's. */
-  readonly caKey?: Bytes;
   /** The last whole judgement for each chip, which holds for what all devices share. */
   readonly samples: Map<string, Sample>;
 }
@@ -87,24 +92,18 @@ async function openShop(options: BulkMakerOptions): Promise<Shop> {
   }
   const samples = new Map<string, Sample>();
   if (issuer === undefined) return { ...options, samples };
-  const { days, usage } = profile;
   const caCert = certificatesAsPem(issuer.certificate);
-  const { publicKey: caKey } = readCertificate(caCert);
   const shop = {
     ...options,
     samples,
-    caKey,
     caCert,
     storedCa: storedCertificates(caCert),
-    isSigned: await createVerifier(caKey),
   };
-  if (!("key" in issuer)) return shop;
-  const validity = { ...days === undefined ? {} : { days }, ...usage && { usage } };
-  const sources = {
-    ...options.random && { random: options.random },
-    ...options.now && { now: options.now },
-  };
-  return { ...shop, series: await createCertificateSeries({ issuer, ...validity, ...sources }) };
+  if (issuer.key === undefined && issuer.sign === undefined) {
+    return { ...shop, ca: readCertificate(issuer.certificate) };
+  }
+  const prepared = await createIssuer(issuer);
+  return { ...shop, prepared, ca: prepared.certificate };
 }
 
 /** One device; what is wrong with it becomes its result. */
@@ -136,7 +135,7 @@ async function request(shop: Shop, job: BulkJob, settings: DeviceSettings): Prom
   const { key, hmacKey, salt } = await makeKey(shop, job, settings);
   const { subject, sans } = settings;
   const csr = await createRequest({ key, subject, sans });
-  const pem = encodeUtf8(formatPem("CERTIFICATE REQUEST", csr));
+  const pem = encodeUtf8(csr.pem);
   await shop.files.write([
     ...await filesOf(device, { key, ...hmacKey && { hmacKey }, ...salt && { salt } }),
     { path: paths.request(device.id), bytes: pem },
@@ -151,35 +150,35 @@ async function make(
   reach: (state: BulkState) => void,
 ): Promise<Made> {
   const made = await makeKey(shop, job, settings);
-  if (shop.caKey !== undefined && equalBytes(made.key.publicKey, shop.caKey)) {
+  if (shop.ca !== undefined && equalBytes(made.key.publicKey, shop.ca.publicKey)) {
     throw failure("its key is that of the CA");
   }
   reach("key made");
   const certificate = await certify(shop, job, settings, made.key);
   reach("certified");
-  const { profile, storedCa, isSigned, signers = [] } = shop;
+  const { profile, storedCa, ca, signers = [] } = shop;
   const certificatePem = pemOf(certificate, ...chainOf(job));
-  const isPlain = signers.length === 0 && storedCa !== undefined && isSigned !== undefined &&
-    shop.series !== undefined &&
+  const isPlain = signers.length === 0 && storedCa !== undefined && ca !== undefined &&
+    shop.prepared !== undefined &&
     job.certificate === undefined && isQuick(profile, settings, made.key);
   const certified = { ...made, certificate, certificatePem };
   const result = isPlain
-    ? await makeQuick(shop, job.device, settings, { ...certified, storedCa, isSigned })
+    ? await makeQuick(shop, job.device, settings, { ...certified, storedCa, ca })
     : await makeWhole(shop, job.device, settings, certified);
   reach("built");
   return result;
 }
 
-/** What an external CA sent along behind the device's own certificate, DER. */
-function chainOf({ certificate }: BulkJob): Bytes[] {
+/** What an external CA sent along after the device's own certificate. */
+function chainOf({ certificate }: BulkJob): Certificate[] {
   if (certificate === undefined) return [];
   const [leaf, ...others] = readCertificates(certificate);
-  return chainBehind(leaf!, others).map(({ der }) => der);
+  return chainBehind(leaf!, others);
 }
 
 interface Certified {
   readonly key: PrivateKey;
-  readonly certificate: Bytes;
+  readonly certificate: Certificate;
   readonly certificatePem: Bytes;
 }
 
@@ -187,7 +186,7 @@ async function makeQuick(
   shop: Shop,
   device: BulkDevice,
   settings: DeviceSettings,
-  made: Certified & { storedCa: Bytes; isSigned: BytesVerifier },
+  made: Certified & { storedCa: Bytes; ca: Certificate },
 ): Promise<Made> {
   const { key, certificate, certificatePem } = made;
   const quick = await quickImage(shop.profile, settings, made);
@@ -205,16 +204,17 @@ async function makeQuick(
 }
 
 async function certify(
-  { series }: Shop,
+  { prepared: issuer, profile: { days, usage }, random, now }: Shop,
   { certificate }: BulkJob,
   { subject, sans }: DeviceSettings,
   key: PrivateKey,
-): Promise<Bytes> {
+): Promise<Certificate> {
   if (certificate !== undefined) {
-    const { der, publicKey } = readCertificate(certificate);
-    if (equalBytes(publicKey, key.publicKey)) return der;
+    const given = readCertificate(certificate);
+    if (equalBytes(given.publicKey, key.publicKey)) return given;
     throw failure("its certificate is for another key");
   }
-  if (series === undefined) throw failure("there is neither a certificate nor a CA key");
-  return await series({ publicKey: key.publicKey, subject, sans });
+  if (issuer === undefined) throw failure("there is neither a certificate nor a CA key");
+  const sources = { random, now };
+  return await issueCertificate({ issuer, publicKey: key, subject, sans, days, usage, ...sources });
 }

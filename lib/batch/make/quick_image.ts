@@ -1,9 +1,9 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
-import { readCertificate } from "../../crypto/x509/certificate.ts";
+import type { Certificate } from "../../crypto/x509/certificate.ts";
+import { isIssuedBy } from "../../crypto/x509/chain.ts";
 import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
 import { exportPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
-import type { BytesVerifier } from "../../crypto/signer.ts";
 import { TLV_TYPES } from "../../format/names.ts";
 import { decodePartition, encodePartition } from "../../format/partition.ts";
 import type { Tlv } from "../../format/tlv.ts";
@@ -76,16 +76,17 @@ function entry(type: number, data: Uint8Array): Tlv {
 export async function judgeQuick(
   image: Bytes,
   made: QuickImage,
-  { certificate, key, isSigned }: { certificate: Bytes; key: PrivateKey; isSigned: BytesVerifier },
+  { certificate, key, ca }: { certificate: Certificate; key: PrivateKey; ca: Certificate },
 ): Promise<void> {
   if (!equalBytes(image, made.image)) throw bad("the file is not what was written");
   const { entries } = decodePartition(image);
   if (!made.entries.every((each, at) => isSameEntry(each, entries[at]))) {
     throw bad("an entry is not what was planned");
   }
-  const { publicKey, signedPart, signature } = readCertificate(certificate);
-  if (!equalBytes(publicKey, key.publicKey)) throw bad("the certificate is for another key");
-  if (!await isSigned(signedPart, signature)) throw bad("the CA did not sign the certificate");
+  if (!equalBytes(certificate.publicKey, key.publicKey)) {
+    throw bad("the certificate is for another key");
+  }
+  if (!await isIssuedBy(certificate, ca)) throw bad("the CA did not sign the certificate");
 }
 
 function isSameEntry(a: Tlv, b: Tlv | undefined): boolean {

@@ -28,7 +28,7 @@ export interface Samples {
 
 interface RehearsalOptions extends Pick<Sources, "now"> {
   readonly profile: BulkProfile;
-  readonly issuer?: Issuer | Pick<Issuer, "certificate">;
+  readonly issuer?: Issuer;
   readonly signers?: readonly Signer[];
   readonly phase?: BulkPhase;
 }
@@ -70,7 +70,7 @@ export async function rehearse(samples: Samples, options: RehearsalOptions): Pro
   // The certificates of the later phase are there, and their keys too.
   if (options.phase === "certificates") return [];
   const { profile, issuer, signers, now } = options;
-  const canIssue = issuer !== undefined && "key" in issuer && options.phase !== "requests";
+  const canIssue = issuer?.key !== undefined && options.phase !== "requests";
   const make = await createBulkMaker({
     profile,
     issuer: canIssue ? issuer : await createDevelopmentCa(),

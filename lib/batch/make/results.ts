@@ -1,8 +1,7 @@
 import type { Bytes } from "../../bytes/pack.ts";
-import { formatPem } from "../../bytes/pem.ts";
 import { encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
-import { readCertificate } from "../../crypto/x509/certificate.ts";
+import type { Certificate } from "../../crypto/x509/certificate.ts";
 import { exportPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { type BulkDevice, DEVICE_COLUMNS } from "../list/devices.ts";
@@ -69,14 +68,13 @@ export async function filesOf({ id }: BulkDevice, parts: DeviceParts): Promise<B
   return [...secrets, ...files];
 }
 
-/** Certificates, DER, as the files of a batch have them. */
-export function pemOf(...certificates: readonly Bytes[]): Bytes {
-  return encodeUtf8(certificates.map((der) => formatPem("CERTIFICATE", der)).join(""));
+/** Certificates as the files of a batch have them. */
+export function pemOf(...certificates: readonly Certificate[]): Bytes {
+  return encodeUtf8(certificates.map(({ pem }) => pem).join(""));
 }
 
 /** The label of a device that has its certificate. */
-export function labelOf({ id }: BulkDevice, certificate: Bytes): BulkFile {
-  const serial = readCertificate(certificate).serial;
+export function labelOf({ id }: BulkDevice, { serial }: Certificate): BulkFile {
   return { path: paths.label(id), bytes: encodeUtf8(formatLabel({ id, serial })) };
 }
 
@@ -84,13 +82,13 @@ export function labelOf({ id }: BulkDevice, certificate: Bytes): BulkFile {
 export function verifiedRow(
   device: BulkDevice,
   settings: DeviceSettings,
-  made: { key: PrivateKey; certificate: Bytes; image: Bytes; efuseKeyId: number | null },
+  made: { key: PrivateKey; certificate: Certificate; image: Bytes; efuseKeyId: number | null },
 ): ManifestRow {
   const { key, certificate, image, efuseKeyId } = made;
   return {
     ...emptyRow(device, settings),
-    serial: readCertificate(certificate).serial,
-    fingerprint: formatHex(sha256(certificate)),
+    serial: certificate.serial,
+    fingerprint: formatHex(sha256(certificate.der)),
     publicKey: formatBase64(key.publicKey),
     imageSha256: formatHex(sha256(image)),
     efuseKeyId,

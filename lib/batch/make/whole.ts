@@ -1,5 +1,6 @@
 import { type Bytes, equalBytes } from "../../bytes/pack.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
+import type { Certificate } from "../../crypto/x509/certificate.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import type { Sources } from "../../crypto/sources.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
@@ -19,7 +20,7 @@ import { checkSignatures } from "../../verify/signatures.ts";
 /** A device that was made, and how its image is judged when it is read back. */
 export interface Made {
   readonly key: PrivateKey;
-  readonly certificate: Bytes;
+  readonly certificate: Certificate;
   readonly image: Bytes;
   readonly files: readonly BulkFile[];
   readonly efuseKeyId: number | null;
@@ -41,9 +42,8 @@ async function signImage(
 }
 
 interface Certificates {
-  /** DER. */
-  readonly certificate: Bytes;
-  /** The same, and those of the CA behind it. */
+  readonly certificate: Certificate;
+  /** The same, and those of the CA after it. */
   readonly certificatePem: Bytes;
 }
 

@@ -1,3 +1,4 @@
+import { encodeUtf8 } from "../../bytes/text.ts";
 import type { Issuer } from "../../crypto/x509/issue.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
@@ -6,7 +7,6 @@ import { DAYS, FORCE, JSON_FLAG, KEY_FLAGS, OUT_DIR, PASSWORD_FILE, SUBJECT } fr
 import { daysOf, readCertificateFile } from "../input/certificates.ts";
 import { keyOptions, noteSlowKey, readKey } from "../input/keys.ts";
 import { type Io, joinPath } from "../io.ts";
-import { pemBytes } from "../output/certificates.ts";
 import { outputFolder, printResult } from "../output/out.ts";
 
 /** Makes a self-signed or intermediate CA: ca.pem and ca.key.pem. */
@@ -44,20 +44,19 @@ export const command: Command = {
     const given = args.get("key");
     if (given === undefined) noteSlowKey(options, io);
     const { exportPrivateKey, generateKey } = await import("../../crypto/keys/keys.ts");
-    const { readCertificate } = await import("../../crypto/x509/certificate.ts");
     const { createCa } = await import("../../crypto/x509/issue.ts");
     const { reportCertificate } = await import("../../toolkit/inspect.ts");
     const key = given === undefined ? await generateKey(options) : await readKey(given, args, io);
     const certificate = await createCa({ subject, key, days: daysOf(args), issuer, pathLength });
     const files = { certificate: joinPath(out, "ca.pem"), key: joinPath(out, "ca.key.pem") };
     // A key that was given keeps its encoding and its password.
-    const keyBytes = given === undefined ? await exportPrivateKey(key) : await io.read(given);
+    const keyBytes = given === undefined ? exportPrivateKey(key) : await io.read(given);
     await io.makeDir(out);
     await io.write([
       { path: files.key, bytes: keyBytes, secret: true },
-      { path: files.certificate, bytes: pemBytes("CERTIFICATE", certificate) },
+      { path: files.certificate, bytes: encodeUtf8(certificate.pem) },
     ], args.has("force"));
-    const json = { certificate: reportCertificate(readCertificate(certificate)), files };
+    const json = { certificate: reportCertificate(certificate), files };
     printResult(out, json, `CA "${subject}": ${files.certificate}, ${files.key}`, args, io);
     return 0;
   },

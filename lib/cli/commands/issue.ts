@@ -1,10 +1,11 @@
+import { encodeUtf8 } from "../../bytes/text.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
 import { DAYS, FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE, SAN, SUBJECT, USAGE } from "../flags.ts";
 import { daysOf, readCertificateFile, sansOf, usageOf } from "../input/certificates.ts";
 import { readFlag } from "../input/files.ts";
 import { readKey } from "../input/keys.ts";
-import { noteIssuer, pemBytes } from "../output/certificates.ts";
+import { noteIssuer } from "../output/certificates.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 
 /** Issues a device certificate from a signing request or for a key. */
@@ -46,17 +47,16 @@ export const command: Command = {
     const keyPath = args.get("key");
     const key = keyPath === undefined ? undefined : await readKey(keyPath, args, io);
     const sans = sansOf(args);
-    const certificate = await issueCertificate({
+    const issued = await issueCertificate({
       issuer,
       request: await readFlag("csr", args, io),
-      publicKey: key?.publicKey,
+      publicKey: key,
       subject,
       sans: sans.length === 0 ? undefined : sans,
       days: daysOf(args),
       usage: usageOf(args),
     });
-    await writeOutput(out, { bytes: pemBytes("CERTIFICATE", certificate) }, args, io);
-    const issued = readCertificate(certificate);
+    await writeOutput(out, { bytes: encodeUtf8(issued.pem) }, args, io);
     noteIssuer(readCertificate(issuer.certificate), issued, io);
     const text = `certificate "${issued.subject}" issued by "${issued.issuer}": ${out}`;
     printResult(out, { certificate: reportCertificate(issued), out }, text, args, io);

@@ -92,7 +92,7 @@ export const command: Command = {
       ...efuse?.files ?? [],
       {
         path: paths.key,
-        bytes: await exportPrivateKey(made.key),
+        bytes: exportPrivateKey(made.key),
         secret: true,
         // For the ECDSA peripheral this file is the eFuse key, which is never overwritten.
         keep: keyPlan.keyMode === "ecdsa-peripheral",
@@ -100,7 +100,7 @@ export const command: Command = {
       { path: paths.certificate, bytes: made.deviceCert },
       { path: paths.image, bytes: made.image, secret: true },
     ], force);
-    noteIssuer(readCertificate(ca.issuer.certificate), readCertificate(made.deviceCert), io);
+    noteIssuer(readCertificate(ca.issuer.certificate), made.certificate, io);
     await report({ id, made, paths, ca, efuse }, args, io);
     return 0;
   },
@@ -126,13 +126,12 @@ async function report(
   args: Arguments,
   io: Io,
 ): Promise<void> {
-  const { readCertificate } = await import("../../crypto/x509/certificate.ts");
   const { reportCertificate } = await import("../../toolkit/inspect.ts");
   const { burnNotes, planJson } = await import("../output/efuse_files.ts");
   const { imageReport } = await import("../output/images.ts");
   const { renderCertificate } = await import("../render/entries.ts");
   const { nextSteps } = await import("../render/next_steps.ts");
-  const certificate = reportCertificate(readCertificate(made.deviceCert));
+  const certificate = reportCertificate(made.certificate);
   const files = { ...paths, efusePlan: efuse?.planPath, hmacKey: efuse?.newKeyPath };
   if (args.has("json")) {
     printJson({

@@ -1,16 +1,16 @@
-import { exportPrivateKey, importPrivateKey } from "../../crypto/keys/keys.ts";
-import type { Issuer } from "../../crypto/x509/issue.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
+import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import { type Certificate, readCertificates } from "../../crypto/x509/certificate.ts";
 import { createDevelopmentCa } from "../../toolkit/provision.ts";
 import type { Arguments } from "../arguments.ts";
 import { fileError } from "../errors.ts";
 import { type Io, joinPath, type OutputFile } from "../io.ts";
-import { pemBytes } from "../output/certificates.ts";
 import { passwordOf } from "./keys.ts";
 
 /** A CA, from its folder or just made. */
 export interface OpenCa {
   readonly path: string;
-  readonly issuer: Issuer;
+  readonly issuer: { readonly certificate: readonly Certificate[]; readonly key: PrivateKey };
   /** The files of a CA that was made just now, not yet written. */
   readonly files: readonly OutputFile[];
 }
@@ -22,11 +22,11 @@ export async function openCa(path: string, args: Arguments, io: Io): Promise<Ope
   const key = await io.readIfExists(keyPath);
   if (certificate !== undefined && key !== undefined) {
     const password = await passwordOf(args, io, key, keyPath);
-    return {
-      path,
-      issuer: { certificate, key: await importPrivateKey(key, { password }) },
-      files: [],
+    const issuer = {
+      certificate: readCertificates(certificate),
+      key: await importPrivateKey(key, { password }),
     };
+    return { path, issuer, files: [] };
   }
   if (certificate !== undefined || key !== undefined) {
     const missing = certificate === undefined ? certificatePath : keyPath;
@@ -39,10 +39,10 @@ export async function openCa(path: string, args: Arguments, io: Io): Promise<Ope
   const issuer = await createDevelopmentCa();
   return {
     path,
-    issuer,
+    issuer: { certificate: [issuer.certificate], key: issuer.key },
     files: [
-      { path: keyPath, bytes: await exportPrivateKey(issuer.key), secret: true },
-      { path: certificatePath, bytes: pemBytes("CERTIFICATE", issuer.certificate) },
+      { path: keyPath, bytes: exportPrivateKey(issuer.key), secret: true },
+      { path: certificatePath, bytes: encodeUtf8(issuer.certificate.pem) },
     ],
   };
 }

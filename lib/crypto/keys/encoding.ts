@@ -32,6 +32,20 @@ const UNCOMPRESSED = 4;
 /** The longest RSA key that the firmware's mbedTLS and every WebCrypto take, in bits. */
 const MAX_RSA_BITS = 4096;
 
+/** A private key with its public half. Logging it shows only the public half. */
+export interface PrivateKey {
+  /** Kind of key. */
+  readonly type: "ec" | "rsa";
+  /** The curve of an EC key. */
+  readonly curve?: EcCurve;
+  /** Length of the RSA modulus or of the curve's field, in bits. */
+  readonly bits: number;
+  /** SubjectPublicKeyInfo (RFC 5280), DER. */
+  readonly publicKey: Bytes;
+  /** PKCS#8 (RFC 5208), DER, unencrypted. Secret, and not enumerable. */
+  readonly pkcs8: Bytes;
+}
+
 /** A private key in its parts, not yet checked for consistency. */
 export type KeyParts = RsaParts | EcParts;
 

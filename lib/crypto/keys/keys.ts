@@ -14,25 +14,17 @@ import {
   isEncryptedPkcs8,
   type KeyParts,
   passwordError,
+  type PrivateKey,
+  type RsaParts,
   traditionalLabel,
 } from "./encoding.ts";
-import { ecPartsOf } from "./template.ts";
-import { otherCurve, signBytes, verifyBytes } from "../signing.ts";
+import { keepHandle, otherCurve, signBytes, verifyBytes } from "../signing.ts";
 import { randomBytes, type Sources } from "../sources.ts";
 
-/** A private key with its public half. Logging it shows the public half alone. */
-export interface PrivateKey {
-  /** Kind of key. */
-  readonly type: "ec" | "rsa";
-  /** The curve of an EC key. */
-  readonly curve?: EcCurve;
-  /** Length of the RSA modulus or of the curve's field, in bits. */
-  readonly bits: number;
-  /** SubjectPublicKeyInfo (RFC 5280), DER. */
-  readonly publicKey: Bytes;
-  /** PKCS#8 (RFC 5208), DER, unencrypted. Secret, and not enumerable. */
-  readonly pkcs8: Bytes;
-}
+export type { PrivateKey } from "./encoding.ts";
+
+/** A private key: an object that this library gave, or a file as bytes or PEM text. */
+export type KeyInput = PrivateKey | Uint8Array | string;
 
 /** What key {@linkcode generateKey} makes. */
 export interface GenerateKeyOptions extends Sources {
@@ -91,21 +83,22 @@ export async function generateKey(options: GenerateKeyOptions = {}): Promise<Pri
 }
 
 /**
- * A private key from a file's bytes, whatever its encoding: PEM or DER; PKCS#8, PKCS#1 or SEC1;
- * password-protected PKCS#8 (PBES2) or traditional PEM. Certificates beside it in a PEM are passed
- * over, and so is a NUL behind it. A key whose halves do not belong together is refused.
+ * A private key from a file, whatever its encoding: PEM or DER; PKCS#8, PKCS#1 or SEC1;
+ * password-protected PKCS#8 (PBES2) or traditional PEM. Certificates beside it in a PEM are skipped,
+ * and so is a NUL after it. A key whose halves do not belong together is refused.
  *
- * @param bytes The file.
+ * @param key The file, as bytes or PEM text; a key that is read already is returned as it is.
  * @param options `password`: opens a protected key.
  * @returns The key.
  * @throws {SecureCertError} `ERR_PEM`, `ERR_DER` or `ERR_KEY` when it is malformed, `ERR_PASSWORD`
  * when a password is missing or wrong, `ERR_UNSUPPORTED` for another kind of key or protection.
  */
 export async function importPrivateKey(
-  bytes: Uint8Array,
+  key: KeyInput,
   options: { readonly password?: string } = {},
 ): Promise<PrivateKey> {
-  return await keyFromParts(await openKeyParts(bytes, options.password));
+  if (typeof key !== "string" && !(key instanceof Uint8Array)) return key;
+  return await keyFromParts(await openKeyParts(key, options.password));
 }
 
 /**
@@ -138,8 +131,8 @@ export function exportPrivateKey(key: PrivateKey, options: ExportKeyOptions = {}
   return form === "der" ? der.slice() : encodeUtf8(formatPem(label, der));
 }
 
-function traditional({ pkcs8, curve }: PrivateKey): [Bytes, string] {
-  const parts = ecPartsOf(pkcs8, { namedCurve: curve }) ?? decodeKeyParts(pkcs8);
+function traditional({ pkcs8 }: PrivateKey): [Bytes, string] {
+  const parts = decodeKeyParts(pkcs8);
   return [encodeTraditional(parts), traditionalLabel(parts)];
 }
 
@@ -158,12 +151,12 @@ async function generateRsa(modulusLength: number): Promise<PrivateKey> {
 }
 
 /** WebCrypto made it, so its halves need no check. */
-async function fromCryptoKey(key: CryptoKey): Promise<PrivateKey> {
-  const pkcs8 = new Uint8Array(await crypto.subtle.exportKey("pkcs8", key));
-  const parts = ecPartsOf(pkcs8, key.algorithm) ?? decodeKeyParts(pkcs8);
-  return parts.type === "rsa"
-    ? rsaKey(parts)
-    : ecKey(parts, parts.point ?? await publicPoint(parts));
+async function fromCryptoKey(handle: CryptoKey): Promise<PrivateKey> {
+  const parts = decodeKeyParts(new Uint8Array(await crypto.subtle.exportKey("pkcs8", handle)));
+  if (parts.type === "ec" && parts.point === undefined) return await keyFromParts(parts);
+  const key = parts.type === "rsa" ? rsaKey(parts) : ecKey(parts, parts.point!);
+  keepHandle(key, handle);
+  return key;
 }
 
 /** FIPS 186-5 appendix A.2.2: draw scalars until one is in range, which all but never takes a second. */
@@ -172,16 +165,20 @@ async function drawScalar(curve: EcCurve, sources: Sources): Promise<PrivateKey>
   for (let tries = 0; tries < 64; tries++) {
     const scalar = randomBytes(size, sources);
     scalar[0]! &= 0xFF >>> (size * 8 - bits);
-    const parts: EcParts = { type: "ec", curve, scalar };
-    const point = await publicPoint(parts).catch(() => undefined);
-    if (point !== undefined) return ecKey(parts, point);
+    const key = await openEc({ type: "ec", curve, scalar });
+    if (key !== undefined) return key;
   }
   throw new RangeError("random gives no usable key");
 }
 
-async function openKeyParts(bytes: Uint8Array, password: string | undefined): Promise<KeyParts> {
-  if (!isPem(bytes)) return await openDer(bytes, password);
-  const keys = parsePem(decodeUtf8(bytes)!).filter(({ label }) => label.endsWith("PRIVATE KEY"));
+async function openKeyParts(
+  file: Uint8Array | string,
+  password: string | undefined,
+): Promise<KeyParts> {
+  if (typeof file !== "string" && !isPem(file)) return await openDer(file, password);
+  const keys = parsePem(typeof file === "string" ? file : decodeUtf8(file)!).filter(({ label }) =>
+    label.endsWith("PRIVATE KEY")
+  );
   if (keys.length !== 1) {
     throw new SecureCertError(
       "ERR_KEY",
@@ -221,30 +218,54 @@ function decodeDecrypted(der: Uint8Array): KeyParts {
 }
 
 async function keyFromParts(parts: KeyParts): Promise<PrivateKey> {
-  if (parts.type === "rsa") {
-    const key = rsaKey(parts);
-    const proof = encodeUtf8("halves");
-    const good = await signBytes(key, proof)
-      .then((signature) => verifyBytes(key.publicKey, proof, signature), () => false);
-    if (!good) throw inconsistent();
+  const key = parts.type === "rsa" ? await openRsa(parts) : await openEc(parts);
+  if (key !== undefined) return key;
+  throw new SecureCertError(
+    "ERR_KEY",
+    "Cannot use private key: its public and private halves do not match",
+  );
+}
+
+/** Undefined when a signature of it is wrong. */
+async function openRsa(parts: RsaParts): Promise<PrivateKey | undefined> {
+  const key = rsaKey(parts);
+  const proof = encodeUtf8("halves");
+  const isGood = await signBytes(key, proof)
+    .then((signature) => verifyBytes(key, proof, signature), () => false);
+  return isGood ? key : undefined;
+}
+
+/**
+ * Undefined when the scalar is out of range, or the point is not its own. WebCrypto works the point out
+ * when a PKCS#8 comes without it.
+ */
+async function openEc(parts: EcParts): Promise<PrivateKey | undefined> {
+  const { curve, scalar } = parts;
+  const operations = CURVES[curve].webCrypto ? undefined : await otherCurve(curve);
+  try {
+    if (operations !== undefined) {
+      const point = operations.publicPoint(scalar);
+      return isOwn(point, parts) ? ecKey(parts, point) : undefined;
+    }
+    const pkcs8 = encodePkcs8({ type: "ec", curve, scalar });
+    const algorithm = { name: "ECDSA", namedCurve: curve };
+    const handle = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, true, ["sign"]);
+    const { x, y } = await crypto.subtle.exportKey("jwk", handle);
+    const point = concat(Uint8Array.of(UNCOMPRESSED), parseBase64Url(x!), parseBase64Url(y!));
+    if (!isOwn(point, parts)) return undefined;
+    const key = ecKey(parts, point);
+    keepHandle(key, handle);
     return key;
+  } catch {
+    return undefined;
   }
-  const point = await publicPoint(parts).catch(() => undefined);
-  if (point === undefined || !equalBytes(point, parts.point ?? point)) throw inconsistent();
-  return ecKey(parts, point);
 }
 
-/** WebCrypto works the public point out when a PKCS#8 comes without it. */
-async function publicPoint({ curve, scalar }: EcParts): Promise<Bytes> {
-  if (!CURVES[curve].webCrypto) return (await otherCurve(curve)).publicPoint(scalar);
-  const pkcs8 = encodePkcs8({ type: "ec", curve, scalar });
-  const algorithm = { name: "ECDSA", namedCurve: curve };
-  const key = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, true, ["sign"]);
-  const { x, y } = await crypto.subtle.exportKey("jwk", key);
-  return concat(new Uint8Array([UNCOMPRESSED]), parseBase64Url(x!), parseBase64Url(y!));
+function isOwn(found: Bytes, { point = found }: EcParts): boolean {
+  return equalBytes(found, point);
 }
 
-function rsaKey(parts: KeyParts & { type: "rsa" }): PrivateKey {
+function rsaKey(parts: RsaParts): PrivateKey {
   const bits = bitLength(parts.modulus);
   return hidePkcs8({ type: "rsa", bits, publicKey: encodeRsaSpki(parts) }, encodePkcs8(parts));
 }
@@ -257,11 +278,4 @@ function ecKey({ curve, scalar }: EcParts, point: Bytes): PrivateKey {
 
 function hidePkcs8(key: Omit<PrivateKey, "pkcs8">, pkcs8: Bytes): PrivateKey {
   return Object.freeze(Object.defineProperty(key, "pkcs8", { value: pkcs8 })) as PrivateKey;
-}
-
-function inconsistent(): SecureCertError {
-  return new SecureCertError(
-    "ERR_KEY",
-    "Cannot use private key: its public and private halves do not match",
-  );
 }

@@ -71,29 +71,41 @@ export interface Certificate {
   readonly pem: string;
 }
 
+/** Certificates: objects that this library gave, or a file as bytes (PEM or DER) or PEM text. */
+export type CertificateInput = Certificate | readonly Certificate[] | Uint8Array | string;
+
 /**
- * What the first certificate of a file says.
+ * The first certificate of a file, or of several.
  *
- * @param bytes PEM or DER; a NUL behind PEM does not matter.
- * @returns Its contents; the signature is not judged here.
+ * @param input The file, PEM or DER; a NUL after PEM does not matter. What is read already is returned.
+ * @returns The certificate; its signature is not checked here.
  * @throws {SecureCertError} `ERR_CERTIFICATE` when it is malformed, `ERR_PEM` when a PEM holds none.
+ * @throws {RangeError} for an empty list.
  */
-export function readCertificate(bytes: Uint8Array): Certificate {
-  return parseCertificate(derBlocks(bytes, CERTIFICATE_LABELS)[0]!);
+export function readCertificate(input: CertificateInput): Certificate {
+  if (!isRead(input)) return parseCertificate(derBlocks(input, CERTIFICATE_LABELS)[0]!);
+  const [first] = readCertificates(input);
+  if (first === undefined) throw new RangeError("Cannot use certificates: there are none");
+  return first;
 }
 
 /**
- * What each certificate of a file says, in the order of the file.
+ * Each certificate of a file, in the order of the file.
  *
- * @param bytes A PEM bundle, one PEM or one DER.
+ * @param input A PEM bundle, one PEM or one DER. What is read already is returned.
  * @throws {SecureCertError} as {@linkcode readCertificate}.
  */
-export function readCertificates(bytes: Uint8Array): Certificate[] {
-  return derBlocks(bytes, CERTIFICATE_LABELS).map(parseCertificate);
+export function readCertificates(input: CertificateInput): readonly Certificate[] {
+  if (isRead(input)) return "der" in input ? [input] : input;
+  return derBlocks(input, CERTIFICATE_LABELS).map(parseCertificate);
+}
+
+function isRead(input: CertificateInput): input is Certificate | readonly Certificate[] {
+  return typeof input !== "string" && !(input instanceof Uint8Array);
 }
 
 /** Reads the certificates of a file. */
-export type CertificateReader = (bytes: Uint8Array) => readonly Certificate[];
+export type CertificateReader = (input: CertificateInput) => readonly Certificate[];
 
 /**
  * A {@linkcode readCertificates} that knows the last certificates again, for work in which the same one
@@ -110,7 +122,8 @@ export function createCertificateReader(most = 64): CertificateReader {
     if (known.length > most) known.pop();
     return info;
   };
-  return (bytes) => derBlocks(bytes, CERTIFICATE_LABELS).map(read);
+  return (input) =>
+    isRead(input) ? readCertificates(input) : derBlocks(input, CERTIFICATE_LABELS).map(read);
 }
 
 /** [1] and [2] of TBSCertificate, as mbedTLS takes them and as RFC 5280 section 4.1 has them. */

@@ -5,6 +5,9 @@ import { verifyBytes } from "../signing.ts";
 /** Longest path that is followed, in certificates; mbedTLS stops at the same by default. */
 const MAX_PATH = 8;
 
+/** Whether one certificate was signed by the holder of another, as far as it has been asked. */
+const signedBy = new WeakMap<Certificate, WeakMap<Certificate, Promise<boolean>>>();
+
 /** A path from a certificate up to a trusted one, or why there is none. */
 export interface ChainResult {
   /** The certificates from the first up, the trusted one last when it was reached. */
@@ -23,16 +26,15 @@ export async function isIssuedBy(
   certificate: Certificate,
   issuer: Certificate,
 ): Promise<boolean> {
-  if (!issuer.isCa || certificate.signedWith === undefined) return false;
-  if (!equalBytes(certificate.issuerDer, issuer.subjectDer)) return false;
-  const { publicKey } = issuer;
-  return await verifyBytes(
-    publicKey,
-    certificate.signedPart,
-    certificate.signature,
-    certificate.signedWith,
-  )
-    .catch(() => false);
+  const { issuerDer, signedPart, signature, signedWith } = certificate;
+  if (!issuer.isCa || signedWith === undefined) return false;
+  if (!equalBytes(issuerDer, issuer.subjectDer)) return false;
+  const known = signedBy.get(certificate) ?? new WeakMap<Certificate, Promise<boolean>>();
+  signedBy.set(certificate, known);
+  const isSigned = known.get(issuer) ??
+    verifyBytes(issuer, signedPart, signature, signedWith).catch(() => false);
+  known.set(issuer, isSigned);
+  return await isSigned;
 }
 
 /**

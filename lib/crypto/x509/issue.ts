@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, equalBytes } from "../../bytes/pack.ts";
-import { type Certificate, readCertificate } from "./certificate.ts";
+import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
+import { derBlocks } from "../../bytes/pem.ts";
 import { sha1 } from "../deps.ts";
 import {
   derBits,
@@ -11,24 +11,66 @@ import {
   derSequence,
   derUnsigned,
 } from "../der.ts";
+import type { EcCurve, HashName } from "../keys/curves.ts";
 import { decodeSpki } from "../keys/encoding.ts";
-import type { PrivateKey } from "../keys/keys.ts";
-import { readRequest } from "./request.ts";
-import { encodeName, encodeSans } from "./names.ts";
-import { signBytes } from "../signing.ts";
+import { importPrivateKey, type KeyInput, type PrivateKey } from "../keys/keys.ts";
+import { encodeEcdsaSignature, hashFor, signBytes, verifyBytes } from "../signing.ts";
 import { currentTime, randomBytes, type Sources } from "../sources.ts";
+import { type Certificate, type CertificateInput, readCertificate } from "./certificate.ts";
 import {
   encodeTime,
   EXTENDED_KEY_USAGE,
   EXTENSION,
+  type KEY_USAGE,
   namesExtension,
   NO_EXPIRY,
   publicKeyBits,
   signatureAlgorithm,
 } from "./extensions.ts";
+import { encodeName, encodeSans } from "./names.ts";
+import { readRequest, type SigningRequest } from "./request.ts";
 
 const DAY = 86_400_000;
 const SERIAL_SIZE = 20;
+
+/** What issues certificates: a CA certificate with its key, or with what signs in the key's place. */
+export interface Issuer {
+  /** The CA certificate; of several the first. */
+  readonly certificate: CertificateInput;
+  /** Its private key. */
+  readonly key?: KeyInput;
+  /** Signs in the place of the key, which a device or a service keeps. */
+  readonly sign?: SignCertificate;
+}
+
+/** A CA that {@linkcode createIssuer} has prepared, for many certificates. */
+export interface PreparedIssuer extends Issuer {
+  /** The CA certificate. */
+  readonly certificate: Certificate;
+}
+
+/**
+ * Signs a certificate.
+ *
+ * @param signedPart The DER that is signed, not hashed yet.
+ * @param algorithm How it must be signed: RSA PKCS#1 v1.5 with `hash`, or ECDSA on `curve` with `hash`.
+ * @returns RSA: as long as the modulus. ECDSA: a DER sequence of r and s, or r and s one after the other,
+ * each as long as the curve's coordinate, big-endian.
+ */
+export type SignCertificate = (
+  signedPart: Bytes,
+  algorithm: CertificateAlgorithm,
+) => Promise<Uint8Array>;
+
+/** How a certificate is signed. */
+export interface CertificateAlgorithm {
+  /** Kind of the CA's key. */
+  readonly type: "ec" | "rsa";
+  /** The hash of the signed part. */
+  readonly hash: HashName;
+  /** The curve of an EC key. */
+  readonly curve?: EcCurve;
+}
 
 /** How long a certificate is valid, from now. */
 export interface Validity extends Sources {
@@ -36,20 +78,12 @@ export interface Validity extends Sources {
   readonly days?: number | "forever";
 }
 
-/** The certificate and key that sign another certificate. */
-export interface Issuer {
-  /** The CA certificate, PEM or DER. */
-  readonly certificate: Uint8Array;
-  /** Its private key. */
-  readonly key: PrivateKey;
-}
-
 /** What CA {@linkcode createCa} makes. */
 export interface CreateCaOptions extends Validity {
   /** Subject, as {@linkcode issueCertificate} takes it. */
   readonly subject: string;
   /** The CA's own private key. */
-  readonly key: PrivateKey;
+  readonly key: KeyInput;
   /** The CA above; self-signed without. */
   readonly issuer?: Issuer;
   /** How many CAs may follow below. @default 0 under an issuer, unlimited for a root */
@@ -61,12 +95,12 @@ export type CertificateUsage = "client" | "server";
 
 /** What certificate {@linkcode issueCertificate} makes. */
 export interface IssueCertificateOptions extends Validity {
-  /** The CA. */
+  /** The CA; for many certificates one that {@linkcode createIssuer} prepared. */
   readonly issuer: Issuer;
-  /** A signing request, PEM or DER, which gives the public key, subject and names. */
-  readonly request?: Uint8Array;
-  /** SubjectPublicKeyInfo, DER, when there is no request. */
-  readonly publicKey?: Uint8Array;
+  /** A signing request, which gives the public key, subject and names. */
+  readonly request?: SigningRequest | Uint8Array | string;
+  /** The public key when there is no request: an object that has one, or SubjectPublicKeyInfo, PEM or DER. */
+  readonly publicKey?: { readonly publicKey: Uint8Array } | Uint8Array | string;
   /** Subject such as `CN=device 1,O=Example`; replaces that of the request. */
   readonly subject?: string;
   /** Names such as `dns:a.example`; replace those of the request. */
@@ -75,38 +109,106 @@ export interface IssueCertificateOptions extends Validity {
   readonly usage?: readonly CertificateUsage[];
 }
 
+/** What an issuer has ready for each certificate. */
+interface Prepared {
+  /** Subject of the issuer, DER. */
+  readonly name: Bytes;
+  /** AlgorithmIdentifier of its signatures, DER. */
+  readonly algorithm: Bytes;
+  readonly template: Template;
+  readonly sign: (signedPart: Bytes) => Promise<Uint8Array>;
+  /** The last extension of each certificate, DER: whose key signed it. */
+  readonly authorityKey: Bytes;
+  /** The extensions that certificates of the same usage share, DER. */
+  readonly shared: Map<string, Bytes>;
+}
+
+type Template = typeof import("./template.ts");
+
+const prepared = new WeakMap<object, Prepared>();
+
+/**
+ * Prepares a CA to issue certificates in series: what they share is made once, and its key is read once.
+ *
+ * @param options Its certificate, and its key or a function that signs; one that is prepared is
+ * returned.
+ * @returns The issuer, as {@linkcode issueCertificate} and {@linkcode createCa} take it.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate is malformed, not a CA's, or of another
+ * key; as {@linkcode importPrivateKey} for the key.
+ * @throws {TypeError} unless there is one of key and sign.
+ *
+ * @example
+ * ```ts
+ * import { assertEquals } from "@std/assert";
+ * import { createCa, createIssuer, generateKey, issueCertificate } from "@esp-secure-cert/toolkit";
+ *
+ * const key = await generateKey();
+ * const certificate = await createCa({ subject: "CN=CA", key });
+ * const issuer = await createIssuer({ certificate, key });
+ * for (const subject of ["CN=device-1", "CN=device-2"]) {
+ *   const issued = await issueCertificate({ issuer, publicKey: await generateKey(), subject });
+ *   assertEquals(issued.subject, subject);
+ * }
+ * ```
+ */
+export async function createIssuer(options: Issuer): Promise<PreparedIssuer> {
+  if (isPrepared(options)) return options;
+  const certificate = readCertificate(options.certificate);
+  const { key, sign } = options;
+  if ((key === undefined) === (sign === undefined)) {
+    throw new TypeError("Cannot prepare issuer: need either its key or a function that signs");
+  }
+  if (!certificate.isCa) throw unfit("the issuer's certificate is not a CA's");
+  const { publicKey, subjectDer, subjectKeyId } = certificate;
+  const kind = decodeSpki(publicKey);
+  const issuer = Object.freeze({ certificate });
+  const template = await loadTemplate();
+  prepared.set(issuer, {
+    name: subjectDer,
+    algorithm: signatureAlgorithm(kind),
+    template,
+    sign: sign === undefined
+      ? signerOf(await ownKey(certificate, key!))
+      : checkedSign(certificate, sign),
+    authorityKey: template.authorityKeyExtension(subjectKeyId ?? keyIdentifier(publicKey)),
+    shared: new Map(),
+  });
+  return issuer;
+}
+
 /**
  * A CA certificate (RFC 5280): a self-signed root, or an intermediate below an issuer.
  *
  * @param options Subject, key, validity, issuer and path length.
- * @returns The certificate, DER.
- * @throws {SecureCertError} `ERR_NAME` for a bad subject; `ERR_CERTIFICATE` when the issuer is no CA,
+ * @returns The certificate.
+ * @throws {SecureCertError} `ERR_NAME` for a bad subject; `ERR_CERTIFICATE` when the issuer is not a CA,
  * may have no CA below it, or its key is not that of its certificate.
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { createCa, generateKey, readCertificate } from "@esp-secure-cert/toolkit";
+ * import { createCa, generateKey } from "@esp-secure-cert/toolkit";
  *
- * const key = await generateKey();
- * const ca = await createCa({ subject: "CN=Development CA", key });
- * assertEquals(readCertificate(ca).subject, "CN=Development CA");
+ * const ca = await createCa({ subject: "CN=Development CA", key: await generateKey() });
+ * assertEquals([ca.subject, ca.isCa], ["CN=Development CA", true]);
  * ```
  */
-export async function createCa(options: CreateCaOptions): Promise<Bytes> {
-  const { subject, key, issuer } = options;
+export async function createCa(options: CreateCaOptions): Promise<Certificate> {
+  const { subject, issuer } = options;
   const { pathLength = issuer === undefined ? undefined : 0 } = options;
   if (pathLength !== undefined && !(Number.isInteger(pathLength) && pathLength >= 0)) {
     throw new RangeError(`Path length must be a whole number from 0, is ${pathLength}`);
   }
   if (subject.trim() === "") throw unfit("a CA needs a subject");
-  if (issuer !== undefined) checkPathLength(issuer, pathLength ?? 0);
-  const { basicConstraintsExtension, keyUsageExtension } = await loadTemplate();
-  return await makeCertificate(options, {
-    subject: encodeName(subject),
+  const key = await importPrivateKey(options.key);
+  const name = encodeName(subject);
+  const authority = issuer === undefined
+    ? await selfIssuer(key, name)
+    : await preparedFor(issuer, pathLength ?? 0);
+  const { basicConstraintsExtension, keyUsageExtension } = authority.template;
+  return await makeCertificate(options, authority, {
+    subject: name,
     publicKey: key.publicKey,
-    issuer,
-    key: issuer?.key ?? key,
     extensions: [
       basicConstraintsExtension(true, pathLength),
       keyUsageExtension(["keyCertSign", "cRLSign"]),
@@ -118,114 +220,193 @@ export async function createCa(options: CreateCaOptions): Promise<Bytes> {
  * A certificate for a device (RFC 5280), from a signing request or a public key.
  *
  * @param options The CA, the request or key, validity, names and usage.
- * @returns The certificate, DER.
+ * @returns The certificate.
  * @throws {SecureCertError} `ERR_NAME` for a bad subject or name; `ERR_CERTIFICATE` when the request's
- * signature is wrong, the issuer is no CA, its key is not that of its certificate, or neither subject
+ * signature is wrong, the issuer is not a CA, its key is not that of its certificate, or neither subject
  * nor names are given; `ERR_KEY` when there is no public key.
  *
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { createCa, generateKey, issueCertificate, readCertificate } from "@esp-secure-cert/toolkit";
+ * import { createCa, generateKey, issueCertificate } from "@esp-secure-cert/toolkit";
  *
- * const caKey = await generateKey();
- * const certificate = await createCa({ subject: "CN=CA", key: caKey });
- * const device = await generateKey();
+ * const key = await generateKey();
+ * const certificate = await createCa({ subject: "CN=CA", key });
  * const issued = await issueCertificate({
- *   issuer: { certificate, key: caKey },
- *   publicKey: device.publicKey,
+ *   issuer: { certificate, key },
+ *   publicKey: await generateKey(),
  *   subject: "CN=device-1",
  *   days: 30,
  * });
- * assertEquals(readCertificate(issued).issuer, "CN=CA");
+ * assertEquals(issued.issuer, "CN=CA");
  * ```
  */
-export async function issueCertificate(options: IssueCertificateOptions): Promise<Bytes> {
+export async function issueCertificate(options: IssueCertificateOptions): Promise<Certificate> {
   const request = options.request === undefined ? undefined : await readRequest(options.request);
-  const publicKey = request?.publicKey ?? options.publicKey;
-  if (publicKey === undefined) {
-    throw new SecureCertError(
-      "ERR_KEY",
-      "Cannot issue certificate: need a signing request or a public key",
-    );
-  }
+  const publicKey = request?.publicKey ?? spkiOf(options.publicKey);
   const text = options.subject ?? request?.subject ?? "";
   const sans = options.sans ?? request?.sans ?? [];
   if (text === "" && sans.length === 0) throw unfit("need a subject or a subject alternative name");
-  const { usage = ["client"] } = options;
-  const { basicConstraintsExtension, keyUsageExtension, extendedKeyUsageExtension } =
-    await loadTemplate();
-  return await makeCertificate(options, {
+  const authority = await preparedFor(options.issuer);
+  return await makeCertificate(options, authority, {
     subject: options.subject === undefined && request ? request.subjectDer : encodeName(text),
     publicKey,
-    issuer: options.issuer,
-    key: options.issuer.key,
     extensions: [
-      basicConstraintsExtension(false),
-      keyUsageExtension(keyUsages(publicKey, usage)),
-      extendedKeyUsageExtension(usage.map((each) => EXTENDED_KEY_USAGE[each])),
+      usageExtensions(authority, publicKey, options.usage ?? ["client"]),
       ...sans.length === 0 ? [] : [namesExtension(encodeSans(sans), text === "")],
     ],
   });
 }
 
+/** What differs from certificate to certificate, DER. */
 interface Content {
   readonly subject: Bytes;
   readonly publicKey: Uint8Array;
-  /** Self-signed without. */
-  readonly issuer: Issuer | undefined;
-  /** The key that signs. */
-  readonly key: PrivateKey;
-  /** DER. */
+  /** All but the identifiers of the keys. */
   readonly extensions: readonly Bytes[];
 }
 
-async function makeCertificate(validity: Validity, content: Content): Promise<Bytes> {
-  const { subject, publicKey, issuer, key } = content;
-  const authority = issuer === undefined ? undefined : readIssuer(issuer);
-  const subjectId = keyIdentifier(publicKey);
-  const authorityId = authority === undefined
-    ? subjectId
-    : authority.subjectKeyId ?? keyIdentifier(authority.publicKey);
-  const { authorityKeyExtension } = await loadTemplate();
-  const extensions = [
-    ...content.extensions,
-    derSequence(derOid(EXTENSION.subjectKeyIdentifier), derOctets(derOctets(subjectId))),
-    authorityKeyExtension(authorityId),
-  ];
-  const algorithm = signatureAlgorithm(key);
-  const tbs = derSequence(
+async function makeCertificate(
+  validity: Validity,
+  { name, algorithm, authorityKey, sign }: Prepared,
+  { subject, publicKey, extensions }: Content,
+): Promise<Certificate> {
+  const signedPart = derSequence(
     derContext(0, derInteger(2)),
     serialNumber(validity),
     algorithm,
-    authority?.subjectDer ?? subject,
+    name,
     period(validity),
     subject,
     publicKey,
-    derContext(3, derSequence(...extensions)),
+    derContext(
+      3,
+      derSequence(
+        ...extensions,
+        derSequence(
+          derOid(EXTENSION.subjectKeyIdentifier),
+          derOctets(derOctets(keyIdentifier(publicKey))),
+        ),
+        authorityKey,
+      ),
+    ),
   );
-  return derSequence(tbs, algorithm, derBits(await signBytes(key, tbs)));
+  const signature = await sign(signedPart);
+  return readCertificate(derSequence(signedPart, algorithm, derBits(signature)));
+}
+
+/** What a root signs itself with. */
+async function selfIssuer(key: PrivateKey, name: Bytes): Promise<Prepared> {
+  const template = await loadTemplate();
+  return {
+    name,
+    algorithm: signatureAlgorithm(key),
+    template,
+    sign: signerOf(key),
+    authorityKey: template.authorityKeyExtension(keyIdentifier(key.publicKey)),
+    shared: new Map(),
+  };
+}
+
+/** What an issuer has ready, with room for CAs below the one that it issues, when it is one. */
+async function preparedFor(
+  issuer: Issuer,
+  below?: number,
+): Promise<Prepared> {
+  const ready = isPrepared(issuer) ? issuer : await createIssuer(issuer);
+  const { pathLength } = ready.certificate;
+  if (below !== undefined && pathLength !== undefined && below >= pathLength) {
+    throw unfit(`the issuer's path length ${pathLength} leaves no room for this CA`);
+  }
+  return prepared.get(ready)!;
+}
+
+function isPrepared(issuer: Issuer): issuer is PreparedIssuer {
+  return prepared.has(issuer);
 }
 
 /** Loads pkijs. */
-export async function loadTemplate(): Promise<typeof import("./template.ts")> {
+async function loadTemplate(): Promise<Template> {
   return await import("./template.ts");
 }
 
+async function ownKey(certificate: Certificate, input: KeyInput): Promise<PrivateKey> {
+  const key = await importPrivateKey(input);
+  if (equalBytes(certificate.publicKey, key.publicKey)) return key;
+  throw unfit("the issuer's key is not that of its certificate");
+}
+
+function signerOf(key: PrivateKey): Prepared["sign"] {
+  return (signedPart) => signBytes(key, signedPart);
+}
+
+/** A signature from elsewhere is checked: it may be that of another key, or in another form. */
+function checkedSign(certificate: Certificate, sign: SignCertificate): Prepared["sign"] {
+  const kind = decodeSpki(certificate.publicKey);
+  const hash = hashFor(kind);
+  const curve = kind.type === "ec" ? kind.curve : undefined;
+  return async (signedPart) => {
+    const given = await sign(signedPart, { type: kind.type, hash, curve });
+    const isRaw = kind.type === "ec" && given.length === kind.point.length - 1;
+    const signature = isRaw ? encodeEcdsaSignature(given) : given;
+    if (await verifyBytes(certificate, signedPart, signature)) return signature;
+    throw unfit("the function that signs gave a signature that is not of the issuer's key");
+  };
+}
+
+/** basicConstraints, keyUsage and extendedKeyUsage of a device certificate, one after the other. */
+function usageExtensions(
+  { template, shared }: Prepared,
+  publicKey: Uint8Array,
+  usage: readonly CertificateUsage[],
+): Bytes {
+  const usages = keyUsages(publicKey, usage);
+  const name = [...usage, ...usages].join();
+  const known = shared.get(name);
+  if (known !== undefined) return known;
+  const made = concat(
+    template.basicConstraintsExtension(false),
+    template.keyUsageExtension(usages),
+    template.extendedKeyUsageExtension(usage.map((each) => EXTENDED_KEY_USAGE[each])),
+  );
+  shared.set(name, made);
+  return made;
+}
+
+/** TLS 1.2 with RSA key exchange encrypts to the server's key; all else signs. */
+function keyUsages(
+  publicKey: Uint8Array,
+  usage: readonly CertificateUsage[],
+): (keyof typeof KEY_USAGE)[] {
+  const encrypts = usage.includes("server") && decodeSpki(publicKey).type === "rsa";
+  return encrypts ? ["digitalSignature", "keyEncipherment"] : ["digitalSignature"];
+}
+
+function spkiOf(key: IssueCertificateOptions["publicKey"]): Uint8Array {
+  if (key === undefined) {
+    const message = "Cannot issue certificate: need a signing request or a public key";
+    throw new SecureCertError("ERR_KEY", message);
+  }
+  if (typeof key === "string" || key instanceof Uint8Array) {
+    return derBlocks(key, ["PUBLIC KEY"])[0]!;
+  }
+  return key.publicKey;
+}
+
 /** A key identifier: SHA-1 of the public key's bits (RFC 5280 section 4.2.1.2, method 1). */
-export function keyIdentifier(spki: Uint8Array): Bytes {
+function keyIdentifier(spki: Uint8Array): Bytes {
   return sha1(publicKeyBits(spki)) as Bytes;
 }
 
 /** Twenty octets (RFC 5280 section 4.1.2.2), the second bit set so that it is positive and full. */
-export function serialNumber(sources: Sources): Bytes {
+function serialNumber(sources: Sources): Bytes {
   const serial = randomBytes(SERIAL_SIZE, sources);
   serial[0] = serial[0]! & 0x7F | 0x40;
   return derUnsigned(serial);
 }
 
 /** From now, for the days given. */
-export function period({ days = 3650, ...sources }: Validity): Bytes {
+function period({ days = 3650, ...sources }: Validity): Bytes {
   const from = currentTime(sources);
   if (days !== "forever" && !(Number.isFinite(days) && days > 0)) {
     throw new RangeError(`Days must be a number above 0, are ${days}`);
@@ -234,33 +415,6 @@ export function period({ days = 3650, ...sources }: Validity): Bytes {
   return derSequence(encodeTime(from), encodeTime(until));
 }
 
-/** The certificate of an issuer that may issue. */
-export function readIssuer(issuer: Issuer): Certificate {
-  const certificate = readCertificate(issuer.certificate);
-  if (!certificate.isCa) throw unfit("the issuer's certificate is not a CA's");
-  if (!equalBytes(certificate.publicKey, issuer.key.publicKey)) {
-    throw unfit("the issuer's key is not that of its certificate");
-  }
-  return certificate;
-}
-
-function checkPathLength(issuer: Issuer, below: number): void {
-  const { pathLength } = readIssuer(issuer);
-  if (pathLength !== undefined && below >= pathLength) {
-    throw unfit(`the issuer's path length ${pathLength} leaves no room for this CA`);
-  }
-}
-
-/** TLS 1.2 with RSA key exchange encrypts to the server's key; all else signs. */
-export function keyUsages(
-  publicKey: Uint8Array,
-  usage: readonly CertificateUsage[],
-): ("digitalSignature" | "keyEncipherment")[] {
-  const encrypts = usage.includes("server") && decodeSpki(publicKey).type === "rsa";
-  return encrypts ? ["digitalSignature", "keyEncipherment"] : ["digitalSignature"];
-}
-
-/** The error for a certificate that cannot be issued. */
-export function unfit(problem: string): SecureCertError {
+function unfit(problem: string): SecureCertError {
   return new SecureCertError("ERR_CERTIFICATE", `Cannot issue certificate: ${problem}`);
 }

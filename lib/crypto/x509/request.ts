@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
-import { derBlocks } from "../../bytes/pem.ts";
+import { derBlocks, formatPem } from "../../bytes/pem.ts";
 import {
   bitsOf,
   childrenOf,
@@ -21,8 +21,8 @@ import {
   TAG,
 } from "../der.ts";
 import { publicKeyParts } from "../keys/encoding.ts";
-import type { PrivateKey } from "../keys/keys.ts";
-import { signBytes, verifyBytes } from "../signing.ts";
+import { importPrivateKey, type KeyInput } from "../keys/keys.ts";
+import { type SignatureScheme, signBytes, verifyBytes } from "../signing.ts";
 import {
   EXTENSION,
   namesExtension,
@@ -32,12 +32,14 @@ import {
 } from "./extensions.ts";
 import { encodeName, encodeSans, nameOf, sansOf } from "./names.ts";
 
+/** Labels under which PEM files hold requests; the first is written. */
+const LABELS = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"] as const;
 const EXTENSION_REQUEST = "1.2.840.113549.1.9.14";
 
 /** What {@linkcode createRequest} asks for. */
 export interface CreateRequestOptions {
   /** The key to be certified; it signs the request. */
-  readonly key: PrivateKey;
+  readonly key: KeyInput;
   /** Subject such as `CN=device 1,O=Example`. */
   readonly subject: string;
   /** Names such as `dns:a.example`. @default [] */
@@ -45,26 +47,31 @@ export interface CreateRequestOptions {
 }
 
 /** A signing request whose signature is right. */
-export interface RequestInfo {
+export interface SigningRequest {
   /** Subject as text. */
   readonly subject: string;
-  /** Subject, DER. */
-  readonly subjectDer: Bytes;
-  /** SubjectPublicKeyInfo, DER. */
-  readonly publicKey: Bytes;
   /** Subject alternative names. */
   readonly sans: readonly string[];
+  /** SubjectPublicKeyInfo, DER. */
+  readonly publicKey: Bytes;
+  /** Subject, DER. */
+  readonly subjectDer: Bytes;
+  /** The whole request, DER, without what may follow it. */
+  readonly der: Bytes;
+  /** The same as PEM, with a line break at its end. */
+  readonly pem: string;
 }
 
 /**
  * A certificate signing request (PKCS#10, RFC 2986).
  *
  * @param options Key, subject and names.
- * @returns The request, DER.
+ * @returns The request.
  * @throws {SecureCertError} `ERR_NAME` for a bad subject or name.
  */
-export async function createRequest(options: CreateRequestOptions): Promise<Bytes> {
-  const { key, subject, sans = [] } = options;
+export async function createRequest(options: CreateRequestOptions): Promise<SigningRequest> {
+  const { subject, sans = [] } = options;
+  const key = await importPrivateKey(options.key);
   const extensions = sans.length === 0 ? [] : [namesExtension(encodeSans(sans), subject === "")];
   const attributes = extensions.length === 0
     ? []
@@ -76,20 +83,39 @@ export async function createRequest(options: CreateRequestOptions): Promise<Byte
     derContext(0, ...attributes),
   );
   const algorithm = signatureAlgorithm(key);
-  return derSequence(info, algorithm, derBits(await signBytes(key, info)));
+  return takeApart(derSequence(info, algorithm, derBits(await signBytes(key, info)))).request;
 }
 
 /**
- * Reads a signing request and checks its signature, which proves that whoever asks has the key.
+ * Reads a signing request and checks its signature, which proves that who asks has the key.
  *
- * @param bytes The request, PEM or DER.
+ * @param input The request as bytes, PEM or DER, or as PEM text. What is read already is returned.
  * @throws {SecureCertError} `ERR_CERTIFICATE` when it is malformed or its signature is wrong,
  * `ERR_UNSUPPORTED` for a key that is neither RSA to 4096 bits nor on a known curve,
  * `ERR_PEM` when a PEM holds none.
  */
-export async function readRequest(bytes: Uint8Array): Promise<RequestInfo> {
-  const [file] = derBlocks(bytes, ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"]);
-  const outer = enterDer(readDer(file!, "signing request", TAG.sequence, "ERR_CERTIFICATE"));
+export async function readRequest(
+  input: SigningRequest | Uint8Array | string,
+): Promise<SigningRequest> {
+  if (typeof input !== "string" && !(input instanceof Uint8Array)) return input;
+  const { request, signedPart, signature, scheme } = takeApart(derBlocks(input, LABELS)[0]!);
+  if (scheme && await verifyBytes(request, signedPart, signature, scheme)) return request;
+  throw new SecureCertError(
+    "ERR_CERTIFICATE",
+    "Cannot use signing request: its signature is wrong",
+  );
+}
+
+interface RequestParts {
+  readonly request: SigningRequest;
+  readonly signedPart: Bytes;
+  readonly signature: Bytes;
+  readonly scheme?: SignatureScheme;
+}
+
+function takeApart(file: Bytes): RequestParts {
+  const root = readDer(file, "signing request", TAG.sequence, "ERR_CERTIFICATE");
+  const outer = enterDer(root);
   const signedPart = nextDer(outer, TAG.sequence);
   const scheme = signatureScheme(nextDer(outer, TAG.sequence));
   const signature = bitsOf(nextDer(outer, TAG.bitString));
@@ -98,19 +124,18 @@ export async function readRequest(bytes: Uint8Array): Promise<RequestInfo> {
   const subject = nextDer(fields, TAG.sequence);
   const spki = nextDer(fields, TAG.sequence);
   publicKeyParts(spki);
-  const publicKey = rawOf(spki);
-  if (!scheme || !await verifyBytes(publicKey, rawOf(signedPart), signature, scheme)) {
-    throw new SecureCertError(
-      "ERR_CERTIFICATE",
-      "Cannot use signing request: its signature is wrong",
-    );
-  }
-  return {
+  const der = rawOf(root);
+  const request = Object.freeze({
     subject: nameOf(subject),
-    subjectDer: rawOf(subject),
-    publicKey,
     sans: requestedSans(fields),
-  };
+    publicKey: rawOf(spki),
+    subjectDer: rawOf(subject),
+    der,
+    get pem() {
+      return formatPem(LABELS[0], der);
+    },
+  });
+  return { request, signedPart: rawOf(signedPart), signature, scheme };
 }
 
 /** The names in the extension request (RFC 2985 section 5.4.2) among the attributes of a request. */

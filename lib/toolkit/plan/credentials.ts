@@ -1,6 +1,9 @@
-import type { PrivateKey } from "../../crypto/keys/keys.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
+import type { KeyInput } from "../../crypto/keys/keys.ts";
+import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import { type KeyMode, TLV_TYPES, type TlvType } from "../../format/names.ts";
+import { certificatesAsPem } from "../../image/stored.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import type { PlannedEntry } from "./entry.ts";
 
@@ -16,12 +19,12 @@ export interface DataEntry {
 
 /** What an image is to hold. */
 export interface BuildPlan {
-  /** CA certificate, PEM (a bundle too) or DER. */
-  readonly caCert?: Uint8Array;
-  /** Device certificate, PEM (with those of intermediate CAs after it) or DER. */
-  readonly deviceCert?: Uint8Array;
+  /** CA certificate: bytes or text of PEM (a bundle too), DER, or as read. */
+  readonly caCert?: CertificateInput;
+  /** Device certificate, in the same forms; those of intermediate CAs follow it. */
+  readonly deviceCert?: CertificateInput;
   /** Private key in any encoding or as an object; none for `hmac-derived`, optional for `ecdsa-peripheral`. */
-  readonly privateKey?: Uint8Array | PrivateKey;
+  readonly privateKey?: KeyInput;
   /** Password of a protected private key. */
   readonly password?: string;
   /** How the private key reaches the device. @default "plaintext" */
@@ -62,12 +65,18 @@ const NO_DATA = new Uint8Array();
 export function entriesOf(plan: BuildPlan): PlannedEntry[] {
   const { caCert, deviceCert, salt, data = [] } = plan;
   const entries: PlannedEntry[] = [];
-  if (caCert !== undefined) entries.push({ type: CA, data: caCert });
-  if (deviceCert !== undefined) entries.push({ type: DEV, data: deviceCert });
+  if (caCert !== undefined) entries.push({ type: CA, data: certificateBytes(caCert) });
+  if (deviceCert !== undefined) entries.push({ type: DEV, data: certificateBytes(deviceCert) });
   if (salt !== undefined) entries.push({ type: SALT, data: salt });
   const key = keyOf(plan);
   if (key !== undefined) entries.push(key);
   return [...entries, ...data];
+}
+
+/** Certificates as a file holds them. */
+function certificateBytes(input: CertificateInput): Uint8Array {
+  if (typeof input === "string") return encodeUtf8(input);
+  return input instanceof Uint8Array ? input : certificatesAsPem(input);
 }
 
 function keyOf(plan: BuildPlan): PlannedEntry | undefined {
@@ -76,7 +85,7 @@ function keyOf(plan: BuildPlan): PlannedEntry | undefined {
   const { efuseKey, privateKey: wanted } = KEY_MODE_RULES[keyMode];
   return {
     type: KEY,
-    data: privateKey ?? NO_DATA,
+    data: typeof privateKey === "string" ? encodeUtf8(privateKey) : privateKey ?? NO_DATA,
     keyMode,
     hmacKey,
     iv,

@@ -13,7 +13,6 @@ import { run } from "../../../lib/cli/run.ts";
 import {
   createDevelopmentCa,
   exportPrivateKey,
-  formatPem,
   type Issuer,
   provision,
   readCertificate,
@@ -115,7 +114,7 @@ export async function cli(...argv: readonly string[]): Promise<Outcome> {
 export async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
-    await Deno.writeTextFile(`${folder}/ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
+    await Deno.writeTextFile(`${folder}/ca.pem`, issuer.certificate.pem);
     await act(folder);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -139,7 +139,7 @@ Deno.test("bulk verify finds each thing that is wrong, and all of them", async (
       await copyFolder(`${folder}/good`, batch);
     }
     const { certificate: stranger } = await createDevelopmentCa();
-    await Deno.writeFile(`${folder}/stranger.der`, stranger);
+    await Deno.writeFile(`${folder}/stranger.der`, stranger.der);
     const foreign = await codesOf(batch, "--ca", `${folder}/stranger.der`);
     assertEquals(foreign, ["BAD_IMAGE", "BAD_IMAGE"]);
     await Deno.writeTextFile(`${batch}/manifest.ndjson`, "{}\n", { append: true });
@@ -159,9 +159,9 @@ Deno.test("bulk verify knows a foreign signing request, and secrets that others 
     await Deno.mkdir(`${batch}/csr`);
     const key = await importPrivateKey(await Deno.readFile(`${batch}/secret/a.key.pem`));
     const request = await createRequest({ key, subject: "CN=a" });
-    await Deno.writeFile(`${batch}/csr/a.csr`, request);
+    await Deno.writeFile(`${batch}/csr/a.csr`, request.der);
     assertEquals(await codesOf(batch), []);
-    await Deno.writeFile(`${batch}/csr/b.csr`, request);
+    await Deno.writeFile(`${batch}/csr/b.csr`, request.der);
     assertEquals(await codesOf(batch), ["WRONG_REQUEST"]);
     await Deno.writeTextFile(`${batch}/csr/b.csr`, "nothing");
     assertEquals(await codesOf(batch), ["WRONG_REQUEST"]);

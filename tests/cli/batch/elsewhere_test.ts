@@ -3,7 +3,6 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import {
   createDevelopmentCa,
   exportPrivateKey,
-  formatPem,
   generateKey,
   readCertificate,
   verify,
@@ -99,7 +98,7 @@ opensslTest(
   async () => {
     await inFolder(async (folder) => {
       const foreign = await createDevelopmentCa();
-      await Deno.writeTextFile(`${folder}/f.pem`, formatPem("CERTIFICATE", foreign.certificate));
+      await Deno.writeTextFile(`${folder}/f.pem`, foreign.certificate.pem);
       await Deno.writeFile(`${folder}/f.key.pem`, await exportPrivateKey(foreign.key));
       const line = ["bulk", "--count", "2", "-o", "batch"];
       assertEquals((await cli([...line, "--csr"], folder)).code, 0);

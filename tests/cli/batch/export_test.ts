@@ -128,7 +128,7 @@ Deno.test("bulk export checks each certificate before the first file", async () 
   await inFolder(async (folder) => {
     await makeBatch(`${folder}/b`, { ids: ["a", "b"], issuer });
     const { certificate } = await createDevelopmentCa();
-    await Deno.writeFile(`${folder}/stranger.der`, certificate);
+    await Deno.writeFile(`${folder}/stranger.der`, certificate.der);
     const out = ["-o", `${folder}/out`];
     const foreign = ["--to", "azure", "--ca", `${folder}/stranger.der`];
     const refused = await cli("bulk", "export", `${folder}/b`, ...foreign, ...out);

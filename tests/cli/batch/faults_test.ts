@@ -6,7 +6,6 @@ import { folderJournal } from "../../../lib/cli/batch/journal/journal.ts";
 import {
   createDevelopmentCa,
   exportPrivateKey,
-  formatPem,
   generateKey,
   issueCertificate,
   readRequest,
@@ -365,20 +364,20 @@ processes.test("certificates come alone or with those of their CA, and not with 
       const request = await Deno.readFile(`${folder}/batch/csr/${id}.csr`);
       const { publicKey } = await readRequest(request);
       const der = await issueCertificate({ issuer, publicKey, subject: subject! });
-      pems.push(formatPem("CERTIFICATE", der));
+      pems.push(der.pem);
     }
     const stranger = await createDevelopmentCa();
-    const ca = formatPem("CERTIFICATE", stranger.certificate);
+    const ca = stranger.certificate.pem;
     const { publicKey } = await readRequest(await Deno.readFile(`${folder}/batch/csr/d1.csr`));
     const foreign = await issueCertificate({ issuer: stranger, publicKey, subject: "CN=d1" });
-    await Deno.writeFile(`${folder}/issued/0.der`, foreign);
+    await Deno.writeFile(`${folder}/issued/0.der`, foreign.der);
     await Deno.writeTextFile(`${folder}/issued/1.cert`, ca + pems[0]);
     await Deno.writeTextFile(`${folder}/issued/2.pem`, pems[1]! + pems[2]!);
     await Deno.writeTextFile(`${folder}/issued/notes.txt`, "");
     const database = new DatabaseSync(`${folder}/batch/journal.sqlite`);
     const journal = folderJournal(`${folder}/batch`, database);
     const { certificate } = issuer;
-    const taken = await takeCertificates(`${folder}/issued`, certificate, journal, database);
+    const taken = await takeCertificates(`${folder}/issued`, certificate.der, journal, database);
     assertEquals([taken.fitting, taken.strangers, taken.others], [2, [], 1]);
     assertMatch(
       taken.refused[0]!,
@@ -408,7 +407,7 @@ processes.test("what two rows share, what has ended and what the CA did not issu
         days: 1,
         ...ended && { now: () => new Date("2026-01-01") },
       });
-      await Deno.writeFile(`${folder}/${name}.der`, der);
+      await Deno.writeFile(`${folder}/${name}.der`, der.der);
     };
     await issue("good");
     await issue("ended", issuer, true);
@@ -445,7 +444,7 @@ processes.test("files that rows name are read before the first key", async () =>
       publicKey: other.publicKey,
       subject: "CN=x",
     });
-    await Deno.writeTextFile(`${folder}/cert.pem`, formatPem("CERTIFICATE", certificate));
+    await Deno.writeTextFile(`${folder}/cert.pem`, certificate.pem);
     await Deno.writeTextFile(
       `${folder}/list.csv`,
       "id,privateKey,certificate\na,key.pem,cert.pem\nb,none.pem,\nc,rsa.pem,\nd,,cert.pem\n" +

@@ -1,6 +1,6 @@
 /** `bulk` as a process, in a folder with a CA, for the tests that kill it and starve it. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { createDevelopmentCa, exportPrivateKey, formatPem } from "../../../mod.ts";
+import { createDevelopmentCa, exportPrivateKey } from "../../../mod.ts";
 import { installed, LINUX, needing, PROCESSES, type Tests } from "../../needs.ts";
 import { CLI, cli, inFolder as inNewFolder, type Outcome, run } from "../../process.ts";
 
@@ -29,7 +29,7 @@ export function cliOutOfDisk(
 export async function inFolder(act: (folder: string) => Promise<void>): Promise<void> {
   await inNewFolder(async (folder) => {
     await Deno.mkdir(`${folder}/ca`);
-    await Deno.writeTextFile(`${folder}/ca/ca.pem`, formatPem("CERTIFICATE", issuer.certificate));
+    await Deno.writeTextFile(`${folder}/ca/ca.pem`, issuer.certificate.pem);
     await Deno.writeFile(`${folder}/ca/ca.key.pem`, await exportPrivateKey(issuer.key));
     await act(folder);
   });

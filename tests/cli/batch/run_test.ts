@@ -3,7 +3,6 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import { splitWords } from "../../../lib/cli/batch/run/key_command.ts";
 import {
   exportPrivateKey,
-  formatPem,
   generateKey,
   issueCertificate,
   readCertificate,
@@ -222,7 +221,7 @@ processes.test("--csr stops for an external CA, --certificates goes on and refus
     const issue = async (name: string, request?: Uint8Array) => {
       const of = request ? { request } : { subject: "CN=x", ...await generateKey() };
       const der = await issueCertificate({ issuer, ...of });
-      await Deno.writeTextFile(`${folder}/issued/${name}.pem`, formatPem("CERTIFICATE", der));
+      await Deno.writeTextFile(`${folder}/issued/${name}.pem`, der.pem);
     };
     const requests = count(3).map((id) => Deno.readFileSync(`${folder}/batch/csr/${id}.csr`));
     await issue("any name", requests[1]);

@@ -1,15 +1,17 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../../lib/bytes/errors.ts";
-import { formatPem } from "../../../lib/bytes/pem.ts";
 import { encodeUtf8, parseBase64 } from "../../../lib/bytes/text.ts";
 import {
   createCa,
   type CreateCaOptions,
   issueCertificate,
-  type Issuer,
 } from "../../../lib/crypto/x509/issue.ts";
-import { readCertificate, readCertificates } from "../../../lib/crypto/x509/certificate.ts";
+import {
+  type Certificate,
+  readCertificate,
+  readCertificates,
+} from "../../../lib/crypto/x509/certificate.ts";
 import { followChain, isIssuedBy } from "../../../lib/crypto/x509/chain.ts";
 import { generateKey, importPrivateKey, type PrivateKey } from "../../../lib/crypto/keys/keys.ts";
 import {
@@ -28,8 +30,8 @@ const NOW = () => new Date("2026-11-24T12:00:00.987Z");
 
 async function makeCa(
   options: Partial<CreateCaOptions> = {},
-): Promise<Issuer> {
-  const key = options.key ?? await generateKey();
+): Promise<{ key: PrivateKey; certificate: Certificate }> {
+  const key = options.key === undefined ? await generateKey() : await importPrivateKey(options.key);
   return { key, certificate: await createCa({ subject: "CN=Root,O=Example", key, ...options }) };
 }
 
@@ -144,7 +146,7 @@ Deno.test("dates are UTCTime to 2049, GeneralizedTime after, and may have no end
   assertEquals(await end(365 * 40), "2066-11-14T12:00:00.000Z");
   assertEquals(await end("forever"), "9999-12-31T23:59:59.000Z");
   const { certificate } = await makeCa({ days: "forever", now: NOW });
-  assertEquals(new TextDecoder("latin1").decode(certificate).includes("99991231235959Z"), true);
+  assertEquals(new TextDecoder("latin1").decode(certificate.der).includes("99991231235959Z"), true);
   await assertRejects(() => makeCa({ days: 0 }), RangeError);
 });
 
@@ -161,21 +163,22 @@ Deno.test("a certificate takes key, subject and names from its request", async (
   const issuer = await makeCa();
   const key = await generateKey();
   const request = await createRequest({ key, subject: "CN=d,O=x", sans: ["dns:d.example"] });
-  assertEquals(
-    (await readRequest(encodeUtf8(formatPem("CERTIFICATE REQUEST", request)))).subject,
-    "CN=d,O=x",
-  );
-  const info = readCertificate(await issueCertificate({ issuer, request }));
+  for (const form of [request.der, request.pem, encodeUtf8(request.pem)]) {
+    assertEquals(await readRequest(form), request);
+  }
+  assertEquals([request.subject, request.sans], ["CN=d,O=x", ["dns:d.example"]]);
+  const info = await issueCertificate({ issuer, request });
   assertEquals([info.subject, info.issuer, info.sans], ["CN=d,O=x", "CN=Root,O=Example", [
     "dns:d.example",
   ]]);
   assertEquals(info.publicKey, key.publicKey);
-  const other = readCertificate(
-    await issueCertificate({ issuer, request, subject: "CN=e", sans: [] }),
-  );
+  const other = await issueCertificate({ issuer, request, subject: "CN=e", sans: [] });
   assertEquals([other.subject, other.sans], ["CN=e", []]);
-  request[request.length - 1]! ^= 1;
-  const error = await assertRejects(() => issueCertificate({ issuer, request }), SecureCertError);
+  const changed = request.der.with(request.der.length - 1, request.der.at(-1)! ^ 1);
+  const error = await assertRejects(
+    () => issueCertificate({ issuer, request: changed }),
+    SecureCertError,
+  );
   assertEquals(error.code, "ERR_CERTIFICATE");
 });
 
@@ -225,8 +228,8 @@ Deno.test("chains are followed over intermediates, and broken ones are not", asy
 });
 
 Deno.test("any bytes into a reader end in a value or a SecureCertError", async () => {
-  const { certificate } = await makeCa();
-  const request = await createRequest({
+  const { certificate: { der: certificate } } = await makeCa();
+  const { der: request } = await createRequest({
     key: await generateKey(),
     subject: "CN=x",
     sans: ["ip:::1"],
@@ -262,8 +265,8 @@ const CHAINS: readonly (() => Promise<readonly PrivateKey[]>)[] = [
 
 opensslTest("openssl accepts every certificate, strictly, and every request", async () => {
   const folder = await Deno.makeTempDir();
-  const write = async (name: string, label: string, der: Uint8Array) => {
-    await Deno.writeTextFile(`${folder}/${name}`, formatPem(label, der));
+  const write = async (name: string, { pem }: { readonly pem: string }) => {
+    await Deno.writeTextFile(`${folder}/${name}`, pem);
     return `${folder}/${name}`;
   };
   for (const makeKeys of CHAINS) {
@@ -279,9 +282,9 @@ opensslTest("openssl accepts every certificate, strictly, and every request", as
     });
     const leaf = await issueCertificate({ issuer: middle, request, usage: ["client", "server"] });
     const paths = [
-      await write("root.pem", "CERTIFICATE", root.certificate),
-      await write("middle.pem", "CERTIFICATE", middle.certificate),
-      await write("leaf.pem", "CERTIFICATE", leaf),
+      await write("root.pem", root.certificate),
+      await write("middle.pem", middle.certificate),
+      await write("leaf.pem", leaf),
     ];
     await openssl([
       "verify",
@@ -295,7 +298,7 @@ opensslTest("openssl accepts every certificate, strictly, and every request", as
       paths[2]!,
     ]);
     await openssl(["verify", "-x509_strict", "-CAfile", paths[0]!, paths[0]!]);
-    const csr = await write("leaf.csr", "CERTIFICATE REQUEST", request);
+    const csr = await write("leaf.csr", request);
     await openssl(["req", "-verify", "-noout", "-in", csr]);
     const show = [
       "-noout",
@@ -308,7 +311,7 @@ opensslTest("openssl accepts every certificate, strictly, and every request", as
       "utf8,sep_comma_plus,esc_2253",
     ];
     const text = new TextDecoder().decode(await openssl(["x509", "-in", paths[2]!, ...show]));
-    const info = readCertificate(leaf);
+    const info = leaf;
     assertEquals(text.includes(`serial=${info.serial.toUpperCase()}`), true, text);
     assertEquals(text.includes("subject=CN=Gerät 7,O=Example\\, Inc."), true, text);
     assertEquals(

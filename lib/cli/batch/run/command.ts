@@ -7,6 +7,7 @@ import type { KeySource } from "../../../batch/ports.ts";
 import type { Arguments } from "../../arguments.ts";
 import { openCa } from "../../input/ca.ts";
 import { CliError, fileError, isSystemError } from "../../errors.ts";
+import { certificatesAsPem } from "../../../image/stored.ts";
 import { passwordOf } from "../../input/keys.ts";
 import { explain, type Io, joinPath } from "../../io.ts";
 import { startCounter } from "../../terminal/progress_line.ts";
@@ -132,7 +133,7 @@ async function caOf(
     }
     throw error;
   }
-  return { certificate: issuer.certificate, key: issuer.key.pkcs8 };
+  return { certificate: certificatesAsPem(issuer.certificate), key: issuer.key.pkcs8 };
 }
 
 async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): Promise<number> {
