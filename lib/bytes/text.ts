@@ -65,20 +65,34 @@ export function formatBase64(bytes: Uint8Array): string {
   return encodeBase64(bytes);
 }
 
+/** Control characters other than tab and line feed, and those that change the direction of text. */
+export const UNPRINTABLE = /[^\P{Cc}\t\n]|[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu;
+
+/**
+ * Text that moves no terminal's cursor and that reads in the order of its characters: what is
+ * {@linkcode UNPRINTABLE} becomes `\u001b`, as JSON writes it.
+ */
+export function printable(text: string): string {
+  return text.replace(
+    UNPRINTABLE,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 /**
  * A file's name as a message may show it. Text in the place of a name, by a slip in a command or a
  * table, may be a key: what looks like one is not shown.
  *
  * @param name What was taken for a name.
- * @returns The name with control characters as `?`, or words in its place.
+ * @returns The name on one line and {@linkcode printable}, or words in its place.
  */
 export function shownName(name: string): string {
   const isKey =
     /-----BEGIN|PRIVATE KEY|^[0-9A-Fa-f\s]{32,}$|^[A-Za-z0-9+/\s]{40,}={1,2}\s*$|^[A-Za-z0-9+]{43,}$/;
   if (isKey.test(name) || name.length > LONGEST_NAME && /[\n\r]/.test(name)) {
-    return "(text that is no file's name)";
+    return "(text that is not a file's name)";
   }
-  return name.replace(/\p{Cc}/gu, "?");
+  return printable(name).replaceAll("\n", "\\n");
 }
 
 function badText(kind: string, problem: string, offset: number): SecureCertError {

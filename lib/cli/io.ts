@@ -2,6 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { concat, equalBytes } from "../bytes/pack.ts";
 import { encodeUtf8, shownName } from "../bytes/text.ts";
 import { askSecret, canAsk } from "./terminal/ask.ts";
+import { openLines } from "./terminal/lines.ts";
 import { type ProgramOutcome, runProgram } from "./programs.ts";
 import { CliError, fileError, isSystemError, usageError } from "./errors.ts";
 
@@ -31,6 +32,11 @@ export interface Io {
   print(text: string): void;
   /** A line to stderr. */
   note(text: string): void;
+  /**
+   * Puts a line at the end of the terminal of stderr, instead of the one drawn before; an empty one
+   * takes it away. A note takes it away, too. Absent where stderr is not a terminal.
+   */
+  drawLine?(text: string): void;
   /** Asks somebody at the terminal, without showing the answer; absent where nobody can answer. */
   promptSecret?(question: string): Promise<string | null>;
   /** Runs the first of some programs that is installed; undefined when none is. */
@@ -42,7 +48,6 @@ export interface Io {
   /** Bytes in place of random ones. @default those of WebCrypto */
   readonly random?: (length: number) => Uint8Array;
   readonly isStdoutTerminal: boolean;
-  readonly isStderrTerminal: boolean;
   /** Characters in a line of the terminal. */
   readonly columns: number;
   /** Whether the user asks for no colour (NO_COLOR). */
@@ -56,6 +61,7 @@ const DEFAULT_COLUMNS = 100;
 
 /** The real world. */
 export function denoIo(): Io {
+  const { note, drawLine } = openLines((text) => writeFully(Deno.stderr, encodeUtf8(text)));
   return {
     read: (path) => reporting("read", path, () => path === "-" ? readStdin() : readLimited(path)),
     readIfExists,
@@ -63,11 +69,11 @@ export function denoIo(): Io {
     makeDir: (path) => reporting("write", path, () => Deno.mkdir(path, { recursive: true })),
     put: (bytes) => Promise.try(() => writeFully(Deno.stdout, bytes)),
     print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
-    note: (text) => writeFully(Deno.stderr, encodeUtf8(`${text}\n`)),
+    note,
+    ...Deno.stderr.isTerminal() && { drawLine },
     ...canAsk() && { promptSecret: askSecret },
     run: runProgram,
     isStdoutTerminal: Deno.stdout.isTerminal(),
-    isStderrTerminal: Deno.stderr.isTerminal(),
     columns: terminalColumns(),
     noColor: Deno.noColor,
   };

@@ -10,7 +10,7 @@ import { CliError, usageError } from "./errors.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import type { Io } from "./io.ts";
 import { parseArguments } from "./parse.ts";
-import { setColorEnabled } from "./render/colors.ts";
+import { setColorEnabled, terminalText } from "./render/colors.ts";
 import { VERSION } from "./version.ts";
 
 const EXIT_FAILED = 1;
@@ -24,11 +24,23 @@ const EXIT_USAGE = 2;
  * @returns The exit code: 0 done, 1 failed or a bad verdict, 2 a wrong command line.
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const world = printing(io);
   try {
-    return await runLine(argv, io);
+    return await runLine(argv, world);
   } catch (error) {
-    return report(knownError(error), argv, io);
+    return report(knownError(error), argv, world);
   }
+}
+
+/** The same world, where no text that is printed can move a cursor, wherever it came from. */
+function printing(io: Io): Io {
+  const { drawLine } = io;
+  return {
+    ...io,
+    print: (text) => io.print(terminalText(text)),
+    note: (text) => io.note(terminalText(text)),
+    ...drawLine && { drawLine: (text) => drawLine(terminalText(text)) },
+  };
 }
 
 async function runLine(argv: readonly string[], io: Io): Promise<number> {
@@ -69,8 +81,7 @@ function report(error: SecureCertError | CliError, argv: readonly string[], io: 
       // It may be stdout itself that fails; the line for people follows.
     }
   }
-  // A file's name may hold what moves a terminal's cursor.
-  io.note(`error: ${message.replace(/[^\P{Cc}\n]/gu, "?")}`);
+  io.note(`error: ${message}`);
   const hint = error instanceof CliError ? error.hint : hintOf(error, argv[0]);
   if (hint !== undefined) io.note(`hint: ${hint}`);
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;

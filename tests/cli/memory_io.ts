@@ -83,7 +83,6 @@ export class MemoryWorld {
         },
       },
       isStdoutTerminal: this.terminal,
-      isStderrTerminal: this.terminal,
       columns: this.columns,
       noColor: false,
     };

@@ -247,14 +247,14 @@ Deno.test("a key where a file's name belongs is not printed", async () => {
       "x.bin",
     );
     assertEquals(code, 1);
-    assertStringIncludes(stderr, "(text that is no file's name)");
+    assertStringIncludes(stderr, "(text that is not a file's name)");
     assertEquals(/PRIVATE KEY|MIG|MHc|5a5a5a/.test(stdout + stderr), false, stderr);
   }
   const { message, hint, place } = explain("read", pem, new Deno.errors.NotFound());
   assertEquals(/PRIVATE KEY|MIG/.test(JSON.stringify([message, hint, place])), false);
   assertStringIncludes(
     explain("read", "a\u001B[2Jb", new Deno.errors.NotFound()).message,
-    "a?[2Jb",
+    "a\\u001b[2Jb",
   );
   for (const path of ["keys/device.pem", "/a/very/long/path/of/a/folder/that/has/no/dot/in/it"]) {
     assertStringIncludes(explain("read", path, new Deno.errors.NotFound()).message, path);

@@ -1,5 +1,13 @@
 // Not those of @std/fmt: they leave no way round NO_COLOR, and --color always is one.
 
+import { printable } from "../../bytes/text.ts";
+
+/**
+ * Begins a colour until {@linkcode terminalText} makes it what a terminal takes. A private character,
+ * another in each process, so that no text from a file can colour itself.
+ */
+const MARK = String.fromCharCode(0xE000 + crypto.getRandomValues(new Uint16Array(1))[0]! % 6400);
+
 let enabled = false;
 
 /** Says whether the functions of this file colour their text. */
@@ -20,6 +28,11 @@ export const yellow = (text: string): string => paint(text, 33, 39);
 /** Cyan text. */
 export const cyan = (text: string): string => paint(text, 36, 39);
 
+/** Text as a terminal may show it: with the colours of this file, and {@linkcode printable}. */
+export function terminalText(text: string): string {
+  return printable(text).replaceAll(MARK, "\x1b[");
+}
+
 function paint(text: string, on: number, off: number): string {
-  return enabled ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+  return enabled ? `${MARK}${on}m${text}${MARK}${off}m` : text;
 }

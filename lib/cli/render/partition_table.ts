@@ -19,7 +19,7 @@ export function renderPartitionTable(table: PartitionTableReport): string[] {
     secureCert === null
       ? red("no partition for credentials: the firmware finds none")
       : `the firmware reads ${describe(secureCert)}`,
-    ...findings.map(({ kind, message }) => `${yellow(`table ${kind}`)} ${printable(message)}`),
+    ...findings.map(({ kind, message }) => `${yellow(`table ${kind}`)} ${message}`),
   ];
 }
 
@@ -52,14 +52,14 @@ export function renderLocation(location: ImageLocation): string[] {
 
 function describe({ name, type, subtype, offset, size, encrypted }: PartitionPlace): string {
   const kind = `${partitionTypeName(type)}/${partitionSubtypeName(type, subtype)}`;
-  return `${printable(name)} (${kind}) at ${hex(offset)}, ${hex(size)} bytes${
+  return `${name} (${kind}) at ${hex(offset)}, ${hex(size)} bytes${
     encrypted ? ", flagged encrypted" : ""
   }`;
 }
 
 function cellsOf({ name, type, subtype, offset, size, encrypted }: PartitionPlace): string[] {
   return [
-    printable(name),
+    name,
     partitionTypeName(type),
     partitionSubtypeName(type, subtype),
     hex(offset),
@@ -70,11 +70,6 @@ function cellsOf({ name, type, subtype, offset, size, encrypted }: PartitionPlac
 
 function isSame(entry: PartitionPlace, other: PartitionPlace | null): boolean {
   return other !== null && entry.offset === other.offset && entry.name === other.name;
-}
-
-/** A name out of flash may hold what a terminal obeys. */
-function printable(text: string): string {
-  return text.replace(/\p{C}/gu, "\uFFFD");
 }
 
 function hex(value: number): string {

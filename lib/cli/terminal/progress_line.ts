@@ -1,12 +1,10 @@
 import { dim } from "../render/colors.ts";
 import type { Io } from "../io.ts";
 
-/** The line of a terminal that tells how work goes. */
+/** A line of the terminal that shows how far some work is. */
 export interface ProgressLine {
-  /** Draws it anew. */
+  /** Draws it again. */
   show(): void;
-  /** Takes it away, for something else to be said. */
-  clear(): void;
   /** Takes it away for good. */
   end(): void;
 }
@@ -18,67 +16,45 @@ export interface Standing {
   readonly failed: number;
   /** Pieces a second. */
   readonly rate: number;
-  /** Seconds; null while nobody can tell. */
+  /** Seconds; null while it is unknown. */
   readonly left: number | null;
 }
 
 const EVERY_MS = 200;
-/** Work that is done sooner needs no line. */
+/** Work that takes less needs no line. */
 const PATIENCE_MS = 500;
 const BAR = 24;
 
-/** The line that is on the terminal now. */
-let current: ProgressLine | undefined;
-
-/** Says something beside the line, which would take it away when it is drawn anew. */
-export function noteAside(io: Io, text: string): void {
-  current?.clear();
-  io.note(text);
-}
-
 /**
- * Starts a line on standard error, which is drawn a few times a second; nothing where that is no
+ * Starts a line on stderr, which is drawn a few times a second; nothing where stderr is not a
  * terminal.
  *
- * @param textOf What it says, in no more than so many columns.
+ * @param textOf The text, in no more than so many columns.
  * @param after How long it waits before it appears by itself, in milliseconds. @default 0
  */
 export function startLine(
-  io: Io,
+  { drawLine, columns }: Io,
   textOf: (columns: number) => string,
   after = 0,
 ): ProgressLine {
-  if (!io.isStderrTerminal) return { show: () => {}, clear: () => {}, end: () => {} };
+  if (drawLine === undefined) return { show: () => {}, end: () => {} };
   const start = performance.now();
-  let isShown = false;
-  const clear = () => {
-    if (isShown) io.note(`\x1b[1A\x1b[2K\x1b[1A`);
-    isShown = false;
-  };
-  const show = () => {
-    clear();
-    io.note(textOf(io.columns));
-    isShown = true;
-  };
+  const show = () => drawLine(textOf(columns));
   const timer = setInterval(() => {
     try {
       if (performance.now() - start >= after) show();
     } catch {
-      // What the line tells of is done all the same.
+      // The work goes on without its line.
       clearInterval(timer);
     }
   }, EVERY_MS);
-  const line = {
+  return {
     show,
-    clear,
     end: () => {
       clearInterval(timer);
-      clear();
-      if (current === line) current = undefined;
+      drawLine("");
     },
   };
-  current = line;
-  return line;
 }
 
 /** Counts pieces of work on a line of the terminal. */

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
-import { decodeUtf8, encodeUtf8, formatHex } from "../../bytes/text.ts";
+import { decodeUtf8, encodeUtf8, formatHex, UNPRINTABLE } from "../../bytes/text.ts";
 import {
   childrenOf,
   contentOf,
@@ -249,7 +249,7 @@ function stringOf(value: DerNode): string {
 export function escapeNameValue(value: string): string {
   return value
     .replace(/[,+"\\<>;]/g, "\\$&")
-    .replace(/[\p{Cc}\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu, escapeControl)
+    .replace(UNPRINTABLE, escapeControl).replace(/[\t\n]/g, escapeControl)
     .replace(/^[ #]| $/g, "\\$&");
 }
 

@@ -244,7 +244,7 @@ function noteRefused(
 function shortenRows(error: unknown, io: Io): unknown {
   if (!(error instanceof SecureCertError) || !Array.isArray(error.cause)) return error;
   const problems = error.cause as string[];
-  for (const problem of problems) io.note(problem.replace(/\p{Cc}/gu, "?"));
+  for (const problem of problems) io.note(problem);
   const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
   const message = `Cannot make devices: ${count} in the list, no key was made`;
   return new SecureCertError(error.code, message, {}, { cause: problems });

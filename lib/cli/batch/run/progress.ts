@@ -59,7 +59,6 @@ export function startProgress(asJson: boolean, io: Io): Progress {
       state.failed++;
       if (asJson) state.failures.push({ id: device.id, reason });
       else if (state.failed <= MOST_REASONS) {
-        line?.clear();
         io.note(`${red("failed")} ${device.id}: ${reason}`);
         line?.show();
       }

@@ -1,5 +1,4 @@
 import type { Io } from "../../io.ts";
-import { noteAside } from "../../terminal/progress_line.ts";
 
 /** What ends a run early. */
 export interface StopSignal {
@@ -27,7 +26,7 @@ export function openSignal(io: Io, text = FINISHING): StopSignal {
       kill.abort();
       Deno.exit(1);
     }
-    noteAside(io, text);
+    io.note(text);
     stop.abort();
   };
   return { signal: stop.signal, kill: kill.signal, close: stopSignals(onStop) };
