@@ -158,14 +158,6 @@ export const FORMAT: Flag = {
   default: "tlv",
 };
 
-/** `--size`. */
-export const SIZE: Flag = {
-  name: "size",
-  value: "N",
-  help:
-    "size of the partition in bytes, decimal or 0x; without it\n0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash",
-};
-
 /** `--size` where an image is changed. */
 export const NEW_SIZE: Flag = {
   name: "size",
@@ -176,7 +168,12 @@ export const NEW_SIZE: Flag = {
 
 /** How an image is written, and whether it is checked first. */
 export const WRITING_FLAGS: readonly Flag[] = [
-  SIZE,
+  {
+    name: "size",
+    value: "N",
+    help:
+      "size of the partition in bytes, decimal or 0x; without it\n0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash",
+  },
   { name: "fill", help: "fill a tlv image with 0xFF to the partition's size" },
   { name: "no-integrity", help: "leave out the integrity entry (SHA-256) at the end" },
   { name: "no-verify", help: "write the image even if verify finds an error in it" },

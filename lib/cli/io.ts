@@ -79,6 +79,11 @@ export function denoIo(): Io {
   };
 }
 
+/** A file of text, as UTF-8. */
+export function textFile(path: string, text: string): OutputFile {
+  return { path, bytes: encodeUtf8(text) };
+}
+
 /** A path inside a folder. */
 export function joinPath(folder: string, name: string): string {
   return /[/\\]$/.test(folder) ? folder + name : `${folder}/${name}`;

@@ -36,7 +36,7 @@ export interface Signer {
 }
 
 /** RSASSA-PSS as secure boot uses it has a salt of this many bytes (FORMAT: Secure Boot v2 block). */
-export const PSS_SALT_LENGTH = 32;
+const PSS_SALT_LENGTH = 32;
 
 const CURVE_NAMES = {
   ecdsa192: "P-192",

@@ -41,7 +41,7 @@ export interface ExtractOptions {
 }
 
 /** The folder that values are put in. */
-export const CONTENTS = "contents";
+const CONTENTS = "contents";
 
 const {
   ESP_SECURE_CERT_DEV_CERT_TLV: DEV,

@@ -1,3 +1,4 @@
+import { formatPem } from "../../bytes/pem.ts";
 import type { BuildResult } from "../../toolkit/build.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
@@ -14,8 +15,7 @@ import {
   readHmacKey,
   readRawKey,
 } from "../input/keys.ts";
-import { besidePath, type Io, type OutputFile } from "../io.ts";
-import { pemBytes } from "../output/certificates.ts";
+import { besidePath, type Io, type OutputFile, textFile } from "../io.ts";
 import type { GivenKeys } from "../output/efuse_files.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 import { formatSize } from "../render/text.ts";
@@ -140,5 +140,5 @@ async function planCsvBuild(args: Arguments, io: Io): Promise<PlannedBuild> {
 function derivedKeyFile({ publicKey }: BuildResult, args: Arguments, out: string): OutputFile[] {
   const isNeeded = args.get("key-mode") === "hmac-derived" && !args.has("device-cert");
   if (!isNeeded || publicKey === undefined) return [];
-  return [{ path: besidePath(out, "device.pub.pem"), bytes: pemBytes("PUBLIC KEY", publicKey) }];
+  return [textFile(besidePath(out, "device.pub.pem"), formatPem("PUBLIC KEY", publicKey))];
 }

@@ -1,4 +1,3 @@
-import { encodeUtf8 } from "../../bytes/text.ts";
 import type { Issuer } from "../../crypto/x509/issue.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
@@ -6,7 +5,7 @@ import { usageError } from "../errors.ts";
 import { DAYS, FORCE, JSON_FLAG, KEY_FLAGS, OUT_DIR, PASSWORD_FILE, SUBJECT } from "../flags.ts";
 import { daysOf, readCertificateFile } from "../input/certificates.ts";
 import { keyOptions, noteSlowKey, readKey } from "../input/keys.ts";
-import { type Io, joinPath } from "../io.ts";
+import { type Io, joinPath, textFile } from "../io.ts";
 import { outputFolder, printResult } from "../output/out.ts";
 
 /** Makes a self-signed or intermediate CA: ca.pem and ca.key.pem. */
@@ -54,7 +53,7 @@ export const command: Command = {
     await io.makeDir(out);
     await io.write([
       { path: files.key, bytes: keyBytes, secret: true },
-      { path: files.certificate, bytes: encodeUtf8(certificate.pem) },
+      textFile(files.certificate, certificate.pem),
     ], args.has("force"));
     const json = { certificate: reportCertificate(certificate), files };
     printResult(out, json, `CA "${subject}": ${files.certificate}, ${files.key}`, args, io);

@@ -1,8 +1,8 @@
-import { encodeUtf8 } from "../../bytes/text.ts";
 import type { Command } from "../command.ts";
 import { FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE, SAN, SUBJECT } from "../flags.ts";
 import { sansOf } from "../input/certificates.ts";
 import { readKey } from "../input/keys.ts";
+import { textFile } from "../io.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 
 /** Makes a certificate signing request. */
@@ -29,7 +29,7 @@ export const command: Command = {
     const { createRequest } = await import("../../crypto/x509/request.ts");
     const key = await readKey(path, args, io);
     const request = await createRequest({ key, subject, sans: sansOf(args) });
-    await writeOutput(out, { bytes: encodeUtf8(request.pem) }, args, io);
+    await writeOutput(out, textFile(out, request.pem), args, io);
     printResult(out, { subject, out }, `signing request "${subject}": ${out}`, args, io);
     return 0;
   },

@@ -1,10 +1,10 @@
-import { encodeUtf8 } from "../../bytes/text.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
 import { DAYS, FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE, SAN, SUBJECT, USAGE } from "../flags.ts";
 import { daysOf, readCertificateFile, sansOf, usageOf } from "../input/certificates.ts";
 import { readFlag } from "../input/files.ts";
 import { readKey } from "../input/keys.ts";
+import { textFile } from "../io.ts";
 import { noteIssuer } from "../output/certificates.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 
@@ -56,7 +56,7 @@ export const command: Command = {
       days: daysOf(args),
       usage: usageOf(args),
     });
-    await writeOutput(out, { bytes: encodeUtf8(issued.pem) }, args, io);
+    await writeOutput(out, textFile(out, issued.pem), args, io);
     noteIssuer(readCertificate(issuer.certificate), issued, io);
     const text = `certificate "${issued.subject}" issued by "${issued.issuer}": ${out}`;
     printResult(out, { certificate: reportCertificate(issued), out }, text, args, io);

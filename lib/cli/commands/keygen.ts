@@ -2,7 +2,7 @@ import { formatPem } from "../../bytes/pem.ts";
 import type { Command } from "../command.ts";
 import { FORCE, JSON_FLAG, KEY_FLAGS, OUT_FILE } from "../flags.ts";
 import { keyOptions, noteSlowKey } from "../input/keys.ts";
-import { pemBytes } from "../output/certificates.ts";
+import { textFile } from "../io.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 
 /** Makes a private key. */
@@ -45,13 +45,11 @@ export const command: Command = {
     const { keyName } = await import("../../crypto/keys/encoding.ts");
     const key = await generateKey(options);
     const bytes = await exportPrivateKey(key, { encoding, form });
-    const publicFiles = args.all("public").map((path) => ({
-      path,
-      bytes: pemBytes("PUBLIC KEY", key.publicKey),
-    }));
+    const publicKey = formatPem("PUBLIC KEY", key.publicKey);
+    const publicFiles = args.all("public").map((path) => textFile(path, publicKey));
     await writeOutput(out, { bytes, secret: true }, args, io, publicFiles);
     const name = keyName(key);
-    const json = { key: name, out, publicKey: formatPem("PUBLIC KEY", key.publicKey) };
+    const json = { key: name, out, publicKey };
     printResult(out, json, `${name} private key: ${out}`, args, io);
     return 0;
   },

@@ -1,9 +1,8 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { encodeUtf8 } from "../../bytes/text.ts";
 import { parseConfigCsv } from "../../format/config/csv.ts";
 import { extract } from "../../toolkit/extract.ts";
 import { recognise } from "../../image/recognise.ts";
-import { type Io, joinPath, type OutputFile } from "../io.ts";
+import { type Io, joinPath, textFile } from "../io.ts";
 import { writeTree } from "../output/out.ts";
 import { formatListing } from "./listing.ts";
 import { PARSED_FOLDER } from "./paths.ts";
@@ -20,10 +19,15 @@ export async function parseBinary(path: string, io: Io): Promise<number> {
     throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
   }
   const files = await extract(image, { csv: CSV_NAME, lineBreak: "\r\n", receipt: false });
-  const listing = encodeUtf8(formatListing(path, image));
-  const all: OutputFile[] = [...files, { name: LISTING_NAME, bytes: listing, secret: true }]
-    .map(({ name, bytes, secret }) => ({ path: joinPath(PARSED_FOLDER, name), bytes, secret }));
-  await writeTree(all, true, io);
+  const listing = textFile(joinPath(PARSED_FOLDER, LISTING_NAME), formatListing(path, image));
+  await writeTree(
+    [
+      ...files.map(({ name, ...file }) => ({ ...file, path: joinPath(PARSED_FOLDER, name) })),
+      { ...listing, secret: true },
+    ],
+    true,
+    io,
+  );
   io.print(
     [
       "Successfully parsed binary file!",

@@ -1,10 +1,9 @@
-import { encodeUtf8 } from "../../bytes/text.ts";
 import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { type Certificate, readCertificates } from "../../crypto/x509/certificate.ts";
 import { createDevelopmentCa } from "../../toolkit/provision.ts";
 import type { Arguments } from "../arguments.ts";
 import { fileError } from "../errors.ts";
-import { type Io, joinPath, type OutputFile } from "../io.ts";
+import { type Io, joinPath, type OutputFile, textFile } from "../io.ts";
 import { passwordOf } from "./keys.ts";
 
 /** A CA, from its folder or just made. */
@@ -42,7 +41,7 @@ export async function openCa(path: string, args: Arguments, io: Io): Promise<Ope
     issuer: { certificate: [issuer.certificate], key: issuer.key },
     files: [
       { path: keyPath, bytes: exportPrivateKey(issuer.key), secret: true },
-      { path: certificatePath, bytes: encodeUtf8(issuer.certificate.pem) },
+      textFile(certificatePath, issuer.certificate.pem),
     ],
   };
 }

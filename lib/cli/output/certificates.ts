@@ -1,12 +1,5 @@
-import { formatPem } from "../../bytes/pem.ts";
-import { encodeUtf8 } from "../../bytes/text.ts";
 import type { Certificate } from "../../crypto/x509/certificate.ts";
 import type { Io } from "../io.ts";
-
-/** The bytes of a PEM file that holds DER. */
-export function pemBytes(label: string, der: Uint8Array): Uint8Array {
-  return encodeUtf8(formatPem(label, der));
-}
 
 /** Warns of a CA that has expired, or will before the certificate that it issued. */
 export function noteIssuer(issuer: Certificate, issued: Certificate, io: Io): void {

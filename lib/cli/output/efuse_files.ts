@@ -1,11 +1,10 @@
 import { equalBytes } from "../../bytes/pack.ts";
-import { encodeUtf8 } from "../../bytes/text.ts";
 import { exportPrivateKey } from "../../crypto/keys/keys.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { type EfuseOutput, efuseOutput } from "../../toolkit/build.ts";
 import type { EfuseKey } from "../../toolkit/plan/planner.ts";
-import { besidePath, type OutputFile } from "../io.ts";
+import { besidePath, type OutputFile, textFile } from "../io.ts";
 
 /** Files that may hold an eFuse key already. */
 export interface GivenKeys {
@@ -56,7 +55,7 @@ export function efuseFiles(
       files: [
         // Who overwrites an eFuse key takes the credentials of a device with it, so force does not.
         ...isNew ? [{ path, bytes, secret: true, keep: true }] : [],
-        { path: planPath, bytes: encodeUtf8(`${JSON.stringify(planJson({ efuse }), null, 2)}\n`) },
+        textFile(planPath, `${JSON.stringify(planJson({ efuse }), null, 2)}\n`),
       ],
     };
   }));
