@@ -15,6 +15,8 @@ interface TlvTypeRow {
 /**
  * A row for each entry type, by its name in the firmware's `esp_secure_cert_tlv_type_t` (FORMAT: TLV
  * types; esp_secure_cert_mgr include/esp_secure_cert_tlv_config.h).
+ *
+ * @category Names and chips
  */
 export const TLV_TYPE_TABLE = {
   ESP_SECURE_CERT_CA_CERT_TLV: {
@@ -106,14 +108,21 @@ export const TLV_TYPE_TABLE = {
   ESP_SECURE_CERT_TLV_INVALID: { number: 255, title: "type 255", reserved: true },
 } as const satisfies Readonly<Record<string, TlvTypeRow>>;
 
-/** The firmware's name of an entry type. */
-export type TlvTypeName = keyof typeof TLV_TYPE_TABLE;
-
-/** A short name of an entry type, such as `dev` or `user1`. */
-export type TlvShortName = Extract<typeof TLV_TYPE_TABLE[TlvTypeName], { short: string }>["short"];
-
-/** An entry type where one is taken: its number from 0 to 255, the firmware's name, or a short name. */
-export type TlvType = number | TlvTypeName | TlvShortName;
+/**
+ * An entry type where one is taken: its number from 0 to 255, the firmware's name, or a short name.
+ *
+ * @category Names and chips
+ */
+export type TlvType =
+  | number
+  | keyof typeof TLV_TYPE_TABLE
+  | "ca"
+  | "dev"
+  | "user1"
+  | "user2"
+  | "user3"
+  | "user4"
+  | "user5";
 
 const TYPES: readonly (TlvTypeRow & { readonly name: string })[] = Object.entries(TLV_TYPE_TABLE)
   .map((
@@ -126,27 +135,33 @@ const BY_NUMBER: ReadonlyMap<number, typeof TYPES[number]> = new Map(
 /**
  * The numbers of the entry types, by the firmware's name (FORMAT: TLV types). `…_END`, `…_MAX` and
  * `…_INVALID` are query values of the firmware and are never to be written.
+ *
+ * @category Names and chips
  */
-export const TLV_TYPES: { readonly [Name in TlvTypeName]: typeof TLV_TYPE_TABLE[Name]["number"] } =
-  Object
-    .fromEntries(TYPES.map(({ name, number }) => [name, number])) as never;
+export const TLV_TYPES: {
+  readonly [Name in keyof typeof TLV_TYPE_TABLE]: typeof TLV_TYPE_TABLE[Name]["number"];
+} = Object.fromEntries(TYPES.map(({ name, number }) => [name, number])) as never;
 
 /** The largest subtype of an entry: 254 asks the firmware for the last of a type, 255 is invalid. */
 export const MAX_SUBTYPE = 253;
 /** The subtype that asks the firmware for the last entry of a type. */
 export const LAST_OF_TYPE = 254;
 
-/** The layouts that the firmware reads: `tlv`, and four that came before it. */
-export const IMAGE_FORMATS = [
+/** All layouts. */
+export const IMAGE_FORMATS: readonly ImageFormat[] = [
   "tlv",
   "cust_flash",
   "cust_flash_legacy",
   "nvs",
   "nvs_legacy",
-] as const;
+];
 
-/** A layout of an image that the firmware reads. */
-export type ImageFormat = typeof IMAGE_FORMATS[number];
+/**
+ * A layout of an image that the firmware reads: `tlv`, and four that came before it.
+ *
+ * @category Names and chips
+ */
+export type ImageFormat = "tlv" | "cust_flash" | "cust_flash_legacy" | "nvs" | "nvs_legacy";
 
 /** Bits of an entry's flags byte; only private keys use them (FORMAT: flags). */
 export const TLV_FLAGS = {
@@ -158,7 +173,11 @@ export const TLV_FLAGS = {
   ecdsaPeripheral: 0x08,
 } as const;
 
-/** How the private key reaches the device. */
+/**
+ * How the private key reaches the device.
+ *
+ * @category Names and chips
+ */
 export type KeyMode =
   | "plaintext"
   | "rsa-ds"

@@ -27,36 +27,11 @@ const INTEGRITY: number = TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV;
 const SHA256_SIZE = 32;
 const ERASED = 0xFF;
 
-/** How {@linkcode encodePartition} lays an image out. */
-export interface PartitionOptions {
-  /** Size of the partition in bytes, which the chain must fit. @default 0x2000 */
-  readonly size?: number;
-  /** Fill the image with 0xFF up to its size, as erased flash reads. @default false */
-  readonly fill?: boolean;
-  /** Close the chain with an integrity entry. @default false */
-  readonly integrity?: boolean;
-}
-
-/** An entry of a chain. */
-export interface PartitionEntry extends DecodedTlv {
-  /** Where the entry starts, in bytes from the start of the image. */
-  readonly offset: number;
-}
-
-/** What {@linkcode decodePartition} read. */
-export interface Partition {
-  /** The entries in the order of the image. */
-  readonly entries: readonly PartitionEntry[];
-  /** Bytes the chain takes, a multiple of 16. */
-  readonly used: number;
-}
-
 /**
- * The bytes of a chain of entries. The image is as long as the chain unless `fill` is set.
+ * The bytes of a chain of entries. It must fit `size`, 0x2000 bytes by default, and is as long as its
+ * entries unless `fill` asks for 0xFF up to that size; `integrity` closes it with an integrity entry.
  *
- * @param entries The entries in order.
- * @param options Size, filling and integrity.
- * @returns The image.
+ * @category TLV images
  * @throws {SecureCertError} `ERR_TOO_LARGE` when the chain does not fit, with the excess and the
  * largest entry; `ERR_LENGTH` when a value is longer than an entry can hold.
  * @throws {RangeError} when an entry's numbers are out of range.
@@ -72,7 +47,14 @@ export interface Partition {
  */
 export function encodePartition(
   entries: readonly TlvInput[],
-  options: PartitionOptions = {},
+  options: {
+    /** Size of the partition in bytes, which the chain must fit. @default 0x2000 */
+    readonly size?: number;
+    /** Fill the image with 0xFF up to its size, as erased flash reads. @default false */
+    readonly fill?: boolean;
+    /** Close the chain with an integrity entry. @default false */
+    readonly integrity?: boolean;
+  } = {},
 ): Bytes {
   const { size = DEFAULT_PARTITION_SIZE, fill = false, integrity = false } = options;
   const parts = entries.map(encodeTlv);
@@ -127,16 +109,19 @@ export function withIntegrity(entries: readonly Tlv[]): Tlv[] {
 
 /**
  * The entries of an image, strictly: every entry must be whole with a right checksum, and nothing
- * but erased flash (0xFF) may follow the last. An erased image has no entries.
+ * but erased flash (0xFF) may follow the last. An erased image has no entries. Their data are views of
+ * the image, their offsets count from its start, and `used` is the number of bytes they take.
  *
- * @param image The partition's bytes.
- * @returns The entries, their data views of the image, and the bytes they take.
+ * @category TLV images
  * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_MAGIC`, `ERR_LENGTH`, `ERR_CHECKSUM`,
  * `ERR_TOO_LARGE` (a chain of 64 KiB or more) or `ERR_STRAY_BYTES`, with the entry and the offset
  * from the start of the image.
  */
-export function decodePartition(image: Uint8Array): Partition {
-  const entries: PartitionEntry[] = [];
+export function decodePartition(image: Uint8Array): {
+  readonly entries: readonly (DecodedTlv & { readonly offset: number })[];
+  readonly used: number;
+} {
+  const entries: (DecodedTlv & { readonly offset: number })[] = [];
   let used = 0;
   while (hasMagic(image, used)) {
     const { value, size } = at(used, entries.length, () => decodeTlv(image.subarray(used)));

@@ -17,7 +17,11 @@ const CONTEXT = "Cannot encode DS context";
 const CONFIG = "Cannot encode security configuration";
 const NO_TAIL = new Uint8Array(SECURITY_CONFIG_SIZE - 1);
 
-/** What the DS peripheral decrypts to sign with an RSA key. */
+/**
+ * What the DS peripheral decrypts to sign with an RSA key.
+ *
+ * @category Peripheral values
+ */
 export interface DsData {
   /** Size of the RSA key in bits, a multiple of 32. */
   readonly rsaLengthBits: number;
@@ -29,23 +33,11 @@ export interface DsData {
 
 /**
  * The bytes of a DS data entry, `esp_ds_data_t` of the firmware (FORMAT: TLV types, DS_DATA):
- * bits / 32 - 1 as u32, little-endian | initialisation vector 16 | ciphertext.
+ * bits / 32 - 1 as u32, little-endian | initialisation vector 16 | ciphertext, 1604 or 1220 together.
  *
- * @param data Key size, initialisation vector and ciphertext.
- * @returns 1604 or 1220 bytes.
+ * @category Peripheral values
  * @throws {RangeError} for a ciphertext or initialisation vector of another length, or a key size
  * that is not a multiple of 32 bits or longer than the ciphertext has room for.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { decodeDsData, encodeDsData } from "@esp-secure-cert/toolkit";
- *
- * const iv = new Uint8Array(16);
- * const bytes = encodeDsData({ rsaLengthBits: 2048, iv, ciphertext: new Uint8Array(1200) });
- * assertEquals(bytes.length, 1220);
- * assertEquals(decodeDsData(bytes).rsaLengthBits, 2048);
- * ```
  */
 export function encodeDsData(data: DsData): Bytes {
   const { rsaLengthBits, iv, ciphertext } = data;
@@ -71,10 +63,9 @@ export function encodeDsData(data: DsData): Bytes {
 }
 
 /**
- * What a DS data entry holds.
+ * What a DS data entry of 1604 or 1220 bytes holds, in views of them.
  *
- * @param bytes The value of the entry, 1604 or 1220 bytes.
- * @returns Key size in bits, and views of the input for the rest.
+ * @category Peripheral values
  * @throws {SecureCertError} `ERR_LENGTH` for any other length, or when the key size is more than the
  * ciphertext has room for.
  */
@@ -103,7 +94,11 @@ export function decodeDsData(bytes: Uint8Array): DsData {
   };
 }
 
-/** Which eFuse key the DS peripheral uses, and for what size of RSA key. */
+/**
+ * Which eFuse key the DS peripheral uses, and for what size of RSA key.
+ *
+ * @category Peripheral values
+ */
 export interface DsContext {
   /** The n of the KEYn that holds the HMAC key, 0 to 5 on the chips there are. */
   readonly efuseKeyId: number;
@@ -116,11 +111,10 @@ export interface DsContext {
 }
 
 /**
- * The bytes of a DS context entry, integers little-endian (FORMAT: TLV types, DS_CONTEXT):
+ * The 8 bytes of a DS context entry, integers little-endian (FORMAT: TLV types, DS_CONTEXT):
  * pointer u32, 0 | eFuse key id u8 | 0 | key size in bits u16.
  *
- * @param context The eFuse key and the size of the RSA key.
- * @returns 8 bytes.
+ * @category Peripheral values
  * @throws {RangeError} for a number that its field cannot hold.
  */
 export function encodeDsContext(context: DsContext): Bytes {
@@ -139,10 +133,9 @@ export function encodeDsContext(context: DsContext): Bytes {
 }
 
 /**
- * What a DS context entry holds. The numbers are not checked: the firmware takes any.
+ * What a DS context entry of 8 bytes holds. The numbers are not checked: the firmware takes any.
  *
- * @param bytes The value of the entry, exactly 8 bytes.
- * @returns The eFuse key, the size of the RSA key, and odd filler bytes if there are any.
+ * @category Peripheral values
  * @throws {SecureCertError} `ERR_LENGTH` for any other length.
  */
 export function decodeDsContext(bytes: Uint8Array): DsContext {
@@ -158,7 +151,11 @@ export function decodeDsContext(bytes: Uint8Array): DsContext {
   };
 }
 
-/** Which eFuse block holds the key of the ECDSA peripheral. */
+/**
+ * Which eFuse block holds the key of the ECDSA peripheral.
+ *
+ * @category Peripheral values
+ */
 export interface SecurityConfig {
   /** Number of the eFuse block, 0 to 255; 4 is KEY0. */
   readonly efuseBlock: number;
@@ -168,20 +165,22 @@ export interface SecurityConfig {
   readonly tail?: Uint8Array;
 }
 
-/** A security configuration to encode: the block by its number or by its key id. */
-export type SecurityConfigInput =
-  | SecurityConfig
-  | { readonly efuseBlock?: undefined; readonly efuseKeyId: number; readonly tail?: Uint8Array };
-
 /**
- * The bytes of a security configuration entry (FORMAT: TLV types, SEC_CFG): eFuse block u8 | 0 x 39.
+ * The 40 bytes of a security configuration entry (FORMAT: TLV types, SEC_CFG): eFuse block u8 | 0 x 39.
+ * The block is given as `efuseBlock` or as `efuseKeyId`, the block less 4.
  *
- * @param config The block, as `efuseBlock` or as `efuseKeyId`, the block less 4.
- * @returns 40 bytes.
+ * @category Peripheral values
  * @throws {RangeError} when the block is not 0 to 255, the key id not 0 to 5, the two contradict each
  * other, or the tail is not 39 bytes.
  */
-export function encodeSecurityConfig(config: SecurityConfigInput): Bytes {
+export function encodeSecurityConfig(config: {
+  /** Number of the eFuse block, 0 to 255. */
+  readonly efuseBlock?: number;
+  /** The n of KEYn, 0 to 5. */
+  readonly efuseKeyId?: number;
+  /** The 39 bytes after the block number. @default zeros */
+  readonly tail?: Uint8Array;
+}): Bytes {
   const { efuseKeyId, tail = NO_TAIL } = config;
   if (efuseKeyId !== undefined) {
     inRange(
@@ -210,10 +209,9 @@ export function encodeSecurityConfig(config: SecurityConfigInput): Bytes {
 }
 
 /**
- * What a security configuration entry holds.
+ * What a security configuration entry of 40 bytes holds.
  *
- * @param bytes The value of the entry, exactly 40 bytes.
- * @returns The eFuse block, the key id that goes with it, and the tail if it is not zeros.
+ * @category Peripheral values
  * @throws {SecureCertError} `ERR_LENGTH` for any other length.
  */
 export function decodeSecurityConfig(bytes: Uint8Array): SecurityConfig {

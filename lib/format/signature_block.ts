@@ -12,59 +12,67 @@ import { type Bytes, concat, take, viewOf } from "../bytes/pack.ts";
 const SIGNATURE_BLOCK_SIZE = 1216;
 
 /**
- * The schemes a partition can be signed with, and what sets them apart (FORMAT: Secure Boot v2
- * block; signature entry). `number` is the entry's algorithm byte and, for ECDSA, as curve
- * id; `size` is the length in bytes of the modulus or of one coordinate; `digest` that of the hash;
- * `slot` that of the block's fields for a point and for a signature.
+ * A scheme that a partition can be signed with: RSA-3072, or ECDSA on P-192, P-256 or P-384.
+ *
+ * @category Signatures
+ */
+export type SignatureAlgorithm = "rsa3072" | "ecdsa192" | "ecdsa256" | "ecdsa384";
+
+/**
+ * The schemes, and what sets them apart (FORMAT: Secure Boot v2 block; signature entry). `number` is the
+ * entry's algorithm byte and, for ECDSA, as curve id; `size` is the length in bytes of the modulus or of
+ * one coordinate; `digest` that of the hash; `slot` that of the block's fields for a point and for a
+ * signature.
  */
 export const SIGNATURE_ALGORITHMS = {
   rsa3072: { number: 0, size: 384, digest: 32, slot: 384, hash: "SHA-256" },
   ecdsa192: { number: 1, size: 24, digest: 32, slot: 64, hash: "SHA-256" },
   ecdsa256: { number: 2, size: 32, digest: 32, slot: 64, hash: "SHA-256" },
   ecdsa384: { number: 3, size: 48, digest: 48, slot: 96, hash: "SHA-384" },
-} as const;
+} as const satisfies Record<SignatureAlgorithm, unknown>;
 
-/** A name of {@linkcode SIGNATURE_ALGORITHMS}. */
-export type SignatureAlgorithm = keyof typeof SIGNATURE_ALGORITHMS;
+/**
+ * A public key that signatures of a partition verify against, numbers big-endian: an RSA-3072 key with
+ * the two numbers that the chip's multiplier needs, which {@linkcode rsaSignatureKey} works out, or an
+ * EC key with its point.
+ *
+ * @category Signatures
+ */
+export type SignatureKey =
+  | {
+    /** The scheme. */
+    readonly algorithm: "rsa3072";
+    /** Modulus, 384 bytes. */
+    readonly n: Uint8Array;
+    /** Public exponent, 32 bits. */
+    readonly e: number;
+    /** 2^6144 mod n, 384 bytes. */
+    readonly rinv: Uint8Array;
+    /** -n^-1 mod 2^32. */
+    readonly mPrime: number;
+  }
+  | {
+    /** The scheme. */
+    readonly algorithm: "ecdsa192" | "ecdsa256" | "ecdsa384";
+    /** First coordinate, 24, 32 or 48 bytes. */
+    readonly x: Uint8Array;
+    /** Second coordinate, as long. */
+    readonly y: Uint8Array;
+  };
 
-/** The public key of an RSA-3072 signature, with the two numbers that the chip's multiplier needs. */
-export interface RsaSignatureKey {
-  /** The scheme. */
-  readonly algorithm: "rsa3072";
-  /** Modulus, 384 bytes, big-endian. */
-  readonly n: Uint8Array;
-  /** Public exponent, 32 bits. */
-  readonly e: number;
-  /** 2^6144 mod n, 384 bytes, big-endian; see {@linkcode rsaSignatureKey}. */
-  readonly rinv: Uint8Array;
-  /** -n^-1 mod 2^32. */
-  readonly mPrime: number;
-}
-
+/** The public key of an RSA-3072 signature. */
+export type RsaSignatureKey = Extract<SignatureKey, { readonly algorithm: "rsa3072" }>;
 /** The public key of an ECDSA signature. */
-export interface EcdsaSignatureKey {
-  /** The scheme: P-192, P-256 or P-384. */
-  readonly algorithm: "ecdsa192" | "ecdsa256" | "ecdsa384";
-  /** First coordinate, 24, 32 or 48 bytes, big-endian. */
-  readonly x: Uint8Array;
-  /** Second coordinate, as long, big-endian. */
-  readonly y: Uint8Array;
-}
-
-/** A public key that signatures of a partition verify against. */
-export type SignatureKey = RsaSignatureKey | EcdsaSignatureKey;
+export type EcdsaSignatureKey = Exclude<SignatureKey, RsaSignatureKey>;
 
 /** One secure-boot-v2 signature block. */
-export interface SignatureBlock {
-  /** The public key. */
-  readonly key: SignatureKey;
-  /** Hash of what is signed: SHA-256, 32 bytes, or for P-384 SHA-384, 48 bytes. */
-  readonly imageDigest: Uint8Array;
-  /** RSA: the signature, 384 bytes, big-endian. ECDSA: r and s, each as long as a coordinate. */
-  readonly signature: Uint8Array;
-}
+export type SignatureBlock = ReturnType<typeof decodeSignatureBlock>;
 
-/** The value of a signature entry (type 8). */
+/**
+ * The value of a signature entry (type 8).
+ *
+ * @category Signatures
+ */
 export interface SignatureEntry {
   /** Bytes from the start of the partition that are signed, 32 bits. The firmware ignores it. */
   readonly signedLength: number;
@@ -96,14 +104,19 @@ const ENTRY_VERSION = 1;
 const ENTRY_HEADER_SIZE = 16;
 
 /**
- * The key as a block holds it, with the numbers that follow from its modulus.
+ * An RSA key as a block holds it, from its modulus of 384 bytes, big-endian, and its public exponent:
+ * with R = 2^6144 mod n and M' = -n^-1 mod 2^32 (FORMAT: Secure Boot v2 block).
  *
- * @param n Modulus, 384 bytes, big-endian.
- * @param e Public exponent.
- * @returns The key with R = 2^6144 mod n and M' = -n^-1 mod 2^32 (FORMAT: Secure Boot v2 block).
+ * @category Signatures
  * @throws {SecureCertError} `ERR_KEY` unless the modulus is odd and has 3072 bits.
  */
-export function rsaSignatureKey(n: Uint8Array, e: number): RsaSignatureKey {
+export function rsaSignatureKey(n: Uint8Array, e: number): {
+  readonly algorithm: "rsa3072";
+  readonly n: Uint8Array;
+  readonly e: number;
+  readonly rinv: Bytes;
+  readonly mPrime: number;
+} {
   if (n.length !== 384 || n[0]! < 0x80 || n[383]! % 2 === 0) {
     throw new SecureCertError(
       "ERR_KEY",
@@ -142,11 +155,17 @@ export function publicKeyDigestInput(key: SignatureKey): Bytes {
  * little-endian: magic u8 | version u8 | SHA version u8 | 0 | digest | key | signature | zeros |
  * CRC-32 u32 at 1196 | 0 x 16.
  *
- * @param block Digest, public key and signature.
- * @returns 1216 bytes.
+ * @category Signatures
  * @throws {RangeError} when a number has the wrong length.
  */
-export function encodeSignatureBlock(block: SignatureBlock): Bytes {
+export function encodeSignatureBlock(block: {
+  /** The public key. */
+  readonly key: SignatureKey;
+  /** Hash of what is signed: SHA-256, 32 bytes, or for P-384 SHA-384, 48 bytes. */
+  readonly imageDigest: Uint8Array;
+  /** RSA: the signature, 384 bytes, big-endian. ECDSA: r and s, each as long as a coordinate. */
+  readonly signature: Uint8Array;
+}): Bytes {
   const { key, imageDigest, signature } = block;
   const { digest, slot, hash } = SIGNATURE_ALGORITHMS[key.algorithm];
   const version = key.algorithm === "rsa3072" ? RSA_VERSION : ECDSA_VERSION;
@@ -162,14 +181,20 @@ export function encodeSignatureBlock(block: SignatureBlock): Bytes {
 }
 
 /**
- * A secure-boot-v2 signature block; neither the signature nor R and M' are verified.
+ * What a secure-boot-v2 signature block of 1216 bytes holds; neither the signature nor R and M' are
+ * verified.
  *
- * @param bytes 1216 bytes.
- * @returns Digest, public key and signature.
+ * @category Signatures
  * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_MAGIC`, `ERR_UNSUPPORTED` (version
  * or curve), `ERR_CHECKSUM` or `ERR_STRAY_BYTES` (a byte that must be zero is not).
  */
-export function decodeSignatureBlock(bytes: Uint8Array): SignatureBlock {
+export function decodeSignatureBlock(
+  bytes: Uint8Array,
+): {
+  readonly key: SignatureKey;
+  readonly imageDigest: Uint8Array;
+  readonly signature: Uint8Array;
+} {
   take(bytes, 0, SIGNATURE_BLOCK_SIZE, "signature block");
   if (bytes.length !== SIGNATURE_BLOCK_SIZE) {
     throw bad("ERR_LENGTH", `${bytes.length} bytes, a block has ${SIGNATURE_BLOCK_SIZE}`);
@@ -188,10 +213,9 @@ export function decodeSignatureBlock(bytes: Uint8Array): SignatureBlock {
 /**
  * The value of a signature entry (FORMAT: signature entry), numbers little-endian: version u8 |
  * 0 x 3 | offset u32 = 0 | signed length u32 | algorithm u8 | 0 x 3 | RSA: the whole block; ECDSA:
- * curve id u8 | point | r | s.
+ * curve id u8 | point | r | s. RSA takes 1232 bytes, P-192 113, P-256 145, P-384 209.
  *
- * @param entry Signed length, public key and signature; RSA needs the digest too.
- * @returns RSA 1232 bytes, P-192 113, P-256 145, P-384 209.
+ * @category Signatures
  * @throws {RangeError} when a number is out of range or has the wrong length.
  * @throws {TypeError} when an RSA entry lacks its digest or another has one.
  */
@@ -211,10 +235,9 @@ export function encodeSignatureEntry(entry: SignatureEntry): Bytes {
 }
 
 /**
- * The value of a signature entry; nothing is verified.
+ * What the value of a signature entry holds, 1232, 113, 145 or 209 bytes; nothing is verified.
  *
- * @param data The entry's value, 1232, 113, 145 or 209 bytes.
- * @returns Signed length, public key and signature.
+ * @category Signatures
  * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_UNSUPPORTED` (version, algorithm or
  * curve), `ERR_STRAY_BYTES` (a byte that must be zero is not), and for RSA whatever
  * {@linkcode decodeSignatureBlock} throws; offsets count from the start of the value.

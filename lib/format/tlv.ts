@@ -21,7 +21,11 @@ const FOOTER_SIZE = 4;
 const NO_RESERVED = new Uint8Array(3);
 const NO_PADDING = new Uint8Array(TLV_ALIGNMENT);
 
-/** One entry. */
+/**
+ * One entry.
+ *
+ * @category TLV images
+ */
 export interface Tlv {
   /** Entry type, 0 to 255; see `TLV_TYPES`. */
   readonly type: number;
@@ -37,13 +41,33 @@ export interface Tlv {
   readonly padding?: Uint8Array;
 }
 
-/** One entry as it is read from bytes. */
-export interface DecodedTlv extends Tlv {
-  /** The firmware's name of its type, `UNKNOWN_n` for a number without one. */
+/**
+ * One entry as it is read from bytes.
+ *
+ * @category TLV images
+ */
+export interface DecodedTlv {
+  /** Entry type, 0 to 255. */
+  readonly type: number;
+  /** The firmware's name of the type, `UNKNOWN_n` for a number without one. */
   readonly typeName: string;
+  /** Number among the entries of this type, 0 to 255. */
+  readonly subtype: number;
+  /** Flags byte. */
+  readonly flags: number;
+  /** The value, 0 to 65504 bytes. */
+  readonly data: Uint8Array;
+  /** The 3 reserved bytes of the header, present only when one is not zero. */
+  readonly reserved?: Uint8Array;
+  /** The padding after the value, present only when a byte is not zero. */
+  readonly padding?: Uint8Array;
 }
 
-/** One entry to encode: type by number or name, the rest with defaults. */
+/**
+ * One entry to encode: type by number or name, the rest with defaults.
+ *
+ * @category TLV images
+ */
 export interface TlvInput {
   /** Entry type: a number from 0 to 255, a name of `TLV_TYPES`, or a short one. */
   readonly type: TlvType;
@@ -60,21 +84,20 @@ export interface TlvInput {
 }
 
 /**
- * Bytes an entry takes on flash: header 12, value padded to a multiple of 16, checksum 4.
+ * Bytes that an entry with a value of so many bytes takes on flash: header 12, value padded to a
+ * multiple of 16, checksum 4.
  *
- * @param dataLength Length of the value in bytes.
- * @returns The size in bytes, a multiple of 16.
+ * @category TLV images
  */
 export function tlvSize(dataLength: number): number {
   return TLV_HEADER_SIZE + alignUp(dataLength, TLV_ALIGNMENT) + FOOTER_SIZE;
 }
 
 /**
- * The bytes of one entry, integers little-endian (FORMAT: one entry):
+ * The {@linkcode tlvSize} bytes of one entry, integers little-endian (FORMAT: one entry):
  * magic u32 | flags u8 | 0 x 3 | type u8 | subtype u8 | length u16 | value | zeros to 16 | CRC-32 u32.
  *
- * @param entry The entry.
- * @returns {@linkcode tlvSize} bytes.
+ * @category TLV images
  * @throws {SecureCertError} `ERR_LENGTH` for a value of more than 65504 bytes.
  * @throws {RangeError} for a type, subtype or flags outside 0 to 255, an unknown type name, or
  * reserved bytes or padding of the wrong length.
@@ -118,15 +141,16 @@ export function encodeTlv(entry: TlvInput): Bytes {
 }
 
 /**
- * One entry from the start of the bytes. Odd flags, reserved bytes and padding are kept, so that the
- * entry encodes to the same bytes again.
+ * One entry from the start of the bytes, its data a view of them, and its size in bytes. Odd flags,
+ * reserved bytes and padding are kept, so that the entry encodes to the same bytes again.
  *
- * @param bytes The entry, and whatever follows it.
- * @returns The entry, its data a view of the input, and its size in bytes.
+ * @category TLV images
  * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_MAGIC`, `ERR_LENGTH` (a length that wraps the
  * firmware's 16-bit walk) or `ERR_CHECKSUM`.
  */
-export function decodeTlv(bytes: Uint8Array): Decoded<DecodedTlv> {
+export function decodeTlv(
+  bytes: Uint8Array,
+): { readonly value: DecodedTlv; readonly size: number } {
   const { value, size, crc } = readTlv(bytes);
   if (crc.stored !== crc.computed) {
     throw new SecureCertError("ERR_CHECKSUM", "Cannot decode TLV: checksum does not match", {

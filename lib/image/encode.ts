@@ -1,11 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
-import {
-  type Credentials,
-  CUST_FLASH_SIZE,
-  custFlashEnd,
-  encodeCustFlash,
-} from "../format/cust_flash/codec.ts";
+import { CUST_FLASH_SIZE, custFlashEnd, encodeCustFlash } from "../format/cust_flash/codec.ts";
+import type { Credentials } from "../format/credentials.ts";
 import { keyStorageOf, TLV_TYPES, tlvTypeNumber, tlvTypeTitle } from "../format/names.ts";
 import { encodeNvsCredentials } from "../format/nvs/credentials.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";

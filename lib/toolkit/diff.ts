@@ -1,6 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
-import type { NvsStoredItem } from "../format/nvs/decode.ts";
+import type { NvsStoredItem } from "../format/nvs/decoded.ts";
 import { type EntryReport, inspect, type Inspection } from "./inspect.ts";
 import { readImage } from "../image/read/image.ts";
 import { locate } from "../image/find/locate.ts";

@@ -4,9 +4,9 @@ import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8, formatHex } from "../bytes/text.ts";
 import { importPrivateKey } from "../crypto/keys/keys.ts";
 import { digest } from "../crypto/signing.ts";
-import { formatConfigCsv } from "../format/config/csv.ts";
-import type { ImageForm, StoredForm } from "../format/config/form.ts";
-import type { ConfigRow } from "../format/config/row.ts";
+import { formatImageCsv } from "../format/config/csv.ts";
+import type { ImageForm } from "../format/config/form.ts";
+import type { ConfigRow, StoredForm } from "../format/config/row.ts";
 import { isReservedType, keyStorageOf, MAX_SUBTYPE, TLV_TYPES } from "../format/names.ts";
 import { decodeDsContext, decodeDsData, decodeSecurityConfig } from "../format/peripheral.ts";
 import type { FindingCode } from "../findings/findings.ts";
@@ -127,8 +127,7 @@ async function assemble(
 ): Promise<ExtractedFile[]> {
   const { csv = "esp_secure_cert.csv", lineBreak = "\n", receipt = true } = options;
   const files = rows.flatMap(({ file }) => file === undefined ? [] : [file]);
-  const text = (image: ImageForm) =>
-    formatConfigCsv(rows.map(({ row }) => row), { image, lineBreak });
+  const text = (image: ImageForm) => formatImageCsv(rows.map(({ row }) => row), image, lineBreak);
   const built = await rebuild(text(form), files, form);
   const sha256 = formatHex(await digest("SHA-256", image));
   const isWhole = equalBytes(built, image);

@@ -1,5 +1,5 @@
 import { equalBytes } from "../bytes/pack.ts";
-import type { NvsStoredItem } from "../format/nvs/decode.ts";
+import type { NvsStoredItem } from "../format/nvs/decoded.ts";
 import { NVS_TYPES, type NvsIntegerType } from "../format/nvs/entry.ts";
 
 /** What an NVS image holds beside the credentials; the value itself is never reported. */

@@ -7,7 +7,7 @@ import {
 import { currentTime } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips/chips.ts";
 import type { ImageFormat } from "../format/names.ts";
-import type { NvsStoredItem } from "../format/nvs/decode.ts";
+import type { NvsStoredItem } from "../format/nvs/decoded.ts";
 import type { PartitionTable } from "../format/table/binary.ts";
 import { type Finding, type FindingCode, FINDINGS, isGood } from "../findings/findings.ts";
 import type { Content, ReadEntry } from "../image/contents/contents.ts";

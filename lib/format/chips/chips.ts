@@ -1,4 +1,4 @@
-import type { Chip, ChipSources, Curve } from "./chip.ts";
+import type { Chip, Curve } from "./chip.ts";
 import { DS_3072, DS_4096, type DsLayout } from "./ds_layout.ts";
 import {
   C2_PURPOSES,
@@ -15,7 +15,7 @@ import {
   XTS_256_PURPOSES,
 } from "./key_purposes.ts";
 
-const SOURCES: ChipSources = {
+const SOURCES: Readonly<Record<Exclude<keyof Chip, "title" | "notes" | "sources">, string>> = {
   chipId: "esptool: targets, image chip id",
   bootloaderOffset: "esptool: targets, bootloader flash offset",
   ds: "ESP-IDF: soc_caps",
@@ -228,7 +228,11 @@ const ESP32S31: Chip = {
   sources: { ...SOURCES, ds: "ESP32-S31 ROM header" },
 };
 
-/** What each chip can do, with the source of each fact (FORMAT: DS, secure boot, eFuse, flash). */
+/**
+ * What each chip can do, with the source of each fact (FORMAT: DS, secure boot, eFuse, flash).
+ *
+ * @category Names and chips
+ */
 export const CHIPS = {
   esp32: ESP32,
   esp32s2: ESP32S2,
@@ -244,7 +248,11 @@ export const CHIPS = {
   esp32s31: ESP32S31,
 } as const satisfies Readonly<Record<string, Chip>>;
 
-/** A name of {@linkcode CHIPS}, as esptool and ESP-IDF write it. */
+/**
+ * A name of {@linkcode CHIPS}, as esptool and ESP-IDF write it.
+ *
+ * @category Names and chips
+ */
 export type ChipName = keyof typeof CHIPS;
 
 /** Whether a text is a name of {@linkcode CHIPS}, in this very spelling. */

@@ -1,14 +1,7 @@
+import type { Chip } from "./chip.ts";
+
 /** How big the values of the DS peripheral are; they follow from the longest RSA key. */
-export interface DsLayout {
-  /** The longest RSA key in bits. */
-  readonly maxRsaBits: 3072 | 4096;
-  /** Bytes of the ciphertext: three operands of `maxRsaBits` and 48 bytes of check values. */
-  readonly ciphertextLength: number;
-  /** Bytes of the DS data: length word 4, initialisation vector 16, ciphertext. */
-  readonly dataLength: number;
-  /** The RSA key sizes in bits that ESP-IDF accepts. */
-  readonly rsaBits: readonly number[];
-}
+export type DsLayout = NonNullable<Chip["ds"]>;
 
 /** The DS peripheral of chips with operands of 3072 bits (FORMAT: DS parameters, per chip). */
 export const DS_3072: DsLayout = {

@@ -42,7 +42,7 @@ export function keyBlock(chip: ChipName, keyId: number, purpose: string): KeyBlo
     throw new SecureCertError("ERR_UNSUPPORTED", message, { field: "chip" });
   }
   const { family } = purposes[purpose]!;
-  if (block !== undefined && (block !== 9 || !block9Refuses.includes(family))) {
+  if (block !== undefined && (block !== 9 || !block9Refuses.some((each) => each === family))) {
     return { keyId, block, purpose: purposes[purpose]! };
   }
   const problem = block === undefined

@@ -1,36 +1,19 @@
-/** What a purpose is for, as far as rules ask. */
-export type KeyPurposeFamily =
-  | "user"
-  | "ecdsa"
-  | "xts"
-  | "hmac"
-  | "digest"
-  | "key-manager"
-  | "sdc";
+import type { Chip } from "./chip.ts";
+
+/** Purposes by name, as `espefuse` calls them. */
+export type KeyPurposes = Chip["purposes"];
 
 /** A purpose that an eFuse key block can be given (FORMAT: eFuse purposes and blocks). */
-export interface KeyPurpose {
-  /** The number burned into the KEY_PURPOSE field. */
-  readonly value: number;
-  /** What it is for. */
-  readonly family: KeyPurposeFamily;
-  /** Whether the 32 bytes of the key are burned as they are or last byte first. */
-  readonly byteOrder: "as-is" | "reversed";
-  /** Whether the block must be hidden from software; a digest must stay readable. */
-  readonly readProtect: boolean;
-}
+export type KeyPurpose = KeyPurposes[string];
 
 function purpose(
   value: number,
-  family: KeyPurposeFamily,
+  family: KeyPurpose["family"],
   byteOrder: KeyPurpose["byteOrder"] = "as-is",
   readProtect = true,
 ): KeyPurpose {
   return { value, family, byteOrder, readProtect };
 }
-
-/** Purposes by name, as `espefuse` calls them. */
-export type KeyPurposes = Readonly<Record<string, KeyPurpose>>;
 
 /** Every chip with key purposes has this one. */
 export const USER_PURPOSE: KeyPurposes = { USER: purpose(0, "user", "as-is", false) };

@@ -1,11 +1,11 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import type { StoredForm } from "./form.ts";
 import {
   CONFIG_COLUMNS,
   type ConfigColumn,
   type ConfigPlaces,
   type ConfigRow,
   formatConfigKeyMode,
+  type StoredForm,
 } from "./row.ts";
 import { CONFIG_DATA_TYPES, configValueBytes } from "./value.ts";
 import type { CsvField, CsvProblem } from "../../bytes/csv.ts";

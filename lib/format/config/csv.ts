@@ -23,21 +23,12 @@ export interface ConfigCsv {
   readonly problems: readonly ConfigProblem[];
 }
 
-/** How {@linkcode formatConfigCsv} writes. */
-export interface ConfigCsvOptions {
-  /** What a comment line after the header says of the image. @default {} */
-  readonly image?: ImageForm;
-  /** What ends a line. @default "\n" */
-  readonly lineBreak?: "\n" | "\r\n";
-}
-
 /**
  * The rows of a configuration CSV. Byte order mark, any line breaks,
  * blank lines and lines that begin with `#` are taken; spaces around a value are not part of it, but
  * those within the quotes of a string are; the last column may be left out. No file is read.
  *
- * @param text The text.
- * @returns The rows.
+ * @category Configuration CSV
  * @throws {SecureCertError} `ERR_CSV` with every problem of every row, and the line of the first.
  *
  * @example
@@ -54,7 +45,7 @@ export function parseConfigCsv(text: string): readonly ConfigRow[] {
   if (problems.length === 0) return rows;
   const all = problems.map(({ line, column, message }) => `line ${line}:${column}: ${message}`);
   const message = `Cannot parse configuration CSV: ${all.join("; ")}`;
-  throw new SecureCertError("ERR_CSV", message, { line: problems[0]!.line });
+  throw new SecureCertError("ERR_CSV", message, { line: problems[0]!.line }, { problems });
 }
 
 /**
@@ -101,26 +92,36 @@ function checkDouble(
 }
 
 /**
- * A configuration CSV that {@linkcode parseConfigCsv} and Espressif's host tool read.
+ * A configuration CSV with its header, which {@linkcode parseConfigCsv} and Espressif's host tool read.
  *
- * @param rows The rows.
- * @param options What is said of the image, and line breaks.
- * @returns The text, with the header. Comment lines say what the columns cannot.
+ * @category Configuration CSV
  * @throws {RangeError} for rows that would not read back as they are: reserved or doubled types, a
  * file name with spaces around it, numbers out of range.
  */
 export function formatConfigCsv(
   rows: readonly ConfigRow[],
-  options: ConfigCsvOptions = {},
+  options: {
+    /** What ends a line. @default "\n" */
+    readonly lineBreak?: "\n" | "\r\n";
+  } = {},
 ): string {
-  const image = formatImageForm(options.image ?? {});
+  return formatImageCsv(rows, {}, options.lineBreak);
+}
+
+/** As {@linkcode formatConfigCsv}, with a comment line after the header that describes the image. */
+export function formatImageCsv(
+  rows: readonly ConfigRow[],
+  form: ImageForm,
+  lineBreak: "\n" | "\r\n" = "\n",
+): string {
+  const image = formatImageForm(form);
   const text = formatCsvRecord(CONFIG_COLUMNS) + image + rows.map(formatRow).join("");
   const { problems } = readConfigCsv(text);
   if (problems.length > 0) {
     throw new RangeError(`Cannot format configuration CSV: ${problems[0]!.message}`);
   }
   // Values keep their line breaks: those that end a line are the ones outside quotes.
-  if (options.lineBreak !== "\r\n") return text;
+  if (lineBreak !== "\r\n") return text;
   return text.replace(/"(?:[^"]|"")*"|\n/g, (match) => match === "\n" ? "\r\n" : match);
 }
 

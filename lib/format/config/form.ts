@@ -1,8 +1,8 @@
 // Comment lines, which Espressif's host tool skips, by which an extracted CSV builds the very image
 // that it came from: `# @image …` for the layout, `# @entry …` for the row that follows.
-import type { Bytes } from "../../bytes/pack.ts";
 import { formatHex, parseHex } from "../../bytes/text.ts";
 import type { CsvProblem, CsvRecords } from "../../bytes/csv.ts";
+import type { StoredForm } from "./row.ts";
 import { IMAGE_FORMATS, type ImageFormat } from "../names.ts";
 
 /** What `# @image` says of an image. */
@@ -17,20 +17,6 @@ export interface ImageForm {
   readonly sha256?: string;
   /** Name of a file with the bytes in which that image differs from what the rows give. */
   readonly patch?: string;
-}
-
-/** What `# @entry` says of the entry in the next row. */
-export interface StoredForm {
-  /** The value is stored as it is, whatever its type; reserved and doubled numbers are taken. */
-  readonly raw?: true;
-  /** A NUL follows the value. */
-  readonly nul?: true;
-  /** Flags byte of the entry. */
-  readonly flags?: number;
-  /** The 3 reserved bytes of its header. */
-  readonly reserved?: Bytes;
-  /** The padding after its value. */
-  readonly padding?: Bytes;
 }
 
 /** What the comments of a CSV say. */

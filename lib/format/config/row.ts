@@ -1,5 +1,4 @@
-import type { ConfigValue } from "./value.ts";
-import type { StoredForm } from "./form.ts";
+import type { Bytes } from "../../bytes/pack.ts";
 import type { KeyMode } from "../names.ts";
 
 /** The columns of a configuration CSV as Espressif's host tool documents them. */
@@ -23,10 +22,20 @@ export type ConfigPlaces = Readonly<
   Record<ConfigColumn, { readonly line: number; readonly column: number }>
 >;
 
-/** One row of a configuration CSV: an entry to be made. */
-export interface ConfigRow extends ConfigValue {
+/**
+ * One row of a configuration CSV: an entry to be made.
+ *
+ * @category Configuration CSV
+ */
+export interface ConfigRow {
+  /** Entry type, 0 to 255. */
+  readonly type: number;
   /** Number among the entries of this type, 0 to 253; the types 50, 254 and 255 are reserved. */
   readonly subtype: number;
+  /** The value as text: a file's name, characters, hex or base64 as `dataType` says. */
+  readonly dataValue: string;
+  /** How the value is to be understood. */
+  readonly dataType: "file" | "string" | "hex" | "base64";
   /** How a private key reaches the device; present in private key rows, and informative in others. */
   readonly keyMode?: KeyMode;
   /** Kind of the private key, where the row says. */
@@ -38,10 +47,24 @@ export interface ConfigRow extends ConfigValue {
   /** Name of the file with the eFuse key, where the row says. */
   readonly efuseKey?: string;
   /** What the columns cannot say of the entry; a comment line before the row says it. */
-  readonly stored?: StoredForm;
+  readonly stored?: {
+    /** The value is stored as it is, whatever its type; reserved and doubled numbers are taken. */
+    readonly raw?: true;
+    /** A NUL follows the value. */
+    readonly nul?: true;
+    /** Flags byte of the entry. */
+    readonly flags?: number;
+    /** The 3 reserved bytes of its header. */
+    readonly reserved?: Bytes;
+    /** The padding after its value. */
+    readonly padding?: Bytes;
+  };
   /** Line of the text where the row begins, from 1. */
   readonly line?: number;
 }
+
+/** What `# @entry` says of the entry in the next row. */
+export type StoredForm = NonNullable<ConfigRow["stored"]>;
 
 /** A key mode as the column has it. */
 export function formatConfigKeyMode(mode: KeyMode): string {

@@ -1,22 +1,18 @@
 import type { Bytes } from "../../bytes/pack.ts";
 import { formatPem, isPem, parsePem } from "../../bytes/pem.ts";
+import type { ConfigRow } from "./row.ts";
 import { encodeUtf8, parseBase64, parseHex } from "../../bytes/text.ts";
 
 /** What the column `data_type` of a configuration CSV may say. */
-export const CONFIG_DATA_TYPES = ["file", "string", "hex", "base64"] as const;
-
-/** How `data_value` is to be understood. */
-export type ConfigDataType = typeof CONFIG_DATA_TYPES[number];
+export const CONFIG_DATA_TYPES: readonly ConfigRow["dataType"][] = [
+  "file",
+  "string",
+  "hex",
+  "base64",
+];
 
 /** The cells of a configuration row that its value depends on. */
-export interface ConfigValue {
-  /** Entry type, 0 to 255. */
-  readonly type: number;
-  /** The value as text: a file's name, characters, hex or base64 as `dataType` says. */
-  readonly dataValue: string;
-  /** How the value is to be understood. */
-  readonly dataType: ConfigDataType;
-}
+type ConfigValue = Pick<ConfigRow, "type" | "dataValue" | "dataType">;
 
 /** Certificates and keys: PEM in them is brought to the form that everything reads. */
 const PEM_TYPES: readonly number[] = [0, 1, 2];

@@ -4,16 +4,19 @@ import { type Bytes, hasWord, inRange, viewOf } from "../../bytes/pack.ts";
 import {
   CUST_FLASH_LAYOUTS,
   CUST_FLASH_MAGIC,
+  type CustFlash,
   type CustFlashLayout,
   custFlashLayout,
   type CustFlashName,
   type CustFlashSlot,
+  type CustFlashValue,
   DS_MAGIC_AT,
   KEY_ID_AT,
   MAGIC_AT,
   METADATA_SIZE,
   RSA_BITS_AT,
 } from "./layout.ts";
+import type { Credentials, StoredDs } from "../credentials.ts";
 import { dsLayoutOfCiphertext } from "../chips/ds_layout.ts";
 import { DS_IV_LENGTH } from "../peripheral.ts";
 import { TLV_CRC_SEED, TLV_MAGIC } from "../tlv.ts";
@@ -23,79 +26,15 @@ export const CUST_FLASH_SIZE = 0x6000;
 
 const ERASED = 0xFF;
 const WHAT = "Cannot encode cust_flash";
-/** What a device needs to prove who it is, the bytes as the device stores them. */
-export interface Credentials {
-  /** The device certificate: DER, or PEM with its NUL. */
-  readonly deviceCert?: Uint8Array;
-  /** The CA certificate: DER, or PEM with its NUL. */
-  readonly caCert?: Uint8Array;
-  /** The private key in plaintext: DER, or PEM with its NUL. */
-  readonly privateKey?: Uint8Array;
-  /** The private key as the DS peripheral takes it. */
-  readonly ds?: StoredDs;
-}
-
-/** An RSA key encrypted for the DS peripheral, and where the key to it is. */
-export interface StoredDs {
-  /** The encrypted key: 1584 bytes on chips with operands of 4096 bits, 1200 with 3072 bits. */
-  readonly ciphertext: Uint8Array;
-  /** The initialisation vector, 16 bytes. */
-  readonly iv: Uint8Array;
-  /** Size of the RSA key in bits, 0 to 65535. */
-  readonly rsaLengthBits: number;
-  /** The n of the KEYn that holds the HMAC key, 0 to 255. */
-  readonly efuseKeyId: number;
-}
-
-/** How {@linkcode encodeCustFlash} lays an image out. */
-export interface CustFlashOptions {
-  /** The order of partitions named `pre_prov`: CA before device in the metadata. @default false */
-  readonly legacy?: boolean;
-  /** Size of the image in bytes, erased after the last value. @default 0x6000 */
-  readonly size?: number;
-}
-
-/** How the decoders read an image. */
-export interface CustFlashReadOptions {
-  /** The order of the metadata. @default found by the checksums, `false` when both fit */
-  readonly legacy?: boolean;
-}
-
-/** One value of an image. */
-export interface CustFlashValue {
-  /** Which value it is. */
-  readonly name: CustFlashName;
-  /** Where it starts, in bytes from the start of the image. */
-  readonly offset: number;
-  /** Its length in bytes as the metadata states it. */
-  readonly length: number;
-  /** The bytes its region has room for. */
-  readonly capacity: number;
-  /** The bytes, a view of the image; fewer than `length` when the image ends first. */
-  readonly data: Uint8Array;
-  /** The checksum in the metadata and that of the data. */
-  readonly crc: { readonly stored: number; readonly computed: number };
-}
-
-/** What an image holds. */
-export interface CustFlash {
-  /** The credentials. */
-  readonly credentials: Credentials;
-  /** Whether the metadata is in the order of partitions named `pre_prov`. */
-  readonly legacy: boolean;
-  /** The values that are there, in the order of the image; an absent one has length and CRC 0. */
-  readonly values: readonly CustFlashValue[];
-}
 
 /**
  * The bytes of a cust_flash image: metadata with a CRC-32 (seed 0xFFFFFFFF) and a length for each
  * value, and the values at fixed offsets, all else erased; integers little-endian (FORMAT:
  * cust_flash). The length of the ciphertext decides where the initialisation vector is. A value
- * that is absent gets length and checksum 0, which the firmware refuses when asked for it.
+ * that is absent gets length and checksum 0, which the firmware refuses when asked for it. The image is
+ * of `size` bytes, 0x6000 by default.
  *
- * @param credentials The certificates, and either a private key or DS values.
- * @param options Order of the metadata and size.
- * @returns An image of `size` bytes.
+ * @category cust_flash and NVS
  * @throws {SecureCertError} `ERR_LENGTH` with the field for a device certificate of more than 2048
  * bytes, or a CA certificate or private key of more than 4096: they would overlap.
  * @throws {RangeError} for both a private key and DS values, a ciphertext that is not 1584 or 1200
@@ -111,7 +50,15 @@ export interface CustFlash {
  * assertEquals(decodeCustFlash(image).values[0]?.offset, 64);
  * ```
  */
-export function encodeCustFlash(credentials: Credentials, options: CustFlashOptions = {}): Bytes {
+export function encodeCustFlash(
+  credentials: Credentials,
+  options: {
+    /** The order of partitions named `pre_prov`: CA before device in the metadata. @default false */
+    readonly legacy?: boolean;
+    /** Size of the image in bytes, erased after the last value. @default 0x6000 */
+    readonly size?: number;
+  } = {},
+): Bytes {
   const { legacy = false, size = CUST_FLASH_SIZE } = options;
   const layout = layoutFor(credentials, legacy);
   if (!Number.isSafeInteger(size) || size < layout.end) {
@@ -143,15 +90,20 @@ export function encodeCustFlash(credentials: Credentials, options: CustFlashOpti
 
 /**
  * The credentials of a cust_flash image, strictly: every value fits its region with a right
- * checksum, and every other byte is as {@linkcode encodeCustFlash} writes it.
+ * checksum, and every other byte is as {@linkcode encodeCustFlash} writes it, with an erased tail of
+ * any length. What is returned are views of the image.
  *
- * @param image The partition's bytes, with an erased tail of any length.
- * @param options The order of the metadata, where it is known.
- * @returns The credentials and the values, views of the image.
+ * @category cust_flash and NVS
  * @throws {SecureCertError} `ERR_MAGIC`, `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_CHECKSUM` with the
  * value's field and offset, or `ERR_STRAY_BYTES` for other bytes between the values or after them.
  */
-export function decodeCustFlash(image: Uint8Array, options: CustFlashReadOptions = {}): CustFlash {
+export function decodeCustFlash(
+  image: Uint8Array,
+  options: {
+    /** The order of the metadata. @default found by the checksums, `false` when both fit */
+    readonly legacy?: boolean;
+  } = {},
+): CustFlash {
   const layout = bestLayout(image, options.legacy);
   if (image.length < layout.end) {
     throw new SecureCertError(
@@ -186,7 +138,10 @@ export function decodeCustFlash(image: Uint8Array, options: CustFlashReadOptions
  * @returns The credentials as stored and the values with both checksums.
  * @throws {SecureCertError} `ERR_MAGIC` when the image is not a cust_flash image, and nothing else.
  */
-export function readCustFlash(image: Uint8Array, options: CustFlashReadOptions = {}): CustFlash {
+export function readCustFlash(
+  image: Uint8Array,
+  options: { readonly legacy?: boolean } = {},
+): CustFlash {
   return readLayout(image, bestLayout(image, options.legacy));
 }
 

@@ -1,5 +1,6 @@
 import { isFilledWith } from "../../bytes/pack.ts";
-import { type DecodedNvs, decodeNvs } from "./decode.ts";
+import { decodeNvs } from "./decode.ts";
+import type { DecodedNvs } from "./decoded.ts";
 import { NVS_PAGE_SIZE } from "./page.ts";
 
 /** Partitions of credentials have some 64 KiB; a million small items would take a gigabyte. */

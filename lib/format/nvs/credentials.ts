@@ -2,66 +2,16 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat } from "../../bytes/pack.ts";
 import { isPem } from "../../bytes/pem.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
-import { type DecodedNvs, decodeNvs, type NvsStoredItem } from "./decode.ts";
-import type { NvsProblem } from "./page.ts";
-import { DEFAULT_NVS_SIZE, encodeNvs, type NvsItemInput } from "./encode.ts";
+import type { Credentials, StoredDs } from "../credentials.ts";
+import { decodeNvs } from "./decode.ts";
+import type { DecodedNvs, NvsItem, NvsProblem, NvsStoredItem } from "./decoded.ts";
+import { DEFAULT_NVS_SIZE, encodeNvs } from "./encode.ts";
 
 /** Namespaces that hold credentials, in the order in which the firmware looks for them. */
 export const NVS_CREDENTIAL_NAMESPACES = ["esp_secure_cert", "pre_prov"] as const;
 
-/** A namespace that holds credentials: the present one, or that of the first devices. */
-export type NvsCredentialNamespace = typeof NVS_CREDENTIAL_NAMESPACES[number];
-
-/** What the DS peripheral needs besides the key in its eFuse block. */
-export interface NvsDsParameters {
-  /** The encrypted private key parameters. */
-  readonly ciphertext: Uint8Array;
-  /** Initialization vector, 16 bytes. */
-  readonly iv: Uint8Array;
-  /** Length of the RSA key in bits. */
-  readonly rsaLengthBits: number;
-  /** Number n of the eFuse block KEYn with the HMAC key. */
-  readonly efuseKeyId: number;
-}
-
-/** The credentials of a device, as PEM text in bytes; all are optional. */
-export interface NvsCredentials {
-  /** The device certificate. Decoded, its bytes end in the NUL that the firmware's getter counts. */
-  readonly deviceCert?: Uint8Array;
-  /** The CA certificate, in the same form. */
-  readonly caCert?: Uint8Array;
-  /** The private key, in the same form. */
-  readonly privateKey?: Uint8Array;
-  /** Parameters of the DS peripheral, in the place of a private key. */
-  readonly ds?: NvsDsParameters;
-}
-
-/** How {@linkcode encodeNvsCredentials} lays an image out. */
-export interface NvsCredentialOptions {
-  /** Size of the partition in bytes, a multiple of 0x1000 and at least 0x3000. @default 0x3000 */
-  readonly size?: number;
-  /** Of a partition that is mounted readonly, which can be smaller and needs no reserve. @default false */
-  readonly readonly?: boolean;
-  /** Namespace of the keys. @default "esp_secure_cert" */
-  readonly namespace?: NvsCredentialNamespace;
-}
-
-/** A part of the credentials that has a key of its own. */
-export type NvsCredentialPart =
-  | Exclude<keyof NvsCredentials, "ds">
-  | keyof NvsDsParameters;
-
 /** What {@linkcode decodeNvsCredentials} found. */
-export interface DecodedNvsCredentials {
-  /** The namespace that holds them. */
-  readonly namespace: NvsCredentialNamespace;
-  /** What the firmware's getters would return. */
-  readonly credentials: NvsCredentials;
-  /** Where each value that is there starts, in bytes from the start of the image. */
-  readonly offsets: Readonly<Partial<Record<NvsCredentialPart, number>>>;
-  /** What is wrong in the image; empty for a sound one. */
-  readonly problems: readonly NvsProblem[];
-}
+export type DecodedNvsCredentials = ReturnType<typeof decodeNvsCredentials>;
 
 /** Keys and types (FORMAT: nvs flavour), in the order of Espressif's tool for DS. */
 const PARTS = {
@@ -74,26 +24,33 @@ const PARTS = {
   iv: { key: "iv", type: "blob" },
 } as const;
 
+/** A part of the credentials that has a key of its own. */
+type NvsCredentialPart = keyof typeof PARTS;
+
 const DS_PARTS = ["ciphertext", "iv", "rsaLengthBits", "efuseKeyId"] as const;
 const IV_LENGTH = 16;
 
 /**
  * The NVS flavour of the partition (FORMAT: nvs flavour), byte for byte as Espressif's tool writes it.
  * Keys: `ca_cert`, `dev_cert` and `priv_key` as strings, `cipher_c` and `iv` as blobs, `rsa_len` u16,
- * `ds_key_id` u8.
+ * `ds_key_id` u8. A NUL is added to PEM text where none ends it. The image is of `size` bytes.
  *
- * @param credentials The credentials. Certificates and key are PEM text; a NUL is added where none
- * ends it.
- * @param options Size of the partition, and namespace.
- * @returns The image, `size` bytes.
+ * @category cust_flash and NVS
  * @throws {SecureCertError} `ERR_PEM` when a certificate or the key is not PEM text: NVS strings hold
  * no DER; `ERR_LENGTH` for one of more than 4000 bytes, or an IV that is not of 16; `ERR_TOO_LARGE`
  * when they do not fit the partition.
  * @throws {RangeError} for an impossible size, or a key length or number out of range.
  */
 export function encodeNvsCredentials(
-  credentials: NvsCredentials,
-  options: NvsCredentialOptions = {},
+  credentials: Credentials,
+  options: {
+    /** Size of the partition in bytes, a multiple of 0x1000 and at least 0x3000. @default 0x3000 */
+    readonly size?: number;
+    /** The partition is mounted readonly, so that it can be smaller and needs no reserve. @default false */
+    readonly readonly?: boolean;
+    /** Namespace of the keys. @default "esp_secure_cert" */
+    readonly namespace?: "esp_secure_cert" | "pre_prov";
+  } = {},
 ): Bytes {
   const { size = DEFAULT_NVS_SIZE, readonly = false } = options;
   const { namespace = NVS_CREDENTIAL_NAMESPACES[0] } = options;
@@ -106,7 +63,7 @@ export function encodeNvsCredentials(
     );
   }
   const values = { ...texts, ...ds };
-  const items: NvsItemInput[] = [];
+  const items: NvsItem[] = [];
   for (const part of Object.keys(PARTS) as NvsCredentialPart[]) {
     const value = values[part];
     if (value === undefined) continue;
@@ -114,7 +71,7 @@ export function encodeNvsCredentials(
     items.push(
       type === "string"
         ? { namespace, key, type, value: pemText(key, value as Uint8Array) }
-        : { namespace, key, type, value } as NvsItemInput,
+        : { namespace, key, type, value } as NvsItem,
     );
   }
   return encodeNvs(items, { size, readonly });
@@ -122,14 +79,31 @@ export function encodeNvsCredentials(
 
 /**
  * The credentials in an NVS image, as the firmware's getters return them: from the namespace
- * `esp_secure_cert`, or from `pre_prov` when the image has not the former.
+ * `esp_secure_cert`, or from `pre_prov` when the image has not the former. `offsets` says where each
+ * value starts, in bytes from the start of the image; what is damaged is absent and reported.
  *
- * @param image The partition's bytes.
- * @returns The credentials and where they are; what is damaged is absent and reported.
+ * @category cust_flash and NVS
  * @throws {SecureCertError} `ERR_LENGTH` or `ERR_MAGIC` as {@linkcode decodeNvs}; `ERR_NOT_FOUND` when
  * neither namespace is there.
  */
-export function decodeNvsCredentials(image: Uint8Array): DecodedNvsCredentials {
+export function decodeNvsCredentials(image: Uint8Array): {
+  /** The namespace that holds them. */
+  readonly namespace: "esp_secure_cert" | "pre_prov";
+  /** What the firmware's getters would return. */
+  readonly credentials: Credentials;
+  /** Where each value that is there starts, in bytes from the start of the image. */
+  readonly offsets: {
+    readonly caCert?: number;
+    readonly deviceCert?: number;
+    readonly privateKey?: number;
+    readonly ciphertext?: number;
+    readonly iv?: number;
+    readonly rsaLengthBits?: number;
+    readonly efuseKeyId?: number;
+  };
+  /** What is wrong in the image; empty for a sound one. */
+  readonly problems: readonly NvsProblem[];
+} {
   return credentialsOfNvs(decodeNvs(image));
 }
 
@@ -176,8 +150,8 @@ export function credentialsOfNvs(
 function assemble(
   values: Partial<Record<NvsCredentialPart, NvsStoredItem["value"]>>,
   report: (part: NvsCredentialPart, what: string) => void,
-): NvsCredentials {
-  const { deviceCert, caCert, privateKey, ...ds } = values as NvsCredentials & NvsDsParameters;
+): Credentials {
+  const { deviceCert, caCert, privateKey, ...ds } = values as Credentials & StoredDs;
   const missing = DS_PARTS.filter((part) => ds[part] === undefined);
   const isWhole = missing.length === 0;
   if (!isWhole && missing.length < DS_PARTS.length) {

@@ -6,14 +6,12 @@ import {
   NVS_ENTRY_SIZE,
   NVS_NO_CHUNK,
   NVS_TYPES,
-  type NvsBigintType,
   nvsChecksum,
   type NvsCrc,
   nvsIntegerType,
-  type NvsNumberType,
 } from "./entry.ts";
-import type { NvsErased } from "./erased.ts";
-import { NVS_PAGE_SIZE, type NvsPage, type NvsProblem } from "./page.ts";
+import type { DecodedNvs, NvsProblem, NvsStoredItem } from "./decoded.ts";
+import { NVS_PAGE_SIZE } from "./page.ts";
 import {
   duplicateProblem,
   type NvsRecord,
@@ -22,64 +20,8 @@ import {
   recordIdentity,
 } from "./records.ts";
 
-/** A key with its value. */
-export type NvsItem = NvsNumberItem | NvsBigintItem | NvsBytesItem;
-
-/** Under which name a value is kept. */
-export interface NvsName {
-  /** Name of the namespace, 1 to 15 bytes of UTF-8. */
-  readonly namespace: string;
-  /** Key within the namespace, 1 to 15 bytes of UTF-8. */
-  readonly key: string;
-}
-
-/** An integer of at most 32 bits. */
-export interface NvsNumberItem extends NvsName {
-  /** Its type. */
-  readonly type: NvsNumberType;
-  /** Its value. */
-  readonly value: number;
-}
-
-/** An integer of 64 bits. */
-export interface NvsBigintItem extends NvsName {
-  /** Its type. */
-  readonly type: NvsBigintType;
-  /** Its value. */
-  readonly value: bigint;
-}
-
-/** A string or a blob. */
-export interface NvsBytesItem extends NvsName {
-  /** "string" for text, "blob" for bytes of either blob version. */
-  readonly type: "string" | "blob";
-  /** The bytes as stored: of a string the text with the NUL that ends it. */
-  readonly value: Uint8Array;
-}
-
-/** An item that was read from an image. */
-export type NvsStoredItem = NvsItem & {
-  /** Where the value starts, in bytes from the start of the image; of a blob, its first chunk. */
-  readonly offset: number;
-  /** Index of the page that holds the start of the value. */
-  readonly page: number;
-  /** Checksum of the value (of a blob, its first chunk); for an integer that of its entry. */
-  readonly crc: NvsCrc;
-};
-
-/** What {@linkcode decodeNvs} found. */
-export interface DecodedNvs {
-  /** What the firmware would return, in the order in which it was written. */
-  readonly items: readonly NvsStoredItem[];
-  /** Names of the namespaces, with and without items, in the order in which they were written. */
-  readonly namespaces: readonly string[];
-  /** The pages in the order of the image. */
-  readonly pages: readonly NvsPage[];
-  /** Entries that were deleted or never finished and whose bytes are still in a page. */
-  readonly erased: readonly NvsErased[];
-  /** What is wrong; empty for a sound image. */
-  readonly problems: readonly NvsProblem[];
-}
+/** Which value: its namespace and its key. */
+type NvsName = Pick<NvsStoredItem, "namespace" | "key">;
 
 /** Chunk numbers start at 0, or here when the firmware overwrote a blob whose chunks do. */
 const SECOND_CHUNK_START = 0x80;
@@ -90,22 +32,12 @@ const LEAST_WRITABLE = 0x3000;
 /**
  * The items of an NVS partition, version 1 or 2, not encrypted, as the firmware would return them.
  * Damage does not throw: a page, entry or value that the firmware would not believe is left out and
- * reported. Takes time and memory linear in the length of the image.
+ * reported. Values are views of the image, except for blobs of several chunks. Takes time and memory
+ * linear in the length of the image, which is whole pages of 4096 bytes.
  *
- * @param image The partition's bytes, whole pages of 4096.
- * @returns Items, page headers and problems. Values are views of the image, except for blobs of
- * several chunks.
+ * @category cust_flash and NVS
  * @throws {SecureCertError} `ERR_LENGTH` when the length is 0 or not a multiple of 4096; `ERR_MAGIC`
  * when no page carries anything like a page header, as in erased flash.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { decodeNvs, encodeNvs } from "@esp-secure-cert/toolkit";
- *
- * const image = encodeNvs([{ namespace: "box", key: "lid", type: "u8", value: 7 }]);
- * assertEquals(decodeNvs(image).items[0]?.value, 7);
- * ```
  */
 export function decodeNvs(image: Uint8Array): DecodedNvs {
   if (image.length === 0 || image.length % NVS_PAGE_SIZE !== 0) {

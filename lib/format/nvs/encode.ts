@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, viewOf } from "../../bytes/pack.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
-import type { NvsName } from "./decode.ts";
+import type { NvsItem } from "./decoded.ts";
 import { encodeNvsInteger, NVS_ENTRY_SIZE, NVS_NO_CHUNK, NVS_TYPES } from "./entry.ts";
 import type { NvsIntegerType } from "./entry.ts";
 import { encodeNvsPage, NVS_MAX_CHUNK, NVS_PAGE_ENTRIES, NVS_PAGE_SIZE, nvsSpan } from "./page.ts";
@@ -16,44 +16,6 @@ const NVS_MAX_BLOB: number = 127 * NVS_MAX_CHUNK;
 
 const MAX_NAMESPACES = 254;
 
-/** A key with the value to write. */
-export type NvsItemInput = NvsIntegerInput | NvsStringInput | NvsBlobInput;
-
-/** An integer to write. */
-export interface NvsIntegerInput extends NvsName {
-  /** Its type. */
-  readonly type: NvsIntegerType;
-  /** Its value, within the range of its type. */
-  readonly value: number | bigint;
-}
-
-/** A string to write. */
-export interface NvsStringInput extends NvsName {
-  /** Tells it from a blob. */
-  readonly type: "string";
-  /** The text, or its bytes; a NUL is added unless the last byte is one. At most 4000 bytes with it. */
-  readonly value: string | Uint8Array;
-}
-
-/** A blob to write. */
-export interface NvsBlobInput extends NvsName {
-  /** Tells it from a string. */
-  readonly type: "blob";
-  /** The bytes, at most 508000. */
-  readonly value: Uint8Array;
-}
-
-/** How {@linkcode encodeNvs} lays an image out. */
-export interface NvsOptions {
-  /** Size of the partition in bytes, a multiple of 0x1000. @default 0x3000 */
-  readonly size?: number;
-  /**
-   * The partition table marks the partition readonly, as it must one of 0x1000 or 0x2000 bytes; these
-   * keep no page in reserve. @default false
-   */
-  readonly readonly?: boolean;
-}
-
 /** The entries of a page while they are being laid out. */
 interface Draft {
   readonly records: NvsRecordInput[];
@@ -66,11 +28,10 @@ type Owner = Pick<NvsRecordInput, "namespace" | "key">;
 /**
  * An NVS partition of version 2, not encrypted, laid out as Espressif's current generator does it
  * (FORMAT: NVS partition format): items in their order, a namespace named before its first item, pages
- * that are left marked full, unused pages erased, one page in reserve.
+ * that are left marked full, unused pages erased, one page in reserve. The image is of `size` bytes,
+ * 0x3000 by default.
  *
- * @param items The items in order. A namespace may come back.
- * @param options Size of the partition.
- * @returns The image, `size` bytes.
+ * @category cust_flash and NVS
  * @throws {SecureCertError} `ERR_TOO_LARGE` when the items need more pages, with how many and the
  * first item without room, or for more than 254 namespaces; `ERR_LENGTH` for a string, blob, key or
  * namespace of a forbidden length.
@@ -79,16 +40,27 @@ type Owner = Pick<NvsRecordInput, "namespace" | "key">;
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import { encodeNvs } from "@esp-secure-cert/toolkit";
+ * import { decodeNvs, encodeNvs } from "@esp-secure-cert/toolkit";
  *
  * const image = encodeNvs([
  *   { namespace: "box", key: "label", type: "string", value: "fragile" },
  *   { namespace: "box", key: "weight", type: "u32", value: 1200 },
  * ]);
- * assertEquals(image.length, 0x3000);
+ * assertEquals(decodeNvs(image).items[1]?.value, 1200);
  * ```
  */
-export function encodeNvs(items: readonly NvsItemInput[], options: NvsOptions = {}): Bytes {
+export function encodeNvs(
+  items: readonly NvsItem[],
+  options: {
+    /** Size of the partition in bytes, a multiple of 0x1000. @default 0x3000 */
+    readonly size?: number;
+    /**
+     * The partition table marks the partition readonly, as it must one of 0x1000 or 0x2000 bytes;
+     * these keep no page in reserve. @default false
+     */
+    readonly readonly?: boolean;
+  } = {},
+): Bytes {
   const { size = DEFAULT_NVS_SIZE, readonly = false } = options;
   const room = roomInPages(size, readonly);
   const pages: Draft[] = [newDraft()];
@@ -125,7 +97,7 @@ function roomInPages(size: number, readonly: boolean): number {
 function openNamespace(
   pages: Draft[],
   namespaces: Map<string, number>,
-  { namespace }: NvsName,
+  { namespace }: NvsItem,
 ): number {
   const known = namespaces.get(namespace);
   if (known !== undefined) return known;
@@ -141,7 +113,7 @@ function openNamespace(
   return index;
 }
 
-function putItem(pages: Draft[], owner: Owner, item: NvsItemInput): void {
+function putItem(pages: Draft[], owner: Owner, item: NvsItem): void {
   switch (item.type) {
     case "string":
       return putString(pages, owner, terminated(item));
@@ -206,14 +178,14 @@ function put(page: Draft, record: NvsRecordInput): void {
   page.used += "payload" in record ? nvsSpan(record.payload.length) : 1;
 }
 
-function terminated(item: NvsStringInput): Uint8Array {
+function terminated(item: Extract<NvsItem, { readonly type: "string" }>): Uint8Array {
   const text = typeof item.value === "string" ? encodeUtf8(item.value) : item.value;
   const bytes = text.at(-1) === 0 ? text : concat(text, new Uint8Array(1));
   checkLength(item, bytes.length, NVS_MAX_STRING);
   return bytes;
 }
 
-function checkLength({ namespace, key, type }: NvsItemInput, length: number, most: number): void {
+function checkLength({ namespace, key, type }: NvsItem, length: number, most: number): void {
   if (length <= most) return;
   throw new SecureCertError(
     "ERR_LENGTH",
@@ -228,7 +200,7 @@ function tooLarge(
   room: number,
   size: number,
   entry: number,
-  { namespace, key }: NvsName,
+  { namespace, key }: NvsItem,
 ): SecureCertError {
   return new SecureCertError(
     "ERR_TOO_LARGE",

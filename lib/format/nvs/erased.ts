@@ -1,15 +1,6 @@
+import type { NvsErased } from "./decoded.ts";
 import { NVS_ENTRY_SIZE, readNvsEntry } from "./entry.ts";
 import { NVS_FIRST_ENTRY, NVS_PAGE_ENTRIES } from "./page.ts";
-
-/** An entry that the firmware skips, as the bitmap says, and whose bytes are still in flash. */
-export interface NvsErased {
-  /** Where its bytes start, from the start of the image. */
-  readonly offset: number;
-  /** Its key, when the entry itself is still whole. */
-  readonly key?: string;
-  /** Its bytes and those of its value, whole entries of 32, a view of the image. */
-  readonly bytes: Uint8Array;
-}
 
 /**
  * What is left in a page of entries that are not marked as written. Nothing is written over in a page

@@ -1,12 +1,6 @@
 import { type Bytes, viewOf } from "../../bytes/pack.ts";
-import {
-  encodeNvsEntry,
-  NVS_ENTRY_SIZE,
-  NVS_TYPES,
-  nvsChecksum,
-  type NvsCrc,
-  type NvsEntry,
-} from "./entry.ts";
+import { encodeNvsEntry, NVS_ENTRY_SIZE, NVS_TYPES, nvsChecksum, type NvsEntry } from "./entry.ts";
+import type { NvsPage, NvsProblem } from "./decoded.ts";
 
 /** Bytes of one page, a flash sector. */
 export const NVS_PAGE_SIZE = 0x1000;
@@ -31,80 +25,8 @@ export const NVS_PAGE_STATES = {
   invalid: 0,
 } as const;
 
-/** State of a page; "unknown" for any other word. */
-export type NvsPageState = keyof typeof NVS_PAGE_STATES | "unknown";
-
-/** What can be wrong in an NVS image. */
-export type NvsProblemKind =
-  /** The checksum of a page header is wrong; the page is hidden. */
-  | "page-checksum"
-  /** A page is in no state from which the firmware reads; the page is hidden. */
-  | "page-state"
-  /** A page is of a later version than 2; the firmware refuses the whole partition. */
-  | "page-version"
-  /** A page marked empty is not erased; the page is hidden. */
-  | "page-dirty"
-  /** Every page is in use, so that a writable partition of this size cannot be opened. */
-  | "reserve"
-  /** The bitmap of a page contradicts itself or the entries. */
-  | "bitmap"
-  /** The checksum of one or more adjacent entries is wrong; they are hidden. */
-  | "entry-checksum"
-  /** The fields of an entry contradict each other; it is hidden. */
-  | "entry"
-  /** The checksum of a value is wrong; its key is hidden. */
-  | "data-checksum"
-  /** A namespace is named twice or not at all. */
-  | "namespace"
-  /** Chunks of a blob are missing, do not add up, or belong to no blob. */
-  | "blob"
-  /** A key was written twice; the one that the firmware would not return is left out. */
-  | "duplicate"
-  /** A string does not end in NUL. */
-  | "string"
-  /** A credential has an unexpected type, or a part of the DS parameters is missing. */
-  | "credential";
-
-/** Something wrong in an NVS image. */
-export interface NvsProblem {
-  /** What it is, for programs. */
-  readonly kind: NvsProblemKind;
-  /** One line for people. */
-  readonly message: string;
-  /** Where, in bytes from the start of the image. */
-  readonly offset: number;
-  /** The namespace of the key, when both are known. */
-  readonly namespace?: string;
-  /** The key that is hidden or doubtful, when it is known. */
-  readonly key?: string;
-  /** The checksum that is wrong, for the kinds that end in "-checksum". */
-  readonly crc?: NvsCrc;
-}
-
-/** The header of a page. */
-export interface NvsPageHeader {
-  /** Bytes from the start of the image. */
-  readonly offset: number;
-  /** State of the page. */
-  readonly state: NvsPageState;
-  /** Sequence number, 32 bits: pages are read in this order. */
-  readonly sequence: number;
-  /** Version byte: 0xFF for version 1, 0xFE for version 2. */
-  readonly version: number;
-  /** Checksum over bytes 4 to 27. */
-  readonly crc: NvsCrc;
-  /**
-   * Whether the bytes look like the header of a page that was written: the checksum is right, or the
-   * state is one of use and of the 19 bytes without a meaning at most one is damaged.
-   */
-  readonly recognized: boolean;
-}
-
-/** The header of a page of an image. */
-export interface NvsPage extends NvsPageHeader {
-  /** Whether the firmware looks for entries in it; not so for damaged and for erased pages. */
-  readonly readable: boolean;
-}
+/** The header of a page by itself. */
+export type NvsPageHeader = Omit<NvsPage, "readable">;
 
 /** A page to encode. */
 export interface NvsPageInput {
@@ -213,7 +135,7 @@ export function readNvsPageHeader(bytes: Uint8Array, offset: number): NvsPageHea
  */
 export function nvsPageProblem(bytes: Uint8Array, page: NvsPageHeader): NvsProblem | undefined {
   const { offset, state, version, crc } = page;
-  const problem = (kind: NvsProblemKind, message: string, at = 0): NvsProblem => ({
+  const problem = (kind: NvsProblem["kind"], message: string, at = 0): NvsProblem => ({
     kind,
     message: `page at ${offset} ${message}`,
     offset: offset + at,

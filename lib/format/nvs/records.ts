@@ -8,17 +8,16 @@ import {
   nvsIntegerType,
   readNvsEntry,
 } from "./entry.ts";
-import { type NvsErased, readErasedEntries } from "./erased.ts";
+import type { NvsErased, NvsPage, NvsProblem } from "./decoded.ts";
+import { readErasedEntries } from "./erased.ts";
 import {
   hasNvsPayload,
   NVS_BITMAP_OFFSET,
   NVS_FIRST_ENTRY,
   NVS_PAGE_ENTRIES,
   NVS_PAGE_SIZE,
-  type NvsPage,
   type NvsPageHeader,
   nvsPageProblem,
-  type NvsProblem,
   nvsSpan,
   readNvsPageHeader,
 } from "./page.ts";

@@ -35,11 +35,15 @@ const FLAGS_AT = 28;
 const DIGEST_AT = 16;
 const NO_NAME = new Uint8Array(MAX_PARTITION_NAME);
 
-/** One partition of a table. */
+/**
+ * One partition of a table.
+ *
+ * @category Partition tables
+ */
 export interface PartitionTableEntry {
   /** Its name, at most 16 bytes of UTF-8 with no NUL. */
   readonly name: string;
-  /** Its type, 0 to 255; see {@linkcode PARTITION_TYPES}. */
+  /** Its type, 0 to 255: 0 for an app, 1 for data, 2 for a bootloader, 3 for a table. */
   readonly type: number;
   /** Its subtype, 0 to 255. */
   readonly subtype: number;
@@ -47,48 +51,39 @@ export interface PartitionTableEntry {
   readonly offset: number;
   /** Its size in bytes. */
   readonly size: number;
-  /** Bits of {@linkcode PARTITION_FLAGS}, and any others. @default 0 */
+  /** Its flags: 1 for encrypted, 2 for readonly, and any others; decoders always give them. @default 0 */
   readonly flags?: number;
 }
 
-/** How {@linkcode encodePartitionTable} closes a table. */
-export interface PartitionTableOptions {
-  /** Close the table with a row that holds the MD5 of the others. @default true */
-  readonly md5?: boolean;
-}
-
-/** What the decoders found. */
+/**
+ * What a partition table holds.
+ *
+ * @category Partition tables
+ */
 export interface PartitionTable {
   /** The partitions in the order of the table, with their flags. */
-  readonly entries: readonly Required<PartitionTableEntry>[];
-  /** The MD5 in the table and that of the entries; undefined when the table has none. */
-  readonly md5: PartitionTableMd5 | undefined;
+  readonly entries: readonly PartitionTableEntry[];
+  /** The MD5 in the table and that of the entries, 16 bytes each; undefined when the table has none. */
+  readonly md5: {
+    readonly stored: Uint8Array;
+    readonly computed: Uint8Array;
+    readonly ok: boolean;
+  } | undefined;
   /** Bytes of the rows in use, without the row that ends them. */
   readonly used: number;
-}
-
-/** The two digests of a table, 16 bytes each. */
-export interface PartitionTableMd5 {
-  /** The stored one. */
-  readonly stored: Uint8Array;
-  /** The one of its entries. */
-  readonly computed: Uint8Array;
-  /** Whether they are the same. */
-  readonly ok: boolean;
 }
 
 /**
  * The bytes of a partition table (FORMAT: partition table), integers little-endian. A row is
  * AA 50 | type u8 | subtype u8 | offset u32 | size u32 | name, zeros to 16 | flags u32; the row of
  * the digest is EB EB | FF x 14 | MD5 of all rows before it; erased bytes fill the table, at least a
- * row of them: it ends the table.
+ * row of them: it ends the table. The table is of 0xC00 bytes; its partitions are not checked against
+ * the rules of ESP-IDF.
  *
- * @param entries The partitions in order; they are not checked, see `checkPartitionTable`.
- * @param options With the digest or without.
- * @returns A table of 0xC00 bytes.
- * @throws {SecureCertError} `ERR_TOO_LARGE` for more than {@linkcode maxPartitions}; `ERR_LENGTH`
- * with the entry for a name of more than 16 bytes.
- * @throws {RangeError} for a number its field cannot hold, or a NUL in a name.
+ * @category Partition tables
+ * @throws {SecureCertError} `ERR_TOO_LARGE` for more partitions than fit, 94 with the digest and 95
+ * without; `ERR_LENGTH` with the entry for a name of more than 16 bytes.
+ * @throws {RangeError} for a number that its field cannot hold, or a NUL in a name.
  *
  * @example
  * ```ts
@@ -101,7 +96,10 @@ export interface PartitionTableMd5 {
  */
 export function encodePartitionTable(
   entries: readonly PartitionTableEntry[],
-  options: PartitionTableOptions = {},
+  options: {
+    /** Close the table with a row that holds the MD5 of the others. @default true */
+    readonly md5?: boolean;
+  } = {},
 ): Bytes {
   const { md5 = true } = options;
   const limit = maxPartitions(md5);
@@ -132,10 +130,11 @@ export function maxPartitions(md5: boolean): number {
  * The partitions of a table, strictly: every row as {@linkcode encodePartitionTable} writes it, the
  * digest right, and nothing but erased bytes after the last row.
  *
- * @param bytes The table, with an erased tail of any length.
- * @returns The partitions, the digest and the bytes in use.
- * @throws {SecureCertError} `ERR_CHECKSUM` for a wrong digest, and what
- * {@linkcode readPartitionTable} throws.
+ * @category Partition tables
+ * @throws {SecureCertError} `ERR_TRUNCATED` when no erased row ends the table within 0xC00 bytes,
+ * `ERR_MAGIC` for a row of no known kind, `ERR_TEXT` for a name that is not UTF-8 closed by zeros,
+ * `ERR_STRAY_BYTES` for bytes in the digest's row or after the last, with entry and offset, and
+ * `ERR_CHECKSUM` for a wrong digest.
  */
 export function decodePartitionTable(bytes: Uint8Array): PartitionTable {
   const table = readPartitionTable(bytes);
@@ -160,7 +159,7 @@ export function decodePartitionTable(bytes: Uint8Array): PartitionTable {
  * bytes in the digest's row or after the last, with entry and offset.
  */
 export function readPartitionTable(bytes: Uint8Array): PartitionTable {
-  const entries: Required<PartitionTableEntry>[] = [];
+  const entries: PartitionTableEntry[] = [];
   let used = 0;
   let row = takeRow(bytes, used);
   for (; viewOf(row).getUint16(0, true) === ENTRY_MAGIC; row = takeRow(bytes, used)) {
@@ -228,7 +227,7 @@ function encodeRow(entry: PartitionTableEntry, index: number): Bytes {
   return row;
 }
 
-function decodeRow(row: Uint8Array, index: number): Required<PartitionTableEntry> {
+function decodeRow(row: Uint8Array, index: number): PartitionTableEntry {
   const view = viewOf(row);
   return {
     name: decodeName(row.subarray(NAME_AT, FLAGS_AT), index),
@@ -264,7 +263,7 @@ function readDigest(
   row: Uint8Array,
   rows: Uint8Array,
   offset: number,
-): PartitionTableMd5 | undefined {
+): PartitionTable["md5"] {
   if (viewOf(row).getUint16(0, true) !== MD5_MAGIC) return undefined;
   if (!isFilledWith(row.subarray(2, DIGEST_AT), ERASED)) {
     throw new SecureCertError(

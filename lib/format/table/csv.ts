@@ -48,12 +48,6 @@ function numbered(prefix: string, first: number, count: number): Record<string, 
   return Object.fromEntries(Array.from({ length: count }, (_, n) => [prefix + n, first + n]));
 }
 
-/** How {@linkcode parsePartitionCsv} fills in what the text leaves open. */
-export interface PartitionCsvOptions {
-  /** Where the partition table is in flash, in bytes. @default 0x8000 */
-  readonly tableOffset?: number;
-}
-
 /**
  * The partitions of a text as ESP-IDF projects have it: `name, type, subtype, offset, size, flags`,
  * a row a line, `#` at the start of a comment (FORMAT: partition table). Numbers are decimal or 0x,
@@ -62,30 +56,22 @@ export interface PartitionCsvOptions {
  * subtype is `undefined` except for an app. Quotes and variables have no meaning, and `N/A` is no
  * offset: rows for the bootloader and the table itself need numbers, and move no other row.
  *
- * @param text The text.
- * @param options Where the table is.
- * @returns The partitions in order; they are not checked, see `checkPartitionTable`.
+ * @category Partition tables
  * @throws {SecureCertError} `ERR_CSV` with line and field at the first row that cannot be read.
  * @throws {RangeError} for a table offset that is not a 32-bit number.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { parsePartitionCsv } from "@esp-secure-cert/toolkit";
- *
- * const [entry] = parsePartitionCsv("factory, app, factory, 0x20000, 1M,\n");
- * assertEquals(entry?.size, 0x100000);
- * ```
  */
 export function parsePartitionCsv(
   text: string,
-  options: PartitionCsvOptions = {},
-): Required<PartitionTableEntry>[] {
+  options: {
+    /** Where the partition table is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+  } = {},
+): PartitionTableEntry[] {
   const { tableOffset = PARTITION_TABLE_OFFSET } = options;
   if (!Number.isInteger(tableOffset) || tableOffset < 0 || tableOffset > MAX_U32) {
     throw new RangeError(`Cannot parse partition table: bad table offset ${tableOffset}`);
   }
-  const entries: Required<PartitionTableEntry>[] = [];
+  const entries: PartitionTableEntry[] = [];
   let end = tableOffset + PARTITION_TABLE_SECTOR;
   text.split(/\r\n|\n|\r/).forEach((raw, index) => {
     const line = raw.trim();
@@ -99,10 +85,10 @@ export function parsePartitionCsv(
 
 /**
  * The text of a table, which {@linkcode parsePartitionCsv} reads back: a heading, then a row a
- * partition, with names for the types, subtypes and flags that have one and hexadecimal addresses.
+ * partition, with names for the types, subtypes and flags that have one and hexadecimal addresses, each
+ * line closed by LF.
  *
- * @param entries The partitions.
- * @returns The text, each line closed by LF.
+ * @category Partition tables
  * @throws {SecureCertError} `ERR_CSV` with the entry for a name that the text cannot carry (a comma,
  * a line break, blanks at an end, `#` at the start) or flags without a name.
  */
@@ -124,7 +110,7 @@ export function partitionSubtypeName(type: number, subtype: number): string {
 type Field = typeof FIELDS[number];
 type Fail = (field: Field | undefined, problem: string) => SecureCertError;
 
-function parseRow(text: string, line: number, end: number): Required<PartitionTableEntry> {
+function parseRow(text: string, line: number, end: number): PartitionTableEntry {
   const fail: Fail = (field, problem) =>
     new SecureCertError(
       "ERR_CSV",

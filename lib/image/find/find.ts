@@ -32,7 +32,7 @@ export interface FoundTable extends PartitionTable {
 /** A partition that a table names. */
 export interface FoundPartition {
   /** The table's entry; its offset is an address in flash. */
-  readonly entry: Required<PartitionTableEntry>;
+  readonly entry: PartitionTableEntry;
   /** Where the partition starts, in bytes from the start of the dump. */
   readonly offset: number;
   /** Its size in bytes, as the table has it. */
@@ -207,7 +207,7 @@ function partitionsOf(
 ): FoundPartition[] {
   const origin = table.offset === tableOffset ? 0 : tableOffset;
   return secureCertEntries(table.entries).map((entry) => {
-    const { size, flags } = entry;
+    const { size, flags = 0 } = entry;
     const offset = entry.offset - origin;
     const bytes = offset < 0 ? dump.subarray(0, 0) : dump.subarray(offset, offset + size);
     return { entry, offset, size, encrypted: (flags & PARTITION_FLAGS.encrypted) !== 0, bytes };

@@ -1,9 +1,9 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
 import type { Finding } from "../../findings/findings.ts";
-import type { StoredDs } from "../../format/cust_flash/codec.ts";
+import type { StoredDs } from "../../format/credentials.ts";
 import { type ImageFormat, tlvTypeName } from "../../format/names.ts";
-import type { NvsStoredItem } from "../../format/nvs/decode.ts";
+import type { NvsStoredItem } from "../../format/nvs/decoded.ts";
 import type { WalkedTlv } from "../../format/partition.ts";
 import { encodeDsContext, encodeDsData } from "../../format/peripheral.ts";
 

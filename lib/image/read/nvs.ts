@@ -2,8 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { TLV_TYPES } from "../../format/names.ts";
 import { credentialsOfNvs, type DecodedNvsCredentials } from "../../format/nvs/credentials.ts";
 import { NVS_ENTRY_SIZE, type NvsCrc } from "../../format/nvs/entry.ts";
-import type { NvsErased } from "../../format/nvs/erased.ts";
-import type { NvsProblem, NvsProblemKind } from "../../format/nvs/page.ts";
+import type { NvsErased, NvsProblem } from "../../format/nvs/decoded.ts";
 import { type BoundedNvs, decodeBoundedNvs } from "../../format/nvs/bounded.ts";
 import { type Finding, finding, type FindingCode } from "../../findings/findings.ts";
 import {
@@ -15,7 +14,7 @@ import {
   NO_CRC,
 } from "./entry.ts";
 
-const CODES: Readonly<Record<NvsProblemKind, FindingCode>> = {
+const CODES: Readonly<Record<NvsProblem["kind"], FindingCode>> = {
   "page-checksum": "BAD_CHECKSUM",
   "page-state": "BAD_MAGIC",
   "page-version": "BAD_MAGIC",
@@ -33,7 +32,7 @@ const CODES: Readonly<Record<NvsProblemKind, FindingCode>> = {
 };
 
 /** Problems that leave every credential readable. */
-const HARMLESS: ReadonlySet<NvsProblemKind> = new Set(["reserve", "page-dirty", "duplicate"]);
+const HARMLESS: ReadonlySet<NvsProblem["kind"]> = new Set(["reserve", "page-dirty", "duplicate"]);
 
 const PRIVATE_KEY = "priv_key";
 const PEM_KEY = "PRIVATE KEY-----";

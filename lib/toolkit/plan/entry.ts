@@ -1,7 +1,6 @@
 import type { Problem } from "../../bytes/errors.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
-import type { ConfigColumn, ConfigPlaces } from "../../format/config/row.ts";
-import type { StoredForm } from "../../format/config/form.ts";
+import type { ConfigColumn, ConfigPlaces, StoredForm } from "../../format/config/row.ts";
 import type { KeyMode } from "../../format/names.ts";
 import { type TlvType, tlvTypeNumber, tlvTypeTitle } from "../../format/names.ts";
 

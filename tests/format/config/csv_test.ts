@@ -7,6 +7,7 @@ import {
   CONFIG_COLUMNS,
   type ConfigRow,
   formatConfigCsv,
+  formatImageCsv,
   parseConfigCsv,
   readConfigCsv,
 } from "../../../lib/format/config/csv.ts";
@@ -189,7 +190,7 @@ Deno.test("comments say what the columns cannot, and are written again", () => {
     undefined,
   ]);
   assertEquals(
-    formatConfigCsv(rows, { image: image! }),
+    formatImageCsv(rows, image!),
     [HEADER, ...lines.toSpliced(3, 1), ""].join("\n"),
   );
   assertEquals(

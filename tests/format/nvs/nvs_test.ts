@@ -5,19 +5,17 @@ import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import { concat } from "../../../lib/bytes/pack.ts";
 import { encodeUtf8 } from "../../../lib/bytes/text.ts";
 import { sha256 } from "../../../lib/format/table/deps.ts";
-import { type DecodedNvs, decodeNvs, type NvsItem } from "../../../lib/format/nvs/decode.ts";
-import {
-  decodeNvsCredentials,
-  encodeNvsCredentials,
-  type NvsCredentials,
-} from "../../../lib/format/nvs/credentials.ts";
+import type { Credentials } from "../../../lib/format/credentials.ts";
+import { decodeNvs } from "../../../lib/format/nvs/decode.ts";
+import type { DecodedNvs, NvsItem } from "../../../lib/format/nvs/decoded.ts";
+import { decodeNvsCredentials, encodeNvsCredentials } from "../../../lib/format/nvs/credentials.ts";
 import { encodeNvsEntry, encodeNvsInteger, NVS_TYPES } from "../../../lib/format/nvs/entry.ts";
 import {
   encodeNvsPage,
   NVS_PAGE_STATES,
   type NvsRecordInput,
 } from "../../../lib/format/nvs/page.ts";
-import { encodeNvs, type NvsItemInput } from "../../../lib/format/nvs/encode.ts";
+import { encodeNvs } from "../../../lib/format/nvs/encode.ts";
 import { shared, sharedCases, sharedTest, sharedText, vector } from "../../vectors.ts";
 import { growsLinearly } from "../../growth.ts";
 import { present } from "../../present.ts";
@@ -126,7 +124,7 @@ Deno.test("integers at the ends of their ranges are kept, beyond them refused", 
   for (const [type, [signed, size]] of Object.entries({ ...ranges, i64: [1n, 64] as const })) {
     const low = -signed * 2n ** BigInt(size - 1);
     const high = low + 2n ** BigInt(size) - 1n;
-    const item = (value: bigint) => ({ namespace: "n", key: "k", type, value }) as NvsItemInput;
+    const item = (value: bigint) => ({ namespace: "n", key: "k", type, value }) as NvsItem;
     for (const value of [low, high]) {
       const [read] = decodeNvs(encodeNvs([item(value)])).items;
       assertEquals(read?.value, size === 64 ? value : Number(value), type);
@@ -173,24 +171,24 @@ Deno.test("any items decode to themselves and encode to the same bytes", () => {
 });
 
 Deno.test("pages are left at the same entry as by the reference's generator", () => {
-  const numbers = (count: number): NvsItemInput[] =>
+  const numbers = (count: number): NvsItem[] =>
     Array.from(
       { length: count },
       (_, n) => ({ namespace: "n", key: `k${n}`, type: "u8", value: n }),
     );
-  const string = (length: number): NvsItemInput => ({
+  const string = (length: number): NvsItem => ({
     namespace: "n",
     key: "s",
     type: "string",
     value: "x".repeat(length - 1),
   });
-  const blob = (length: number): NvsItemInput => ({
+  const blob = (length: number): NvsItem => ({
     namespace: "n",
     key: "b",
     type: "blob",
     value: new Uint8Array(length),
   });
-  const layout = (items: NvsItemInput[]) => {
+  const layout = (items: NvsItem[]) => {
     const image = encodeNvs(items, { size: 0x5000 });
     assertEquals(plain(decodeNvs(image)).length, items.length);
     const used = (at: number) => {
@@ -215,7 +213,7 @@ Deno.test("pages are left at the same entry as by the reference's generator", ()
 });
 
 Deno.test("an image with every kind of page break has the bytes of an independent layout", () => {
-  const items: NvsItemInput[] = [];
+  const items: NvsItem[] = [];
   for (let n = 0; n < 40; n++) {
     const key = `k${n}`;
     const namespace = n % 3 === 0 ? "a" : "b";
@@ -484,7 +482,7 @@ Deno.test("an image of nothing but greedy blob indexes takes linear time", async
 });
 
 Deno.test("items that do not fit say by how much and which is the first without room", () => {
-  const items: NvsItemInput[] = ["a", "b", "c"].map((key) => ({
+  const items: NvsItem[] = ["a", "b", "c"].map((key) => ({
     namespace: "n",
     key,
     type: "string",
@@ -499,7 +497,7 @@ Deno.test("items that do not fit say by how much and which is the first without 
   assertEquals([error.code, error.place], ["ERR_TOO_LARGE", { entry: 2, field: "c" }]);
   assertEquals(encodeNvs(items, { size: 0x4000 }).length, 0x4000);
   assertEquals(encodeNvs(items.slice(0, 2), { size: 0x2000, readonly: true }).length, 0x2000);
-  const many: NvsItemInput[] = Array.from({ length: 255 }, (_, n) => (
+  const many: NvsItem[] = Array.from({ length: 255 }, (_, n) => (
     { namespace: `n${n}`, key: "k", type: "u8", value: 0 }
   ));
   assertEquals(decodeNvs(encodeNvs(many.slice(1), { size: 0x6000 })).items.length, 254);
@@ -509,7 +507,7 @@ Deno.test("items that do not fit say by how much and which is the first without 
 
 Deno.test("forbidden lengths, sizes and repeated keys are refused", () => {
   const item = { namespace: "n", key: "k", type: "string", value: "x".repeat(3999) } as const;
-  const code = (...items: NvsItemInput[]) =>
+  const code = (...items: NvsItem[]) =>
     assertThrows(() => encodeNvs(items, { size: 0x100000 }), SecureCertError).code;
   encodeNvs([item, { ...item, key: "fifteen_letters", value: new Uint8Array(4000) }], {
     size: 0x4000,
@@ -561,7 +559,7 @@ Deno.test("credentials must be PEM text; one NUL ends them, given or not", () =>
     encodeNvsCredentials({ deviceCert: text }),
     encodeNvsCredentials({ deviceCert: PEM }),
   );
-  const code = (credentials: NvsCredentials) =>
+  const code = (credentials: Credentials) =>
     assertThrows(() => encodeNvsCredentials(credentials), SecureCertError).code;
   assertEquals(code({ deviceCert: new Uint8Array([0x30, 0x82, 0, 1]) }), "ERR_PEM");
   assertEquals(code({ caCert: encodeUtf8("no certificate") }), "ERR_PEM");
@@ -634,7 +632,7 @@ sharedTest("what the firmware's getters returned for an NVS image is what is dec
   for (const { name, kind } of cases) {
     const image = shared(`generated/${name}/expected.bin`);
     const answers = JSON.parse(sharedText(`generated/${name}/creader.json`)).legacy_build;
-    let credentials: NvsCredentials = {};
+    let credentials: Credentials = {};
     try {
       credentials = decodeNvsCredentials(image).credentials;
     } catch (error) {

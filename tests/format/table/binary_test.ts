@@ -274,7 +274,7 @@ sharedTest("published tables are what their texts say, both ways", () => {
     const parsed = parsePartitionCsv(sharedText(`${folder}/partitions.csv`));
     // The text of cust_flash_tlv was given the flag `encrypted` after its table was built.
     const entries = name === "cust_flash_tlv"
-      ? parsed.map((entry) => ({ ...entry, flags: entry.flags & ~1 }))
+      ? parsed.map((entry) => ({ ...entry, flags: entry.flags! & ~1 }))
       : parsed;
     assertEquals(encodePartitionTable(entries), binary, name);
     const decoded = decodePartitionTable(binary);
