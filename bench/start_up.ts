@@ -97,7 +97,7 @@ async function writeInputs(path: (name: string) => string): Promise<void> {
   const device = await provision({ issuer, subject: "CN=bench" });
   await Deno.writeTextFile(path("empty.ts"), "");
   await Deno.writeTextFile(path("ca.pem"), issuer.certificate.pem);
-  await Deno.writeFile(path("device.pem"), device.deviceCert);
+  await Deno.writeFile(path("device.pem"), new TextEncoder().encode(device.certificate.pem));
   await Deno.writeFile(path("device.key.pem"), await exportPrivateKey(device.key));
   await Deno.writeFile(path("image.bin"), device.image);
 }

@@ -34,7 +34,7 @@ if (import.meta.main) {
   const device = await provision({ issuer: await openCa("factory/ca"), subject: `CN=${id}` });
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeFile(`${folder}/esp_secure_cert.bin`, device.image, { mode: 0o600 });
-  await Deno.writeFile(`${folder}/device.pem`, device.deviceCert);
+  await Deno.writeTextFile(`${folder}/device.pem`, device.certificate.pem);
   const key = await exportPrivateKey(device.key);
   await Deno.writeFile(`${folder}/device.key.pem`, key, { mode: 0o600 });
   console.log(`${folder}: ${device.verdict.ok ? "good" : "bad"}, ${device.image.length} bytes`);

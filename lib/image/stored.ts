@@ -18,7 +18,12 @@ const NUL = new Uint8Array(1);
  */
 export function storedCertificates(input: CertificateInput): Bytes {
   const certificates = readCertificates(input);
-  return input instanceof Uint8Array && !isPem(input) ? new Uint8Array(input) : pemOf(certificates);
+  return isDer(input) ? new Uint8Array(input) : pemOf(certificates);
+}
+
+/** Whether what came is a file in DER; PEM, text and objects are stored as PEM. */
+export function isDer(input: unknown): input is Uint8Array {
+  return input instanceof Uint8Array && !isPem(input);
 }
 
 /**
@@ -38,7 +43,7 @@ export function encodeStoredKey(key: PrivateKey, form: "pem" | "der"): Bytes {
  * @throws {SecureCertError} as {@linkcode importPrivateKey}.
  */
 export async function storedPrivateKey(bytes: Uint8Array): Promise<Bytes> {
-  return encodeStoredKey(await importPrivateKey(bytes), isPem(bytes) ? "pem" : "der");
+  return encodeStoredKey(await importPrivateKey(bytes), isDer(bytes) ? "der" : "pem");
 }
 
 /** Certificates as NVS stores them, which holds only text: DER becomes PEM. */

@@ -1,4 +1,4 @@
-import { importPrivateKey } from "../crypto/keys/keys.ts";
+import { readStoredKey } from "../image/contents/contents.ts";
 import { decryptEntry, encryptEntry } from "../crypto/peripherals/hmac.ts";
 import { keyStorageOf, TLV_FLAGS, TLV_TYPES } from "../format/names.ts";
 import { type Finding, finding } from "../findings/findings.ts";
@@ -20,9 +20,9 @@ export const hmacEncrypted: KeyModeRules = {
     const data = await encryptEntry(stored!, { hmacKey: hmacKey! });
     return { inPlace: [{ type, subtype, flags: TLV_FLAGS.hmacEncrypted, data }] };
   },
-  open: async (content, { value }, { hmacKey }) => {
+  open: async (content, { value }, { hmacKey, reading }) => {
     if (hmacKey === undefined) return content;
-    const key = await importPrivateKey(await decryptEntry(value.data, { hmacKey }));
+    const key = await readStoredKey(await decryptEntry(value.data, { hmacKey }), reading);
     return { ...content, key, publicKey: key.publicKey };
   },
   check,

@@ -5,7 +5,7 @@ import type { ChipName } from "../format/chips/chips.ts";
 import type { KeyMode } from "../format/names.ts";
 import type { Tlv } from "../format/tlv.ts";
 import type { Finding } from "../findings/findings.ts";
-import type { Content, ReadEntry } from "../image/contents/contents.ts";
+import type { Content, ReadEntry, Reading } from "../image/contents/contents.ts";
 import type { ImageEntry } from "../image/read/entry.ts";
 import type { Credentials } from "../image/contents/credentials.ts";
 
@@ -61,6 +61,8 @@ export interface OpenContext {
   readonly hmacKey?: Uint8Array;
   /** All entries of the image. */
   readonly entries: readonly ImageEntry[];
+  /** How values are read. */
+  readonly reading: Reading;
 }
 
 /** A private key entry, or DS data, as it was read. */

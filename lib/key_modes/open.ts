@@ -38,11 +38,12 @@ async function open(
   reading: Reading & Secrets,
 ): Promise<Content> {
   const { hmacKey } = reading;
+  const context = { entries, hmacKey, reading };
   switch (content.kind) {
     case "privateKey":
-      return await KEY_MODE_RULES[content.storage].open(content, raw, { entries, hmacKey });
+      return await KEY_MODE_RULES[content.storage].open(content, raw, context);
     case "dsData":
-      return await KEY_MODE_RULES["rsa-ds"].open(content, raw, { entries, hmacKey });
+      return await KEY_MODE_RULES["rsa-ds"].open(content, raw, context);
     case "encrypted": {
       if (hmacKey === undefined) return content;
       const opened = await readValue(
@@ -52,7 +53,7 @@ async function open(
         reading,
       );
       const { open: openDs } = KEY_MODE_RULES["rsa-ds"];
-      return opened.kind === "dsData" ? await openDs(opened, raw, { entries, hmacKey }) : opened;
+      return opened.kind === "dsData" ? await openDs(opened, raw, context) : opened;
     }
     default:
       return content;

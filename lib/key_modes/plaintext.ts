@@ -1,5 +1,5 @@
-import { importPrivateKey } from "../crypto/keys/keys.ts";
 import { TLV_TYPES } from "../format/names.ts";
+import { readStoredKey } from "../image/contents/contents.ts";
 import { finding } from "../findings/findings.ts";
 import type { KeyModeRules } from "./mode.ts";
 
@@ -13,8 +13,8 @@ export const plaintext: KeyModeRules = {
     const type = TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
     return Promise.resolve({ inPlace: [{ type, subtype, flags: 0, data: stored! }] });
   },
-  open: async (content, { value }) => {
-    const key = await importPrivateKey(value.data);
+  open: async (content, { value }, { reading }) => {
+    const key = await readStoredKey(value.data, reading);
     return { ...content, key, publicKey: key.publicKey };
   },
   // Legal, so a warning, which names what the chip could do instead.

@@ -13,7 +13,7 @@ import { type Finding, finding } from "../findings/findings.ts";
 import { encodeImage, type LayoutOptions, partitionSizeOf } from "../image/encode.ts";
 import { applyPatch } from "../image/patch.ts";
 import { type EfusePlan, planEfuse } from "../key_modes/efuse_plan.ts";
-import { type Verdict, verify, type VerifyOptions } from "../verify/verify.ts";
+import { checkImage, type Verdict, verdictOf, type VerifyOptions } from "../verify/verify.ts";
 import { type BuildPlan, entriesOf } from "./plan/credentials.ts";
 import { csvError, type CsvPlan, type Load, planFromCsv } from "./plan/csv.ts";
 import type { PlannedEntry } from "./plan/entry.ts";
@@ -180,13 +180,14 @@ export async function encodeCsvImage(
 /** Checks an image with what its planning knows: keys that cannot be seen in it were seen there. */
 async function check(
   image: Uint8Array,
-  { efuseKeys, publicKeys, mismatches }: Plan,
+  { efuseKeys, publicKeys, mismatches, known }: Plan,
   options: VerifyOptions,
 ): Promise<Verdict> {
   const hmacKey = efuseKeys.find((key) => key.hmacKey !== undefined)?.hmacKey ?? options.hmacKey;
-  const verdict = await verify(image, { ...options, hmacKey, publicKey: publicKeys.get(0) });
-  const known = verdict.findings.some(({ code }) => code === "KEY_MISMATCH");
-  if (mismatches.length === 0 || known) return verdict;
+  const publicKey = publicKeys.get(0);
+  const verdict = verdictOf(await checkImage(image, { ...options, hmacKey, publicKey, known }));
+  const isKnown = verdict.findings.some(({ code }) => code === "KEY_MISMATCH");
+  if (mismatches.length === 0 || isKnown) return verdict;
   const findings = mismatches.map(({ message }) => finding("KEY_MISMATCH", message));
   return { ...verdict, ok: false, findings: [...verdict.findings, ...findings] };
 }
@@ -222,18 +223,20 @@ export function efuseOutput(key: EfuseKey, chip: ChipName, keyFile?: string): Ef
 }
 
 /** The CA certificate of the image, where there is a device certificate that it may have issued. */
-function storedCa(entries: readonly PlannedEntry[]): Uint8Array | undefined {
+function storedCa(entries: readonly PlannedEntry[]): CertificateInput | undefined {
   const first = (wanted: number) =>
     entries.find(({ type, subtype = 0 }) => type === wanted && subtype === 0)?.data;
   if (first(TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV) === undefined) return undefined;
   const ca = first(TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV);
   // An entry that is stored as it is may be anything; the verdict shows what.
-  return ca instanceof Uint8Array && isCertificate(ca) ? ca : undefined;
+  return ca !== undefined && isCertificate(ca as CertificateInput)
+    ? ca as CertificateInput
+    : undefined;
 }
 
-function isCertificate(bytes: Uint8Array): boolean {
+function isCertificate(input: CertificateInput): boolean {
   try {
-    return readCertificates(bytes).length > 0;
+    return readCertificates(input).length > 0;
   } catch (error) {
     if (error instanceof SecureCertError) return false;
     throw error;

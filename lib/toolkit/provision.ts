@@ -1,5 +1,3 @@
-import type { Bytes } from "../bytes/pack.ts";
-import { encodeUtf8 } from "../bytes/text.ts";
 import {
   type CertificateUsage,
   createCa,
@@ -47,8 +45,6 @@ export interface ProvisionResult extends BuildResult {
   readonly key: PrivateKey;
   /** The device certificate. */
   readonly certificate: Certificate;
-  /** The device certificate, PEM. */
-  readonly deviceCert: Bytes;
 }
 
 /** Subject of the CA that {@linkcode createDevelopmentCa} makes. */
@@ -95,7 +91,7 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionRes
     { ...options, ...made, deviceCert: certificate, caCert, data },
     options,
   );
-  return { ...built, key, certificate, deviceCert: encodeUtf8(certificate.pem) };
+  return { ...built, key, certificate };
 }
 
 interface MadeKey extends Pick<BuildPlan, "privateKey" | "hmacKey" | "salt"> {

@@ -1,7 +1,6 @@
 import {
   type Certificate,
   type CertificateInput,
-  type CertificateReader,
   readCertificates,
 } from "../crypto/x509/certificate.ts";
 import { currentTime } from "../crypto/sources.ts";
@@ -10,7 +9,7 @@ import type { ImageFormat } from "../format/names.ts";
 import type { NvsStoredItem } from "../format/nvs/decoded.ts";
 import type { PartitionTable } from "../format/table/binary.ts";
 import { type Finding, type FindingCode, FINDINGS, isGood } from "../findings/findings.ts";
-import type { Content, ReadEntry } from "../image/contents/contents.ts";
+import type { Content, ReadEntry, Reading } from "../image/contents/contents.ts";
 import { type Credentials, findCredentials } from "../image/contents/credentials.ts";
 import { type ImageLocation, locate, type Located } from "../image/find/locate.ts";
 import type { ImageEntries } from "../image/read/entry.ts";
@@ -32,7 +31,7 @@ import { checkSignatures } from "./signatures.ts";
 
 /** What {@linkcode verify} checks an image against. */
 export interface VerifyOptions {
-  /** The CA that should have issued the device certificate, PEM (a bundle too) or DER. */
+  /** The CA that should have issued the device certificate: PEM (a bundle too), DER, or as an object. */
   readonly ca?: CertificateInput;
   /** The chip that is to read the image; its rules are left out without it. */
   readonly chip?: ChipName;
@@ -156,14 +155,18 @@ const APPLIES: Readonly<Partial<Record<CheckName, Applies>>> = {
  * ```
  */
 export async function verify(image: Uint8Array, options: VerifyOptions = {}): Promise<Verdict> {
-  const { ok, format, checks, findings, location } = await checkImage(image, options);
+  return verdictOf(await checkImage(image, options));
+}
+
+/** What {@linkcode verify} returns of what was checked. */
+export function verdictOf({ ok, format, checks, findings, location }: CheckedImage): Verdict {
   return { ok, format, checks, findings, location };
 }
 
 /** As {@linkcode verify}, with all that was read. */
 export async function checkImage(
   dump: Uint8Array,
-  options: VerifyOptions & { readonly certificatesOf?: CertificateReader } = {},
+  options: VerifyOptions & Reading = {},
 ): Promise<CheckedImage> {
   const located = locate(dump, options.tableOffset);
   const { image: bytes = dump, location, table } = located;

@@ -1,7 +1,7 @@
 import { assertEquals, assertMatch } from "@std/assert";
 import { createDuplicateFinder, judgeDevice } from "../../lib/batch/check/device.ts";
 import type { ManifestRow } from "../../lib/batch/manifest.ts";
-import { createDevelopmentCa, provision, readCertificate } from "../../mod.ts";
+import { createDevelopmentCa, provision } from "../../mod.ts";
 import { formatBase64 } from "../../lib/bytes/text.ts";
 import { makeDevice, sha256 } from "../cli/batch/batch.ts";
 
@@ -46,7 +46,7 @@ Deno.test("a key in an eFuse is judged with the eFuse key", async () => {
     chip: "esp32c3",
     keyMode: "hmac-derived",
   });
-  const info = readCertificate(made.deviceCert);
+  const info = made.certificate;
   const row: ManifestRow = {
     id: "ds",
     serial: info.serial,
@@ -57,7 +57,7 @@ Deno.test("a key in an eFuse is judged with the eFuse key", async () => {
     efuseKeyId: 1,
     status: "verified",
   };
-  const files = { image: made.image, certificate: made.deviceCert };
+  const files = { image: made.image, certificate: new TextEncoder().encode(made.certificate.pem) };
   assertEquals(await judgeDevice(row, files, { chip: "esp32c3" }), []);
   const { hmacKey } = made.efuse!;
   assertEquals(await judgeDevice(row, files, { hmacKey: hmacKey! }), []);

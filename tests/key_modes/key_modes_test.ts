@@ -152,7 +152,7 @@ Deno.test("with the HMAC key a DS value is opened and judged, and with another i
   } as const;
   const mixed = await build({
     ...plan,
-    deviceCert: (await makeDevice("esp32s3", "rsa-ds")).deviceCert,
+    deviceCert: (await makeDevice("esp32s3", "rsa-ds")).certificate,
     hmacKey,
   }, { verify: false });
   assertEquals(errors(mixed.verdict), ["KEY_MISMATCH"]);

@@ -50,6 +50,7 @@ export const command: Command = {
     },
   ],
   async run(args, io) {
+    const { encodeUtf8 } = await import("../../bytes/text.ts");
     const { readCertificate } = await import("../../crypto/x509/certificate.ts");
     const { escapeNameValue } = await import("../../crypto/x509/names.ts");
     const { exportPrivateKey } = await import("../../crypto/keys/keys.ts");
@@ -97,7 +98,7 @@ export const command: Command = {
         // For the ECDSA peripheral this file is the eFuse key, which is never overwritten.
         keep: keyPlan.keyMode === "ecdsa-peripheral",
       },
-      { path: paths.certificate, bytes: made.deviceCert },
+      { path: paths.certificate, bytes: encodeUtf8(made.certificate.pem) },
       { path: paths.image, bytes: made.image, secret: true },
     ], force);
     noteIssuer(readCertificate(ca.issuer.certificate), made.certificate, io);

@@ -7,7 +7,7 @@ import {
   readCertificates,
 } from "../../crypto/x509/certificate.ts";
 import type { DecryptedDsParameters } from "../../crypto/peripherals/ds.ts";
-import type { PrivateKey } from "../../crypto/keys/keys.ts";
+import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { publicKeyDigest } from "../../crypto/signature.ts";
 import { digest } from "../../crypto/signing.ts";
 import { type KeyStorage, keyStorageOf, LAST_OF_TYPE, TLV_TYPES } from "../../format/names.ts";
@@ -60,10 +60,40 @@ export interface Secrets {
   readonly hmacKey?: Uint8Array;
 }
 
+/** A value that was stored just now, and what it was made from. */
+export interface KnownValue {
+  readonly bytes: Uint8Array;
+  readonly certificates?: readonly Certificate[];
+  readonly key?: PrivateKey;
+}
+
 /** How values are read. */
 export interface Reading {
   /** @default readCertificates */
   readonly certificatesOf?: CertificateReader;
+  /** Values that need no parsing, because they are known; found by their bytes. @default [] */
+  readonly known?: readonly KnownValue[];
+}
+
+/**
+ * The private key in a value.
+ *
+ * @throws {SecureCertError} as {@linkcode importPrivateKey}.
+ */
+export async function readStoredKey(
+  data: Uint8Array,
+  { known = [] }: Reading,
+): Promise<PrivateKey> {
+  return known.find(({ key, bytes }) => key && equalBytes(bytes, data))?.key ??
+    await importPrivateKey(data);
+}
+
+function readStoredCertificates(
+  data: Uint8Array,
+  { known = [], certificatesOf = readCertificates }: Reading,
+): readonly Certificate[] {
+  const same = known.find(({ certificates, bytes }) => certificates && equalBytes(bytes, data));
+  return same?.certificates ?? certificatesOf(data);
 }
 
 /**
@@ -120,12 +150,12 @@ export function readValue(
   image: Uint8Array,
   raw: ImageEntry,
   data: Uint8Array,
-  { certificatesOf = readCertificates }: Reading,
+  reading: Reading,
 ): Content | Promise<Content> {
   switch (raw.value.type) {
     case TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV:
     case TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV:
-      return { kind: "certificate", certificates: certificatesOf(data) };
+      return { kind: "certificate", certificates: readStoredCertificates(data, reading) };
     case TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV:
       return { kind: "dsData", data: decodeDsData(data) };
     case TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV:

@@ -1,9 +1,7 @@
-import { encodeUtf8 } from "../../bytes/text.ts";
 import type { KeyInput } from "../../crypto/keys/keys.ts";
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import { type KeyMode, TLV_TYPES, type TlvType } from "../../format/names.ts";
-import { certificatesAsPem } from "../../image/stored.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import type { PlannedEntry } from "./entry.ts";
 
@@ -13,17 +11,20 @@ export interface DataEntry {
   readonly type: TlvType;
   /** Number among the entries of this type, 0 to 253. @default 0 */
   readonly subtype?: number;
-  /** The value; certificates and private keys are stored as those of the credentials are. */
+  /** The value; certificates and private keys are taken and stored as those of the credentials are. */
   readonly data: Uint8Array;
 }
 
 /** What an image is to hold. */
 export interface BuildPlan {
-  /** CA certificate: bytes or text of PEM (a bundle too), DER, or as read. */
+  /** CA certificate: PEM (a bundle too), DER, or as an object. */
   readonly caCert?: CertificateInput;
-  /** Device certificate, in the same forms; those of intermediate CAs follow it. */
+  /** Device certificate, with those of intermediate CAs after it: PEM, DER, or as objects. */
   readonly deviceCert?: CertificateInput;
-  /** Private key in any encoding or as an object; none for `hmac-derived`, optional for `ecdsa-peripheral`. */
+  /**
+   * Private key in any encoding or as an object. It is left out for `hmac-derived`, and may be for
+   * `ecdsa-peripheral`, where the device certificate shows its curve.
+   */
   readonly privateKey?: KeyInput;
   /** Password of a protected private key. */
   readonly password?: string;
@@ -65,18 +66,12 @@ const NO_DATA = new Uint8Array();
 export function entriesOf(plan: BuildPlan): PlannedEntry[] {
   const { caCert, deviceCert, salt, data = [] } = plan;
   const entries: PlannedEntry[] = [];
-  if (caCert !== undefined) entries.push({ type: CA, data: certificateBytes(caCert) });
-  if (deviceCert !== undefined) entries.push({ type: DEV, data: certificateBytes(deviceCert) });
+  if (caCert !== undefined) entries.push({ type: CA, data: caCert });
+  if (deviceCert !== undefined) entries.push({ type: DEV, data: deviceCert });
   if (salt !== undefined) entries.push({ type: SALT, data: salt });
   const key = keyOf(plan);
   if (key !== undefined) entries.push(key);
   return [...entries, ...data];
-}
-
-/** Certificates as a file holds them. */
-function certificateBytes(input: CertificateInput): Uint8Array {
-  if (typeof input === "string") return encodeUtf8(input);
-  return input instanceof Uint8Array ? input : certificatesAsPem(input);
 }
 
 function keyOf(plan: BuildPlan): PlannedEntry | undefined {
@@ -85,7 +80,7 @@ function keyOf(plan: BuildPlan): PlannedEntry | undefined {
   const { efuseKey, privateKey: wanted } = KEY_MODE_RULES[keyMode];
   return {
     type: KEY,
-    data: typeof privateKey === "string" ? encodeUtf8(privateKey) : privateKey ?? NO_DATA,
+    data: privateKey ?? NO_DATA,
     keyMode,
     hmacKey,
     iv,

@@ -1,8 +1,8 @@
 import type { Problem } from "../../bytes/errors.ts";
-import type { PrivateKey } from "../../crypto/keys/keys.ts";
+import type { KeyInput } from "../../crypto/keys/keys.ts";
+import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import type { ConfigColumn, ConfigPlaces, StoredForm } from "../../format/config/row.ts";
-import type { KeyMode } from "../../format/names.ts";
-import { type TlvType, tlvTypeNumber, tlvTypeTitle } from "../../format/names.ts";
+import { type KeyMode, type TlvType, tlvTypeNumber, tlvTypeTitle } from "../../format/names.ts";
 
 /** An entry that an image is to hold: a row of a CSV, a flag with its file, or a part of a plan. */
 export interface PlannedEntry {
@@ -11,10 +11,11 @@ export interface PlannedEntry {
   /** Number among the entries of this type, 0 to 253. @default 0 */
   readonly subtype?: number;
   /**
-   * The value: certificates as PEM or DER, a private key in any encoding or as an object, other bytes as
-   * they are. Empty for a derived key, and for a key in the ECDSA peripheral that is not at hand.
+   * The value: certificates as PEM or DER, a private key in any encoding, either also as PEM text or as
+   * objects; other bytes as they are. Empty for a derived key, and for a key in the ECDSA peripheral that
+   * is not at hand.
    */
-  readonly data: Uint8Array | PrivateKey;
+  readonly data: CertificateInput | KeyInput;
   /** How a private key reaches the device. @default "plaintext" */
   readonly keyMode?: KeyMode;
   /** The kind that a private key must be of. @default any that the key mode takes */

@@ -1,19 +1,25 @@
 import { type Problem, SecureCertError } from "../../bytes/errors.ts";
 import { concat, equalBytes } from "../../bytes/pack.ts";
-import { isPem } from "../../bytes/pem.ts";
 import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
-import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import { importPrivateKey, type KeyInput, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { keyName } from "../../crypto/keys/encoding.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
 import { deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
 import { randomBytes, type Sources } from "../../crypto/sources.ts";
-import { publicKeyOf, readCertificate } from "../../crypto/x509/certificate.ts";
+import {
+  type Certificate,
+  type CertificateInput,
+  publicKeyOf,
+  readCertificate,
+  readCertificates,
+} from "../../crypto/x509/certificate.ts";
 import type { Curve } from "../../format/chips/chip.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import type { ConfigColumn } from "../../format/config/row.ts";
 import { isReservedType, MAX_SUBTYPE, TLV_TYPES, tlvTypeNumber } from "../../format/names.ts";
 import { MAX_TLV_LENGTH, type Tlv } from "../../format/tlv.ts";
-import { encodeStoredKey, storedCertificates } from "../../image/stored.ts";
+import type { KnownValue } from "../../image/contents/contents.ts";
+import { encodeStoredKey, isDer, storedCertificates } from "../../image/stored.ts";
 import type { EfuseKeyMode, KeyKind, KeyModeRules, ModeEntries } from "../../key_modes/mode.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
@@ -65,6 +71,8 @@ export interface Plan {
   readonly problems: readonly Problem[];
   /** Device certificates that are for another key than the private key with the same subtype. */
   readonly mismatches: readonly Problem[];
+  /** The stored values, and the certificates and keys that they were made from. */
+  readonly known: readonly KnownValue[];
 }
 
 /** An entry whose type is a number and whose subtype is known. */
@@ -79,6 +87,9 @@ interface Draft {
   readonly efuseKeys: EfuseKey[];
   readonly problems: Problem[];
   readonly publicKeys: Map<number, Uint8Array>;
+  /** Device certificates, and what follows them in a bundle, by subtype. */
+  readonly certificates: Map<number, readonly Certificate[]>;
+  readonly known: KnownValue[];
 }
 
 const {
@@ -115,6 +126,8 @@ export async function planEntries(
     efuseKeys: [],
     problems: [],
     publicKeys: new Map(),
+    certificates: new Map(),
+    known: [],
   };
   for (const entry of all) {
     try {
@@ -125,9 +138,9 @@ export async function planEntries(
       draft.problems.push(problemAt(entry, "data_value", error.message));
     }
   }
-  const { first, others, efuseKeys, problems, publicKeys } = draft;
-  const mismatches = certificateMismatches(all, publicKeys);
-  return { entries: [...first, ...others], efuseKeys, publicKeys, problems, mismatches };
+  const { first, others, efuseKeys, problems, publicKeys, known } = draft;
+  const mismatches = certificateMismatches(draft);
+  return { entries: [...first, ...others], efuseKeys, publicKeys, problems, mismatches, known };
 }
 
 async function planEntry(entry: NumberedEntry, draft: Draft): Promise<void> {
@@ -135,11 +148,20 @@ async function planEntry(entry: NumberedEntry, draft: Draft): Promise<void> {
   const isRaw = stored?.raw === true;
   if (!isRaw && !checkNumbers(entry, draft)) return;
   if (type === KEY && !isRaw) return await planKey(entry, draft);
-  if (!(data instanceof Uint8Array)) throw new RangeError("a key object is no value of this type");
-  if (type === KEY) await noteRawKey(entry, data, draft);
-  const isCertificate = !isRaw && (type === CA || type === DEV);
-  const value = isCertificate ? storedCertificates(data) : data;
-  add(entry, { type, subtype: entry.subtype, flags: 0, data: value }, draft);
+  if (!isRaw && (type === CA || type === DEV)) return planCertificates(entry, draft);
+  if (!(data instanceof Uint8Array)) throw new RangeError("the value must be bytes");
+  if (type === KEY || type === DEV) await noteRaw(entry, data, draft);
+  add(entry, { type, subtype: entry.subtype, flags: 0, data }, draft);
+}
+
+function planCertificates(entry: NumberedEntry, draft: Draft): void {
+  const { type, subtype } = entry;
+  const input = entry.data as CertificateInput;
+  const certificates = readCertificates(input);
+  const data = isDer(input) ? storedCertificates(input) : storedCertificates(certificates);
+  if (type === DEV) draft.certificates.set(subtype, certificates);
+  draft.known.push({ bytes: data, certificates });
+  add(entry, { type, subtype, flags: 0, data }, draft);
 }
 
 /** Whether type and subtype are numbers that may be stored, and are not there already. */
@@ -176,14 +198,15 @@ function add(entry: NumberedEntry, { flags, data, ...numbers }: Tlv, draft: Draf
   });
 }
 
-/** A key that is stored as it is may still be compared with its certificate. */
-async function noteRawKey(
-  { subtype }: NumberedEntry,
+/** What is stored as it is may still be compared: a key with its certificate. */
+async function noteRaw(
+  { type, subtype }: NumberedEntry,
   data: Uint8Array,
-  { publicKeys }: Draft,
+  { publicKeys, certificates }: Draft,
 ): Promise<void> {
   try {
-    publicKeys.set(subtype, (await importPrivateKey(data)).publicKey);
+    if (type === DEV) certificates.set(subtype, readCertificates(data));
+    else publicKeys.set(subtype, (await importPrivateKey(data)).publicKey);
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
   }
@@ -203,6 +226,9 @@ async function planKey(entry: NumberedEntry, draft: Draft): Promise<void> {
   const hmacKey = efuse?.hmacKey ?? entry.hmacKey ?? draft.options.hmacKey;
   if (rules.privateKey === "derived") await noteDerived(entry, hmacKey, draft);
   if (problems.length > before) return;
+  // PEM when it came as PEM or as an object, else DER.
+  const stored = key && encodeStoredKey(key, isDer(entry.data) ? "der" : "pem");
+  if (stored !== undefined) draft.known.push({ bytes: stored, key });
   const made: ModeEntries = await rules.makeEntries({
     subtype,
     key,
@@ -212,7 +238,7 @@ async function planKey(entry: NumberedEntry, draft: Draft): Promise<void> {
     iv,
     random,
     hmacKey,
-    stored: key && storedKey(entry, key),
+    stored,
   });
   if (made.publicKey !== undefined) publicKeys.set(subtype, made.publicKey);
   first.push(...made.first ?? []);
@@ -225,30 +251,18 @@ async function openKey(
   { privateKey }: KeyModeRules,
   { options: { password }, problems }: Draft,
 ): Promise<PrivateKey | undefined> {
-  const { data, keyMode = "plaintext" } = entry;
-  if (!(data instanceof Uint8Array)) {
-    if (privateKey !== "derived") return data;
-  } else if (data.length === 0) {
-    if (privateKey === "needed") {
-      problems.push(problemAt(entry, "data_value", `${keyMode} needs a private key`));
-    }
-    return undefined;
-  } else if (privateKey !== "derived") {
-    return await importPrivateKey(data, password === undefined ? {} : { password });
-  }
-  const message =
-    `${keyMode} takes no private key: it derives its own, from a salt of type ${SALT}`;
-  problems.push(problemAt(entry, "data_value", message));
+  const { keyMode = "plaintext" } = entry;
+  const data = entry.data as KeyInput;
+  const isEmpty = data instanceof Uint8Array && data.length === 0;
+  if (!isEmpty && privateKey !== "derived") return await importPrivateKey(data, { password });
+  const problem = isEmpty
+    ? privateKey === "needed" && `${keyMode} needs a private key`
+    : `${keyMode} takes no private key: it derives its own, from a salt of type ${SALT}`;
+  if (problem) problems.push(problemAt(entry, "data_value", problem));
   return undefined;
 }
 
-/** As a plaintext entry stores it: PEM when it came as PEM or as an object, else DER. */
-function storedKey({ data }: NumberedEntry, key: PrivateKey): Uint8Array {
-  const form = data instanceof Uint8Array && !isPem(data) ? "der" : "pem";
-  return encodeStoredKey(key, form);
-}
-
-/** The kind of a key that is not at hand, as its certificate tells it. */
+/** The kind of a key that is not at hand, as its certificate shows it. */
 function certificateKind(
   entry: NumberedEntry,
   { privateKey }: KeyModeRules,
@@ -256,14 +270,13 @@ function certificateKind(
 ): KeyKind | undefined {
   if (privateKey !== "optional") return undefined;
   const source = all.find(({ type, subtype }) => type === DEV && subtype === entry.subtype);
-  if (source === undefined || !(source.data instanceof Uint8Array)) {
+  if (source === undefined) {
     const message = `${entry.keyMode} needs a private key or a device certificate`;
     problems.push(problemAt(entry, "data_value", message));
     return undefined;
   }
-  const key = publicKeyOf(readCertificate(source.data));
-  if (key === undefined) return undefined;
-  return key.type === "ec" ? { ...key, bits: 0 } : key;
+  const key = publicKeyOf(readCertificate(source.data as CertificateInput));
+  return key?.type === "ec" ? { ...key, bits: 0 } : key;
 }
 
 /** What the row says of the key must be so: the eFuse is burned for it. */
@@ -412,22 +425,14 @@ function hmacEfuseKey(
 }
 
 /** Device certificates that are for another key than the private key with the same subtype. */
-function certificateMismatches(
-  entries: readonly NumberedEntry[],
-  publicKeys: ReadonlyMap<number, Uint8Array>,
-): Problem[] {
-  return entries.flatMap((entry) => {
-    const key = publicKeys.get(entry.subtype);
-    if (entry.type !== DEV || key === undefined || !(entry.data instanceof Uint8Array)) return [];
-    try {
-      const { publicKey, subject } = readCertificate(entry.data);
-      if (equalBytes(publicKey, key)) return [];
-      const message = `the device certificate "${subject}" is for another key than the private key`;
-      return [{ ...entry.places?.data_value, message }];
-    } catch (error) {
-      // What cannot be read is reported where it is planned.
-      if (error instanceof SecureCertError) return [];
-      throw error;
-    }
+function certificateMismatches({ all, certificates, publicKeys }: Draft): Problem[] {
+  return [...certificates].flatMap(([subtype, [certificate]]) => {
+    const key = publicKeys.get(subtype);
+    if (key === undefined || equalBytes(certificate!.publicKey, key)) return [];
+    const entry = all.find((each) => each.type === DEV && each.subtype === subtype);
+    const message = `the device certificate "${
+      certificate!.subject
+    }" is for another key than the private key`;
+    return [{ ...entry?.places?.data_value, message }];
   });
 }

@@ -10,13 +10,7 @@ import {
 import { DatabaseSync } from "../../../lib/cli/batch/deps.ts";
 import { denoIo } from "../../../lib/cli/io.ts";
 import { run } from "../../../lib/cli/run.ts";
-import {
-  createDevelopmentCa,
-  exportPrivateKey,
-  type Issuer,
-  provision,
-  readCertificate,
-} from "../../../mod.ts";
+import { createDevelopmentCa, exportPrivateKey, type Issuer, provision } from "../../../mod.ts";
 
 /** A device with its files, not yet in a folder. */
 export interface MadeDevice {
@@ -38,7 +32,7 @@ export interface BatchOptions {
 export async function makeDevice(id: string, options: BatchOptions): Promise<MadeDevice> {
   const issuer = options.issuer ?? await createDevelopmentCa();
   const made = await provision({ issuer, subject: `CN=${id.replace(/[,+"\\<>;=#]/g, "\\$&")}` });
-  const info = readCertificate(made.deviceCert);
+  const info = made.certificate;
   const row: ManifestRow = {
     id,
     serial: info.serial,
@@ -51,7 +45,12 @@ export async function makeDevice(id: string, options: BatchOptions): Promise<Mad
     ...options.extra,
   };
   const key = await exportPrivateKey(made.key);
-  return { row, image: made.image, certificate: made.deviceCert, key };
+  return {
+    row,
+    image: made.image,
+    certificate: new TextEncoder().encode(made.certificate.pem),
+    key,
+  };
 }
 
 /** A finished batch in a folder. */
