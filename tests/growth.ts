@@ -1,13 +1,14 @@
 /** How the cost of some work grows with its input, on a machine that may be busy. */
 
-const ROUNDS = { least: 3, most: 12 } as const;
-/** A linear cost may grow so many times as fast as the input; a quadratic one grows by the square. */
+const ROUNDS = { least: 2, most: 12 } as const;
+/** One large work may take so many times as long as many small ones; a quadratic one takes as many. */
 const SLACK = 3;
 
 /**
- * Whether the cost of some work grows as its input does. The smallest times of several rounds are
- * compared, and the rounds go on while these do not look linear, so that what else the machine does at
- * the time does not count. Only the ratio counts, not how fast the machine is.
+ * Whether the cost of some work grows as its input does: work on one large input takes about as long as
+ * work on many small ones of the same size in sum. The smallest times of several rounds are compared, and
+ * the rounds go on while these do not look linear. Both times are about as long, so that what else the
+ * machine does weighs on both; how fast it is does not count.
  *
  * @param work Prepares the work for a size, and returns it.
  * @param sizes A size and one many times as large, so that linear and quadratic are far apart.
@@ -17,17 +18,17 @@ export async function growsLinearly(
   [small, large]: readonly [number, number],
 ): Promise<boolean> {
   const [few, many] = [work(small), work(large)];
-  let [least, most] = [Infinity, Infinity];
+  let [inParts, atOnce] = [Infinity, Infinity];
   for (let round = 1; round <= ROUNDS.most; round++) {
-    least = Math.min(least, await time(few));
-    most = Math.min(most, await time(many));
-    if (round >= ROUNDS.least && most < SLACK * large / small * least) return true;
+    inParts = Math.min(inParts, await time(few, Math.round(large / small)));
+    atOnce = Math.min(atOnce, await time(many, 1));
+    if (round >= ROUNDS.least && atOnce < SLACK * inParts) return true;
   }
   return false;
 }
 
-async function time(work: () => unknown): Promise<number> {
+async function time(work: () => unknown, times: number): Promise<number> {
   const start = performance.now();
-  await work();
+  for (; times > 0; times--) await work();
   return performance.now() - start;
 }
