@@ -10,7 +10,7 @@ import { CliError, fileError, isSystemError, usageError } from "./errors.ts";
 export interface OutputFile {
   readonly path: string;
   readonly bytes: Uint8Array;
-  /** Readable by its owner alone (mode 0600). @default false */
+  /** Readable only by its owner (mode 0600). @default false */
   readonly secret?: boolean;
   /** Never put in an existing file's place, with force or without. @default false */
   readonly keep?: boolean;
@@ -152,7 +152,7 @@ export function openStdin(): ReadableStream<Uint8Array<ArrayBuffer>> {
   return Deno.stdin.readable;
 }
 
-/** Whoever reads may have seen enough and gone, as `head` does. */
+/** The reader of a pipe may have seen enough and gone, as `head` does. */
 function writeFully(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
   try {
     for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));

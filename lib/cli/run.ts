@@ -6,6 +6,7 @@ import {
   loadCommands,
   SUMMARIES,
 } from "./commands.ts";
+import type { NamedCommand } from "./command.ts";
 import { CliError, usageError } from "./errors.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import type { Io } from "./io.ts";
@@ -25,11 +26,47 @@ const EXIT_USAGE = 2;
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const world = printing(io);
+  let command: NamedCommand | undefined;
   try {
-    return await runLine(argv, world);
+    const line = readLine(argv);
+    if (line.kind === "version") return print(VERSION, world);
+    if (line.kind === "help") return print(formatHelp(SUMMARIES), world);
+    command = await loadCommand(line.name);
+    const args = line.kind === "command" ? parseArguments(command, line.rest) : undefined;
+    if (args === undefined) return print(formatCommandHelp(command), world);
+    setColorEnabled(wantsColor(args.get("color"), world));
+    return await command.run(args, world, loadCommands);
   } catch (error) {
-    return report(knownError(error), argv, world);
+    return report(knownError(error), { command, asJson: argv.includes("--json") }, world);
   }
+}
+
+/** What a command line asks for. */
+type Line =
+  | { readonly kind: "help" }
+  | { readonly kind: "version" }
+  | {
+    readonly kind: "command" | "command help";
+    readonly name: CommandName;
+    readonly rest: readonly string[];
+  };
+
+function readLine(argv: readonly string[]): Line {
+  const [first, second] = argv;
+  if (first === "--version" || first === "-V") return { kind: "version" };
+  if (first === undefined || first === "--help" || first === "-h") return { kind: "help" };
+  if (first !== "help") return { kind: "command", ...readCommandName(argv) };
+  if (second === undefined) return { kind: "help" };
+  return { kind: "command help", ...readCommandName(argv.slice(1)) };
+}
+
+/** A command's name is one word or two, such as `bulk status`; two words are tried first. */
+function readCommandName(words: readonly string[]): { name: CommandName; rest: readonly string[] } {
+  const [first = "", second] = words;
+  const both = `${first} ${second}`;
+  if (isCommandName(both)) return { name: both, rest: words.slice(2) };
+  if (isCommandName(first)) return { name: first, rest: words.slice(1) };
+  throw usageError(`unknown command "${first}"`, undefined, "run --help for the list of commands");
 }
 
 /** The same world, where no text that is printed can move a cursor, wherever it came from. */
@@ -43,38 +80,22 @@ function printing(io: Io): Io {
   };
 }
 
-async function runLine(argv: readonly string[], io: Io): Promise<number> {
-  const [first, second] = argv;
-  if (first === "--version" || first === "-V") return print(VERSION, io);
-  const isHelp = first === "help";
-  if (first === undefined || first === "--help" || first === "-h" || isHelp && !second) {
-    return print(formatHelp(SUMMARIES), io);
-  }
-  const { name, rest } = readCommandName(isHelp ? argv.slice(1) : argv);
-  const command = await loadCommand(name);
-  const args = isHelp ? undefined : parseArguments(command, rest);
-  if (args === undefined) return print(formatCommandHelp(command), io);
-  setColorEnabled(wantsColor(args.get("color"), io));
-  return await command.run(args, io, loadCommands);
-}
-
-/** A command's name is one word or two, such as `bulk status`; two words are tried first. */
-function readCommandName(words: readonly string[]): { name: CommandName; rest: readonly string[] } {
-  const [first = "", second] = words;
-  const both = `${first} ${second}`;
-  if (isCommandName(both)) return { name: both, rest: words.slice(2) };
-  if (isCommandName(first)) return { name: first, rest: words.slice(1) };
-  throw usageError(`unknown command "${first}"`, undefined, "run --help for the list of commands");
-}
-
 function print(text: string, io: Io): number {
   io.print(text);
   return 0;
 }
 
-function report(error: SecureCertError | CliError, argv: readonly string[], io: Io): number {
+/** Where an error is reported from. */
+interface Context {
+  /** The command, when it is known. */
+  readonly command: NamedCommand | undefined;
+  /** Whether stdout is for one JSON document. */
+  readonly asJson: boolean;
+}
+
+function report(error: SecureCertError | CliError, { command, asJson }: Context, io: Io): number {
   const { code, message, place } = error;
-  if (argv.includes("--json")) {
+  if (asJson) {
     try {
       io.print(JSON.stringify({ error: { code, message, place, ...problemsOf(error) } }));
     } catch {
@@ -82,7 +103,7 @@ function report(error: SecureCertError | CliError, argv: readonly string[], io: 
     }
   }
   io.note(`error: ${message}`);
-  const hint = error instanceof CliError ? error.hint : hintOf(error, argv[0]);
+  const hint = error instanceof CliError ? error.hint : hintOf(error, command);
   if (hint !== undefined) io.note(`hint: ${hint}`);
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;
 }
@@ -94,10 +115,57 @@ function problemsOf(error: SecureCertError | CliError): { problems?: readonly un
   return Array.isArray(error.cause) ? { problems: error.cause } : {};
 }
 
-/** A hint for the option of the library that would help, or else for the code. */
-function hintOf({ code, place }: SecureCertError, command: string | undefined): string | undefined {
-  if (command === "configure" && code === "ERR_PASSWORD") return "give the password with --pwd";
-  return HINTS[place.field ?? ""] ?? HINTS[code];
+/** What to do about an error of the library. */
+interface Hint {
+  /** The option of the library that would help, or the code of the error. */
+  readonly about: string;
+  /** The flag that it names; a command without that flag does not give the hint. */
+  readonly flag?: string;
+  readonly text: string;
+}
+
+/** The first that fits is given. */
+const HINTS: readonly Hint[] = [
+  {
+    about: "dropSignatures",
+    text: "append --drop-signatures leaves the signatures out; sign the image again then",
+  },
+  {
+    about: "signature",
+    flag: "digest",
+    text: "sign what --digest prints, with the private half of --public-key",
+  },
+  {
+    about: "replace",
+    flag: "replace",
+    text: "--replace puts it in the place of the one that is there",
+  },
+  {
+    about: "ERR_PASSWORD",
+    flag: "password-file",
+    text: "give the password with --password-file",
+  },
+  { about: "ERR_PASSWORD", flag: "pwd", text: "give the password with --pwd" },
+  {
+    about: "ERR_TOO_LARGE",
+    flag: "size",
+    text: "give a larger --size, and the same size in the partition table",
+  },
+  {
+    about: "ERR_VERIFY",
+    flag: "no-verify",
+    text: "fix what is wrong, or write the image all the same with --no-verify",
+  },
+];
+
+function hintOf(
+  { code, place }: SecureCertError,
+  command: NamedCommand | undefined,
+): string | undefined {
+  const has = (flag: string) => command?.flags.some(({ name }) => name === flag) ?? false;
+  return HINTS.find(({ about, flag }) =>
+    (about === place.field || about === code) && (flag === undefined || has(flag))
+  )?.text;
 }
 
 /** A number that no function takes is a mistake in the command line; anything else is a bug. */
@@ -108,15 +176,6 @@ function knownError(error: unknown): SecureCertError | CliError {
   }
   throw error;
 }
-
-const HINTS: Readonly<Partial<Record<string, string>>> = {
-  ERR_PASSWORD: "give the password with --password-file",
-  ERR_TOO_LARGE: "give a larger --size, and the same size in the partition table",
-  dropSignatures: "append --drop-signatures leaves the signatures out; sign the image again then",
-  signature: "sign what --digest prints, with the private half of --public-key",
-  replace: "--replace puts it in the place of the one that is there",
-  ERR_VERIFY: "fix what is wrong, or write the image all the same with --no-verify",
-};
 
 function wantsColor(when: string | undefined, io: Io): boolean {
   if (when === "always" || when === "never") return when === "always";

@@ -3,7 +3,9 @@ import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/a
 import { packError, unpackError } from "../../lib/cli/batch/threads/messages.ts";
 import { CliError, fileError, isSystemError, usageError } from "../../lib/cli/errors.ts";
 import { explain } from "../../lib/cli/io.ts";
+import { CONFIG_COLUMNS } from "../../lib/format/config/row.ts";
 import { SecureCertError } from "../../mod.ts";
+import { MemoryWorld } from "./memory_io.ts";
 
 /** An error as Deno throws it. */
 function systemError(message: string, code?: string): Error {
@@ -54,4 +56,16 @@ Deno.test("an error of the system is told by its code, and by no text", () => {
   for (const ours of [new SecureCertError("ERR_KEY", "bad key"), new TypeError("a bug")]) {
     assertThrows(() => explain("write", "a", ours), ours.constructor as typeof Error);
   }
+});
+
+Deno.test("a hint names a flag that the command has", async () => {
+  const world = new MemoryWorld();
+  world.put("large.bin", new Uint8Array(9000));
+  world.put("rows.csv", `${CONFIG_COLUMNS.join(",")}\n51,0,large.bin,file,,,,,\n`);
+  const built = await world.run("build", "--csv", "rows.csv", "-o", "i.bin");
+  assertEquals(built.code, 1);
+  assertStringIncludes(built.stderr, "hint: give a larger --size");
+  const configured = await world.run("configure", "--esp_secure_cert_csv", "rows.csv");
+  assertEquals(configured.code, 1);
+  assertEquals(/hint|--size/.test(configured.stderr), false, configured.stderr);
 });

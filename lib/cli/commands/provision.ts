@@ -1,4 +1,4 @@
-import type { ProvisionResult } from "../../toolkit/provision.ts";
+import type { ProvisionOptions, ProvisionResult } from "../../toolkit/provision.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { fileError } from "../errors.ts";
@@ -20,7 +20,7 @@ import type { OpenCa } from "../input/ca.ts";
 import { daysOf, sansOf, usageOf } from "../input/certificates.ts";
 import { buildOptionsOf, dataOf } from "../input/images.ts";
 import { deviceKeyOptions, keyPlanOf, noteSlowKey, readHmacKey } from "../input/keys.ts";
-import { type Io, joinPath } from "../io.ts";
+import { type Io, joinPath, textFile } from "../io.ts";
 import { noteIssuer } from "../output/certificates.ts";
 import type { EfuseFiles } from "../output/efuse_files.ts";
 import { outputFolder, printJson } from "../output/out.ts";
@@ -50,10 +50,7 @@ export const command: Command = {
     },
   ],
   async run(args, io) {
-    const { encodeUtf8 } = await import("../../bytes/text.ts");
     const { readCertificate } = await import("../../crypto/x509/certificate.ts");
-    const { escapeNameValue } = await import("../../crypto/x509/names.ts");
-    const { exportPrivateKey } = await import("../../crypto/keys/keys.ts");
     const { provision } = await import("../../toolkit/provision.ts");
     const { openCa } = await import("../input/ca.ts");
     const { efuseFiles } = await import("../output/efuse_files.ts");
@@ -65,61 +62,81 @@ export const command: Command = {
       certificate: joinPath(out, "device.pem"),
       key: joinPath(out, "device.key.pem"),
     };
-    const keyPlan = await keyPlanOf(args);
+    const device = await deviceOptions(id, args, io);
     const hmacKey = await readHmacKey(args, io);
-    const key = await deviceKeyOptions(keyPlan.keyMode, args);
-    const options = {
-      ...buildOptionsOf(args),
-      ...keyPlan,
-      hmacKey: hmacKey?.bytes,
-      subject: args.get("subject") ?? `CN=${escapeNameValue(id)}`,
-      sans: sansOf(args),
-      days: daysOf(args),
-      usage: usageOf(args),
-      data: await dataOf(args, io),
-      key,
-    };
     const ca = await openCa(args.get("ca") ?? "ca", args, io);
-    noteSlowKey(key ?? {}, io);
-    const made = await showingFindings(() => provision({ ...options, issuer: ca.issuer }), io);
+    noteSlowKey(device.key ?? {}, io);
+    const options = { ...device, hmacKey: hmacKey?.bytes, issuer: ca.issuer };
+    const made = await showingFindings(() => provision(options), io);
     const given = { hmacKey, privateKeyFile: paths.key };
-    const [efuse] = await efuseFiles(made.efuseKeys, keyPlan.chip, given, paths.image);
+    const [efuse] = await efuseFiles(made.efuseKeys, options.chip, given, paths.image);
+    if (efuse === undefined && args.has("force")) await refuseStalePlan(out, io);
+    const provisioned: Provisioned = { id, made, paths, ca, efuse };
     if (ca.files.length > 0) await io.makeDir(ca.path);
     await io.makeDir(out);
-    const force = args.has("force");
-    if (efuse === undefined && force) await refuseStalePlan(joinPath(out, "efuse_plan.json"), io);
-    await io.write([
-      ...ca.files,
-      ...efuse?.files ?? [],
-      {
-        path: paths.key,
-        bytes: exportPrivateKey(made.key),
-        secret: true,
-        // For the ECDSA peripheral this file is the eFuse key, which is never overwritten.
-        keep: keyPlan.keyMode === "ecdsa-peripheral",
-      },
-      { path: paths.certificate, bytes: encodeUtf8(made.certificate.pem) },
-      { path: paths.image, bytes: made.image, secret: true },
-    ], force);
+    await writeDevice(provisioned, options.keyMode, args, io);
     noteIssuer(readCertificate(ca.issuer.certificate), made.certificate, io);
-    await report({ id, made, paths, ca, efuse }, args, io);
+    await report(provisioned, args, io);
     return 0;
   },
 };
 
-/** Someone would burn the key of another image. */
-async function refuseStalePlan(path: string, io: Io): Promise<void> {
-  if (await io.readIfExists(path) === undefined) return;
-  const message = `${path} belongs to another image, and this one needs no eFuse key`;
-  throw fileError("ERR_FILE_EXISTS", path, message, "write to another folder");
-}
-
+/** A device that is made and not yet written. */
 interface Provisioned {
   readonly id: string;
   readonly made: ProvisionResult;
   readonly paths: { readonly image: string; readonly certificate: string; readonly key: string };
   readonly ca: OpenCa;
   readonly efuse?: EfuseFiles;
+}
+
+async function deviceOptions(
+  id: string,
+  args: Arguments,
+  io: Io,
+): Promise<Omit<ProvisionOptions, "issuer">> {
+  const { escapeNameValue } = await import("../../crypto/x509/names.ts");
+  const keyPlan = await keyPlanOf(args);
+  return {
+    ...buildOptionsOf(args),
+    ...keyPlan,
+    subject: args.get("subject") ?? `CN=${escapeNameValue(id)}`,
+    sans: sansOf(args),
+    days: daysOf(args),
+    usage: usageOf(args),
+    data: await dataOf(args, io),
+    key: await deviceKeyOptions(keyPlan.keyMode, args),
+  };
+}
+
+/** Someone would burn the key of another image. */
+async function refuseStalePlan(out: string, io: Io): Promise<void> {
+  const path = joinPath(out, "efuse_plan.json");
+  if (await io.readIfExists(path) === undefined) return;
+  const message = `${path} belongs to another image, and this one needs no eFuse key`;
+  throw fileError("ERR_FILE_EXISTS", path, message, "write to another folder");
+}
+
+async function writeDevice(
+  { made, paths, ca, efuse }: Provisioned,
+  keyMode: ProvisionOptions["keyMode"],
+  args: Arguments,
+  io: Io,
+): Promise<void> {
+  const { exportPrivateKey } = await import("../../crypto/keys/keys.ts");
+  await io.write([
+    ...ca.files,
+    ...efuse?.files ?? [],
+    {
+      path: paths.key,
+      bytes: exportPrivateKey(made.key),
+      secret: true,
+      // For the ECDSA peripheral this file is the eFuse key, which is never overwritten.
+      keep: keyMode === "ecdsa-peripheral",
+    },
+    textFile(paths.certificate, made.certificate.pem),
+    { path: paths.image, bytes: made.image, secret: true },
+  ], args.has("force"));
 }
 
 async function report(

@@ -37,7 +37,7 @@ export type SigningScheme = "rsa3072" | "ecdsa192" | "ecdsa256" | "ecdsa384";
 
 const SIZES = { RSA: [1024, 2048, 3072, 4096], ECDSA: [192, 256, 384] } as const;
 
-/** What a spelling of a flag stands for. */
+/** A flag, for each of its spellings. */
 interface Spelled {
   /** The flag with its dashes. */
   readonly name: string;

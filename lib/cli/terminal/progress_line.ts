@@ -66,7 +66,7 @@ export interface Counter {
 /**
  * Starts to count, on a line that appears when it takes long.
  *
- * @param what What is done to how many of what: `judged`, `devices`.
+ * @param what What is done to how many of what: `checked`, `devices`.
  * @param total How many there will be, where that is known.
  */
 export function startCounter(io: Io, what: readonly [string, string], total?: number): Counter {
