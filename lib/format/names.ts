@@ -142,6 +142,13 @@ export const TLV_TYPES: {
   readonly [Name in keyof typeof TLV_TYPE_TABLE]: typeof TLV_TYPE_TABLE[Name]["number"];
 } = Object.fromEntries(TYPES.map(({ name, number }) => [name, number])) as never;
 
+/** The types of certificates and private keys, whose values may be PEM text. */
+export const CREDENTIAL_TYPES: readonly number[] = [
+  TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV,
+];
+
 /** The largest subtype of an entry: 254 asks the firmware for the last of a type, 255 is invalid. */
 export const MAX_SUBTYPE = 253;
 /** The subtype that asks the firmware for the last entry of a type. */

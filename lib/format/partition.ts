@@ -1,6 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, equalBytes, isFilledWith, viewOf } from "../bytes/pack.ts";
-import { sha256 } from "./table/deps.ts";
+import { sha256 } from "./deps.ts";
 import { MAX_SUBTYPE, TLV_TYPES, tlvTypeTitle } from "./names.ts";
 import {
   type DecodedTlv,

@@ -7,7 +7,7 @@ import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash/codec.ts
 import type { ImageFormat } from "../format/names.ts";
 import { findMagic } from "../format/partition.ts";
 import { TLV_MAGIC } from "../format/tlv.ts";
-import { decodeBoundedNvs } from "../format/nvs/bounded.ts";
+import { decodeBoundedNvs } from "../format/nvs/decode.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import { readTable, startsTable } from "../format/table/read.ts";
 

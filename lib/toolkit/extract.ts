@@ -7,7 +7,13 @@ import { digest } from "../crypto/signing.ts";
 import { formatImageCsv } from "../format/config/csv.ts";
 import type { ImageForm } from "../format/config/form.ts";
 import type { ConfigRow, StoredForm } from "../format/config/row.ts";
-import { isReservedType, keyStorageOf, MAX_SUBTYPE, TLV_TYPES } from "../format/names.ts";
+import {
+  CREDENTIAL_TYPES,
+  isReservedType,
+  keyStorageOf,
+  MAX_SUBTYPE,
+  TLV_TYPES,
+} from "../format/names.ts";
 import { decodeDsContext, decodeDsData, decodeSecurityConfig } from "../format/peripheral.ts";
 import type { FindingCode } from "../findings/findings.ts";
 import { storedCertificates, storedPrivateKey } from "../image/stored.ts";
@@ -44,8 +50,13 @@ export interface ExtractOptions {
 const CONTENTS = "contents";
 
 const {
+  ESP_SECURE_CERT_CA_CERT_TLV: CA,
   ESP_SECURE_CERT_DEV_CERT_TLV: DEV,
   ESP_SECURE_CERT_PRIV_KEY_TLV: KEY,
+  ESP_SECURE_CERT_DS_DATA_TLV: DS_DATA,
+  ESP_SECURE_CERT_DS_CONTEXT_TLV: DS_CONTEXT,
+  ESP_SECURE_CERT_TLV_SEC_CFG: SECURITY_CONFIG,
+  ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE,
   ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY,
   ESP_SECURE_CERT_USER_DATA_1: FIRST_USER,
   ESP_SECURE_CERT_USER_DATA_5: LAST_USER,
@@ -53,24 +64,28 @@ const {
 
 /** Beginnings of file names, those of Espressif's tool where it has one. */
 const FILE_NAMES: Readonly<Record<number, string>> = {
-  0: "cacert",
-  1: "devcert",
-  2: "privkey",
-  3: "ds_data",
-  4: "ds_context",
-  5: "salt",
-  6: "sec_cfg",
-  7: "tee_key",
-  8: "signature",
-  9: "integrity",
-  201: "matter",
-  202: "matter",
+  [CA]: "cacert",
+  [DEV]: "devcert",
+  [KEY]: "privkey",
+  [DS_DATA]: "ds_data",
+  [DS_CONTEXT]: "ds_context",
+  [TLV_TYPES.ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT]: "salt",
+  [SECURITY_CONFIG]: "sec_cfg",
+  [TLV_TYPES.ESP_SECURE_CERT_TEE_SEC_STORAGE_KEY_TLV]: "tee_key",
+  [SIGNATURE]: "signature",
+  [INTEGRITY]: "integrity",
+  [TLV_TYPES.ESP_SECURE_CERT_MATTER_TLV_1]: "matter",
+  [TLV_TYPES.ESP_SECURE_CERT_MATTER_TLV_2]: "matter",
 };
-/**
- * Certificates, DS context, security configuration, signatures and integrity: whatever other values
- * hold may be a key.
- */
-const PUBLIC_TYPES: readonly number[] = [0, 1, 4, 6, 8, 9];
+/** Types whose values are no secret; what the others hold may be a key. */
+const PUBLIC_TYPES: readonly number[] = [
+  CA,
+  DEV,
+  DS_CONTEXT,
+  SECURITY_CONFIG,
+  SIGNATURE,
+  INTEGRITY,
+];
 const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 
 /**
@@ -186,6 +201,8 @@ function refuseDamage({ format, entries, findings }: ImageEntries): void {
   throw new SecureCertError(code, `Cannot extract image: ${finding.message}`, finding.place);
 }
 
+const isCredential = (type: number) => CREDENTIAL_TYPES.includes(type);
+
 /** A row of an extracted CSV, with the file it names. */
 interface ExtractedRow {
   readonly row: ConfigRow;
@@ -209,7 +226,7 @@ async function extractRow(
       : { dataValue: text, dataType: "string" as const };
     return { row: { ...numbers, ...value, ...rest } };
   }
-  const ending = type > KEY ? "bin" : isText ? "pem" : "der";
+  const ending = !isCredential(type) ? "bin" : isText ? "pem" : "der";
   const name = freeName(
     `${CONTENTS}/${FILE_NAMES[type] ?? "tlv"}_${type}_${subtype}`,
     ending,
@@ -238,7 +255,7 @@ interface Form {
 async function formOf(entry: Tlv, before: readonly ExtractedRow[]): Promise<Form> {
   const { type, subtype, data, flags, reserved, padding } = entry;
   const text = decodeUtf8(data) ?? "";
-  const isText = type <= KEY && isPem(text);
+  const isText = isCredential(type) && isPem(text);
   const hasNul = isText && data.at(-1) === 0;
   const bytes = hasNul ? data.subarray(0, -1) : data;
   const isDouble = before.some(({ row }) => row.type === type && row.subtype === subtype);
@@ -260,10 +277,10 @@ async function formOf(entry: Tlv, before: readonly ExtractedRow[]): Promise<Form
 /** Whether a build stores the value as it is here when it finds it in a file. */
 async function isCanonical(entry: Tlv, bytes: Uint8Array): Promise<boolean> {
   const { type, data, flags } = entry;
-  if (type > KEY) return true;
+  if (!isCredential(type)) return true;
   if (type === KEY && keyStorageOf(flags) !== "plaintext") return false;
   try {
-    const stored = type <= DEV ? storedCertificates(bytes) : await storedPrivateKey(bytes);
+    const stored = type !== KEY ? storedCertificates(bytes) : await storedPrivateKey(bytes);
     return equalBytes(stored, data);
   } catch (error) {
     if (error instanceof SecureCertError) return false;
@@ -275,11 +292,11 @@ async function keyColumns({ type, data, flags }: Tlv): Promise<Partial<ConfigRow
   switch (type) {
     case KEY:
       return { keyMode: keyStorageOf(flags), algorithm: await algorithmOf(data) };
-    case TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV:
+    case DS_DATA:
       return { keyMode: "rsa-ds", algorithm: "RSA", ...columnsOf(() => decodeDsData(data)) };
-    case TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV:
+    case DS_CONTEXT:
       return { keyMode: "rsa-ds", algorithm: "RSA", ...columnsOf(() => decodeDsContext(data)) };
-    case TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG: {
+    case SECURITY_CONFIG: {
       const columns = { keyMode: "ecdsa-peripheral", algorithm: "ECDSA" } as const;
       return { ...columns, ...columnsOf(() => decodeSecurityConfig(data)) };
     }

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
-import { sha256 } from "../../lib/format/table/deps.ts";
+import { sha256 } from "../../lib/format/deps.ts";
 import { walkPartition } from "../../lib/format/partition.ts";
 import {
   decodeDsContext,

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { crc32 } from "../../lib/bytes/crc32.ts";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { concat, viewOf } from "../../lib/bytes/pack.ts";
-import { sha256 } from "../../lib/format/table/deps.ts";
+import { sha256 } from "../../lib/format/deps.ts";
 import { walkPartition } from "../../lib/format/partition.ts";
 import {
   decodeSignatureBlock,

@@ -9,7 +9,14 @@ import {
 } from "./row.ts";
 import { CONFIG_DATA_TYPES, configValueBytes } from "./value.ts";
 import type { CsvField, CsvProblem } from "../../bytes/csv.ts";
-import { isReservedType, KEY_MODES, type KeyMode, MAX_SUBTYPE, parseConfigType } from "../names.ts";
+import {
+  isReservedType,
+  KEY_MODES,
+  type KeyMode,
+  MAX_SUBTYPE,
+  parseConfigType,
+  TLV_TYPES,
+} from "../names.ts";
 
 /** The index of each column of a CSV. */
 export type ConfigHeader = ReadonlyMap<ConfigColumn, number>;
@@ -24,9 +31,12 @@ export interface ConfigCells {
 type Fail = (column: ConfigColumn, message: string) => undefined;
 type Cell = (column: ConfigColumn) => string;
 
-const PRIVATE_KEY = 2;
 /** DS data, DS context and security configuration: Espressif's tool describes the key beside them. */
-const KEY_TYPES: readonly (number | undefined)[] = [3, 4, 6];
+const KEY_TYPES: readonly (number | undefined)[] = [
+  TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV,
+  TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG,
+];
 const ALGORITHMS = ["RSA", "ECDSA"] as const;
 const KEY_SIZES = { RSA: [1024, 2048, 3072, 4096], ECDSA: [192, 256, 384, 521] } as const;
 
@@ -113,7 +123,7 @@ function readValue(
 
 function readKey(type: number | undefined, cell: Cell, fail: Fail): Partial<ConfigRow> {
   const filled = CONFIG_COLUMNS.slice(4).find((name) => cell(name) !== "");
-  if (type !== PRIVATE_KEY && !(KEY_TYPES.includes(type) && filled)) {
+  if (type !== TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV && !(KEY_TYPES.includes(type) && filled)) {
     if (type !== undefined && filled) fail(filled, "only a private key has one");
     return {};
   }

@@ -2,6 +2,7 @@ import type { Bytes } from "../../bytes/pack.ts";
 import { formatPem, isPem, parsePem } from "../../bytes/pem.ts";
 import type { ConfigRow } from "./row.ts";
 import { encodeUtf8, parseBase64, parseHex } from "../../bytes/text.ts";
+import { CREDENTIAL_TYPES } from "../names.ts";
 
 /** What the column `data_type` of a configuration CSV may say. */
 export const CONFIG_DATA_TYPES: readonly ConfigRow["dataType"][] = [
@@ -13,9 +14,6 @@ export const CONFIG_DATA_TYPES: readonly ConfigRow["dataType"][] = [
 
 /** The cells of a configuration row that its value depends on. */
 type ConfigValue = Pick<ConfigRow, "type" | "dataValue" | "dataType">;
-
-/** Certificates and keys: PEM in them is brought to the form that everything reads. */
-const PEM_TYPES: readonly number[] = [0, 1, 2];
 
 /**
  * The bytes that a row holds within itself. Hex may have spaces between its bytes, base64 anywhere.
@@ -49,7 +47,7 @@ export function configValueBytes(
 
 /** Whether the value is PEM text of a certificate or a key. */
 export function isPemValue({ type, dataValue, dataType }: ConfigValue): boolean {
-  return dataType === "string" && PEM_TYPES.includes(type) && isPem(dataValue);
+  return dataType === "string" && CREDENTIAL_TYPES.includes(type) && isPem(dataValue);
 }
 
 function rewrap(text: string): string {

@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { concat, viewOf } from "../../bytes/pack.ts";
+import { concat, isFilledWith, viewOf } from "../../bytes/pack.ts";
 import {
   decodeNvsInteger,
   NVS_DATA_OFFSET,
@@ -28,6 +28,8 @@ const SECOND_CHUNK_START = 0x80;
 const RESERVED_NAMESPACES = [0, 0xFF];
 /** Smaller partitions are readonly, which needs no reserve. */
 const LEAST_WRITABLE = 0x3000;
+/** Partitions of credentials have some 64 KiB; a million small items would take a gigabyte. */
+const MOST_READ = 0x100000;
 
 /**
  * The items of an NVS partition, version 1 or 2, not encrypted, as the firmware would return them.
@@ -69,6 +71,26 @@ export function decodeNvs(image: Uint8Array): DecodedNvs {
     erased: read.flatMap(({ erased }) => erased),
     problems,
   };
+}
+
+/** What was read of an NVS image. */
+export interface BoundedNvs extends DecodedNvs {
+  /** Where reading ended, when something other than erased flash follows. */
+  readonly cutAt?: number;
+}
+
+/**
+ * As {@linkcode decodeNvs}, but of no more than the first MiB, so that any image takes bounded memory.
+ *
+ * @throws {SecureCertError} as {@linkcode decodeNvs}.
+ */
+export function decodeBoundedNvs(image: Uint8Array): BoundedNvs {
+  if (image.length <= MOST_READ || image.length % NVS_PAGE_SIZE !== 0) return decodeNvs(image);
+  const decoded = decodeNvs(image.subarray(0, MOST_READ));
+  // Whether a page is in reserve shows only at the end.
+  const problems = decoded.problems.filter(({ kind }) => kind !== "reserve");
+  const isWhole = isFilledWith(image.subarray(MOST_READ), 0xFF);
+  return { ...decoded, problems, cutAt: isWhole ? undefined : MOST_READ };
 }
 
 /**

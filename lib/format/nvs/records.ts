@@ -9,7 +9,6 @@ import {
   readNvsEntry,
 } from "./entry.ts";
 import type { NvsErased, NvsPage, NvsProblem } from "./decoded.ts";
-import { readErasedEntries } from "./erased.ts";
 import {
   hasNvsPayload,
   NVS_BITMAP_OFFSET,
@@ -222,4 +221,49 @@ function withoutDuplicates(records: readonly NvsRecord[], active: boolean): {
     return winner === record;
   });
   return { records: kept, problems };
+}
+
+/**
+ * What is left in a page of entries that are not marked as written. Nothing is written over in a page
+ * of NVS until all of it is erased: deleting a key changes only the bitmap.
+ *
+ * @param bytes The page.
+ * @param offset Where it starts in the image.
+ * @param isWritten Whether an entry is one that the firmware reads.
+ * @returns The entries that hold other bytes than 0xFF; those without a sound header as one.
+ */
+function readErasedEntries(
+  bytes: Uint8Array,
+  offset: number,
+  isWritten: (slot: number) => boolean,
+): NvsErased[] {
+  const erased: NvsErased[] = [];
+  const at = (slot: number) => NVS_FIRST_ENTRY + slot * NVS_ENTRY_SIZE;
+  const isLeft = (slot: number) =>
+    slot < NVS_PAGE_ENTRIES && !isWritten(slot) &&
+    bytes.subarray(at(slot), at(slot + 1)).some((byte) => byte !== 0xFF);
+  for (let slot = 0; slot < NVS_PAGE_ENTRIES;) {
+    if (!isLeft(slot)) {
+      slot++;
+      continue;
+    }
+    const first = slot;
+    const header = headerAt(bytes, at(first));
+    const end = first + (header?.span ?? NVS_PAGE_ENTRIES);
+    do slot++; while (
+      slot < end && isLeft(slot) &&
+      (header !== undefined || headerAt(bytes, at(slot)) === undefined)
+    );
+    erased.push({
+      offset: offset + at(first),
+      key: header?.key,
+      bytes: bytes.subarray(at(first), at(slot)),
+    });
+  }
+  return erased;
+}
+
+function headerAt(bytes: Uint8Array, at: number): { key: string; span: number } | undefined {
+  const { value: { key, span }, crc } = readNvsEntry(bytes.subarray(at));
+  return crc.stored === crc.computed && key !== "" ? { key, span } : undefined;
 }

@@ -9,7 +9,7 @@ import {
   viewOf,
 } from "../../bytes/pack.ts";
 import { decodeUtf8, encodeUtf8 } from "../../bytes/text.ts";
-import { md5 } from "./deps.ts";
+import { md5 } from "../deps.ts";
 
 /** Size in bytes of the table that ESP-IDF writes; the rest of its sector is for a signature. */
 export const PARTITION_TABLE_SIZE = 0xC00;

@@ -13,7 +13,7 @@ import {
   type PartitionTableEntry,
 } from "../../format/table/binary.ts";
 import { MAX_TLV_LENGTH, readTlv, TLV_ALIGNMENT, TLV_MAGIC, tlvSize } from "../../format/tlv.ts";
-import { decodeBoundedNvs } from "../../format/nvs/bounded.ts";
+import { decodeBoundedNvs } from "../../format/nvs/decode.ts";
 import { looksLikeNvs } from "../recognise.ts";
 import { readTableSector, startsTable } from "../../format/table/read.ts";
 

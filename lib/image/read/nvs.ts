@@ -3,7 +3,7 @@ import { TLV_TYPES } from "../../format/names.ts";
 import { credentialsOfNvs, type DecodedNvsCredentials } from "../../format/nvs/credentials.ts";
 import { NVS_ENTRY_SIZE, type NvsCrc } from "../../format/nvs/entry.ts";
 import type { NvsErased, NvsProblem } from "../../format/nvs/decoded.ts";
-import { type BoundedNvs, decodeBoundedNvs } from "../../format/nvs/bounded.ts";
+import { type BoundedNvs, decodeBoundedNvs } from "../../format/nvs/decode.ts";
 import { type Finding, finding, type FindingCode } from "../../findings/findings.ts";
 import {
   equivalentDsContext,

@@ -1,5 +1,11 @@
 import { alignUp, isFilledWith } from "../../bytes/pack.ts";
-import { isKnownType, isReservedType, MAX_SUBTYPE, tlvTypeTitle } from "../../format/names.ts";
+import {
+  CREDENTIAL_TYPES,
+  isKnownType,
+  isReservedType,
+  MAX_SUBTYPE,
+  tlvTypeTitle,
+} from "../../format/names.ts";
 import {
   findMagic,
   markerOffset,
@@ -123,7 +129,7 @@ function checkDuplicates({ entries }: Walk): Finding[] {
 }
 
 function checkLastSubtypes({ entries }: Walk): Finding[] {
-  return [0, 1, 2].flatMap((type) => {
+  return CREDENTIAL_TYPES.flatMap((type) => {
     const of = entries.filter(({ value }) => value.type === type);
     const last = of.at(-1);
     if (last === undefined || last.value.subtype === 0) return [];

@@ -9,7 +9,7 @@ import {
 } from "../../../lib/format/cust_flash/codec.ts";
 import type { Credentials } from "../../../lib/format/credentials.ts";
 import type { CustFlash } from "../../../lib/format/cust_flash/layout.ts";
-import { sha256 } from "../../../lib/format/table/deps.ts";
+import { sha256 } from "../../../lib/format/deps.ts";
 import { encodePartition } from "../../../lib/format/partition.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../../vectors.ts";
 import { present } from "../../present.ts";

@@ -4,7 +4,7 @@ import { crc32 } from "../../../lib/bytes/crc32.ts";
 import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import { concat } from "../../../lib/bytes/pack.ts";
 import { encodeUtf8 } from "../../../lib/bytes/text.ts";
-import { sha256 } from "../../../lib/format/table/deps.ts";
+import { sha256 } from "../../../lib/format/deps.ts";
 import type { Credentials } from "../../../lib/format/credentials.ts";
 import { decodeNvs } from "../../../lib/format/nvs/decode.ts";
 import type { DecodedNvs, NvsItem } from "../../../lib/format/nvs/decoded.ts";
