@@ -95,10 +95,11 @@ async function keyEntry(path: string, given: ConfigureArguments, io: Io): Promis
   const hmacKey = given.efuseKeyFile === undefined ? undefined : await io.read(given.efuseKeyFile);
   return {
     type,
-    data,
+    data: key,
     keyMode: kind === "RSA" ? "rsa-ds" : "ecdsa-peripheral",
     efuseKeyId: given.efuseKeyId ?? DEFAULT_KEY_ID,
-    ...algorithm && { algorithm: algorithm.name, keySize: algorithm.bits },
+    algorithm: algorithm?.name,
+    keySize: algorithm?.bits,
     ...kind === "RSA" && hmacKey ? hmacKeyOf(hmacKey, given.efuseKeyFile!) : {},
   };
 }

@@ -21,7 +21,7 @@ export async function flash(
 export async function runOrPrint(
   names: readonly string[],
   words: readonly string[],
-  what: string,
+  what: "esptool" | "espefuse",
   io: Io,
 ): Promise<number> {
   const outcome = await io.run?.(names, words);
@@ -29,11 +29,11 @@ export async function runOrPrint(
     if (outcome.code !== 0) io.note(`error: ${outcome.name} ended with code ${outcome.code}`);
     return outcome.code === 0 ? 0 : 1;
   }
-  io.print(
-    `To ${what === "esptool" ? "flash" : "do it"} manually: ${names[0]} ${formatWords(words)}`,
-  );
+  const task = what === "esptool" ? "flash" : "do it";
+  io.print(`To ${task} manually: ${names[0]} ${formatWords(words)}`);
   io.note(`error: ${what} is not installed`);
-  io.note(`hint: install ${what} and run the line above, or give --skip_flash`);
+  const instead = what === "esptool" ? ", or give --skip_flash" : "";
+  io.note(`hint: install ${what} and run the line above${instead}`);
   return 1;
 }
 
