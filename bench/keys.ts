@@ -1,9 +1,5 @@
-import {
-  createDevelopmentCa,
-  generateKey,
-  type GenerateKeyOptions,
-  issueCertificate,
-} from "../mod.ts";
+import { createDevelopmentCa, generateKey, issueCertificate } from "../mod.ts";
+import { type GenerateKeyOptions } from "../lib/crypto/keys/keys.ts";
 import { meanPerSecond } from "./measure.ts";
 import { formatNumber, type Row } from "./table.ts";
 

@@ -8,10 +8,10 @@ import {
   issueCertificate,
   type Issuer,
   readCertificate,
-  readRequest,
   SecureCertError,
   verify,
 } from "../../mod.ts";
+import { readRequest } from "../../lib/crypto/x509/request.ts";
 import {
   bulk,
   type BulkJournal,

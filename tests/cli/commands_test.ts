@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { loadCommands } from "../../lib/cli/commands.ts";
-import { readCertificate, readRequest } from "../../mod.ts";
+import { readCertificate } from "../../mod.ts";
+import { readRequest } from "../../lib/crypto/x509/request.ts";
 import { MemoryWorld } from "./memory_io.ts";
 import { openssl, opensslTest } from "../vectors.ts";
 

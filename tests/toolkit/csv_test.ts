@@ -9,7 +9,6 @@ import { formatProblems } from "../../lib/toolkit/plan/entry.ts";
 import { planEntries } from "../../lib/toolkit/plan/planner.ts";
 import {
   type Bytes,
-  createDerivedKey,
   createDevelopmentCa,
   decodeDsData,
   decryptDsParameters,
@@ -20,6 +19,7 @@ import {
   openSecureCert,
   parsePem,
 } from "../../mod.ts";
+import { createDerivedKey } from "../../lib/crypto/peripherals/hmac.ts";
 import { rsaPkcs8 } from "../rsa_keys.ts";
 
 const HEADER = CONFIG_COLUMNS.join(",");

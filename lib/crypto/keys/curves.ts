@@ -1,7 +1,11 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { shownOid } from "../der.ts";
 
-/** A curve that a private key may be on. */
+/**
+ * A curve that a private key may be on.
+ *
+ * @category Keys and certificates
+ */
 export type EcCurve = "P-192" | "P-256" | "P-384" | "P-521" | "secp256k1";
 
 interface CurveFacts {

@@ -32,7 +32,11 @@ const UNCOMPRESSED = 4;
 /** The longest RSA key that the firmware's mbedTLS and every WebCrypto take, in bits. */
 const MAX_RSA_BITS = 4096;
 
-/** A private key with its public half. Logging it shows only the public half. */
+/**
+ * A private key with its public half. Logging it shows only the public half.
+ *
+ * @category Keys and certificates
+ */
 export interface PrivateKey {
   /** Kind of key. */
   readonly type: "ec" | "rsa";
@@ -193,7 +197,11 @@ export function readAlgorithm(
   return { oid, parameters: fields.at < fields.end ? nextDer(fields) : undefined };
 }
 
-/** Name of a kind of key as people write it: `RSA-2048`, `P-256`. */
+/**
+ * Name of a kind of key as people write it: `RSA-2048`, `P-256`.
+ *
+ * @category Keys and certificates
+ */
 export function keyName(key: { type: "rsa" | "ec"; bits: number; curve?: EcCurve }): string {
   return key.type === "rsa" ? `RSA-${key.bits}` : key.curve ?? "EC";
 }

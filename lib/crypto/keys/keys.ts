@@ -23,37 +23,25 @@ import { randomBytes, type Sources } from "../sources.ts";
 
 export type { PrivateKey } from "./encoding.ts";
 
-/** A private key: an object that this library gave, or a file as bytes or PEM text. */
+/**
+ * A private key: an object that this library gave, or a file as bytes or PEM text.
+ *
+ * @category Keys and certificates
+ */
 export type KeyInput = PrivateKey | Uint8Array | string;
 
 /** What key {@linkcode generateKey} makes. */
-export interface GenerateKeyOptions extends Sources {
-  /** Kind of key. @default "ec" */
-  readonly type?: "ec" | "rsa";
-  /** Curve of an EC key. @default "P-256" */
-  readonly curve?: EcCurve;
-  /** Length of an RSA modulus in bits; 1024 only by asking for it. @default 2048 */
-  readonly bits?: 1024 | 2048 | 3072 | 4096;
-}
-
-/** How {@linkcode exportPrivateKey} writes a key. */
-export interface ExportKeyOptions {
-  /** PKCS#8, or the traditional PKCS#1 and SEC1. @default "pkcs8" */
-  readonly encoding?: "pkcs8" | "traditional";
-  /** PEM text or DER. @default "pem" */
-  readonly form?: "pem" | "der";
-}
+export type GenerateKeyOptions = NonNullable<Parameters<typeof generateKey>[0]>;
 
 const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 const UNCOMPRESSED = 4;
 const RSA_PUBLIC_EXPONENT = new Uint8Array([1, 0, 1]);
 
 /**
- * A new private key. With `random` given, EC keys follow from it; RSA keys cannot, for WebCrypto
- * takes no seed.
+ * A new private key: EC on P-256 unless the options say otherwise, RSA with public exponent 65537. With
+ * `random` given, EC keys follow from it; RSA keys cannot, because WebCrypto takes no seed.
  *
- * @param options Kind and size of the key, and the source of randomness.
- * @returns The key; RSA with public exponent 65537.
+ * @category Keys and certificates
  * @throws {RangeError} for a curve or length that is not offered.
  *
  * @example
@@ -62,11 +50,22 @@ const RSA_PUBLIC_EXPONENT = new Uint8Array([1, 0, 1]);
  * import { exportPrivateKey, generateKey } from "@esp-secure-cert/toolkit";
  *
  * const key = await generateKey({ curve: "P-384" });
- * const pem = new TextDecoder().decode(await exportPrivateKey(key, { encoding: "traditional" }));
+ * const pem = new TextDecoder().decode(exportPrivateKey(key, { encoding: "traditional" }));
  * assertEquals(pem.split("\n")[0], "-----BEGIN EC PRIVATE KEY-----");
  * ```
  */
-export async function generateKey(options: GenerateKeyOptions = {}): Promise<PrivateKey> {
+export async function generateKey(
+  options: {
+    /** Kind of key. @default "ec" */
+    readonly type?: "ec" | "rsa";
+    /** Curve of an EC key. @default "P-256" */
+    readonly curve?: EcCurve;
+    /** Length of an RSA modulus in bits; 1024 only by asking for it. @default 2048 */
+    readonly bits?: 1024 | 2048 | 3072 | 4096;
+    /** A number of random bytes, from which an EC key follows. @default `crypto.getRandomValues` */
+    readonly random?: (length: number) => Uint8Array;
+  } = {},
+): Promise<PrivateKey> {
   const { type = "ec", curve = "P-256", bits = 2048 } = options;
   if (type === "rsa") return await generateRsa(bits);
   if (type !== "ec" || !Object.hasOwn(CURVES, curve)) {
@@ -85,17 +84,19 @@ export async function generateKey(options: GenerateKeyOptions = {}): Promise<Pri
 /**
  * A private key from a file, whatever its encoding: PEM or DER; PKCS#8, PKCS#1 or SEC1;
  * password-protected PKCS#8 (PBES2) or traditional PEM. Certificates beside it in a PEM are skipped,
- * and so is a NUL after it. A key whose halves do not belong together is refused.
+ * and so is a NUL after it. A key whose halves do not belong together is refused; one that is read
+ * already is returned as it is.
  *
- * @param key The file, as bytes or PEM text; a key that is read already is returned as it is.
- * @param options `password`: opens a protected key.
- * @returns The key.
+ * @category Keys and certificates
  * @throws {SecureCertError} `ERR_PEM`, `ERR_DER` or `ERR_KEY` when it is malformed, `ERR_PASSWORD`
  * when a password is missing or wrong, `ERR_UNSUPPORTED` for another kind of key or protection.
  */
 export async function importPrivateKey(
   key: KeyInput,
-  options: { readonly password?: string } = {},
+  options: {
+    /** Opens a protected key. */
+    readonly password?: string;
+  } = {},
 ): Promise<PrivateKey> {
   if (typeof key !== "string" && !(key instanceof Uint8Array)) return key;
   return await keyFromParts(await openKeyParts(key, options.password));
@@ -119,13 +120,20 @@ export function isProtectedKey(bytes: Uint8Array): boolean {
 }
 
 /**
- * The bytes of a private key, unencrypted. Store them where nobody else reads.
+ * The bytes of a private key, unencrypted: PEM as UTF-8 without a NUL, or DER. Store them where nobody
+ * else reads.
  *
- * @param key The key.
- * @param options Encoding and form.
- * @returns PEM as UTF-8 without a NUL, or DER.
+ * @category Keys and certificates
  */
-export function exportPrivateKey(key: PrivateKey, options: ExportKeyOptions = {}): Bytes {
+export function exportPrivateKey(
+  key: PrivateKey,
+  options: {
+    /** PKCS#8, or the traditional PKCS#1 and SEC1. @default "pkcs8" */
+    readonly encoding?: "pkcs8" | "traditional";
+    /** PEM text or DER. @default "pem" */
+    readonly form?: "pem" | "der";
+  } = {},
+): Bytes {
   const { encoding = "pkcs8", form = "pem" } = options;
   const [der, label] = encoding === "pkcs8" ? [key.pkcs8, "PRIVATE KEY"] : traditional(key);
   return form === "der" ? der.slice() : encodeUtf8(formatPem(label, der));

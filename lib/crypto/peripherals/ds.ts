@@ -21,53 +21,17 @@ export type DsMaxRsaBits = 3072 | 4096;
 const DS_RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 
 /** The two numbers of an RSA private key that the DS peripheral needs. */
-export interface RsaNumbers {
-  /** n, big-endian; leading zeros are passed over. */
-  readonly modulus: Uint8Array;
-  /** d, big-endian; leading zeros are passed over. */
-  readonly privateExponent: Uint8Array;
-}
+export type RsaNumbers = Exclude<Parameters<typeof encryptDsParameters>[0], PrivateKey>;
 
 /** Which peripheral the ciphertext is for. */
-export interface DsTarget {
-  /** The chip's name, a key of `CHIPS`. */
-  readonly chip?: string;
-  /** The chip's longest RSA key in bits, in place of `chip`. */
-  readonly maxRsaBits?: DsMaxRsaBits;
-}
+type DsTarget = Pick<Parameters<typeof decryptDsParameters>[1], "chip" | "maxRsaBits">;
 
-/** How {@linkcode encryptDsParameters} encrypts: `chip` or `maxRsaBits` must be given. */
-export interface DsEncryptOptions extends DsTarget, Pick<Sources, "random"> {
-  /** The key burned into the eFuse block, 32 bytes as burned. */
-  readonly hmacKey: Uint8Array;
-  /** 16 bytes. One IV must never serve two keys under one HMAC key. @default random bytes */
-  readonly iv?: Uint8Array;
-}
-
-/** How {@linkcode decryptDsParameters} decrypts. */
-export interface DsDecryptOptions extends DsTarget {
-  /** The key burned into the eFuse block, 32 bytes as burned. */
-  readonly hmacKey: Uint8Array;
-}
-
-/** What holds of a decrypted DS value. The hardware judges the digest alone and only notes the padding. */
-export interface DsChecks {
-  /** The SHA-256 inside matches; false under another HMAC key or IV, and for changed bytes. */
-  readonly digest: boolean;
-  /** The last 8 bytes are 08. */
-  readonly padding: boolean;
-  /** The key length inside is the one outside. */
-  readonly length: boolean;
-  /** n is odd and has exactly the key's length, 1 < d < n, and zeros fill the operands. */
-  readonly operands: boolean;
-  /** r-bar is 2^(2 · key length) mod n. */
-  readonly rBar: boolean;
-  /** M prime is −n^(−1) mod 2^32. */
-  readonly mPrime: boolean;
-}
-
-/** A decrypted DS value. Its numbers are meaningless where {@linkcode DsChecks} does not hold. */
-export interface DecryptedDsParameters extends RsaNumbers {
+/**
+ * A decrypted DS value; its numbers are meaningless where the checks fail.
+ *
+ * @category Key peripherals
+ */
+export interface DecryptedDsParameters {
   /** n, big-endian, as many bytes as the key has. */
   readonly modulus: Bytes;
   /** d, big-endian, as many bytes as the key has. */
@@ -78,9 +42,25 @@ export interface DecryptedDsParameters extends RsaNumbers {
   readonly mPrime: number;
   /** Size of the RSA key in bits. */
   readonly rsaLengthBits: number;
-  /** What holds and what does not. */
-  readonly checks: DsChecks;
+  /** What is right in it. The hardware checks only the digest, and only notes the padding. */
+  readonly checks: {
+    /** The SHA-256 inside matches; false under another HMAC key or IV, and for changed bytes. */
+    readonly digest: boolean;
+    /** The last 8 bytes are 08. */
+    readonly padding: boolean;
+    /** The key length inside is the one outside. */
+    readonly length: boolean;
+    /** n is odd and has exactly the key's length, 1 < d < n, and zeros fill the operands. */
+    readonly operands: boolean;
+    /** r-bar is 2^(2 · key length) mod n. */
+    readonly rBar: boolean;
+    /** M prime is −n^(−1) mod 2^32. */
+    readonly mPrime: boolean;
+  };
 }
+
+/** What is right in a decrypted DS value. */
+export type DsChecks = DecryptedDsParameters["checks"];
 
 const IV_SIZE = 16;
 const DIGEST_SIZE = 32;
@@ -101,11 +81,10 @@ export function dsCiphertextSize(maxRsaBits: DsMaxRsaBits): number {
 /**
  * Encrypts an RSA key for the DS peripheral (FORMAT: RSA-DS calculation):
  * d | n | r-bar | SHA-256 | M prime u32 | length u32 | 08 x 8, all little-endian, operands filled with
- * zeros to the chip's size, under AES-256-CBC with a key that the HMAC peripheral makes.
+ * zeros to the chip's size, under AES-256-CBC with a key that the HMAC peripheral makes. The result is
+ * the key length in bits, the IV (16 bytes) and the ciphertext (1200 or 1584 bytes).
  *
- * @param key The RSA key, or its n and d.
- * @param options The chip, the eFuse key, and where the IV comes from.
- * @returns The key length in bits, the IV (16 bytes) and the ciphertext (1200 or 1584 bytes).
+ * @category Key peripherals
  * @throws {SecureCertError} `ERR_KEY` for numbers that are no RSA key, or one of a length the chip does
  * not take; `ERR_LENGTH` for an HMAC key that is not 32 bytes; `ERR_UNSUPPORTED` for a chip without
  * a DS peripheral.
@@ -113,9 +92,25 @@ export function dsCiphertextSize(maxRsaBits: DsMaxRsaBits): number {
  * `maxRsaBits` are given.
  */
 export async function encryptDsParameters(
-  key: RsaNumbers | PrivateKey,
-  options: DsEncryptOptions,
-): Promise<DsData & { readonly iv: Bytes; readonly ciphertext: Bytes }> {
+  key: PrivateKey | {
+    /** n, big-endian; leading zeros are skipped. */
+    readonly modulus: Uint8Array;
+    /** d, big-endian; leading zeros are skipped. */
+    readonly privateExponent: Uint8Array;
+  },
+  options: {
+    /** The key burned into the eFuse block, 32 bytes as burned. */
+    readonly hmacKey: Uint8Array;
+    /** The chip, a name of `CHIPS`. */
+    readonly chip?: string;
+    /** The chip's longest RSA key in bits, in the place of `chip`. */
+    readonly maxRsaBits?: 3072 | 4096;
+    /** 16 bytes. One IV must never serve two keys under one HMAC key. @default random bytes */
+    readonly iv?: Uint8Array;
+    /** A number of random bytes. @default `crypto.getRandomValues` */
+    readonly random?: (length: number) => Uint8Array;
+  },
+): Promise<{ readonly rsaLengthBits: number; readonly iv: Bytes; readonly ciphertext: Bytes }> {
   const maxRsaBits = dsMaxRsaBits(options);
   if (maxRsaBits === undefined) throw new RangeError("Cannot encrypt DS key: no chip given");
   const iv = options.iv === undefined
@@ -141,21 +136,25 @@ export async function encryptDsParameters(
 }
 
 /**
- * Decrypts the DS value of an image and judges it. A wrong HMAC key is no error: it shows in the checks.
+ * Decrypts the DS value of an image, decoded or as it is stored, and checks it. Without a chip the
+ * ciphertext's length tells the layout. A wrong HMAC key is not an error: it shows in the checks.
  *
- * @param stored The DS data entry's content, decoded or as it is stored.
- * @param options The eFuse key, and the chip the value is for; without a chip the ciphertext's length
- * tells the layout.
- * @returns The numbers, big-endian, and what holds of them.
- * @throws {SecureCertError} what `decodeDsData` says of stored bytes;
- * `ERR_LENGTH` for a ciphertext that does not fit the chip, a key length the
- * chip does not take, or an HMAC key that is not 32 bytes; `ERR_UNSUPPORTED` for a chip without a DS
- * peripheral.
+ * @category Key peripherals
+ * @throws {SecureCertError} as `decodeDsData` for stored bytes; `ERR_LENGTH` for a ciphertext that does
+ * not fit the chip, a key length that the chip does not take, or an HMAC key that is not 32 bytes;
+ * `ERR_UNSUPPORTED` for a chip without a DS peripheral.
  * @throws {RangeError} for an IV that is not 16 bytes, and when `chip` and `maxRsaBits` are both given.
  */
 export async function decryptDsParameters(
   stored: DsData | Uint8Array,
-  options: DsDecryptOptions,
+  options: {
+    /** The key burned into the eFuse block, 32 bytes as burned. */
+    readonly hmacKey: Uint8Array;
+    /** The chip, a name of `CHIPS`. */
+    readonly chip?: string;
+    /** The chip's longest RSA key in bits, in the place of `chip`. */
+    readonly maxRsaBits?: 3072 | 4096;
+  },
 ): Promise<DecryptedDsParameters> {
   const dsData = stored instanceof Uint8Array ? decodeDsData(stored) : stored;
   const iv = checkedIv(dsData.iv, "decrypt");

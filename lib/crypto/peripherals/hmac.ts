@@ -10,23 +10,8 @@ const GCM_TAG_SIZE = 16;
 /** Bytes of the salt that the device's own generator draws. */
 const DERIVATION_SALT_SIZE = 32;
 
-/** Options of what is done with an eFuse key of purpose HMAC_UP. */
-export interface HmacKeyOptions {
-  /** The key burned into the eFuse block, 32 bytes as burned. */
-  readonly hmacKey: Uint8Array;
-}
-
 /** A P-256 key that the firmware derives from its eFuse key and a salt. */
-export interface DerivedEcdsaKey {
-  /** The private scalar d, 32 bytes, big-endian. */
-  readonly privateScalar: Bytes;
-  /** The private key as the firmware's getter returns it: SEC1 DER (RFC 5915) of 121 bytes. */
-  readonly sec1: Bytes;
-  /** The public point, 65 bytes: 04, x, y, each big-endian (SEC1 section 2.3.3). */
-  readonly publicPoint: Bytes;
-  /** The public key as SubjectPublicKeyInfo DER (RFC 5480), 91 bytes. */
-  readonly publicKey: Bytes;
-}
+type DerivedEcdsaKey = Awaited<ReturnType<typeof deriveEcdsaKey>>;
 
 /** A derived key together with the salt it came from. */
 export interface SaltedEcdsaKey extends DerivedEcdsaKey {
@@ -35,7 +20,9 @@ export interface SaltedEcdsaKey extends DerivedEcdsaKey {
 }
 
 /** How {@linkcode createDerivedKey} makes a key. */
-export interface CreateDerivedKeyOptions extends HmacKeyOptions, Pick<Sources, "random"> {
+export interface CreateDerivedKeyOptions extends Pick<Sources, "random"> {
+  /** The key burned into the eFuse block, 32 bytes as burned. */
+  readonly hmacKey: Uint8Array;
   /** Derives a key from a salt, or throws `ERR_KEY` to ask for another. @default deriveEcdsaKey */
   readonly derive?: typeof deriveEcdsaKey;
 }
@@ -62,11 +49,10 @@ const SPKI_POINT = parseHex("3059301306072a8648ce3d020106082a8648ce3d03010703420
  * AES-256-GCM without additional data, key and 16-byte IV made from the eFuse key.
  *
  * Key and IV are the same for every value of a device: encrypt **one** value per eFuse key. Two of
- * them give away the XOR of their plaintexts and let anyone forge further ones.
+ * them give away the XOR of their plaintexts and let anyone forge further ones. The result is ciphertext
+ * and tag, 16 bytes more than the value.
  *
- * @param data The value, of any length.
- * @param options The eFuse key.
- * @returns Ciphertext and tag, 16 bytes more than the value.
+ * @category Key peripherals
  * @throws {SecureCertError} `ERR_LENGTH` for an HMAC key that is not 32 bytes.
  *
  * @example
@@ -82,9 +68,12 @@ const SPKI_POINT = parseHex("3059301306072a8648ce3d020106082a8648ce3d03010703420
  */
 export async function encryptEntry(
   data: Uint8Array,
-  { hmacKey }: HmacKeyOptions,
+  options: {
+    /** The key burned into the eFuse block, 32 bytes as burned. */
+    readonly hmacKey: Uint8Array;
+  },
 ): Promise<Bytes> {
-  const { key, iv } = await entryCipher(hmacKey, "encrypt");
+  const { key, iv } = await entryCipher(options.hmacKey, "encrypt");
   const algorithm = { name: "AES-GCM", iv, tagLength: 8 * GCM_TAG_SIZE };
   return new Uint8Array(await crypto.subtle.encrypt(algorithm, key, new Uint8Array(data)));
 }
@@ -92,16 +81,17 @@ export async function encryptEntry(
 /**
  * Decrypts the value of an entry with flag 0x80; the inverse of {@linkcode encryptEntry}.
  *
- * @param data Ciphertext and tag, at least 16 bytes.
- * @param options The eFuse key.
- * @returns The value, 16 bytes less.
+ * @category Key peripherals
  * @throws {SecureCertError} `ERR_TRUNCATED` when there is no room for the tag; `ERR_DECRYPT` when the
  * tag does not match, which another HMAC key or a changed byte causes; `ERR_LENGTH` for an HMAC key
  * that is not 32 bytes.
  */
 export async function decryptEntry(
   data: Uint8Array,
-  { hmacKey }: HmacKeyOptions,
+  options: {
+    /** The key burned into the eFuse block, 32 bytes as burned. */
+    readonly hmacKey: Uint8Array;
+  },
 ): Promise<Bytes> {
   if (data.length < GCM_TAG_SIZE) {
     throw new SecureCertError(
@@ -110,7 +100,7 @@ export async function decryptEntry(
       { offset: 0 },
     );
   }
-  const { key, iv } = await entryCipher(hmacKey, "decrypt");
+  const { key, iv } = await entryCipher(options.hmacKey, "decrypt");
   const algorithm = { name: "AES-GCM", iv, tagLength: 8 * GCM_TAG_SIZE };
   try {
     return new Uint8Array(await crypto.subtle.decrypt(algorithm, key, new Uint8Array(data)));
@@ -127,19 +117,27 @@ export async function decryptEntry(
 /**
  * The key that the firmware derives for a private key entry with flag 0x40 (FORMAT: HMAC-derived
  * ECDSA): PBKDF2-HMAC-SHA-256 (RFC 8018), the eFuse key as password, 2048 iterations, 32 bytes read
- * big-endian as the scalar.
+ * big-endian as the scalar. The eFuse key has purpose HMAC_UP and 32 bytes, as burned; the salt is the
+ * value of the salt entry of the same subtype, 32 bytes from the device's own generator, and may be of
+ * any length.
  *
- * @param hmacKey The eFuse key of purpose HMAC_UP, 32 bytes as burned.
- * @param salt The content of the salt entry of the same subtype; 32 bytes from the device's own
- * generator, any length works.
- * @returns The private and the public key.
+ * @category Key peripherals
  * @throws {SecureCertError} `ERR_KEY` when this salt gives no valid scalar (about once in 2^32) and
  * another must be drawn; `ERR_LENGTH` for an HMAC key that is not 32 bytes.
  */
 export async function deriveEcdsaKey(
   hmacKey: Uint8Array,
   salt: Uint8Array,
-): Promise<DerivedEcdsaKey> {
+): Promise<{
+  /** The private scalar d, 32 bytes, big-endian. */
+  readonly privateScalar: Bytes;
+  /** The private key as the firmware's getter returns it: SEC1 DER (RFC 5915) of 121 bytes. */
+  readonly sec1: Bytes;
+  /** The public point, 65 bytes: 04, x, y, each big-endian (SEC1 section 2.3.3). */
+  readonly publicPoint: Bytes;
+  /** The public key as SubjectPublicKeyInfo DER (RFC 5480), 91 bytes. */
+  readonly publicKey: Bytes;
+}> {
   const password = checkedHmacKey(hmacKey);
   const key = await crypto.subtle.importKey("raw", password, "PBKDF2", false, ["deriveBits"]);
   const algorithm = {

@@ -25,11 +25,14 @@ import {
   publicKeyParts,
   readAlgorithm,
 } from "../keys/encoding.ts";
-import type { SignatureScheme } from "../signing.ts";
 import { decodeTime, EXTENSION, KEY_USAGE, readExtensions, signatureScheme } from "./extensions.ts";
 import { nameOf, sansOf } from "./names.ts";
 
-/** A certificate: what it says, and its bytes. Made once, and not changed. */
+/**
+ * A certificate: what it says, and its bytes. Made once, and not changed.
+ *
+ * @category Keys and certificates
+ */
 export interface Certificate {
   /** Subject as text, in the order of its bytes. */
   readonly subject: string;
@@ -51,8 +54,11 @@ export interface Certificate {
   readonly pathLength?: number;
   /** X.509 version, 1 to 3. */
   readonly version: number;
-  /** How it is signed; absent for an algorithm that is not known. */
-  readonly signedWith?: SignatureScheme;
+  /** How it is signed: the hash, and the salt length in bytes of RSA-PSS; absent when not known. */
+  readonly signedWith?: {
+    readonly hash: "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
+    readonly pssSaltLength?: number;
+  };
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Bytes;
   /** Subject, DER. */
@@ -71,14 +77,18 @@ export interface Certificate {
   readonly pem: string;
 }
 
-/** Certificates: objects that this library gave, or a file as bytes (PEM or DER) or PEM text. */
+/**
+ * Certificates: objects that this library gave, or a file as bytes (PEM or DER) or PEM text.
+ *
+ * @category Keys and certificates
+ */
 export type CertificateInput = Certificate | readonly Certificate[] | Uint8Array | string;
 
 /**
- * The first certificate of a file, or of several.
+ * The first certificate of a file, PEM or DER, or of several; its signature is not checked. A NUL after
+ * PEM does not matter, and what is read already is returned.
  *
- * @param input The file, PEM or DER; a NUL after PEM does not matter. What is read already is returned.
- * @returns The certificate; its signature is not checked here.
+ * @category Keys and certificates
  * @throws {SecureCertError} `ERR_CERTIFICATE` when it is malformed, `ERR_PEM` when a PEM holds none.
  * @throws {RangeError} for an empty list.
  */

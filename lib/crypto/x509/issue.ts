@@ -33,44 +33,40 @@ import { readRequest, type SigningRequest } from "./request.ts";
 const DAY = 86_400_000;
 const SERIAL_SIZE = 20;
 
-/** What issues certificates: a CA certificate with its key, or with what signs in the key's place. */
+/**
+ * What issues certificates: a CA certificate, and either its key or a function that signs in the key's
+ * place.
+ *
+ * @category Keys and certificates
+ */
 export interface Issuer {
   /** The CA certificate; of several the first. */
   readonly certificate: CertificateInput;
   /** Its private key. */
   readonly key?: KeyInput;
-  /** Signs in the place of the key, which a device or a service keeps. */
-  readonly sign?: SignCertificate;
+  /**
+   * Signs with a key that a device or a service keeps.
+   *
+   * @param signedPart The DER that is signed, not hashed yet.
+   * @param algorithm Kind of the CA's key, the hash, and the curve of an EC key; RSA is PKCS#1 v1.5.
+   * @returns RSA: as long as the modulus. ECDSA: a DER sequence of r and s, or r and s one after the
+   * other, each as long as the curve's coordinate, big-endian.
+   */
+  readonly sign?: (
+    signedPart: Bytes,
+    algorithm: {
+      readonly type: "ec" | "rsa";
+      readonly hash: "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
+      readonly curve?: EcCurve;
+    },
+  ) => Promise<Uint8Array>;
 }
 
 /** A CA that {@linkcode createIssuer} has prepared, for many certificates. */
-export interface PreparedIssuer extends Issuer {
-  /** The CA certificate. */
-  readonly certificate: Certificate;
-}
+export type PreparedIssuer = Awaited<ReturnType<typeof createIssuer>>;
 
-/**
- * Signs a certificate.
- *
- * @param signedPart The DER that is signed, not hashed yet.
- * @param algorithm How it must be signed: RSA PKCS#1 v1.5 with `hash`, or ECDSA on `curve` with `hash`.
- * @returns RSA: as long as the modulus. ECDSA: a DER sequence of r and s, or r and s one after the other,
- * each as long as the curve's coordinate, big-endian.
- */
-export type SignCertificate = (
-  signedPart: Bytes,
-  algorithm: CertificateAlgorithm,
-) => Promise<Uint8Array>;
-
-/** How a certificate is signed. */
-export interface CertificateAlgorithm {
-  /** Kind of the CA's key. */
-  readonly type: "ec" | "rsa";
-  /** The hash of the signed part. */
-  readonly hash: HashName;
-  /** The curve of an EC key. */
-  readonly curve?: EcCurve;
-}
+/** Signs a certificate. */
+export type SignCertificate = NonNullable<Issuer["sign"]>;
 
 /** How long a certificate is valid, from now. */
 export interface Validity extends Sources {
@@ -78,9 +74,13 @@ export interface Validity extends Sources {
   readonly days?: number | "forever";
 }
 
-/** What CA {@linkcode createCa} makes. */
-export interface CreateCaOptions extends Validity {
-  /** Subject, as {@linkcode issueCertificate} takes it. */
+/**
+ * What CA {@linkcode createCa} makes.
+ *
+ * @category Keys and certificates
+ */
+export interface CreateCaOptions {
+  /** Subject, such as `CN=Development CA,O=Example`. */
   readonly subject: string;
   /** The CA's own private key. */
   readonly key: KeyInput;
@@ -88,13 +88,20 @@ export interface CreateCaOptions extends Validity {
   readonly issuer?: Issuer;
   /** How many CAs may follow below. @default 0 under an issuer, unlimited for a root */
   readonly pathLength?: number;
+  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650 */
+  readonly days?: number | "forever";
+  /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
+  readonly random?: (length: number) => Uint8Array;
+  /** The time from which it is valid. @default the system clock */
+  readonly now?: () => Date;
 }
 
-/** What a TLS certificate is for. */
-export type CertificateUsage = "client" | "server";
-
-/** What certificate {@linkcode issueCertificate} makes. */
-export interface IssueCertificateOptions extends Validity {
+/**
+ * What certificate {@linkcode issueCertificate} makes.
+ *
+ * @category Keys and certificates
+ */
+export interface IssueCertificateOptions {
   /** The CA; for many certificates one that {@linkcode createIssuer} prepared. */
   readonly issuer: Issuer;
   /** A signing request, which gives the public key, subject and names. */
@@ -106,8 +113,17 @@ export interface IssueCertificateOptions extends Validity {
   /** Names such as `dns:a.example`; replace those of the request. */
   readonly sans?: readonly string[];
   /** What the certificate is for. @default ["client"] */
-  readonly usage?: readonly CertificateUsage[];
+  readonly usage?: readonly ("client" | "server")[];
+  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650 */
+  readonly days?: number | "forever";
+  /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
+  readonly random?: (length: number) => Uint8Array;
+  /** The time from which it is valid. @default the system clock */
+  readonly now?: () => Date;
 }
+
+/** What a TLS certificate is for. */
+export type CertificateUsage = NonNullable<IssueCertificateOptions["usage"]>[number];
 
 /** What an issuer has ready for each certificate. */
 interface Prepared {
@@ -129,10 +145,9 @@ const prepared = new WeakMap<object, Prepared>();
 
 /**
  * Prepares a CA to issue certificates in series: what they share is made once, and its key is read once.
+ * One that is prepared is returned.
  *
- * @param options Its certificate, and its key or a function that signs; one that is prepared is
- * returned.
- * @returns The issuer, as {@linkcode issueCertificate} and {@linkcode createCa} take it.
+ * @category Keys and certificates
  * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate is malformed, not a CA's, or of another
  * key; as {@linkcode importPrivateKey} for the key.
  * @throws {TypeError} unless there is one of key and sign.
@@ -151,7 +166,9 @@ const prepared = new WeakMap<object, Prepared>();
  * }
  * ```
  */
-export async function createIssuer(options: Issuer): Promise<PreparedIssuer> {
+export async function createIssuer(
+  options: Issuer,
+): Promise<Issuer & { readonly certificate: Certificate }> {
   if (isPrepared(options)) return options;
   const certificate = readCertificate(options.certificate);
   const { key, sign } = options;
@@ -179,19 +196,9 @@ export async function createIssuer(options: Issuer): Promise<PreparedIssuer> {
 /**
  * A CA certificate (RFC 5280): a self-signed root, or an intermediate below an issuer.
  *
- * @param options Subject, key, validity, issuer and path length.
- * @returns The certificate.
+ * @category Keys and certificates
  * @throws {SecureCertError} `ERR_NAME` for a bad subject; `ERR_CERTIFICATE` when the issuer is not a CA,
  * may have no CA below it, or its key is not that of its certificate.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { createCa, generateKey } from "@esp-secure-cert/toolkit";
- *
- * const ca = await createCa({ subject: "CN=Development CA", key: await generateKey() });
- * assertEquals([ca.subject, ca.isCa], ["CN=Development CA", true]);
- * ```
  */
 export async function createCa(options: CreateCaOptions): Promise<Certificate> {
   const { subject, issuer } = options;
@@ -219,27 +226,10 @@ export async function createCa(options: CreateCaOptions): Promise<Certificate> {
 /**
  * A certificate for a device (RFC 5280), from a signing request or a public key.
  *
- * @param options The CA, the request or key, validity, names and usage.
- * @returns The certificate.
+ * @category Keys and certificates
  * @throws {SecureCertError} `ERR_NAME` for a bad subject or name; `ERR_CERTIFICATE` when the request's
  * signature is wrong, the issuer is not a CA, its key is not that of its certificate, or neither subject
  * nor names are given; `ERR_KEY` when there is no public key.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { createCa, generateKey, issueCertificate } from "@esp-secure-cert/toolkit";
- *
- * const key = await generateKey();
- * const certificate = await createCa({ subject: "CN=CA", key });
- * const issued = await issueCertificate({
- *   issuer: { certificate, key },
- *   publicKey: await generateKey(),
- *   subject: "CN=device-1",
- *   days: 30,
- * });
- * assertEquals(issued.issuer, "CN=CA");
- * ```
  */
 export async function issueCertificate(options: IssueCertificateOptions): Promise<Certificate> {
   const request = options.request === undefined ? undefined : await readRequest(options.request);

@@ -241,10 +241,9 @@ function stringOf(value: DerNode): string {
 /**
  * A value for the text of a distinguished name, escaped as RFC 4514 section 2.4 has it, so that
  * {@linkcode encodeName} gives the same value: blanks at its ends stay, and a separator in it separates
- * nothing.
+ * nothing. Control and bidirectional characters become their UTF-8 bytes in hex.
  *
- * @param value Any text.
- * @returns The text, with control and bidirectional characters as their UTF-8 bytes in hex.
+ * @category Keys and certificates
  */
 export function escapeNameValue(value: string): string {
   return value

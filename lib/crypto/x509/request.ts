@@ -36,17 +36,11 @@ import { encodeName, encodeSans, nameOf, sansOf } from "./names.ts";
 const LABELS = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"] as const;
 const EXTENSION_REQUEST = "1.2.840.113549.1.9.14";
 
-/** What {@linkcode createRequest} asks for. */
-export interface CreateRequestOptions {
-  /** The key to be certified; it signs the request. */
-  readonly key: KeyInput;
-  /** Subject such as `CN=device 1,O=Example`. */
-  readonly subject: string;
-  /** Names such as `dns:a.example`. @default [] */
-  readonly sans?: readonly string[];
-}
-
-/** A signing request whose signature is right. */
+/**
+ * A signing request whose signature is right.
+ *
+ * @category Keys and certificates
+ */
 export interface SigningRequest {
   /** Subject as text. */
   readonly subject: string;
@@ -65,11 +59,17 @@ export interface SigningRequest {
 /**
  * A certificate signing request (PKCS#10, RFC 2986).
  *
- * @param options Key, subject and names.
- * @returns The request.
+ * @category Keys and certificates
  * @throws {SecureCertError} `ERR_NAME` for a bad subject or name.
  */
-export async function createRequest(options: CreateRequestOptions): Promise<SigningRequest> {
+export async function createRequest(options: {
+  /** The key to be certified; it signs the request. */
+  readonly key: KeyInput;
+  /** Subject such as `CN=device 1,O=Example`. */
+  readonly subject: string;
+  /** Names such as `dns:a.example`. @default [] */
+  readonly sans?: readonly string[];
+}): Promise<SigningRequest> {
   const { subject, sans = [] } = options;
   const key = await importPrivateKey(options.key);
   const extensions = sans.length === 0 ? [] : [namesExtension(encodeSans(sans), subject === "")];

@@ -8,8 +8,8 @@ import {
   exportPrivateKey,
   generateKey,
   issueCertificate,
-  readRequest,
 } from "../../../mod.ts";
+import { readRequest } from "../../../lib/crypto/x509/request.ts";
 import { needing, POSIX, PROCESSES, processes } from "../../needs.ts";
 import { keyProgram } from "./key_program.ts";
 import {

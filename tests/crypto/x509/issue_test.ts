@@ -14,9 +14,9 @@ import {
   type IssueCertificateOptions,
   type PrivateKey,
   readCertificate,
-  readCertificates,
-  type SignCertificate,
 } from "../../../mod.ts";
+import { readCertificates } from "../../../lib/crypto/x509/certificate.ts";
+import { type SignCertificate } from "../../../lib/crypto/x509/issue.ts";
 import { isIssuedBy } from "../../../lib/crypto/x509/chain.ts";
 import { rsaKey } from "../../rsa_keys.ts";
 
