@@ -130,7 +130,7 @@ Deno.test("key, request, certificate and image step by step", async () => {
   ]);
 });
 
-Deno.test("an image judged bad is not written, and --no-verify insists", async () => {
+Deno.test("a bad image is not written, unless --no-verify is given", async () => {
   const world = await withFiles();
   await world.run("keygen", "-o", "other.pem");
   const wrong = BUILD.with(-1, "other.pem");
@@ -149,7 +149,7 @@ Deno.test("an image that does not fit says by how much and names the largest ent
   assertMatch(stderr, /\d+ more than its 1024; the largest entry is the device certificate/);
 });
 
-opensslTest("a key behind a password needs its password file", async () => {
+opensslTest("a key with a password needs its password file", async () => {
   const world = await withFiles();
   const protect = ["pkcs8", "-topk8", "-passout", "pass:secret word"];
   world.put("enc.pem", await openssl(protect, world.bytes("key.pem")));

@@ -86,7 +86,7 @@ Deno.test("sign --json names every signature and its key's digest", async () => 
   assertMatch(keyDigest, /^[0-9a-f]{64}$/);
 });
 
-Deno.test("an external signer is told what to sign, and its answer goes in", async () => {
+Deno.test("an external signer learns what to sign, and its answer goes in", async () => {
   const world = await provisioned();
   const printed = (await good(world, "sign", IMAGE, "--digest")).stdout;
   for (
@@ -208,7 +208,7 @@ Deno.test("a signed image takes no entry until its signatures are dropped", asyn
   await good(world, "verify", "again.bin", "--signing-key", "s.pub.pem");
 });
 
-Deno.test("diff tells moved, added and removed entries, in text without secrets", async () => {
+Deno.test("diff shows moved, added and removed entries, in text without secrets", async () => {
   const world = await provisioned();
   await good(world, "provision", "--id", "dev-2", "-o", "e");
   const { stdout } = await world.run("diff", IMAGE, "e/esp_secure_cert.bin");
@@ -262,9 +262,9 @@ opensslTest("who is at the terminal is asked for a password, when a key needs on
   ];
   for (const [line, name] of lines) {
     delete world.answer;
-    const nobody = await world.run(...line);
-    assertEquals(nobody.code, 1);
-    assertStringIncludes(nobody.stderr, "--password-file");
+    const unanswered = await world.run(...line);
+    assertEquals(unanswered.code, 1);
+    assertStringIncludes(unanswered.stderr, "--password-file");
     world.answer = "secret word";
     await good(world, ...line);
     assertEquals(world.questions.splice(0), [`password of ${name}:`]);

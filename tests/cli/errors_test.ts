@@ -34,7 +34,7 @@ Deno.test("an error goes from thread to thread as what it was", () => {
   assert(input instanceof SecureCertError && input.code === "ERR_KEY");
 });
 
-Deno.test("an error of the system is told by its code, and by no text", () => {
+Deno.test("an error of the system is known by its code, not by its text", () => {
   const full = systemError("No space left on device (os error 28)", "ENOSPC");
   assertEquals(isSystemError(full), true);
   assertEquals(isSystemError(systemError("No space left on device (os error 28)")), false);

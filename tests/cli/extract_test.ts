@@ -61,7 +61,7 @@ Deno.test("files of a CSV lie beside it, else in the working folder", async () =
   assertStringIncludes(text, "working folder");
 });
 
-Deno.test("all problems of a CSV are told, and nothing is written", async () => {
+Deno.test("all problems of a CSV are listed, and nothing is written", async () => {
   const world = new MemoryWorld();
   world.put("in.csv", `${HEADER}\n51,0,a.bin,file,,,,,\n51,0,x,text,,,,,\n254,0,a,string,,,,,\n`);
   const { code, stderr } = await world.run("build", "--csv", "in.csv", "-o", "i.bin");
@@ -73,7 +73,7 @@ Deno.test("all problems of a CSV are told, and nothing is written", async () => 
   assertEquals(JSON.parse(json.stdout).error.code, "ERR_CSV");
 });
 
-Deno.test("--data stands behind the rows; flags that rows say do not go with --csv", async () => {
+Deno.test("--data follows the rows; flags that the rows replace do not go with --csv", async () => {
   const world = new MemoryWorld();
   world.put("in.csv", `${HEADER}\n51,0,a,string,,,,,\n`);
   const line = ["build", "--csv", "in.csv", "-o", "i.bin"];

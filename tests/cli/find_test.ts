@@ -29,8 +29,8 @@ Deno.test("inspect and verify say where in a dump the image was found", async ()
   assertStringIncludes(inspected.stdout, "subject  CN=dev");
   const verified = await world.run("verify", "flash.bin", "--ca", "ca/ca.pem");
   assertEquals([verified.code, verified.stdout.split("\n")[0]], [0, where]);
-  const alone = await world.run("inspect", "d/esp_secure_cert.bin");
-  assertEquals(alone.stdout.includes("found at"), false);
+  const plain = await world.run("inspect", "d/esp_secure_cert.bin");
+  assertEquals(plain.stdout.includes("found at"), false);
 });
 
 Deno.test("--table-offset names another place of the table", async () => {
@@ -53,14 +53,14 @@ Deno.test("--table-offset names another place of the table", async () => {
   }
 });
 
-Deno.test("JSON has its documented members and the location behind them", async () => {
+Deno.test("JSON has its documented members and the location after them", async () => {
   const world = await flashed();
   const documented = ["format", "size", "used", "entries", "credentials", "findings"];
-  const alone = JSON.parse((await world.run("inspect", "d/esp_secure_cert.bin", "--json")).stdout);
-  assertEquals(Object.keys(alone), documented);
+  const plain = JSON.parse((await world.run("inspect", "d/esp_secure_cert.bin", "--json")).stdout);
+  assertEquals(Object.keys(plain), documented);
   const report = JSON.parse((await world.run("inspect", "flash.bin", "--json")).stdout);
   assertEquals(Object.keys(report), [...documented, "location", "partitionTable"]);
-  assertEquals(report.entries, alone.entries);
+  assertEquals(report.entries, plain.entries);
   const verdict = JSON.parse((await world.run("verify", "flash.bin", "--json")).stdout);
   assertEquals(Object.keys(verdict), ["ok", "format", "checks", "findings", "location"]);
   assertEquals(verdict.location, report.location);
@@ -107,9 +107,9 @@ Deno.test("a dump without the partition shows its table; one without a table giv
   const lost = await hidden.run("inspect", "flash.bin");
   assertEquals(lost.code, 1);
   assertStringIncludes(lost.stderr, "hint: if this is a dump of flash");
-  const told = await hidden.run("inspect", "flash.bin", "--table-offset", "0x7000");
-  assertEquals([told.code, told.stderr], [1, ""]);
-  assertStringIncludes(told.stdout, "LOOKS_ERASED");
+  const erased = await hidden.run("inspect", "flash.bin", "--table-offset", "0x7000");
+  assertEquals([erased.code, erased.stderr], [1, ""]);
+  assertStringIncludes(erased.stdout, "LOOKS_ERASED");
 });
 
 Deno.test("a name out of flash does not reach the terminal as it is", async () => {

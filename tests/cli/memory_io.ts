@@ -16,14 +16,14 @@ export class MemoryWorld {
   readonly files = new Map<string, OutputFile>();
   stdin = new Uint8Array();
   terminal = false;
-  /** Bytes in place of random ones. */
+  /** Bytes instead of random ones. */
   random?: (length: number) => Uint8Array;
   /** Programs that are installed, and how they end. */
   readonly programs = new Map<string, number>();
   /** The programs that were run, with their arguments. */
   readonly ran: string[][] = [];
   columns = 100;
-  /** What somebody at the terminal answers; nobody is there without. */
+  /** What somebody at the terminal answers; without it nobody is there. */
   answer?: string;
   /** What they were asked. */
   readonly questions: string[] = [];

@@ -118,7 +118,7 @@ processes.test("files that cannot be read or written end in one line and a fitti
   });
 });
 
-processes.test("secrets are mode 0600, replaced or new, and a forced replacement leaves nothing behind", async () => {
+processes.test("secrets are mode 0600, replaced or new, and a forced replacement leaves no other file", async () => {
   await inFolder(async (folder) => {
     const path = `${folder}/key.pem`;
     await runCli(["-A"], ["keygen", "-o", "key.pem"], folder);

@@ -41,7 +41,7 @@ Deno.test("a tampered image does not become a good one by conversion", async () 
   assertStringIncludes(stderr, "integrity entry does not match");
 });
 
-Deno.test("a conversion that is judged bad is withheld, and --no-verify insists", async () => {
+Deno.test("a conversion that would be bad is withheld, unless --no-verify is given", async () => {
   const world = await withDevice();
   await world.run("keygen", "-o", "other.pem");
   const files = ["--device-cert", "d/device.pem", "--private-key", "other.pem"];
@@ -66,7 +66,7 @@ Deno.test("a device certificate is not its own CA", async () => {
   assertStringIncludes(stderr, "CHAIN_BROKEN");
 });
 
-Deno.test("what is not there, or not judged, has no tick", async () => {
+Deno.test("what is not there, or not checked, has no tick", async () => {
   const world = new MemoryWorld();
   await world.run("build", "-o", "empty.bin");
   const { checks } = JSON.parse((await world.run("verify", "empty.bin", "--json")).stdout);
@@ -125,7 +125,7 @@ Deno.test("the key that goes into an eFuse is not overwritten, and no stale plan
   assertStringIncludes(plain.stderr, "efuse_plan.json belongs to another image");
 });
 
-opensslTest("a CA key that was given behind a password stays behind it", async () => {
+opensslTest("a CA key that was given with a password keeps it", async () => {
   const world = new MemoryWorld();
   await world.run("keygen", "-o", "k.pem");
   world.put(
@@ -138,7 +138,7 @@ opensslTest("a CA key that was given behind a password stays behind it", async (
   assertEquals(world.bytes("ca/ca.key.pem"), world.bytes("enc.pem"));
 });
 
-Deno.test("flags that would be passed over in silence are refused", async () => {
+Deno.test("flags that would have no effect are refused", async () => {
   const world = await withDevice();
   const provision = ["provision", "--id", "e", "-o", "e", "--chip", "esp32p4"];
   const lines = [
@@ -160,7 +160,7 @@ Deno.test("flags that would be passed over in silence are refused", async () => 
   }
 });
 
-Deno.test("errors say which file, and odd CAs are told", async () => {
+Deno.test("errors name the file, and odd CAs are reported", async () => {
   const world = await withDevice();
   await world.run("ca", "--subject", "CN=Short", "--days", "10", "-o", "ca10");
   const issue = ["issue", "--key", "d/device.key.pem", "--subject", "CN=x", "-o", "x.pem"];
@@ -261,7 +261,7 @@ Deno.test("a key where a file's name belongs is not printed", async () => {
   }
 });
 
-Deno.test("an error of several lines stands on several lines", async () => {
+Deno.test("an error of several lines is printed on several lines", async () => {
   const world = new MemoryWorld();
   world.put(
     "rows.csv",
@@ -274,7 +274,7 @@ Deno.test("an error of several lines stands on several lines", async () => {
 });
 
 opensslTest(
-  "a key for the ECDSA peripheral stands beside the image as espefuse reads it",
+  "a key for the ECDSA peripheral is beside the image as espefuse reads it",
   async () => {
     const world = await withDevice();
     world.put("pass", "secret\n");

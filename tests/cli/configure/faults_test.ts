@@ -29,7 +29,7 @@ async function fromCsv(world: MemoryWorld, ...rows: readonly string[]): Promise<
 
 const DS = ["--private-key", "rsa2048.pkcs8.pem", "--configure_ds"];
 
-sharedTest("no private key stands in an ECDSA-peripheral image", async () => {
+sharedTest("no private key is in an ECDSA-peripheral image", async () => {
   let compared = 0;
   for (const each of sharedCases("ecdsa_peripheral")) {
     if (each.args === undefined || each.name === "ecdsa_wrong_curve") continue;
@@ -137,7 +137,7 @@ interface Repeated extends SharedCase {
   readonly earlier_commands?: readonly (readonly string[])[];
 }
 
-sharedTest("--append-integrity leaves nothing behind the last entry", async () => {
+sharedTest("--append-integrity leaves nothing after the last entry", async () => {
   for (const name of ["integ_fresh", "integ_second", "integ_17_times"]) {
     const { args = [], inputs = [], earlier_commands: earlier = [] }: Repeated = caseNamed(name);
     const world = new MemoryWorld();
@@ -156,7 +156,7 @@ sharedTest("--append-integrity leaves nothing behind the last entry", async () =
   }
 });
 
-sharedTest("--append-integrity refuses what no hash can mend", async () => {
+sharedTest("--append-integrity refuses what no hash can fix", async () => {
   const given = caseFile("integ_fresh", "x.bin");
   const bad = [
     caseFile("integ_over_bad_crc", "x.bin"),
@@ -185,7 +185,7 @@ async function parse(bytes: Uint8Array, world = new MemoryWorld(), name = "any.i
   return { world, outcome: await world.run("configure", "--parse_bin", name) };
 }
 
-sharedTest("--parse_bin tells DS contexts and key modes as they are", async () => {
+sharedTest("--parse_bin prints DS contexts and key modes as they are", async () => {
   const listing = async (name: string) =>
     text((await parse(expected(name))).world.bytes(
       "esp_secure_cert_parsed_data/tlv_entries_raw.txt",
@@ -308,7 +308,7 @@ sharedTest("two DS rows keep two HMAC keys, or share the one of their block", as
 });
 
 sharedTest(
-  "a key that is not the certificate's is refused, unless --no-verify insists",
+  "a key that is not the certificate's is refused, unless --no-verify is given",
   async () => {
     const cases = [[], ["--secure_cert_type", "cust_flash"], ["--secure_cert_type", "nvs"], [
       "--configure_ds",
@@ -419,7 +419,7 @@ sharedTest("certificates that overlap the next region are refused", async () => 
   assertEquals([code, other.files.has(IMAGE)], [1, false]);
 });
 
-sharedTest("what would not work on the chip is refused, unless --no-verify insists", async () => {
+sharedTest("what would not work on the chip is refused, unless --no-verify is given", async () => {
   const encrypted = (subtype: number) =>
     `2,${subtype},ecp256.pkcs8.pem,file,hmac_encrypted,ECDSA,256,1,hmac_key.bin`;
   const cases = [
@@ -458,7 +458,7 @@ sharedTest("a key file may be 64 hex digits; the burn command names a raw copy",
   }
 });
 
-sharedTest("--json prints one document in place of the lines", async () => {
+sharedTest("--json prints one document instead of the lines", async () => {
   const world = worldWith("ecp256.crt.pem", "ecp256.pkcs8.pem", "rsa2048.pkcs8.pem");
   const flags = ["configure", "--json", "--device-cert", "ecp256.crt.pem", "--private-key"];
   const run = async (...more: readonly string[]) => {

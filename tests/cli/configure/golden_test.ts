@@ -35,7 +35,7 @@ sharedTest("what the reference refuses is refused, and nothing written", async (
   for (const each of sharedCases()) {
     if (!each.expect_error || each.args?.includes("--secure-sign")) continue;
     if (each.name === "err_encrypted_key_pwd" || each.name === "err_integ_18_times") continue;
-    // NVS holds text alone; ours stores DER as PEM.
+    // NVS holds only text; ours stores DER as PEM.
     if (each.name === "err_nvs_der") continue;
     const { world, outcome } = await runCase(each, "--no-verify");
     assertEquals(outcome.code !== 0, true, each.name);
