@@ -6,9 +6,9 @@ const SLACK = 3;
 
 /**
  * Whether the cost of some work grows as its input does: work on one large input takes about as long as
- * work on many small ones of the same size in sum. The smallest times of several rounds are compared, and
- * the rounds go on while these do not look linear. Both times are about as long, so that what else the
- * machine does weighs on both; how fast it is does not count.
+ * work on many small ones of the same total size. The smallest times of several rounds are compared, and
+ * the rounds go on while these do not look linear. Both times are about as long, so that other work on the
+ * machine slows both; how fast the machine is does not matter.
  *
  * @param work Prepares the work for a size, and returns it.
  * @param sizes A size and one many times as large, so that linear and quadratic are far apart.

@@ -3,18 +3,18 @@
 /** What a test needs: why it is missing, or undefined where it is there. */
 export type Need = string | undefined;
 
-/** Leave to start programs, which `deno task test:quick` withholds. */
+/** The permission to start programs, which `deno task test:quick` withholds. */
 export const PROCESSES: Need = Deno.permissions.querySync({ name: "run" }).state === "granted"
   ? undefined
   : "starts processes";
 
-/** Files that grow no further than a limit, `/dev/full`, and the like. */
+/** A limit on the size of files, `/dev/full`, and the like. */
 export const LINUX: Need = Deno.build.os === "linux" ? undefined : "only on Linux";
 
 /** Signals, mode bits and symbolic links. */
 export const POSIX: Need = Deno.build.os === "windows" ? "not on Windows" : undefined;
 
-/** Another user than root, who may write everywhere. */
+/** A user other than root, who may write everywhere. */
 export const NOT_ROOT: Need = Deno.uid() === 0 ? "not as root" : undefined;
 
 /** A program on the PATH, or in /usr/sbin, where daemons are. */
@@ -30,7 +30,7 @@ export interface Tests {
   test(name: string, run: () => void | Promise<void>): void;
 }
 
-/** Tests with needs, of which the first that is missing is named. */
+/** Tests with needs; the first one that is missing is named as the reason. */
 export function needing(...needs: readonly Need[]): Tests {
   const missing = needs.find((need) => need !== undefined);
   const ignore = missing !== undefined;

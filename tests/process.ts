@@ -51,14 +51,14 @@ export const deno = (args: readonly string[], cwd: string): Promise<Outcome> =>
 export const cli = (line: readonly string[], cwd: string, env?: Environment): Promise<Outcome> =>
   outcomeOf(command(line, cwd, env).output());
 
-/** A program that runs. */
+/** A program that is running. */
 export interface Running {
   readonly pid: number;
   /** What it did, once it has ended. */
   readonly outcome: Promise<Outcome>;
   /** Whether it has ended. */
   hasEnded(): boolean;
-  /** Sends a signal, which comes to nothing when the program has ended by itself. */
+  /** Sends a signal; does nothing when the program has ended by itself. */
   kill(signal: Deno.Signal): void;
 }
 
@@ -81,7 +81,7 @@ export function start(command: Deno.Command): Running {
 export async function seen(running: Running, condition: () => boolean): Promise<boolean> {
   while (!condition()) {
     if (running.hasEnded()) return condition();
-    // Only how often it looks: however long the program takes, the test waits.
+    // Only how often it looks: the test waits as long as the program takes.
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   return true;

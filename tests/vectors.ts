@@ -1,4 +1,4 @@
-/** Test vectors: those of the repository, and the larger set that lies beside it where there is one. */
+/** Test vectors: those of the repository, and the larger set next to it where there is one. */
 import { installed, type Need, needing, PROCESSES } from "./needs.ts";
 
 const SHARED_FOLDER = new URL("../../shared/vectors/", import.meta.url);
@@ -40,7 +40,7 @@ export function sharedCases(...kinds: readonly string[]): readonly SharedCase[] 
 /** The larger set, as something that a test needs. */
 export const SHARED: Need = exists(SHARED_FOLDER) ? undefined : "no ../shared";
 
-/** Registers a test that needs the larger set; it is reported as ignored where the set is absent. */
+/** Registers a test that needs the larger set; reported as ignored where the set is absent. */
 export function sharedTest(name: string, run: () => void | Promise<void>): void {
   needing(SHARED).test(name, run);
 }
@@ -53,7 +53,7 @@ export function opensslTest(name: string, run: () => Promise<void>): void {
   needing(OPENSSL).test(name, run);
 }
 
-/** Runs `openssl`; throws with what it said when it fails. */
+/** Runs `openssl`; throws with what it printed when it fails. */
 export async function openssl(args: readonly string[], input?: Uint8Array): Promise<Uint8Array> {
   const child = new Deno.Command("openssl", {
     args: [...args],

@@ -1,11 +1,11 @@
 /**
- * A key program, as `--key-command` starts it, and what `false`, `yes`, `sleep` and a shell would be for.
- * It does what its arguments say, one after another: `say=no token fail=3`.
+ * A key program, as `--key-command` starts it, that fails, floods or hangs as a test wants, on every
+ * system. It does what its arguments say, one after another: `say=no token fail=3`.
  */
 
-/** What it can do; the words behind "=" are parted by commas. */
+/** What it can do; the words after "=" are separated by commas. */
 const VERBS: Readonly<Record<string, (...words: string[]) => unknown>> = {
-  /** Prints a file and ends; where there is none, the next argument is done. */
+  /** Prints a file and ends; where the file is missing, the next argument is done. */
   print: async (path) => {
     const key = await Deno.readFile(path!).catch(() => undefined);
     if (key === undefined) return;
@@ -21,7 +21,7 @@ const VERBS: Readonly<Record<string, (...words: string[]) => unknown>> = {
   fail: (code) => Deno.exit(Number(code)),
   /** Ends with a code where two words are the same. */
   failFor: (one, other, code) => one === other && Deno.exit(Number(code)),
-  /** Prints a line of its troubles. */
+  /** Prints a line to the standard error. */
   say: (text) => console.error(text),
   /** Prints zeros without end. */
   flood: async () => {
