@@ -23,6 +23,8 @@
  * | `ERR_UNSUPPORTED` | the input is well-formed and this version cannot handle it |
  * | `ERR_PLAN` | what was asked to be built cannot be built; the message lists why |
  * | `ERR_VERIFY` | the finished image was judged bad and is withheld |
+ *
+ * @category Errors and text
  */
 export type ErrorCode =
   | "ERR_TRUNCATED"
@@ -46,7 +48,11 @@ export type ErrorCode =
   | "ERR_PLAN"
   | "ERR_VERIFY";
 
-/** Where in the input something is. Only the members that are known are present. */
+/**
+ * Where in the input something is. Only the members that are known are present.
+ *
+ * @category Errors and text
+ */
 export interface Place {
   /** Bytes from the start of the input. */
   readonly offset?: number;
@@ -60,43 +66,55 @@ export interface Place {
   readonly line?: number;
 }
 
-/** One of several things that are wrong with an input. */
-export interface Problem extends Place {
+/**
+ * One of several things that are wrong with an input.
+ *
+ * @category Errors and text
+ */
+export interface Problem {
   /** What is wrong; never holds key material. */
   readonly message: string;
+  /** Bytes from the start of the input. */
+  readonly offset?: number;
+  /** Index of the entry, from 0. */
+  readonly entry?: number;
+  /** Name of the field or option. */
+  readonly field?: string;
+  /** Name of the file, where a file's name is known. */
+  readonly file?: string;
+  /** Line of a text input, from 1. */
+  readonly line?: number;
   /** Character of the line, from 1. */
   readonly column?: number;
 }
 
-/** Why a finished image was withheld: everything that was found in it, warnings too. */
-export interface WithheldVerdict {
-  /** Errors and warnings, in the order of the image. */
-  readonly findings: readonly {
-    readonly severity: "error" | "warning";
-    /** Stable identifier of the finding. */
-    readonly code: string;
-    readonly message: string;
-    readonly place: { readonly entry?: number; readonly offset?: number };
-  }[];
-}
-
-/** Bad input. Misuse of the library throws `TypeError` or `RangeError` instead. */
+/**
+ * Bad input. Misuse of the library throws `TypeError` or `RangeError` instead.
+ *
+ * @category Errors and text
+ */
 export class SecureCertError extends Error {
   /** The class name, as `Error.name` gives it. */
   override readonly name = "SecureCertError";
   /** Everything that is wrong, where it was several things at once; otherwise empty. */
   readonly problems: readonly Problem[];
   /** What was found in the image that is withheld; present with `ERR_VERIFY`. */
-  readonly verdict?: WithheldVerdict;
+  readonly verdict?: {
+    /** Errors and warnings, in the order of the image. */
+    readonly findings: readonly {
+      readonly severity: "error" | "warning";
+      /** Stable identifier of the finding. */
+      readonly code: string;
+      readonly message: string;
+      readonly place: { readonly entry?: number; readonly offset?: number };
+    }[];
+  };
 
   /**
    * An error that says what went wrong and where.
    *
-   * @param code Stable identifier of the problem.
    * @param message One line for people; names the place, holds no secret.
-   * @param place Where in the input the problem is.
-   * @param options `cause`: the error this one stands for; `problems` and `verdict`: what the members
-   * of these names hold.
+   * @param options `cause`: the error that led to this one; the rest as the members of these names.
    */
   constructor(
     readonly code: ErrorCode,
@@ -105,7 +123,7 @@ export class SecureCertError extends Error {
     options: {
       readonly cause?: unknown;
       readonly problems?: readonly Problem[];
-      readonly verdict?: WithheldVerdict;
+      readonly verdict?: SecureCertError["verdict"];
     } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });

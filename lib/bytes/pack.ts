@@ -1,6 +1,10 @@
 import { SecureCertError } from "./errors.ts";
 
-/** A byte array whose buffer is an ordinary `ArrayBuffer`, as WebCrypto demands. */
+/**
+ * A byte array whose buffer is an ordinary `ArrayBuffer`, as WebCrypto demands.
+ *
+ * @category Errors and text
+ */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What a decoder read, and how many bytes it took. */

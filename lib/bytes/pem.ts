@@ -25,15 +25,6 @@ const LINE = 64;
  * @returns The blocks; none when the text holds no `-----BEGIN`.
  * @throws {SecureCertError} `ERR_PEM` with the offset of the block when one does not end or its body
  * is not base64.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { formatPem, parsePem } from "@esp-secure-cert/toolkit";
- *
- * const [block] = parsePem(formatPem("CERTIFICATE", new Uint8Array([1, 2, 3])));
- * assertEquals(block?.label, "CERTIFICATE");
- * ```
  */
 export function parsePem(text: string): PemBlock[] {
   const blocks: PemBlock[] = [];
@@ -51,11 +42,10 @@ export function parsePem(text: string): PemBlock[] {
 }
 
 /**
- * A PEM block in the one form everything reads: 64 characters a line, LF.
+ * A PEM block in the one form that everything reads: 64 characters a line, LF, also at the end, and no
+ * NUL. The label is the words between `BEGIN` and the dashes, such as `CERTIFICATE`.
  *
- * @param label The words between `BEGIN` and the dashes.
- * @param bytes The body.
- * @returns The text, with a line break at its end and no NUL.
+ * @category Errors and text
  */
 export function formatPem(label: string, bytes: Uint8Array): string {
   const body = formatBase64(bytes);

@@ -20,7 +20,11 @@ import {
   verifyBytes,
 } from "./signing.ts";
 
-/** Something that signs: a private key, or a device or service that keeps one. */
+/**
+ * Something that signs images: a device or a service that keeps a private key.
+ *
+ * @category Signatures
+ */
 export interface Signer {
   /** SubjectPublicKeyInfo of the public key, PEM or DER. */
   readonly publicKey: Uint8Array;

@@ -16,6 +16,8 @@ interface FindingRow {
 /**
  * What can be wrong with an image, a row for each code. Codes are stable. `verify` reports its checks
  * in the order in which they first appear here.
+ *
+ * @category Reading and checking
  */
 export const FINDINGS = {
   NOT_AN_IMAGE: {
@@ -220,20 +222,18 @@ export const FINDINGS = {
   },
 } as const satisfies Readonly<Record<string, FindingRow>>;
 
-/** A code of {@linkcode FINDINGS}. */
+/**
+ * A code of {@linkcode FINDINGS}.
+ *
+ * @category Reading and checking
+ */
 export type FindingCode = keyof typeof FINDINGS;
-
-/** Where in an image something was found. */
-export interface FindingPlace {
-  /** Index of the entry, from 0. */
-  readonly entry?: number;
-  /** Bytes from the start of the image. */
-  readonly offset?: number;
-}
 
 /**
  * One thing that is wrong or worth knowing. An error when the firmware will read the image wrongly
  * or the device be unsafe, else a warning.
+ *
+ * @category Reading and checking
  */
 export interface Finding {
   /** An error makes the result bad. */
@@ -242,9 +242,12 @@ export interface Finding {
   readonly code: FindingCode;
   /** One line for people. */
   readonly message: string;
-  /** Where; empty when it concerns the whole image. */
-  readonly place: FindingPlace;
+  /** Where: index of the entry, and bytes from the start of the image; empty for the whole image. */
+  readonly place: { readonly entry?: number; readonly offset?: number };
 }
+
+/** Where in an image something was found. */
+export type FindingPlace = Finding["place"];
 
 /**
  * A finding.

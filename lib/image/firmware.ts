@@ -20,36 +20,19 @@ import type { ImageEntry } from "./read/entry.ts";
 import { readImage } from "./read/image.ts";
 
 /** How {@linkcode openSecureCert} reads. */
-export interface OpenOptions {
-  /** The 32 bytes of the eFuse key, to open what the HMAC peripheral protects. */
-  readonly hmacKey?: Uint8Array;
-  /**
-   * Read as a firmware build with the legacy formats enabled does: of several entries of a type the
-   * last one counts, not the one with subtype 0. @default false
-   */
-  readonly legacyBuild?: boolean;
-}
+type OpenOptions = NonNullable<Parameters<typeof openSecureCert>[1]>;
 
 /** The firmware's `esp_secure_cert_key_type_t`, without prefix and suffix. */
-export type PrivateKeyType =
-  | "DEFAULT_FORMAT"
-  | "HMAC_ENCRYPTED"
-  | "HMAC_DERIVED_ECDSA"
-  | "ECDSA_PERIPHERAL";
+type PrivateKeyType = Awaited<ReturnType<SecureCert["privateKeyType"]>>;
 
 /** What the firmware hands to the DS peripheral. */
-export interface FirmwareDsContext {
-  /** The n of the KEYn with the HMAC key. */
-  readonly efuseKeyId: number;
-  /** Length of the RSA key in bits. */
-  readonly rsaLengthBits: number;
-  /** `esp_ds_data_t`: length word u32, initialisation vector 16 bytes, ciphertext. */
-  readonly dsData: Uint8Array;
-}
+type FirmwareDsContext = Awaited<ReturnType<SecureCert["dsContext"]>>;
 
 /**
  * An image as the firmware sees it: each method is one of its getters, returns the bytes that the
  * getter would, and rejects with a {@linkcode SecureCertError} where the getter returns an error.
+ *
+ * @category Reading and checking
  */
 export interface SecureCert {
   /** Layout of the image. */
@@ -70,12 +53,21 @@ export interface SecureCert {
   caCert(): Promise<Uint8Array>;
   /** `esp_secure_cert_get_priv_key`: PEM with its NUL, or DER. */
   privateKey(): Promise<Uint8Array>;
-  /** `esp_secure_cert_get_priv_key_type`. */
-  privateKeyType(): Promise<PrivateKeyType>;
+  /** `esp_secure_cert_get_priv_key_type`: the firmware's name, without prefix and suffix. */
+  privateKeyType(): Promise<
+    "DEFAULT_FORMAT" | "HMAC_ENCRYPTED" | "HMAC_DERIVED_ECDSA" | "ECDSA_PERIPHERAL"
+  >;
   /** `esp_secure_cert_get_priv_key_efuse_id`: the eFuse block of a key for the ECDSA peripheral. */
   privateKeyEfuseBlock(): Promise<number>;
-  /** `esp_secure_cert_get_ds_ctx`. */
-  dsContext(): Promise<FirmwareDsContext>;
+  /**
+   * `esp_secure_cert_get_ds_ctx`: the n of the KEYn with the HMAC key, the length of the RSA key in bits,
+   * and `esp_ds_data_t`, as {@linkcode decodeDsData} takes it.
+   */
+  dsContext(): Promise<{
+    readonly efuseKeyId: number;
+    readonly rsaLengthBits: number;
+    readonly dsData: Uint8Array;
+  }>;
   /** `esp_secure_cert_verify_partition_integrity`; resolves when the last SHA-256 is right. */
   verifyIntegrity(): Promise<void>;
 }
@@ -83,10 +75,7 @@ export interface SecureCert {
 /**
  * Opens an image as the firmware's component esp_secure_cert_mgr does.
  *
- * @param image The partition's bytes.
- * @param options How the firmware was built, and the eFuse key that its HMAC peripheral has. Images of
- * other layouts than TLV are read only by legacy builds, so that the option makes no difference there.
- * @returns The getters.
+ * @category Reading and checking
  * @throws {SecureCertError} `ERR_MAGIC` when the firmware would not take the bytes for its partition.
  *
  * @example
@@ -100,7 +89,19 @@ export interface SecureCert {
  * await device.verifyIntegrity();
  * ```
  */
-export function openSecureCert(image: Uint8Array, options: OpenOptions = {}): SecureCert {
+export function openSecureCert(
+  image: Uint8Array,
+  options: {
+    /** The 32 bytes of the eFuse key, to open what the HMAC peripheral protects. */
+    readonly hmacKey?: Uint8Array;
+    /**
+     * Read as a firmware build with the legacy formats enabled does: of several entries of a type the
+     * last one counts, not the one with subtype 0. Other layouts than TLV are read only by such builds,
+     * so that the option makes no difference there. @default false
+     */
+    readonly legacyBuild?: boolean;
+  } = {},
+): SecureCert {
   const { format, entries, findings } = readImage(image);
   if (format === "tlv") return tlvGetters(image, options);
   if (format !== "unknown") return otherGetters(format, entries);

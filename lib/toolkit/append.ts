@@ -11,7 +11,11 @@ import { type Verdict, verify } from "../verify/verify.ts";
 const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY } =
   TLV_TYPES;
 
-/** What {@linkcode append} adds, and how. */
+/**
+ * What {@linkcode append} adds, and how.
+ *
+ * @category Building and changing
+ */
 export interface AppendOptions {
   /** Entries to add; each must be new. @default [] */
   readonly entries?: readonly DataEntry[];
@@ -34,23 +38,15 @@ export interface AppendOptions {
   readonly verify?: boolean;
 }
 
-/** A changed image. */
-export interface AppendResult {
-  /** The partition's bytes, a multiple of 16; as long as before where there is an erased tail. */
-  readonly image: Bytes;
-  /** What `verify` says of it. */
-  readonly verdict: Verdict;
-}
-
 /**
  * Adds entries to an image, or puts others in the place of some, and keeps the rest. Integrity entries
  * stay where they are, those at the end after what is added, and are rebuilt. A signature covers
  * nothing after it, so that a signed image takes a further integrity entry and nothing else, unless
  * its signatures are left out.
+ * The image is a TLV image, with an erased tail, which stays as long as it can, or without; or erased
+ * flash.
  *
- * @param image A TLV image, with an erased tail or without, or erased flash.
- * @param options What to add.
- * @returns The image and the verdict on it.
+ * @category Building and changing
  * @throws {SecureCertError} `ERR_PLAN` for an entry that is there already, that is malformed, or that
  * would follow a signature; `ERR_NOT_FOUND` for one to replace that is not there; `ERR_TRUNCATED`,
  * `ERR_MAGIC`, `ERR_LENGTH`, `ERR_CHECKSUM`, `ERR_STRAY_BYTES`, `ERR_INTEGRITY` or `ERR_UNSUPPORTED`
@@ -69,7 +65,15 @@ export interface AppendResult {
  * assertEquals(decodePartition(result.image).entries.map(({ type }) => type), [51, 52, 9]);
  * ```
  */
-export async function append(image: Uint8Array, options: AppendOptions): Promise<AppendResult> {
+export async function append(
+  image: Uint8Array,
+  options: AppendOptions,
+): Promise<{
+  /** The partition's bytes, a multiple of 16. */
+  readonly image: Bytes;
+  /** What `verify` says of it. */
+  readonly verdict: Verdict;
+}> {
   const { entries = [], replace = [], integrity = false, dropSignatures = false } = options;
   if (entries.length + replace.length === 0 && !integrity && !dropSignatures) {
     throw new TypeError("Nothing to append: give entries, replace, integrity or dropSignatures");

@@ -16,42 +16,14 @@ const {
 } = TLV_TYPES;
 
 /** How {@linkcode convert} writes the new image. */
-export interface ConvertOptions {
-  /** The layout wanted. */
-  readonly to: ImageFormat;
-  /**
-   * Size of the partition in bytes, which the content must fit.
-   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
-   */
-  readonly size?: number;
-  /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
-  readonly fill?: boolean;
-  /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
-  readonly integrity?: boolean;
-  /** The 32 bytes of the eFuse key, to open an HMAC-encrypted private key. */
-  readonly hmacKey?: Uint8Array;
-  /** The time at which the result is checked. @default the system clock */
-  readonly now?: () => Date;
-}
-
-/** A converted image. */
-export interface ConvertResult {
-  /** Layout of the image given. */
-  readonly from: ImageFormat;
-  /** The new partition's bytes. */
-  readonly image: Bytes;
-  /** What `verify` says of it. */
-  readonly verdict: Verdict;
-}
+type ConvertOptions = Parameters<typeof convert>[1];
 
 /**
  * Writes the credentials of an image in another layout. What the layout cannot carry is refused with
  * the list, never dropped; an integrity entry is rebuilt. With the HMAC key, an HMAC-encrypted
  * private key is opened for the layouts that hold only plaintext.
  *
- * @param image The partition's bytes in any layout.
- * @param options The layout wanted.
- * @returns The image and the verdict on it.
+ * @category Building and changing
  * @throws {SecureCertError} `ERR_MAGIC` when the bytes are not an image, `ERR_CHECKSUM` or
  * `ERR_INTEGRITY` for a damaged one, `ERR_PLAN` with the list of what cannot be carried, `ERR_TOO_LARGE` when it does not fit.
  *
@@ -65,7 +37,33 @@ export interface ConvertResult {
  * assertEquals([from, image[0]], ["cust_flash", 0x11]);
  * ```
  */
-export async function convert(image: Uint8Array, options: ConvertOptions): Promise<ConvertResult> {
+export async function convert(
+  image: Uint8Array,
+  options: {
+    /** The layout wanted. */
+    readonly to: ImageFormat;
+    /**
+     * Size of the partition in bytes, which the content must fit.
+     * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
+     */
+    readonly size?: number;
+    /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
+    readonly fill?: boolean;
+    /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
+    readonly integrity?: boolean;
+    /** The 32 bytes of the eFuse key, to open an HMAC-encrypted private key. */
+    readonly hmacKey?: Uint8Array;
+    /** The time at which the result is checked. @default the system clock */
+    readonly now?: () => Date;
+  },
+): Promise<{
+  /** Layout of the image given. */
+  readonly from: ImageFormat;
+  /** The new partition's bytes. */
+  readonly image: Bytes;
+  /** What `verify` says of it. */
+  readonly verdict: Verdict;
+}> {
   const { to: format, now, hmacKey, ...layout } = options;
   const contents = readImage(image);
   const { format: from, entries, findings } = contents;

@@ -6,96 +6,106 @@ import { readImage } from "../image/read/image.ts";
 import { locate } from "../image/find/locate.ts";
 import { diffOthers, type OtherDifference } from "./others.ts";
 
-/** How {@linkcode diff} compares; secrets are compared and never reported. */
-export interface DiffOptions {
-  /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
-  readonly hmacKey?: Uint8Array;
-  /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
-  readonly tableOffset?: number;
-  /** The time at which certificates should be valid. @default the system clock */
-  readonly now?: () => Date;
-}
+/** How {@linkcode diff} compares. */
+type DiffOptions = NonNullable<Parameters<typeof diff>[2]>;
 
-/** What differs of something that both images have. */
-export interface FieldDifference {
-  /** Name of the field, such as `certificate.notAfter`. */
-  readonly field: string;
-  /** What the first image has; null when it has none. */
-  readonly a: FieldValue | null;
-  /** What the second image has; null when it has none. */
-  readonly b: FieldValue | null;
-}
-
-/** A value of a field in a report. */
-export type FieldValue = string | number | boolean;
-
-/** Where an entry is in one of the images. */
-export interface EntryPlace {
-  /** Index of the entry, from 0. */
-  readonly entry: number;
-  /** Bytes from the start of the image. */
-  readonly offset: number;
-  /** Length of the value in bytes. */
-  readonly length: number;
-  /** SHA-256 of the stored value, hexadecimal. */
-  readonly sha256: string;
-}
-
-/** An entry that differs. */
-export interface EntryDifference {
-  /** `moved` is elsewhere among the others, and the same otherwise. */
-  readonly change: "added" | "removed" | "changed" | "moved";
-  /** Type number. */
-  readonly type: number;
-  /** The firmware's name of the type. */
-  readonly typeName: string;
-  /** Subtype number. */
-  readonly subtype: number;
-  /** Where it is in the first image; absent when it was added. */
-  readonly a?: EntryPlace;
-  /** Where it is in the second image; absent when it was removed. */
-  readonly b?: EntryPlace;
-  /** What differs; empty for what was added or removed. */
-  readonly fields: readonly FieldDifference[];
-}
-
-/** What differs between two images. */
+/**
+ * What differs between two images, `a` and `b`. Values are null, and places absent, where an image has no
+ * such thing; secrets are compared and never reported.
+ *
+ * @category Reading and checking
+ */
 export interface Diff {
   /** Whether nothing differs; an erased tail does not count. */
   readonly same: boolean;
   /** What differs of the layout: its format, and bytes that belong to no entry. */
-  readonly layout: readonly FieldDifference[];
+  readonly layout: readonly {
+    /** Name of the field. */
+    readonly field: string;
+    readonly a: string | number | boolean | null;
+    readonly b: string | number | boolean | null;
+  }[];
   /** The entries that differ, in the order of the images. */
-  readonly entries: readonly EntryDifference[];
+  readonly entries: readonly {
+    /** `moved` is elsewhere among the others, and the same otherwise. */
+    readonly change: "added" | "removed" | "changed" | "moved";
+    /** Type number. */
+    readonly type: number;
+    /** The firmware's name of the type. */
+    readonly typeName: string;
+    /** Subtype number. */
+    readonly subtype: number;
+    /** Where it is in the first image: index, bytes from the start, and what is stored; absent when added. */
+    readonly a?: {
+      readonly entry: number;
+      readonly offset: number;
+      readonly length: number;
+      readonly sha256: string;
+    };
+    /** Where it is in the second image; absent when removed. */
+    readonly b?: {
+      readonly entry: number;
+      readonly offset: number;
+      readonly length: number;
+      readonly sha256: string;
+    };
+    /** What differs, such as `certificate.notAfter`; empty for what was added or removed. */
+    readonly fields: readonly {
+      readonly field: string;
+      readonly a: string | number | boolean | null;
+      readonly b: string | number | boolean | null;
+    }[];
+  }[];
   /** What differs of the data that NVS images hold beside the credentials, when any does. */
-  readonly others?: readonly OtherDifference[];
+  readonly others?: readonly {
+    readonly change: "added" | "removed" | "changed";
+    readonly namespace: string;
+    readonly key: string;
+    readonly differs: readonly ("type" | "length" | "value")[];
+    readonly a?: {
+      readonly offset: number;
+      readonly namespace: string;
+      readonly key: string;
+      readonly type: string;
+      readonly length: number;
+    };
+    readonly b?: {
+      readonly offset: number;
+      readonly namespace: string;
+      readonly key: string;
+      readonly type: string;
+      readonly length: number;
+    };
+  }[];
 }
+
+/** An entry that differs. */
+export type EntryDifference = Diff["entries"][number];
+/** What differs of something that both images have. */
+export type FieldDifference = EntryDifference["fields"][number];
+/** A value of a field in a report. */
+type FieldValue = NonNullable<FieldDifference["a"]>;
+/** Where an entry is in one of the images. */
+export type EntryPlace = NonNullable<EntryDifference["a"]>;
 
 /**
  * What differs between two images, entry by entry, whatever their layouts: entries are the same when
- * type and subtype are.
+ * type and subtype are. Each is an image, a dump of flash with one in it, or erased flash.
  *
- * @param a The first image, a dump of flash with one in it, or erased flash.
- * @param b The second.
- * @param options What opens the values that the HMAC peripheral protects.
- * @returns The differences; no private key is in them.
+ * @category Reading and checking
  * @throws {SecureCertError} `ERR_MAGIC` when one of them is neither an image nor erased flash.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { diff, encodePartition } from "@esp-secure-cert/toolkit";
- *
- * const a = encodePartition([{ type: 51, data: new Uint8Array([65]) }]);
- * const b = encodePartition([{ type: 51, data: new Uint8Array([66]) }]);
- * const { entries } = await diff(a, b);
- * assertEquals(entries[0]?.fields.at(-1), { field: "userData.text", a: "A", b: "B" });
- * ```
  */
 export async function diff(
   a: Uint8Array,
   b: Uint8Array,
-  options: DiffOptions = {},
+  options: {
+    /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
+    readonly hmacKey?: Uint8Array;
+    /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+    /** The time at which certificates should be valid. @default the system clock */
+    readonly now?: () => Date;
+  } = {},
 ): Promise<Diff> {
   const [first, second] = [await open(a, "first", options), await open(b, "second", options)];
   const pairs = pairUp(first.report.entries, second.report.entries);

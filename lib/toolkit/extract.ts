@@ -27,25 +27,7 @@ import { encodePatch } from "../image/patch.ts";
 import { planEntries } from "./plan/planner.ts";
 
 /** A file that {@linkcode extract} makes. */
-export interface ExtractedFile {
-  /** Name within the folder, with slashes. */
-  readonly name: string;
-  /** Its content. */
-  readonly bytes: Uint8Array;
-  /** Whether it may hold a private key. */
-  readonly secret: boolean;
-}
-
-/** How {@linkcode extract} writes. */
-export interface ExtractOptions {
-  /** Name of the CSV. @default "esp_secure_cert.csv" */
-  readonly csv?: string;
-  /** What ends a line of the CSV. @default "\n" */
-  readonly lineBreak?: "\n" | "\r\n";
-  /** Note the image's layout and SHA-256 even where the rows say all. @default true */
-  readonly receipt?: boolean;
-}
-
+type ExtractedFile = Awaited<ReturnType<typeof extract>>[number];
 /** The folder that values are put in. */
 const CONTENTS = "contents";
 
@@ -91,11 +73,9 @@ const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 /**
  * Takes an image apart into a CSV and the files it names, from which `buildFromCsv` builds the very
  * same image: what the columns cannot say is in comment lines, and bytes that belong to no entry are
- * in a patch. The names are those of Espressif's `--parse_bin`.
+ * in a patch. The names are those of Espressif's `--parse_bin`; the CSV comes first.
  *
- * @param image The partition's bytes, in any layout.
- * @param options Name and line breaks of the CSV.
- * @returns The files; the CSV is the first.
+ * @category Building and changing
  * @throws {SecureCertError} `ERR_CHECKSUM` when a value's checksum is wrong, `ERR_TRUNCATED` or
  * `ERR_LENGTH` when an entry cannot be delimited, `ERR_MAGIC` when the bytes are not an image; with the
  * place.
@@ -112,8 +92,22 @@ const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
  */
 export async function extract(
   image: Uint8Array,
-  options: ExtractOptions = {},
-): Promise<ExtractedFile[]> {
+  options: {
+    /** Name of the CSV. @default "esp_secure_cert.csv" */
+    readonly csv?: string;
+    /** What ends a line of the CSV. @default "\n" */
+    readonly lineBreak?: "\n" | "\r\n";
+    /** Note the image's layout and SHA-256 even where the rows say all. @default true */
+    readonly receipt?: boolean;
+  } = {},
+): Promise<{
+  /** Name within the folder, with slashes. */
+  readonly name: string;
+  /** Its content. */
+  readonly bytes: Uint8Array;
+  /** Whether it may hold a private key. */
+  readonly secret: boolean;
+}[]> {
   const contents = readImage(image);
   refuseDamage(contents);
   const { format, entries, used } = contents;
@@ -138,7 +132,7 @@ async function assemble(
   image: Uint8Array,
   rows: readonly ExtractedRow[],
   form: ImageForm,
-  options: ExtractOptions,
+  options: NonNullable<Parameters<typeof extract>[1]>,
 ): Promise<ExtractedFile[]> {
   const { csv = "esp_secure_cert.csv", lineBreak = "\n", receipt = true } = options;
   const files = rows.flatMap(({ file }) => file === undefined ? [] : [file]);

@@ -25,18 +25,13 @@ import { startsTable, tableOfFile } from "../format/table/read.ts";
 import { checkImage } from "../verify/verify.ts";
 
 /** How {@linkcode inspect} reports. */
-export interface InspectOptions {
-  /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
-  readonly hmacKey?: Uint8Array;
-  /** Report private keys too. @default false */
-  readonly showSecrets?: boolean;
-  /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
-  readonly tableOffset?: number;
-  /** The time at which certificates should be valid. @default the system clock */
-  readonly now?: () => Date;
-}
+type InspectOptions = NonNullable<Parameters<typeof inspect>[1]>;
 
-/** A certificate in a report. */
+/**
+ * A certificate in a report.
+ *
+ * @category Reading and checking
+ */
 export interface CertificateReport {
   /** Subject as text. */
   readonly subject: string;
@@ -54,7 +49,11 @@ export interface CertificateReport {
   readonly sans: readonly string[];
 }
 
-/** An entry in a report. */
+/**
+ * An entry in a report.
+ *
+ * @category Reading and checking
+ */
 export interface EntryReport {
   /** Where the entry starts, bytes from the start of the image. */
   readonly offset: number;
@@ -73,14 +72,26 @@ export interface EntryReport {
   /** SHA-256 of the stored value, hexadecimal. */
   readonly sha256: string;
   /** What the value is. */
-  readonly kind: EntryKind;
+  readonly kind:
+    | "certificate"
+    | "privateKey"
+    | "dsData"
+    | "dsContext"
+    | "securityConfig"
+    | "salt"
+    | "integrity"
+    | "signature"
+    | "userData"
+    | "encrypted"
+    | "opaque"
+    | "unreadable";
   /** The first certificate of a certificate entry. */
   readonly certificate?: CertificateReport;
   /** All certificates of an entry that holds several. */
   readonly certificates?: readonly CertificateReport[];
   /** Where a private key is, and its kind where it is known; its text only when secrets are shown. */
   readonly privateKey?: {
-    readonly storage: KeyStorage;
+    readonly storage: "plaintext" | "ecdsa-peripheral" | "hmac-encrypted" | "hmac-derived";
     readonly key?: string;
     readonly secret?: string;
   };
@@ -91,7 +102,14 @@ export interface EntryReport {
     readonly rsaLengthBits: number;
     readonly iv: string;
     readonly ciphertextLength: number;
-    readonly checks?: DsChecks;
+    readonly checks?: {
+      readonly digest: boolean;
+      readonly padding: boolean;
+      readonly length: boolean;
+      readonly operands: boolean;
+      readonly rBar: boolean;
+      readonly mPrime: boolean;
+    };
   };
   /** A security configuration. */
   readonly securityConfig?: { readonly efuseBlock: number; readonly efuseKeyId: number | null };
@@ -110,7 +128,11 @@ export interface EntryReport {
   readonly problem?: string;
 }
 
-/** What an image holds. */
+/**
+ * What an image holds.
+ *
+ * @category Reading and checking
+ */
 export interface Inspection {
   /** Layout, `partition_table` for a file that is one, or `unknown`. */
   readonly format: ImageFormat | "partition_table" | "unknown";
@@ -121,7 +143,15 @@ export interface Inspection {
   /** The entries in the order of the image. */
   readonly entries: readonly EntryReport[];
   /** What an NVS image holds beside them, present when there is any; the values are not shown. */
-  readonly others?: readonly OtherReport[];
+  readonly others?: readonly {
+    readonly offset: number;
+    readonly namespace: string;
+    readonly key: string;
+    /** Type of the value, such as `u8`, `string` or `blob`. */
+    readonly type: string;
+    /** Length of the value in bytes. */
+    readonly length: number;
+  }[];
   /** What the firmware finds for TLS. */
   readonly credentials: {
     readonly deviceCert: boolean;
@@ -136,36 +166,34 @@ export interface Inspection {
   /** Where the image was found, present when it is inside something larger. */
   readonly location?: ImageLocation;
   /** The partition table that the bytes are or hold, when there is one. */
-  readonly partitionTable?: PartitionTableReport;
+  readonly partitionTable?: {
+    /** The partitions in the order of the table. */
+    readonly entries: readonly PartitionPlace[];
+    /** The digest in the table and the one that should be there, hexadecimal; null without one. */
+    readonly md5:
+      | { readonly stored: string; readonly computed: string; readonly ok: boolean }
+      | null;
+    /** What the rules of ESP-IDF forbid; `entry` is the index of a partition, and the rest the details. */
+    readonly findings: readonly {
+      readonly kind: string;
+      readonly message: string;
+      readonly entry: number;
+    }[];
+    /** The partition that the firmware reads its credentials from; null when there is none. */
+    readonly secureCert: PartitionPlace | null;
+  };
 }
-
-/** What is wrong with a partition table, with a line for people. */
-export type PartitionTableProblem = PartitionTableFinding & {
-  /** One line for people. */
-  readonly message: string;
-};
 
 /** A partition table in a report. */
-export interface PartitionTableReport {
-  /** The partitions in the order of the table. */
-  readonly entries: readonly PartitionPlace[];
-  /** The digest in the table and the one that should be there, hexadecimal; null without one. */
-  readonly md5: { readonly stored: string; readonly computed: string; readonly ok: boolean } | null;
-  /** What the rules of ESP-IDF forbid. */
-  readonly findings: readonly PartitionTableProblem[];
-  /** The partition that the firmware reads its credentials from; null when there is none. */
-  readonly secureCert: PartitionPlace | null;
-}
+export type PartitionTableReport = NonNullable<Inspection["partitionTable"]>;
 
 /**
- * Shows what an image holds, whatever it is. Never throws for content; takes time linear in the
- * length of the image.
+ * Reports what some bytes hold: an image, a dump of flash with the partition in it, which is found as
+ * `findSecureCert` does it, or a partition table, binary or as text. Never throws for content; takes time
+ * linear in the length of the image. The report serialises to JSON as it is; offsets of entries and
+ * findings count from the start of the image.
  *
- * @param image Any bytes: an image, a dump of flash with the partition in it, which is found as
- * `findSecureCert` does, or a partition table, binary or as text.
- * @param options Whether secrets are reported.
- * @returns A report that serialises to JSON as it is. Offsets of entries and findings count from the
- * start of the image.
+ * @category Reading and checking
  * @throws {RangeError} for a table offset that is not a 32-bit number.
  *
  * @example
@@ -179,7 +207,16 @@ export interface PartitionTableReport {
  */
 export async function inspect(
   image: Uint8Array,
-  options: InspectOptions = {},
+  options: {
+    /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
+    readonly hmacKey?: Uint8Array;
+    /** Report private keys too. @default false */
+    readonly showSecrets?: boolean;
+    /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+    /** The time at which certificates should be valid. @default the system clock */
+    readonly now?: () => Date;
+  } = {},
 ): Promise<Inspection> {
   const table = tableOfFile(image, options.tableOffset);
   if (table !== undefined) return inspectTable(image, table, options);

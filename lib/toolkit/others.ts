@@ -11,7 +11,7 @@ export interface OtherReport {
   /** The key. */
   readonly key: string;
   /** Type of the value, such as `u8`, `string` or `blob`. */
-  readonly type: NvsStoredItem["type"];
+  readonly type: string;
   /** Length of the value in bytes. */
   readonly length: number;
 }

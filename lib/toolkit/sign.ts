@@ -1,6 +1,8 @@
 import { type Place, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
+import { importPrivateKey, type KeyInput } from "../crypto/keys/keys.ts";
 import {
+  createSigner,
   isSignatureRight,
   publicKeyDigest,
   rawSignature,
@@ -13,6 +15,7 @@ import { TLV_TYPES } from "../format/names.ts";
 import {
   encodeSignatureEntry,
   MAX_SIGNATURES,
+  SIGNATURE_ALGORITHMS,
   type SignatureAlgorithm,
   type SignatureKey,
 } from "../format/signature_block.ts";
@@ -23,60 +26,15 @@ import { layOut, type OpenedImage, openForChange } from "../image/edit.ts";
 const SIGNATURE: number = TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV;
 
 /** How a signed image is laid out. */
-export interface SignOptions {
-  /**
-   * Size of the partition in bytes, which the signed image must fit.
-   * @default 0x2000, or the length of the image when that is more
-   */
-  readonly size?: number;
-  /**
-   * Close the signed image with an integrity entry over entries and signatures, of the subtype that
-   * follows those of the image. Firmware that checks integrity wants the last one to cover all.
-   * @default false
-   */
-  readonly integrity?: boolean;
-}
-
-/** A signature made elsewhere, and the key it verifies against. */
-export interface ExternalSignature {
-  /** SubjectPublicKeyInfo, PEM or DER. */
-  readonly publicKey: Uint8Array;
-  /** The signature as {@linkcode Signer} returns it. */
-  readonly signature: Uint8Array;
-}
-
-/** What a signer outside must sign. */
-export interface SigningDigest {
-  /** The bytes that are signed: all entries. */
-  readonly message: Bytes;
-  /** Their SHA-256, for RSA-3072, P-192 and P-256; 32 bytes. */
-  readonly sha256: Bytes;
-  /** Their SHA-384, for P-384; 48 bytes. */
-  readonly sha384: Bytes;
-  /** The signer's key; present when it was given. */
-  readonly key?: {
-    /** The scheme that it signs with. */
-    readonly algorithm: SignatureAlgorithm;
-    /** SHA-256 of the key as a signature entry holds it, what SECURE_BOOT_DIGESTn must be; 32 bytes. */
-    readonly digest: Bytes;
-  };
-}
-
-/** What {@linkcode signingDigest} is for. */
-export interface SigningDigestOptions {
-  /** The signer's public key, SubjectPublicKeyInfo in PEM or DER. @default any */
-  readonly publicKey?: Uint8Array;
-}
+type SignOptions = NonNullable<Parameters<typeof signPartition>[2]>;
 
 /**
  * Signs an image for the firmware's secure verification: after the last entry comes one signature
  * entry for each key, each over all bytes before the first of them (FORMAT: signature entry). An erased tail
- * stays as long as it can.
+ * stays as long as it can. The one to three keys, or what signs in the place of one, are of one kind:
+ * RSA-3072, P-192, P-256 or P-384.
  *
- * @param image A TLV image with entries and no signature, with an integrity entry or without.
- * @param signers One to three signers whose keys are of one kind: RSA-3072, P-192, P-256 or P-384.
- * @param options Size of the partition.
- * @returns The signed image, its length a multiple of 16.
+ * @category Signatures
  * @throws {SecureCertError} `ERR_PLAN` when the image is empty or signed already; `ERR_TRUNCATED`,
  * `ERR_MAGIC`, `ERR_LENGTH`, `ERR_CHECKSUM`, `ERR_STRAY_BYTES`, `ERR_INTEGRITY` or `ERR_UNSUPPORTED`
  * when it is damaged or of another layout; `ERR_DER` or `ERR_KEY` for keys that cannot sign it;
@@ -87,27 +45,33 @@ export interface SigningDigestOptions {
  * @example
  * ```ts
  * import { assertEquals } from "@std/assert";
- * import {
- *   createSigner,
- *   encodePartition,
- *   generateKey,
- *   signPartition,
- *   verifySignatures,
- * } from "@esp-secure-cert/toolkit";
+ * import { encodePartition, generateKey, signPartition, verifySignatures } from "@esp-secure-cert/toolkit";
  *
- * const signer = createSigner(await generateKey({ curve: "P-256" }));
  * const image = encodePartition([{ type: 51, data: new Uint8Array([7]) }], { integrity: true });
- * const signed = await signPartition(image, [signer]);
+ * const signed = await signPartition(image, [await generateKey({ curve: "P-256" })]);
  * assertEquals((await verifySignatures(signed)).map(({ ok }) => ok), [true]);
  * ```
  */
 export async function signPartition(
   image: Uint8Array,
-  signers: readonly Signer[],
-  options: SignOptions = {},
+  signers: readonly (KeyInput | Signer)[],
+  options: {
+    /**
+     * Size of the partition in bytes, which the signed image must fit.
+     * @default 0x2000, or the length of the image when that is more
+     */
+    readonly size?: number;
+    /**
+     * Close the signed image with an integrity entry over entries and signatures, of the subtype that
+     * follows those of the image. Firmware that checks integrity wants the last one to cover all.
+     * @default false
+     */
+    readonly integrity?: boolean;
+  } = {},
 ): Promise<Bytes> {
   const opened = openUnsigned(image);
-  const keys = readKeys(signers);
+  const prepared = await Promise.all(signers.map(signerOf));
+  const keys = readKeys(prepared);
   // Before anything is signed: is there room?
   await attach(
     opened,
@@ -115,51 +79,80 @@ export async function signPartition(
     keys.map(({ algorithm }) => new Uint8Array(signatureSize(algorithm))),
     options,
   );
-  const signatures: ExternalSignature[] = [];
-  for (const signer of signers) {
+  const signatures: { publicKey: Uint8Array; signature: Uint8Array }[] = [];
+  for (const signer of prepared) {
     const signature = await signer.sign(messageOf(opened));
     signatures.push({ publicKey: signer.publicKey, signature });
   }
   return await attachSignatures(image, signatures, options);
 }
 
-/**
- * What a signer outside must sign; {@linkcode attachSignatures} puts its answer in.
- *
- * @param image An image that {@linkcode signPartition} takes.
- * @param options The signer's key.
- * @returns The bytes and their digests, and what the key signs with.
- * @throws {SecureCertError} as {@linkcode signPartition} does for the image and the key.
- */
-export async function signingDigest(
-  image: Uint8Array,
-  { publicKey }: SigningDigestOptions = {},
-): Promise<SigningDigest> {
-  const message = messageOf(openUnsigned(image));
-  const key = publicKey && readSignatureKey(publicKey);
-  return {
-    message,
-    sha256: await digest("SHA-256", message),
-    sha384: await digest("SHA-384", message),
-    ...key && { key: { algorithm: key.algorithm, digest: await publicKeyDigest(key) } },
-  };
+/** A signer with a key, or one that keeps its own. */
+async function signerOf(signer: KeyInput | Signer): Promise<Signer> {
+  if (typeof signer === "object" && "sign" in signer) return signer;
+  return createSigner(await importPrivateKey(signer));
 }
 
 /**
- * Puts signatures that were made elsewhere into an image, all at once and in this order.
+ * What a signer outside must sign; {@linkcode attachSignatures} puts its answer in. `message` is the bytes
+ * that are signed, all entries; `schemes` are those of all kinds of key, or of the one given.
  *
- * @param image The image that was signed; see {@linkcode signingDigest}.
- * @param signatures One to three signatures by keys of one kind.
- * @param options Size of the partition.
- * @returns The signed image, its length a multiple of 16.
+ * @category Signatures
+ * @throws {SecureCertError} as {@linkcode signPartition} for the image and the key.
+ */
+export async function signingDigest(
+  image: Uint8Array,
+  options: {
+    /** The signer's public key, SubjectPublicKeyInfo in PEM or DER. @default any */
+    readonly publicKey?: Uint8Array;
+  } = {},
+): Promise<{
+  readonly message: Bytes;
+  readonly schemes: readonly {
+    readonly algorithm: SignatureAlgorithm;
+    readonly hash: "SHA-256" | "SHA-384";
+    /** The hash of the message, 32 or 48 bytes. */
+    readonly digest: Bytes;
+    /** Bytes of an RSA signature, or of each of r and s. */
+    readonly size: number;
+  }[];
+  /** SHA-256 of the key as an entry holds it, what SECURE_BOOT_DIGESTn must be; with a key given. */
+  readonly keyDigest?: Bytes;
+}> {
+  const message = messageOf(openUnsigned(image));
+  const key = options.publicKey && readSignatureKey(options.publicKey);
+  const names = Object.keys(SIGNATURE_ALGORITHMS) as SignatureAlgorithm[];
+  const wanted = key === undefined ? names : [key.algorithm];
+  const schemes = await Promise.all(wanted.map(async (algorithm) => {
+    const { hash, size } = SIGNATURE_ALGORITHMS[algorithm];
+    return { algorithm, hash, digest: await digest(hash, message), size };
+  }));
+  return { message, schemes, keyDigest: key && await publicKeyDigest(key) };
+}
+
+/**
+ * Puts one to three signatures that were made elsewhere, by keys of one kind, into the image that was
+ * signed, all at once and in this order; see {@linkcode signingDigest}.
+ *
+ * @category Signatures
  * @throws {SecureCertError} as {@linkcode signPartition} does; `ERR_VERIFY` when a signature is not
  * one of this image by its key.
  * @throws {RangeError} for no signature or more than three.
  */
 export async function attachSignatures(
   image: Uint8Array,
-  signatures: readonly ExternalSignature[],
-  options: SignOptions = {},
+  signatures: readonly {
+    /** SubjectPublicKeyInfo, PEM or DER. */
+    readonly publicKey: Uint8Array;
+    /** The signature as {@linkcode Signer} returns it. */
+    readonly signature: Uint8Array;
+  }[],
+  options: {
+    /** Size of the partition in bytes. @default 0x2000, or the length of the image when that is more */
+    readonly size?: number;
+    /** Close the signed image with an integrity entry. @default false */
+    readonly integrity?: boolean;
+  } = {},
 ): Promise<Bytes> {
   const opened = openUnsigned(image);
   const keys = readKeys(signatures);

@@ -23,13 +23,11 @@ const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRIT
   TLV_TYPES;
 const SCHEMES = { "P-192": "ecdsa192", "P-256": "ecdsa256", "P-384": "ecdsa384" } as const;
 
-/** What {@linkcode verifySignatures} checks against. */
-export interface VerifySignaturesOptions {
-  /** The keys to trust, SubjectPublicKeyInfo in PEM or DER. @default any key */
-  readonly signingKeys?: readonly Uint8Array[];
-}
-
-/** What the firmware makes of one signature entry. */
+/**
+ * What the firmware makes of one signature entry.
+ *
+ * @category Signatures
+ */
 export interface SignatureCheck {
   /** Index among the entries of the image. */
   readonly entry: number;
@@ -56,18 +54,20 @@ export interface SignatureCheck {
 /**
  * Checks every signature entry of an image as the firmware does (FORMAT: signature entry; what the
  * device's reader does with odd images): what is before the entry with subtype 0, which must exist, is
- * signed; of several entries with one subtype the first counts, and subtypes above 2 do not.
+ * signed; of several entries with one subtype the first counts, and subtypes above 2 do not. The
+ * firmware accepts an image with at least one good signature whose key digest is in an eFuse. At most
+ * three signatures are computed; an image that is not signed gives an empty list.
  *
- * @param image Any bytes; at most three signatures are computed.
- * @param options The keys to trust.
- * @returns One result for each entry, in the order of the image; none when the image is not signed. The
- * firmware accepts an image with at least one good signature whose key digest is in an eFuse.
+ * @category Signatures
  * @throws {SecureCertError} `ERR_PEM`, `ERR_DER`, `ERR_UNSUPPORTED` or `ERR_KEY` for a key among the
  * options that cannot be read; never for the image.
  */
 export async function verifySignatures(
   image: Uint8Array,
-  options: VerifySignaturesOptions = {},
+  options: {
+    /** The keys to trust, SubjectPublicKeyInfo in PEM or DER. @default any key */
+    readonly signingKeys?: readonly Uint8Array[];
+  } = {},
 ): Promise<SignatureCheck[]> {
   const keys = options.signingKeys?.map(readSignatureKey);
   const trusted = keys && await Promise.all(keys.map(publicKeyDigest));

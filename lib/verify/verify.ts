@@ -29,7 +29,11 @@ import {
 import { checkKeyBytes, checkKeyMatch } from "./key.ts";
 import { checkSignatures } from "./signatures.ts";
 
-/** What {@linkcode verify} checks an image against. */
+/**
+ * What {@linkcode verify} checks an image against.
+ *
+ * @category Reading and checking
+ */
 export interface VerifyOptions {
   /** The CA that should have issued the device certificate: PEM (a bundle too), DER, or as an object. */
   readonly ca?: CertificateInput;
@@ -51,29 +55,33 @@ export interface VerifyOptions {
   readonly tableOffset?: number;
 }
 
-/** One check of an image. */
-export interface Check {
-  /** What was checked, in words. */
-  readonly name: string;
-  /** Whether nothing was found that makes the result bad. */
-  readonly ok: boolean;
-  /** The worst finding, `ok` for none, or `unchecked` where there is nothing to check or to check by. */
-  readonly state: "ok" | "warning" | "error" | "unchecked";
-}
-
-/** The result of {@linkcode verify}. */
+/**
+ * The result of {@linkcode verify}.
+ *
+ * @category Reading and checking
+ */
 export interface Verdict {
   /** False exactly when a finding is an error. */
   readonly ok: boolean;
   /** Layout of the image. */
   readonly format: ImageFormat | "unknown";
   /** The checks, in order. */
-  readonly checks: readonly Check[];
+  readonly checks: readonly {
+    /** What was checked, in words. */
+    readonly name: string;
+    /** Whether nothing was found that makes the result bad. */
+    readonly ok: boolean;
+    /** The worst finding, `ok` for none, or `unchecked` where there is nothing to check or to check by. */
+    readonly state: "ok" | "warning" | "error" | "unchecked";
+  }[];
   /** Everything that was found; offsets count from the start of the image. */
   readonly findings: readonly Finding[];
   /** Where the image was found, present when it is inside something larger. */
   readonly location?: ImageLocation;
 }
+
+/** One check of an image. */
+export type Check = Verdict["checks"][number];
 
 /** All that was read and found of an image. */
 export interface CheckedImage extends Verdict {
@@ -135,12 +143,10 @@ const APPLIES: Readonly<Partial<Record<CheckName, Applies>>> = {
 
 /**
  * Checks an image: whether the firmware will read from it what it should, and the device be safe.
- * Never throws for what the image holds; takes time linear in its length.
+ * The partition is found in a dump of flash as `findSecureCert` does it. Never throws for what the image
+ * holds; takes time linear in its length.
  *
- * @param image The partition's bytes, or a dump of flash with the partition in it, which is found as
- * `findSecureCert` does.
- * @param options The CA, the chip, the time and the partition's size.
- * @returns Every finding; `ok` is false exactly when one of them is an error.
+ * @category Reading and checking
  * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when the CA given cannot be read; `ERR_PEM`,
  * `ERR_DER`, `ERR_UNSUPPORTED` or `ERR_KEY` when a signing key cannot.
  * @throws {RangeError} for a table offset that is not a 32-bit number.

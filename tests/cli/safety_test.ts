@@ -2,7 +2,6 @@
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { explain } from "../../lib/cli/io.ts";
 import {
-  createSigner,
   decodeDsData,
   decodePartition,
   decryptDsParameters,
@@ -12,6 +11,7 @@ import {
   SecureCertError,
   signPartition,
 } from "../../mod.ts";
+import { createSigner } from "../../lib/crypto/signature.ts";
 import { openssl, opensslTest } from "../vectors.ts";
 import { MemoryWorld } from "./memory_io.ts";
 

@@ -11,10 +11,10 @@ import {
   formatPem,
   type Found,
   inspect,
-  MAX_CHAINS,
   type PartitionTableEntry,
   verify,
 } from "../../mod.ts";
+import { MAX_CHAINS } from "../../lib/image/find/find.ts";
 import { shared, sharedTest } from "../vectors.ts";
 import { growsLinearly } from "../growth.ts";
 import { present } from "../present.ts";

@@ -6,7 +6,6 @@ import {
   append,
   type AppendOptions,
   createDevelopmentCa,
-  createSigner,
   decodePartition,
   encodePartition,
   generateKey,
@@ -18,6 +17,7 @@ import {
   verify,
   verifySignatures,
 } from "../../mod.ts";
+import { createSigner } from "../../lib/crypto/signature.ts";
 import { shared, sharedCases, sharedTest } from "../vectors.ts";
 
 const MARKER = Uint8Array.of(0xFF, 0xFF, 0, 0);

@@ -17,8 +17,8 @@ import {
   generateKey,
   issueCertificate,
   openSecureCert,
-  parsePem,
 } from "../../mod.ts";
+import { parsePem } from "../../lib/bytes/pem.ts";
 import { createDerivedKey } from "../../lib/crypto/peripherals/hmac.ts";
 import { rsaPkcs8 } from "../rsa_keys.ts";
 

@@ -6,10 +6,13 @@ import { parseConfigCsv } from "../../lib/format/config/csv.ts";
 import { encodePartition } from "../../lib/format/partition.ts";
 import { encodeTlv } from "../../lib/format/tlv.ts";
 import { buildFromCsv } from "../../lib/toolkit/build.ts";
-import { extract, type ExtractedFile, type ExtractOptions } from "../../lib/toolkit/extract.ts";
+import { extract } from "../../lib/toolkit/extract.ts";
 import { applyPatch, encodePatch } from "../../lib/image/patch.ts";
 import { createDevelopmentCa, provision } from "../../mod.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../vectors.ts";
+
+type ExtractedFile = Awaited<ReturnType<typeof extract>>[number];
+type ExtractOptions = NonNullable<Parameters<typeof extract>[1]>;
 
 const SEED = 20261126;
 const text = (file: ExtractedFile | undefined) => new TextDecoder().decode(file?.bytes);

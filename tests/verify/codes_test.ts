@@ -2,7 +2,6 @@
 import { assertEquals } from "@std/assert";
 import {
   createDevelopmentCa,
-  createSigner,
   decodePartition,
   encodePartition,
   exportPrivateKey,
@@ -16,6 +15,7 @@ import {
   verify,
   type VerifyOptions,
 } from "../../mod.ts";
+import { createSigner } from "../../lib/crypto/signature.ts";
 import { rsaKey } from "../rsa_keys.ts";
 
 type Case = { readonly image: Uint8Array; readonly options?: VerifyOptions };

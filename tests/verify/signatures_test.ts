@@ -6,7 +6,6 @@ import type { SignatureAlgorithm } from "../../lib/format/signature_block.ts";
 import type { Tlv } from "../../lib/format/tlv.ts";
 import { readSignature } from "../../lib/format/signature_block.ts";
 import {
-  createSigner,
   decodePartition,
   encodePartition,
   encodeTlv,
@@ -19,6 +18,7 @@ import {
   verify,
   verifySignatures,
 } from "../../mod.ts";
+import { createSigner } from "../../lib/crypto/signature.ts";
 import { rsaKey } from "../rsa_keys.ts";
 import { shared, sharedCases, sharedTest, sharedText, vector } from "../vectors.ts";
 

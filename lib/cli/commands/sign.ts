@@ -1,7 +1,5 @@
 import { formatPem } from "../../bytes/pem.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
-import type { SignatureAlgorithm } from "../../format/signature_block.ts";
-import type { ExternalSignature, SigningDigest } from "../../toolkit/sign.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
@@ -103,9 +101,7 @@ async function sign(task: "key" | "signature", args: Arguments, io: Io): Promise
   if (task === "signature") {
     return await attachSignatures(image, await readSignatures(args, io), options);
   }
-  const { createSigner } = await import("../../crypto/signature.ts");
-  const keys = await readKeys(args, io);
-  return await signPartition(image, keys.map(createSigner), options);
+  return await signPartition(image, await readKeys(args, io), options);
 }
 
 async function readKeys(args: Arguments, io: Io): Promise<PrivateKey[]> {
@@ -119,7 +115,10 @@ async function readKeys(args: Arguments, io: Io): Promise<PrivateKey[]> {
   return [...keys.values()];
 }
 
-async function readSignatures(args: Arguments, io: Io): Promise<ExternalSignature[]> {
+async function readSignatures(
+  args: Arguments,
+  io: Io,
+): Promise<{ signature: Uint8Array; publicKey: Uint8Array }[]> {
   const publicKeys = await readAll("public-key", args, io);
   const signatures = await readAll("signature", args, io);
   return signatures.map((signature, index) => ({ signature, publicKey: publicKeys[index]! }));
@@ -133,23 +132,22 @@ async function printDigest(args: Arguments, io: Io): Promise<number> {
     throw usageError("-o takes the hash for one kind of key: give --public-key", "public-key");
   }
   const { signingDigest } = await import("../../toolkit/sign.ts");
-  const { SIGNATURE_ALGORITHMS } = await import("../../format/signature_block.ts");
-  const digest = await signingDigest(await io.read(args.positionals[0]!), { publicKey });
-  const { key, message: { length: signedLength } } = digest;
-  if (key !== undefined && out !== undefined) {
-    await writeOutput(out, { bytes: hashFor(key.algorithm, digest) }, args, io);
+  const { message, schemes: wanted, keyDigest: digestOfKey } = await signingDigest(
+    await io.read(args.positionals[0]!),
+    { publicKey },
+  );
+  if (out !== undefined) {
+    await writeOutput(out, { bytes: wanted[0]!.digest }, args, io);
     if (out === "-") return 0;
   }
-  const names = Object.keys(SIGNATURE_ALGORITHMS) as SignatureAlgorithm[];
-  const schemes = names.filter((name) => (key?.algorithm ?? name) === name).map((algorithm) => {
-    const { hash, size } = SIGNATURE_ALGORITHMS[algorithm];
-    const bytes = hashFor(algorithm, digest);
+  const signedLength = message.length;
+  const schemes = wanted.map(({ algorithm, hash, digest, size }) => {
     const how = algorithm === "rsa3072"
-      ? `RSASSA-PSS with ${hash}, MGF1 with ${hash}, a salt of ${bytes.length} bytes; ${size} bytes`
+      ? `RSASSA-PSS with ${hash}, MGF1 with ${hash}, a salt of ${digest.length} bytes; ${size} bytes`
       : `ECDSA with ${hash}; a DER sequence, or r and s of ${size} bytes each, big-endian`;
-    return { algorithm, hash, digest: bytes.toHex(), how };
+    return { algorithm, hash, digest: digest.toHex(), how };
   });
-  const keyDigest = key?.digest.toHex();
+  const keyDigest = digestOfKey?.toHex();
   if (args.has("json")) {
     printJson({ digest: { signedLength, schemes, keyDigest } }, io);
     return 0;
@@ -164,8 +162,4 @@ async function printDigest(args: Arguments, io: Io): Promise<number> {
     ...keyDigest === undefined ? [] : ["", `key digest for the eFuse: ${keyDigest}`],
   ].join("\n"));
   return 0;
-}
-
-function hashFor(algorithm: SignatureAlgorithm, digest: SigningDigest): Uint8Array<ArrayBuffer> {
-  return algorithm === "ecdsa384" ? digest.sha384 : digest.sha256;
 }

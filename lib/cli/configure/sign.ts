@@ -55,6 +55,5 @@ function checkScheme(key: PrivateKey, path: string, wanted: SigningScheme | unde
 /** Loaded when needed: few runs sign. */
 async function signWith(image: Uint8Array, keys: readonly PrivateKey[]): Promise<Uint8Array> {
   const { signPartition } = await import("../../toolkit/sign.ts");
-  const { createSigner } = await import("../../crypto/signature.ts");
-  return await signPartition(image, keys.map(createSigner), { integrity: true });
+  return await signPartition(image, keys, { integrity: true });
 }

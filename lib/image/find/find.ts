@@ -17,72 +17,69 @@ import { decodeBoundedNvs } from "../../format/nvs/decode.ts";
 import { looksLikeNvs } from "../recognise.ts";
 import { readTableSector, startsTable } from "../../format/table/read.ts";
 
-/** Where {@linkcode findSecureCert} looks. */
-export interface FindOptions {
-  /** Where the partition table is in flash, in bytes. @default 0x8000 */
-  readonly tableOffset?: number;
-}
-
-/** A partition table in a dump. */
-export interface FoundTable extends PartitionTable {
-  /** Where it starts in the dump, in bytes. */
-  readonly offset: number;
-}
+/** A partition table in a dump, and where it starts in it, in bytes. */
+export type FoundTable = PartitionTable & { readonly offset: number };
 
 /** A partition that a table names. */
-export interface FoundPartition {
-  /** The table's entry; its offset is an address in flash. */
-  readonly entry: PartitionTableEntry;
-  /** Where the partition starts, in bytes from the start of the dump. */
-  readonly offset: number;
-  /** Its size in bytes, as the table has it. */
-  readonly size: number;
-  /** Whether the table flags it as encrypted. */
-  readonly encrypted: boolean;
-  /** What the dump holds of it, a view: fewer bytes than its size when the dump ends earlier. */
-  readonly bytes: Uint8Array;
-}
+export type FoundPartition = Extract<Found, { readonly kind: "table" }>["partition"];
 
 /** A chain of TLV entries that a scan came upon. */
-export interface FoundChain {
-  /** Where it starts in the dump, in bytes. */
-  readonly offset: number;
-  /** How many entries it has. */
-  readonly entries: number;
-  /** Bytes that they take. */
-  readonly used: number;
-}
+export type FoundChain = Extract<Found, { readonly kind: "scan" }>["chains"][number];
 
-/** What {@linkcode findSecureCert} found. */
+/**
+ * What {@linkcode findSecureCert} found: that the bytes are themselves an image, that a partition table
+ * names the partition, that there are chains of entries and no table that names it, or nothing.
+ *
+ * @category Reading and checking
+ */
 export type Found =
+  | { readonly kind: "image" }
   | {
-    /** The bytes are themselves an image. */
-    readonly kind: "image";
-  }
-  | {
-    /** A partition table names the partition. */
     readonly kind: "table";
-    readonly table: FoundTable;
+    /** The table, and where it starts in the dump, in bytes. */
+    readonly table: PartitionTable & { readonly offset: number };
     /** The partition that the firmware reads. */
-    readonly partition: FoundPartition;
+    readonly partition: {
+      /** The table's entry; its offset is an address in flash. */
+      readonly entry: PartitionTableEntry;
+      /** Where the partition starts, in bytes from the start of the dump. */
+      readonly offset: number;
+      /** Its size in bytes, as the table has it. */
+      readonly size: number;
+      /** Whether the table flags it as encrypted. */
+      readonly encrypted: boolean;
+      /** What the dump holds of it, a view: fewer bytes than its size when the dump ends earlier. */
+      readonly bytes: Uint8Array;
+    };
     /** The other ones that it would look at, in its order. */
-    readonly others: readonly FoundPartition[];
+    readonly others: readonly {
+      readonly entry: PartitionTableEntry;
+      readonly offset: number;
+      readonly size: number;
+      readonly encrypted: boolean;
+      readonly bytes: Uint8Array;
+    }[];
   }
   | {
-    /** There are chains in the bytes, and no table names a partition. */
     readonly kind: "scan";
-    /** The chains in the order of the dump, at least one and at most {@linkcode MAX_CHAINS}. */
-    readonly chains: readonly FoundChain[];
+    /** The chains in the order of the dump, at least one and at most 100. */
+    readonly chains: readonly {
+      /** Where it starts in the dump, in bytes. */
+      readonly offset: number;
+      /** How many entries it has. */
+      readonly entries: number;
+      /** Bytes that they take. */
+      readonly used: number;
+    }[];
     /** A table that names no such partition. */
-    readonly table?: FoundTable;
+    readonly table?: PartitionTable & { readonly offset: number };
     /** Why the bytes where a table should be are not one. */
     readonly tableProblem?: SecureCertError;
   }
   | {
-    /** Nothing. */
     readonly kind: "none";
     /** A table that names no such partition. */
-    readonly table?: FoundTable;
+    readonly table?: PartitionTable & { readonly offset: number };
     /** Why the bytes where a table should be are not one. */
     readonly tableProblem?: SecureCertError;
   };
@@ -113,25 +110,16 @@ const READER_ORDER: readonly Partial<PartitionTableEntry>[] = [
  * Of several partitions the first in the firmware's order counts that is not erased: type 0x3F
  * `esp_secure_cert`, NVS `esp_secure_cert`, NVS `pre_prov`, type 0x3F `pre_prov` (FORMAT: placement).
  *
- * @param dump Any bytes.
- * @param options Where the table is.
- * @returns What was found, and how.
+ * @category Reading and checking
  * @throws {RangeError} for a table offset that is not a 32-bit number.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { encodePartition, encodePartitionTable, findSecureCert } from "@esp-secure-cert/toolkit";
- *
- * const entry = { name: "esp_secure_cert", type: 0x3F, subtype: 6, offset: 0xD000, size: 0x2000 };
- * const flash = new Uint8Array(0x10000).fill(0xFF);
- * flash.set(encodePartitionTable([entry]), 0x8000);
- * flash.set(encodePartition([{ type: 51, data: new Uint8Array([7]) }]), 0xD000);
- * const found = findSecureCert(flash);
- * assertEquals(found.kind === "table" && found.partition.offset, 0xD000);
- * ```
  */
-export function findSecureCert(dump: Uint8Array, options: FindOptions = {}): Found {
+export function findSecureCert(
+  dump: Uint8Array,
+  options: {
+    /** Where the partition table is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+  } = {},
+): Found {
   const { tableOffset = PARTITION_TABLE_OFFSET } = options;
   inRange(tableOffset, MAX_U32, "Cannot find partition: table offset");
   if (isImage(dump)) return { kind: "image" };

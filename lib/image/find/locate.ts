@@ -15,7 +15,11 @@ import {
 } from "./find.ts";
 import { type Finding, finding } from "../../findings/findings.ts";
 
-/** A partition in a report. */
+/**
+ * A partition in a report.
+ *
+ * @category Reading and checking
+ */
 export interface PartitionPlace {
   /** Its name. */
   readonly name: string;
@@ -31,10 +35,14 @@ export interface PartitionPlace {
   readonly encrypted: boolean;
 }
 
-/** Where an image was found that is inside something larger, such as a dump of flash. */
+/**
+ * Where an image was found that is inside something larger, such as a dump of flash: through a partition
+ * table, or by its magic number.
+ *
+ * @category Reading and checking
+ */
 export type ImageLocation =
   | {
-    /** Through a partition table. */
     readonly kind: "table";
     /** Where the table starts, bytes from the start of the file. */
     readonly tableOffset: number;
@@ -46,15 +54,18 @@ export type ImageLocation =
     readonly others: readonly PartitionPlace[];
   }
   | {
-    /** By its magic number. */
     readonly kind: "scan";
     /** Where a table starts that names no such partition; null when there is none. */
     readonly tableOffset: number | null;
     readonly partition: null;
     /** Where the image starts, bytes from the start of the file. */
     readonly offset: number;
-    /** Other chains of entries. */
-    readonly others: readonly FoundChain[];
+    /** Other chains of entries: where they start, how many entries they have, and their bytes. */
+    readonly others: readonly {
+      readonly offset: number;
+      readonly entries: number;
+      readonly used: number;
+    }[];
   };
 
 /** The image in some bytes. */
