@@ -3,7 +3,13 @@
 // Makes a batch in memory and keeps the images and a manifest. Start from here if you want your own
 // journal and files, such as a database and a vault.
 
-import { bulk, countDevices, formatManifestCsv, formatManifestCsvHeader, memoryBatch } from "../lib/batch/mod.ts";
+import {
+  bulk,
+  countDevices,
+  formatManifestCsv,
+  formatManifestCsvHeader,
+  memoryBatch,
+} from "../lib/batch/mod.ts";
 import { openCa } from "./provision_device.ts";
 
 const count = Number(Deno.args[0] ?? 5);

@@ -2,7 +2,13 @@
 //
 // Provisions one device. The first run makes a CA, which is kept for the next device.
 
-import { createDevelopmentCa, exportPrivateKey, importPrivateKey, type Issuer, provision } from "../mod.ts";
+import {
+  createDevelopmentCa,
+  exportPrivateKey,
+  importPrivateKey,
+  type Issuer,
+  provision,
+} from "../mod.ts";
 
 /** Opens the CA in a folder; the first call makes it. */
 export async function openCa(folder: string): Promise<Issuer> {

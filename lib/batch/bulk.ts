@@ -1,9 +1,10 @@
-import type { Issuer } from "../crypto/x509/issue.ts";
 import type { Signer } from "../crypto/signature.ts";
-import type { Sources } from "../crypto/sources.ts";
+import type { Issuer } from "../crypto/x509/issue.ts";
 import type { BulkDevice, DeviceRow } from "./list/devices.ts";
-import { type BulkShard, planError, planList } from "./list/list.ts";
+import { planError, planList } from "./list/list.ts";
+import type { BulkShard } from "./list/shard.ts";
 import { createBulkMaker } from "./make/maker.ts";
+import { rehearse } from "./make/rehearsal.ts";
 import type {
   Awaitable,
   BulkFiles,
@@ -16,14 +17,13 @@ import type {
   JournaledDevice,
   KeySource,
 } from "./ports.ts";
-import type { BulkProfile } from "./profile.ts";
-import { rehearse } from "./make/rehearsal.ts";
+import type { BulkProfile } from "./profile/profile.ts";
 
 /** How {@linkcode bulk} works. */
-export interface BulkOptions extends Sources {
+export interface BulkOptions {
   /** What all devices share. */
   readonly profile: BulkProfile;
-  /** The CA; its certificate alone when the device certificates come from elsewhere. */
+  /** The CA; only its certificate when the device certificates come from elsewhere. */
   readonly issuer?: Issuer;
   /** Where what was done is kept. */
   readonly journal: BulkJournal;
@@ -51,10 +51,12 @@ export interface BulkOptions extends Sources {
   readonly onList?: (devices: number) => void;
   /** Called when the list is checked, with the number of devices that this run is to make. */
   readonly onStart?: (total: number) => void;
-  /** Finishes the devices under way and ends. */
+  /** Ends the run early: the devices under way are finished first. */
   readonly signal?: AbortSignal;
-  /** Milliseconds between two commits of the journal. @default 200 */
-  readonly commitEvery?: number;
+  /** The time at which certificates begin. @default the system clock */
+  readonly now?: () => Date;
+  /** Bytes in place of random ones, for tests: devices are made one after another then. */
+  readonly random?: (length: number) => Uint8Array;
 }
 
 /** What {@linkcode bulk} did. */
@@ -65,7 +67,7 @@ export interface BulkSummary {
   readonly made: number;
   /** Devices that this run saw fail. */
   readonly failed: number;
-  /** Whether the run ended before all was done: it was told to, or there were no keys for now. */
+  /** Whether the run ended before all was done: by its signal, or because there were no keys for now. */
   readonly stopped: boolean;
 }
 
@@ -73,22 +75,23 @@ const CHUNK = 1000;
 const MOST_IN_CALL = 64;
 const MOST_UNCOMMITTED = 2048;
 const COMMIT_COUNT = 512;
+/** Milliseconds between two commits of the journal. */
+const COMMIT_MS = 200;
 /** A call should take about this long: short enough to stop soon, long enough to cost nothing. */
 const CALL_MS = 80;
 
 /**
  * Makes devices by the thousand: keys, certificates and images into files, each image read back and
- * judged, each device journaled before it is told of. What a run that was cut off had journaled is
- * not done again. One device that fails does not stop the others. Whoever leaves the loop early waits
- * for the devices under way, which are journaled too.
+ * checked, each device journaled before it is returned. What a run that was cut off had journaled is
+ * not done again. One device that fails does not stop the others. To leave the loop early waits for the
+ * devices under way, which are journaled too.
  *
  * @param devices The device list; all of it is checked before the first key is made, and of each kind of
  * device one is made in memory, with a key that is thrown away.
  * @param options Profile, CA, journal and files.
  * @returns Each device once it is journaled, in the order of the list; at the end the summary.
- * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong (its `cause` has them
- * one by one), and whatever journal
- * and files throw: those are no fault of a device.
+ * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong, in `problems` too. What
+ * journal and files throw goes on to the caller: it is not a device's fault.
  *
  * @example
  * ```ts
@@ -161,7 +164,7 @@ interface Run {
   nextReady: number;
   readonly finished: Map<number, readonly BulkResult[]>;
   readonly ready: BulkResult[];
-  /** Results that are journaled and not yet told. */
+  /** Results that are journaled and not yet returned. */
   readonly recorded: BulkResult[];
   committing: boolean;
   /** When the last commit began, in milliseconds. */
@@ -244,8 +247,8 @@ async function call(
 }
 
 /**
- * Ends what is under way and journals it, so that nothing writes behind the back of a caller who leaves
- * the generator early.
+ * Ends what is under way and journals it, so that nothing is written after a caller has left the
+ * generator early.
  *
  * @throws whatever ended the run.
  */
@@ -265,9 +268,9 @@ function commitReady(run: Run, options: BulkOptions): void {
 }
 
 /** Journals what is ready, while calls go on: when it is time, when it is much, or at the end. */
-function startCommit(run: Run, { journal, files, commitEvery = 200 }: BulkOptions): void {
+function startCommit(run: Run, { journal, files }: BulkOptions): void {
   if (run.committing || run.ready.length === 0) return;
-  const isDue = performance.now() - run.committed >= commitEvery;
+  const isDue = performance.now() - run.committed >= COMMIT_MS;
   if (!isDue && run.ready.length < COMMIT_COUNT && run.underWay > 0) return;
   run.committing = true;
   run.committed = performance.now();
@@ -277,7 +280,7 @@ function startCommit(run: Run, { journal, files, commitEvery = 200 }: BulkOption
       await files.sync();
       run.recorded.push(...await journal.commit(results));
     } catch (error) {
-      // What follows would stand out of its order.
+      // What follows would be out of order.
       run.lost = true;
       run.problem ??= error;
     }
@@ -305,12 +308,8 @@ async function jobsOf(
     if (key === null) return undefined;
     const own = await jobOf?.(each.device);
     const certificate = each.certificate === undefined ? undefined : await certificateOf?.(each);
-    return {
-      device: each.device,
-      ...key === undefined ? {} : "problem" in key ? key : { key },
-      ...certificate === undefined ? {} : { certificate },
-      ...own,
-    };
+    const given = key === undefined ? {} : "problem" in key ? key : { key };
+    return { device: each.device, ...given, certificate, ...own };
   }));
   return jobs.filter((job) => job !== undefined);
 }

@@ -13,6 +13,8 @@ export const MANIFEST_COLUMNS = [
   "status",
 ] as const;
 
+const TEXT_COLUMNS = MANIFEST_COLUMNS.filter((name) => name !== "efuseKeyId");
+
 /** One finished device, as the manifest of a batch lists it. */
 export interface ManifestRow {
   /** Name of the device; unique in the batch. */
@@ -31,7 +33,7 @@ export interface ManifestRow {
   readonly efuseKeyId: number | null;
   /** Whether the device's image was read back and found good. */
   readonly status: "verified" | "failed";
-  /** Every other column of the device list, as it stood there. */
+  /** Every other column of the device list, as it is there. */
   readonly [column: string]: string | number | null;
 }
 
@@ -49,7 +51,7 @@ export function formatManifestCsvHeader(columns: readonly string[]): string {
  * A row as a line of CSV (RFC 4180), with its line break.
  *
  * @param row The device.
- * @param columns Columns of the device list; those that every manifest has anyway are passed over.
+ * @param columns Columns of the device list; those that every manifest has anyway are left out.
  */
 export function formatManifestCsv(row: ManifestRow, columns: readonly string[]): string {
   const names = [...MANIFEST_COLUMNS, ...extraColumns(columns)];
@@ -64,33 +66,43 @@ export function cellOf(row: ManifestRow, name: string): string {
 /**
  * The rows of a manifest in NDJSON.
  *
- * @throws {SecureCertError} `ERR_TEXT` with the line of the first that is no row.
+ * @throws {SecureCertError} `ERR_TEXT` with the line of the first that is not a row.
  */
 export function parseManifestNdjson(text: string): ManifestRow[] {
-  return text.split("\n").flatMap((line, at) => line === "" ? [] : [parseRow(line, at + 1)]);
+  return text.split("\n").flatMap((line, at) =>
+    line === "" ? [] : [parseManifestRow(line, at + 1)]
+  );
 }
 
-/** The columns of a device list that a manifest does not have already. */
+/** The columns of a device list that are not among those of every manifest. */
 export function extraColumns(columns: readonly string[]): string[] {
   const known: readonly string[] = MANIFEST_COLUMNS;
   return columns.filter((name) => !known.includes(name));
 }
 
-function parseRow(text: string, line: number): ManifestRow {
+/**
+ * One row of a manifest in NDJSON.
+ *
+ * @param text The line, without its break.
+ * @param line Number of the line, from 1, for the error.
+ * @throws {SecureCertError} `ERR_TEXT` with the line when it is not a row.
+ */
+export function parseManifestRow(text: string, line: number): ManifestRow {
   const row = parseObject(text);
-  const texts = MANIFEST_COLUMNS.filter((name) => name !== "efuseKeyId");
-  const wrong = row === undefined
-    ? "no JSON object"
-    : texts.some((name) => typeof row[name] !== "string")
-    ? `${texts.find((name) => typeof row[name] !== "string")} is missing`
-    : row.status !== "verified" && row.status !== "failed"
-    ? "status is neither verified nor failed"
-    : Object.entries(row).some(([name, value]) => !isValue(name, value))
-    ? "a value is no text"
-    : undefined;
-  if (wrong === undefined) return row as unknown as ManifestRow;
-  const message = `Cannot read manifest: ${wrong} in line ${line}`;
+  const problem = row === undefined ? "not a JSON object" : rowProblem(row);
+  if (problem === undefined) return row as unknown as ManifestRow;
+  const message = `Cannot read manifest: ${problem} in line ${line}`;
   throw new SecureCertError("ERR_TEXT", message, { line });
+}
+
+function rowProblem(row: Readonly<Record<string, unknown>>): string | undefined {
+  const missing = TEXT_COLUMNS.find((name) => typeof row[name] !== "string");
+  if (missing !== undefined) return `${missing} is missing`;
+  if (row.status !== "verified" && row.status !== "failed") {
+    return "status is neither verified nor failed";
+  }
+  const isText = Object.entries(row).every(([name, value]) => isValue(name, value));
+  return isText ? undefined : "a value is not text";
 }
 
 function parseObject(text: string): Record<string, unknown> | undefined {

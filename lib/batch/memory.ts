@@ -1,4 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
+import { leftoversOf, paths } from "./files.ts";
 import { foldId, twiceProblem } from "./list/devices.ts";
 import {
   BULK_STATES,
@@ -8,7 +9,7 @@ import {
   type BulkState,
   type JournaledDevice,
 } from "./ports.ts";
-import { failTwiceUsed, leftoversOf, paths } from "./make/results.ts";
+import { failTwiceUsed } from "./record.ts";
 
 /** A batch in memory. */
 export interface MemoryBatch {
@@ -16,7 +17,7 @@ export interface MemoryBatch {
   readonly journal: BulkJournal & {
     /** What was recorded of each device, in the order of the list. */
     results(): readonly BulkResult[];
-    /** Gives a device that has its key the certificate that was issued for it. */
+    /** Gives a device that has its key the certificate that was issued for it, PEM. */
     certify(id: string, pem: string): void;
   };
   /** The files, and all of them by name. */
@@ -57,9 +58,22 @@ export function memoryFiles(all = new Map<string, Uint8Array>()): MemoryBatch["f
 function memoryJournal(files: Map<string, Uint8Array>): MemoryBatch["journal"] {
   const devices = new Map<string, MemoryDevice>();
   const [keys, serials] = [new Map<string, string>(), new Map<string, string>()];
-  /** Rows of the list by id, of others too. */
+  const owners = {
+    ofKey: (key: string) => keys.get(key),
+    ofSerial: (serial: string) => serials.get(serial),
+  };
+  /** Rows of the list by id, those of other shards too. */
   const rows = new Map<string, number>();
   const sorted = () => [...devices.values()].sort((a, b) => a.device.index - b.device.index);
+  const record = (each: BulkResult) => {
+    const result = failTwiceUsed(each, owners);
+    const { device: { id }, state, row } = result;
+    if (state !== "failed") keys.set(row.publicKey, id);
+    else leftoversOf(id, files.has(paths.request(id))).forEach((path) => files.delete(path));
+    if (state === "verified") serials.set(row.serial, id);
+    Object.assign(devices.get(foldId(id))!, { state, result });
+    return result;
+  };
   return {
     plan: (planned, others = []) => {
       for (const device of planned) {
@@ -74,20 +88,7 @@ function memoryJournal(files: Map<string, Uint8Array>): MemoryBatch["journal"] {
     },
     next: (state, after, limit) =>
       sorted().filter((each) => each.state === state && each.device.index > after).slice(0, limit),
-    commit: (results) =>
-      results.map((each) => {
-        const own = failTwiceUsed(each, keys.get(each.row.publicKey), "key");
-        const result = failTwiceUsed(own, serials.get(each.row.serial), "serial number");
-        const { device, state, row } = result;
-        if (state !== "failed") keys.set(row.publicKey, device.id);
-        else {
-          const { id } = device;
-          leftoversOf(id, files.has(paths.request(id))).forEach((path) => files.delete(path));
-        }
-        if (state === "verified") serials.set(row.serial, device.id);
-        Object.assign(devices.get(foldId(device.id))!, { state, result });
-        return result;
-      }),
+    commit: (results) => results.map(record),
     counts: () => {
       const counts = Object.fromEntries(BULK_STATES.map((state) => [state, 0]));
       for (const { state } of devices.values()) counts[state]!++;

@@ -5,23 +5,17 @@ import type { ManifestRow } from "./manifest.ts";
 export type Awaitable<T> = T | Promise<T>;
 
 /** All states, in the order in which they are reached. */
-export const BULK_STATES: readonly BulkState[] = [
+export const BULK_STATES = [
   "pending",
   "key made",
   "certified",
   "built",
   "verified",
   "failed",
-];
+] as const;
 
 /** How far a device of a batch has come. */
-export type BulkState =
-  | "pending"
-  | "key made"
-  | "certified"
-  | "built"
-  | "verified"
-  | "failed";
+export type BulkState = typeof BULK_STATES[number];
 
 /** What a batch does: all of it, up to the signing requests, or on from the certificates. */
 export type BulkPhase = "all" | "requests" | "certificates";
@@ -61,7 +55,7 @@ export interface BulkFile {
   readonly path: string;
   /** Its content. */
   readonly bytes: Uint8Array;
-  /** For its owner alone. @default false */
+  /** For its owner only. @default false */
   readonly secret?: boolean;
 }
 
@@ -69,7 +63,7 @@ export interface BulkFile {
 export interface BulkFiles {
   /**
    * Puts files in place; what is there is replaced, whole or not at all. A new file that a crash cuts
-   * off belongs to a device that the journal has not yet, and is replaced when it is made again.
+   * off belongs to a device that the journal does not have yet, and is replaced when it is made again.
    */
   write(files: readonly BulkFile[]): Awaitable<void>;
   /** The bytes of a file, from where it was put. */
@@ -82,25 +76,25 @@ export interface BulkFiles {
 export interface JournaledDevice {
   /** The device. */
   readonly device: BulkDevice;
-  /** A certificate that was issued elsewhere: PEM, or where it lies. */
+  /** A certificate that was issued elsewhere: PEM, or where it is. */
   readonly certificate?: string;
 }
 
-/** Where a batch keeps what was done: on return, what it was told outlives a crash. */
+/** Where a batch keeps what was done: on return, what was recorded outlives a crash. */
 export interface BulkJournal {
   /**
    * Takes devices up as pending; those it has already stay as they are.
    *
    * @param devices What is to be made here.
-   * @param others Devices of the same list that others make; it is only seen to that no id is there
-   * twice. @default none
+   * @param others Devices of the same list that others make, so that an id that is there twice is found.
+   * @default none
    * @returns What is wrong: an id that is there twice, a list that is not that of the first run.
    */
   plan(
     devices: readonly BulkDevice[],
     others?: readonly BulkDevice[],
   ): Awaitable<readonly string[]>;
-  /** The first devices behind an index that are in a state, in the order of the list. */
+  /** The first devices after an index that are in a state, in the order of the list. */
   next(state: BulkState, after: number, limit: number): Awaitable<readonly JournaledDevice[]>;
   /**
    * Records what became of devices, all of it or nothing. What a device that fails has written is the

@@ -1,83 +1,99 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { createDuplicateFinder, judgeDevice } from "../../lib/batch/check/device.ts";
-import type { ManifestRow } from "../../lib/batch/manifest.ts";
-import { createDevelopmentCa, provision } from "../../mod.ts";
-import { formatBase64 } from "../../lib/bytes/text.ts";
-import { makeDevice, sha256 } from "../cli/batch/batch.ts";
+import { createDuplicateFinder } from "../../lib/batch/check/duplicates.ts";
+import {
+  bulk,
+  type BulkProfile,
+  checkDevice,
+  countDevices,
+  type DeviceCheckOptions,
+  type ManifestRow,
+  memoryBatch,
+} from "../../lib/batch/mod.ts";
+import { createDevelopmentCa } from "../../mod.ts";
+import { sha256 } from "../cli/batch/batch.ts";
 
 const issuer = await createDevelopmentCa();
-const device = await makeDevice("dev-1", { ids: [], issuer });
-const other = await makeDevice("dev-1", { ids: [], issuer });
+const ID = "dev-1";
 
-const codes = (problems: readonly { code: string }[]) => problems.map(({ code }) => code);
+interface Made {
+  readonly row: ManifestRow;
+  readonly files: ReadonlyMap<string, Uint8Array>;
+}
+
+async function make(profile: BulkProfile = {}): Promise<Made> {
+  const { journal, files } = memoryBatch();
+  for await (const { row } of bulk(countDevices(1, ID), { profile, issuer, journal, files })) {
+    return { row, files: files.all };
+  }
+  throw new Error("no device was made");
+}
+
+const device = await make();
+const other = await make();
+
+/** The codes of what is wrong with a device, with some of its files replaced or taken away. */
+async function check(
+  { row, files }: Made,
+  changes: Readonly<Record<string, Uint8Array | undefined>> = {},
+  options: Partial<DeviceCheckOptions> = {},
+): Promise<string[]> {
+  const changed = new Map<string, Uint8Array | undefined>([...files, ...Object.entries(changes)]);
+  const problems = await checkDevice(row, {
+    name: "memory",
+    read: (path) => changed.get(path),
+    has: (path) => changed.get(path) !== undefined,
+  }, { kept: { secrets: true, labels: false }, ...options });
+  return problems.map(({ code, message }) => `${code}: ${message}`);
+}
+
+const codes = (problems: readonly string[]) => problems.map((problem) => problem.split(":")[0]);
 
 Deno.test("a device whose files are its own is good, at a time when its certificate is", async () => {
-  assertEquals(await judgeDevice(device.row, device, { ca: issuer.certificate }), []);
+  assertEquals(await check(device, {}, { ca: issuer.certificate }), []);
   const upper = { ...device.row, imageSha256: device.row.imageSha256.toUpperCase() };
-  assertEquals(await judgeDevice(upper, device), []);
-  const late = await judgeDevice(device.row, device, { now: () => new Date("2099-01-01") });
+  assertEquals(await check({ ...device, row: upper }), []);
+  const late = await check(device, {}, { now: () => new Date("2099-01-01") });
   assertEquals(codes(late), ["BAD_IMAGE", "BAD_IMAGE"]);
-  assertMatch(late[0]!.message, /^CERT_EXPIRED: /);
+  assertMatch(late[0]!, /^BAD_IMAGE: CERT_EXPIRED: /);
 });
 
-Deno.test("whose files are another's is told for each of them", async () => {
-  const { image, certificate } = other;
-  assertEquals(codes(await judgeDevice(device.row, {})), ["MISSING_FILE", "MISSING_FILE"]);
-  assertEquals(codes(await judgeDevice(device.row, { ...device, image })), [
-    "WRONG_IMAGE",
+Deno.test("a device with files of another has each of them reported", async () => {
+  const [image, certificate] = [`images/${ID}.bin`, `certificates/${ID}.pem`];
+  const from = (name: string) => ({ [name]: other.files.get(name) });
+  assertEquals(codes(await check(device, { [image]: undefined, [certificate]: undefined })), [
+    "MISSING_FILE",
+    "MISSING_FILE",
+  ]);
+  assertEquals(codes(await check(device, from(image))), ["WRONG_IMAGE", "WRONG_CERTIFICATE"]);
+  assertEquals(codes(await check(device, from(certificate))), [
+    "WRONG_CERTIFICATE",
     "WRONG_CERTIFICATE",
   ]);
-  assertEquals(codes(await judgeDevice(device.row, { ...device, certificate })), [
-    "WRONG_CERTIFICATE",
-    "WRONG_CERTIFICATE",
-  ]);
+  assertEquals(codes(await check(device, from(`secret/${ID}.key.pem`))), ["WRONG_KEY"]);
   const erased = new Uint8Array(8192).fill(0xFF);
-  const bad = await judgeDevice({ ...device.row, imageSha256: await sha256(erased) }, {
-    ...device,
-    image: erased,
-  });
-  assertEquals(codes(bad), ["BAD_IMAGE"]);
+  const row = { ...device.row, imageSha256: await sha256(erased) };
+  assertEquals(codes(await check({ ...device, row }, { [image]: erased })), ["BAD_IMAGE"]);
 });
 
-Deno.test("a key in an eFuse is judged with the eFuse key", async () => {
-  const made = await provision({
-    issuer,
-    subject: "CN=ds",
-    chip: "esp32c3",
-    keyMode: "hmac-derived",
-  });
-  const info = made.certificate;
-  const row: ManifestRow = {
-    id: "ds",
-    serial: info.serial,
-    fingerprint: await sha256(info.der),
-    publicKey: formatBase64(info.publicKey),
-    imageSha256: await sha256(made.image),
-    keyMode: "hmac-derived",
-    efuseKeyId: 1,
-    status: "verified",
-  };
-  const files = { image: made.image, certificate: new TextEncoder().encode(made.certificate.pem) };
-  assertEquals(await judgeDevice(row, files, { chip: "esp32c3" }), []);
-  const { hmacKey } = made.efuse!;
-  assertEquals(await judgeDevice(row, files, { hmacKey: hmacKey! }), []);
-  const wrong = await judgeDevice(row, files, { hmacKey: new Uint8Array(32) });
-  assertEquals(codes(wrong), ["WRONG_KEY"]);
-  assertEquals(codes(await judgeDevice(row, files, { chip: "esp32c2" })), ["BAD_IMAGE"]);
+Deno.test("a key in an eFuse is checked with the eFuse key", async () => {
+  const made = await make({ chip: "esp32c3", keyMode: "hmac-derived" });
+  assertEquals(await check(made), []);
+  assertEquals(await check(made, {}, { kept: { secrets: false, labels: false } }), []);
+  const wrong = await check(made, { [`secret/${ID}.hmac.bin`]: new Uint8Array(32) });
+  assertEquals(codes(wrong), ["WRONG_KEY", "WRONG_KEY"]);
+  const chip = await check(made, {}, { chip: "esp32c2" });
+  assertEquals(codes(chip), ["BAD_IMAGE", "WRONG_EFUSE_PLAN"]);
+  assertEquals(codes(await check(made, { [`efuse/${ID}.json`]: undefined })), ["MISSING_FILE"]);
 });
 
-Deno.test("names that differ in case or composition alone are one file on some disks", () => {
-  const find = createDuplicateFinder();
-  const row = (id: string, serial: string): ManifestRow => ({
-    ...device.row,
-    id,
-    serial,
-    publicKey: serial,
-  });
-  assertEquals(find(row("Dev-\u00e9", "1")), []);
-  assertEquals(codes(find(row("dev-e\u0301", "2"))), ["DUPLICATE_ID"]);
-  assertEquals(codes(find(row("x", "1"))), ["DUPLICATE_SERIAL", "DUPLICATE_KEY"]);
+Deno.test("names that differ only in case or composition are one file on some disks", () => {
+  const find = (finder: ReturnType<typeof createDuplicateFinder>, id: string, serial: string) =>
+    finder({ ...device.row, id, serial, publicKey: serial }).map(({ code }) => code);
+  const finder = createDuplicateFinder();
+  assertEquals(find(finder, "Dev-\u00e9", "1"), []);
+  assertEquals(find(finder, "dev-e\u0301", "2"), ["DUPLICATE_ID"]);
+  assertEquals(find(finder, "x", "1"), ["DUPLICATE_SERIAL", "DUPLICATE_KEY"]);
   // Failed devices have neither, and are no duplicates of one another.
-  assertEquals(find(row("y", "")), []);
-  assertEquals(find(row("z", "")), []);
+  assertEquals(find(finder, "y", ""), []);
+  assertEquals(find(finder, "z", ""), []);
 });

@@ -1,15 +1,16 @@
 import { assertEquals, assertMatch } from "@std/assert";
-import { areWhole, judgeShards, type ShardFacts } from "../../lib/batch/check/shards.ts";
+import { areWhole, checkShards, type ShardFacts } from "../../lib/batch/check/shards.ts";
 
 const shards = (...facts: ShardFacts[]) =>
   facts.map((each, at) => ({ path: `s${at + 1}`, facts: each }));
 const told = (...facts: ShardFacts[]) =>
-  judgeShards(shards(...facts)).map(({ code, message }) => `${code} ${message}`);
+  checkShards(shards(...facts)).map(({ code, message }) => `${code} ${message}`);
 const part = (shard: string): ShardFacts => ({ shard });
 
 Deno.test("shards of one profile, CA and signing keys are of one batch, in whatever words", () => {
-  const profile = { chip: "esp32c3", key: { type: "ec", curve: "P-256" }, ca: "pki" };
-  const same = { key: { curve: "P-256", type: "ec" }, ca: "/mnt/pki", chip: "esp32c3" };
+  const key = { type: "ec", curve: "P-256" } as const;
+  const profile = { chip: "esp32c3", key, ca: "pki" } as const;
+  const same = { key: { curve: "P-256" }, ca: "/mnt/pki", days: 3650, chip: "esp32c3" } as const;
   assertEquals(told({ profile, ca: "a" }, {}, { profile: same, ca: "a" }), []);
   assertEquals(told({}, { ca: "a" }, { ca: "b" }, { ca: "a" }), [
     "FOREIGN_SHARD s3: its CA is not that of s2",
@@ -21,7 +22,7 @@ Deno.test("shards of one profile, CA and signing keys are of one batch, in whate
     "FOREIGN_SHARD s3: it has no labels, unlike those of s1",
   ]);
   assertEquals(told({ profile }, { profile: { ...same, days: 9, key: { type: "rsa" } } }), [
-    "FOREIGN_SHARD s2: its profile is not that (key, days) of s1",
+    "FOREIGN_SHARD s2: its profile is not that (days, key) of s1",
   ]);
 });
 

@@ -1,9 +1,12 @@
-import { type BatchProblem, problem } from "./device.ts";
+import { type BulkShard, parseShard } from "../list/shard.ts";
+import { differingMembers } from "../profile/canonical.ts";
+import type { BulkProfile } from "../profile/profile.ts";
+import { type BatchProblem, problem } from "./problem.ts";
 
-/** What the shards of a batch must have in common, where their journals are there to tell. */
+/** What the shards of a batch must have in common, as far as their journals are there. */
 export interface ShardFacts {
   /** The profile, as it was when the devices were made. */
-  readonly profile?: Readonly<Record<string, unknown>>;
+  readonly profile?: BulkProfile;
   /** SHA-256 of the CA certificate's DER, hexadecimal. */
   readonly ca?: string;
   /** The keys that signed the images. */
@@ -20,8 +23,6 @@ export interface Shard {
   readonly facts: ShardFacts;
 }
 
-/** Members of a profile that say where something lies, which may be elsewhere on each machine. */
-const PLACES = ["ca"];
 /** Missing parts that are named. */
 const SHOWN = 20;
 
@@ -31,22 +32,18 @@ const SHOWN = 20;
  * @param shards All of them, with the facts that are known.
  * @returns Everything that is wrong.
  */
-export function judgeShards(shards: readonly Shard[]): BatchProblem[] {
+export function checkShards(shards: readonly Shard[]): BatchProblem[] {
   return [
     ...differing(shards, ({ ca }) => ca, () => "its CA is not that"),
     ...differing(shards, ({ signers }) => signers, () => "its signing keys are not those"),
-    ...differing(
-      shards,
-      ({ profile }) => profile && canonical(profile),
-      (first, other) => `its profile is not that (${differingMembers(first, other)})`,
-    ),
+    ...differingProfiles(shards),
     ...differing(
       shards,
       ({ labels }) => labels,
       ({ labels }) =>
         `it has ${labels === "true" ? "no labels, unlike those" : "labels, unlike those"}`,
     ),
-    ...judgeParts(shards),
+    ...checkParts(shards),
   ];
 }
 
@@ -55,67 +52,64 @@ export function areWhole(shards: readonly Shard[]): boolean {
   return shards.every(({ facts: { shard } }) => shard !== undefined);
 }
 
-/** Shards that have something else than the first that says it. */
+/** Shards that have another fact than the first that has it. */
 function differing(
   shards: readonly Shard[],
   factOf: (facts: ShardFacts) => string | undefined,
-  what: (first: ShardFacts, other: ShardFacts) => string,
+  what: (first: ShardFacts) => string,
 ): BatchProblem[] {
   const [first, ...others] = shards.filter(({ facts }) => factOf(facts) !== undefined);
-  return others.filter(({ facts }) => factOf(facts) !== factOf(first!.facts)).map((other) =>
-    foreign(`${other.path}: ${what(first!.facts, other.facts)} of ${first!.path}`)
+  return others.filter(({ facts }) => factOf(facts) !== factOf(first!.facts)).map(({ path }) =>
+    foreign(`${path}: ${what(first!.facts)} of ${first!.path}`)
   );
 }
 
-function judgeParts(shards: readonly Shard[]): BatchProblem[] {
-  const parts = shards.flatMap(({ path, facts: { shard = "" } }) => {
-    const [, index, count] = /^([0-9]+)\/([0-9]+)$/.exec(shard) ?? [];
-    return count === undefined ? [] : [{ path, index: Number(index), count: Number(count) }];
+function differingProfiles(shards: readonly Shard[]): BatchProblem[] {
+  const [first, ...others] = shards.filter(({ facts }) => facts.profile !== undefined);
+  return others.flatMap(({ path, facts }) => {
+    const names = differingMembers(first!.facts.profile!, facts.profile!);
+    if (names.length === 0) return [];
+    return [foreign(`${path}: its profile is not that (${names.join(", ")}) of ${first!.path}`)];
+  });
+}
+
+interface Part extends BulkShard {
+  readonly path: string;
+}
+
+function checkParts(shards: readonly Shard[]): BatchProblem[] {
+  const parts = shards.flatMap(({ path, facts: { shard = "" } }): Part[] => {
+    const part = parseShard(shard);
+    return part === undefined ? [] : [{ path, ...part }];
   });
   const [first] = parts;
   if (first === undefined) return [];
   const others = parts.filter(({ count }) => count !== first.count).map(({ path, index, count }) =>
     foreign(`${path} is part ${index} of ${count}, ${first.path} one of ${first.count}`)
   );
-  // Whole lists are no parts of one.
+  // Whole lists are not parts of one.
   if (others.length > 0 || first.count === 1) return others;
-  const problems: BatchProblem[] = [];
   const seen = new Map<number, string>();
-  for (const { path, index } of parts) {
+  const twice = parts.flatMap(({ path, index, count }) => {
     const other = seen.get(index);
-    if (other === undefined) seen.set(index, path);
-    else {
-      const message = `${path} is part ${index} of ${first.count}, as ${other} is`;
-      problems.push(problem("DUPLICATE_SHARD", null, message));
-    }
-  }
-  const left = first.count - seen.size;
-  if (left === 0) return problems;
+    seen.set(index, other ?? path);
+    if (other === undefined) return [];
+    const message = `${path} is part ${index} of ${count}, as ${other} is`;
+    return [problem("DUPLICATE_SHARD", null, message)];
+  });
+  return [...twice, ...missingParts(seen, first.count)];
+}
+
+function missingParts(seen: ReadonlyMap<number, string>, count: number): BatchProblem[] {
+  const left = count - seen.size;
+  if (left === 0) return [];
   const missing: number[] = [];
   for (let index = 1; missing.length < Math.min(left, SHOWN); index++) {
     if (!seen.has(index)) missing.push(index);
   }
   const more = left > missing.length ? ` and ${left - missing.length} more` : "";
-  const message = `of ${first.count} parts, ${missing.join(", ")}${more} are not there`;
-  return [...problems, problem("MISSING_SHARD", null, message)];
-}
-
-function differingMembers(a: ShardFacts, b: ShardFacts): string {
-  const [left, right] = [a.profile ?? {}, b.profile ?? {}];
-  const names = new Set([...Object.keys(left), ...Object.keys(right)]);
-  return [...names].filter((name) =>
-    !PLACES.includes(name) && canonical({ it: left[name] }) !== canonical({ it: right[name] })
-  ).join(", ");
-}
-
-/** A profile as text that does not depend on the order of its members. */
-function canonical(profile: Readonly<Record<string, unknown>>): string {
-  const sorted = (_: string, value: unknown) =>
-    typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => a < b ? -1 : 1))
-      : value;
-  const told = Object.entries(profile).filter(([name]) => !PLACES.includes(name));
-  return JSON.stringify(Object.fromEntries(told), sorted);
+  const message = `of ${count} parts, ${missing.join(", ")}${more} are not there`;
+  return [problem("MISSING_SHARD", null, message)];
 }
 
 function foreign(message: string): BatchProblem {

@@ -1,6 +1,12 @@
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type ExportDevice, type Exporter, issuerPem, thingNameProblems } from "./device.ts";
+import {
+  type ExportDevice,
+  type Exporter,
+  type ExportService,
+  issuerPem,
+  thingNameProblems,
+} from "./exporter.ts";
 
 // AWS IoT Core, Developer Guide: "Bulk registration" (one JSON object of template parameters a line)
 // and "Provisioning templates" (Parameters and Resources). API Reference: StartThingRegistrationTask
@@ -10,9 +16,11 @@ import { type ExportDevice, type Exporter, issuerPem, thingNameProblems } from "
 /** Longest provisioning template in characters. */
 const TEMPLATE_LIMIT = 10240;
 const POLICY_NAME = /^[\w+=,.@-]{1,128}$/;
+const NO_POLICY =
+  "the template attaches no policy, so the things may do nothing; name one with --policy";
 const TEXT = { Type: "String" } as const;
 
-/** What {@linkcode exportAws} is told. */
+/** What {@linkcode exportAws} exports for. */
 export interface AwsExportOptions {
   /** The CA that issued the device certificates, registered with the account; PEM or DER. */
   readonly ca: CertificateInput;
@@ -22,11 +30,11 @@ export interface AwsExportOptions {
 
 /**
  * AWS IoT bulk registration: `parameters.ndjson`, the input file of StartThingRegistrationTask, and
- * `template.json`, its provisioning template. The CA certificate stands once, in the template, as the
+ * `template.json`, its provisioning template. The CA certificate is in the template only, as the
  * default of its parameter.
  *
  * @param options CA and policy.
- * @throws {SecureCertError} `ERR_CERTIFICATE` when the CA given is none, `ERR_TOO_LARGE` when the
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate of the CA is not a CA's, `ERR_TOO_LARGE` when the
  * template is longer than 10240 characters.
  * @throws {RangeError} for a name of a policy that the service does not take.
  */
@@ -34,6 +42,7 @@ export function exportAws(options: AwsExportOptions): Exporter {
   const template = formatAwsTemplate(options);
   return {
     problemsOf: thingNameProblems,
+    notes: options.policy === undefined ? [NO_POLICY] : [],
     parts: async function* (devices) {
       yield { file: "template.json", text: template };
       for await (const device of devices) {
@@ -41,6 +50,24 @@ export function exportAws(options: AwsExportOptions): Exporter {
       }
     },
   };
+}
+
+/** AWS IoT Core, as `bulk export --to aws` exports for it. */
+export const aws: ExportService = {
+  name: "aws",
+  title: "AWS IoT",
+  needsCa: true,
+  settings: [{
+    name: "policy",
+    value: "NAME",
+    help: "policy to attach to every certificate",
+    problemOf: policyProblem,
+  }],
+  exporter: ({ ca, settings: { policy } }) => exportAws({ ca: ca!, policy }),
+};
+
+function policyProblem(policy: string): string | undefined {
+  return POLICY_NAME.test(policy) ? undefined : `"${policy}" is not a name of a policy`;
 }
 
 /** The line of a device: the parameters of the template. */
@@ -55,9 +82,8 @@ function formatAwsParameters({ row, certificate }: ExportDevice): string {
 
 /** The provisioning template: a thing with its serial number, its certificate, and a policy. */
 function formatAwsTemplate({ ca, policy }: AwsExportOptions): string {
-  if (policy !== undefined && !POLICY_NAME.test(policy)) {
-    throw new RangeError(`"${policy}" is no name of a policy`);
-  }
+  const problem = policy === undefined ? undefined : policyProblem(policy);
+  if (problem !== undefined) throw new RangeError(problem);
   const template = {
     Parameters: {
       ThingName: TEXT,

@@ -1,5 +1,11 @@
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
-import { commonNameProblems, type ExportDevice, type Exporter, issuerPem } from "./device.ts";
+import {
+  commonNameProblems,
+  type ExportDevice,
+  type Exporter,
+  type ExportService,
+  issuerPem,
+} from "./exporter.ts";
 
 // Azure IoT DPS, REST API 2021-10-01: "Individual Enrollment - Run Bulk Operation" (at most 10
 // enrollments; BulkEnrollmentOperation, IndividualEnrollment, X509Attestation), "Enrollment Group -
@@ -9,10 +15,11 @@ import { commonNameProblems, type ExportDevice, type Exporter, issuerPem } from 
 /** Most enrolments of one request. */
 const AZURE_BATCH = 10;
 
-/** Concepts, "Registration ID": letters, digits, `-._:`, at last a letter, a digit or a hyphen. */
+const DEFAULT_GROUP = "devices";
+/** Concepts, "Registration ID": letters, digits, `-._:`, ending with a letter, a digit or a hyphen. */
 const REGISTRATION_ID = /^[a-zA-Z0-9._:-]{0,127}[a-zA-Z0-9-]$/;
 
-/** What {@linkcode exportAzure} is told. */
+/** What {@linkcode exportAzure} exports for. */
 export interface AzureExportOptions {
   /** The CA that issued the device certificates, PEM or DER. */
   readonly ca: CertificateInput;
@@ -26,7 +33,7 @@ export interface AzureExportOptions {
  * `PUT /enrollmentGroups/GROUP`, which takes the place of all of them.
  *
  * @param options CA and name of the group.
- * @throws {SecureCertError} `ERR_CERTIFICATE` when the CA given is none.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate of the CA is not a CA's.
  * @throws {RangeError} for a name of a group that the service does not take.
  */
 export function exportAzure(options: AzureExportOptions): Exporter {
@@ -39,11 +46,11 @@ export function exportAzure(options: AzureExportOptions): Exporter {
       if (!REGISTRATION_ID.test(id)) {
         problems.push(
           "a registration ID has up to 128 letters, digits, colons, dots, hyphens and underscores, " +
-            "at last a letter, a digit or a hyphen",
+            "and ends with a letter, a digit or a hyphen",
         );
       }
       if (seen.has(id.toLowerCase())) {
-        problems.push("another device's name differs in capitals alone, which the service ignores");
+        problems.push("another device's name differs only in capitals, which the service ignores");
       }
       seen.add(id.toLowerCase());
       return problems;
@@ -62,16 +69,27 @@ export function exportAzure(options: AzureExportOptions): Exporter {
   };
 }
 
-/**
- * The body of one bulk request, on one line.
- *
- * @param devices 1 to 10 devices.
- * @throws {RangeError} for another number of devices.
- */
-export function formatAzureBatch(devices: readonly ExportDevice[]): string {
-  if (devices.length < 1 || devices.length > AZURE_BATCH) {
-    throw new RangeError(`a request has 1 to ${AZURE_BATCH} enrolments, not ${devices.length}`);
-  }
+/** Azure IoT DPS, as `bulk export --to azure` exports for it. */
+export const azure: ExportService = {
+  name: "azure",
+  title: "Azure DPS",
+  needsCa: true,
+  settings: [{
+    name: "group",
+    value: "NAME",
+    help: "name of the enrolment group",
+    default: DEFAULT_GROUP,
+    problemOf: groupProblem,
+  }],
+  exporter: ({ ca, settings: { group } }) => exportAzure({ ca: ca!, group }),
+};
+
+function groupProblem(group: string): string | undefined {
+  return REGISTRATION_ID.test(group) ? undefined : `"${group}" is not a name of a group`;
+}
+
+/** The body of one bulk request, on one line. */
+function formatAzureBatch(devices: readonly ExportDevice[]): string {
   const enrollments = devices.map(({ row, certificate }) => ({
     registrationId: row.id,
     deviceId: row.id,
@@ -85,8 +103,9 @@ export function formatAzureBatch(devices: readonly ExportDevice[]): string {
 }
 
 /** The enrolment group that takes every device whose certificate the CA signed. */
-function formatAzureGroup({ ca, group = "devices" }: AzureExportOptions): string {
-  if (!REGISTRATION_ID.test(group)) throw new RangeError(`"${group}" is no name of a group`);
+function formatAzureGroup({ ca, group = DEFAULT_GROUP }: AzureExportOptions): string {
+  const problem = groupProblem(group);
+  if (problem !== undefined) throw new RangeError(problem);
   const body = {
     enrollmentGroupId: group,
     attestation: {

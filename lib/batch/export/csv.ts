@@ -1,8 +1,8 @@
 import { formatCsvRecord } from "../../bytes/csv.ts";
-import { exportColumns, type Exporter } from "./device.ts";
 import { cellOf, MANIFEST_COLUMNS } from "../manifest.ts";
+import { exportColumns, type Exporter, type ExportService } from "./exporter.ts";
 
-/** What {@linkcode exportCsv} is told. */
+/** What {@linkcode exportCsv} exports. */
 export interface CsvExportOptions {
   /** Further columns of the manifest. @default [] */
   readonly columns?: readonly string[];
@@ -41,3 +41,12 @@ export function exportCsv(options: CsvExportOptions = {}): Exporter {
     },
   };
 }
+
+/** Plain CSV, as `bulk export --to csv` writes it. */
+export const csv: ExportService = {
+  name: "csv",
+  title: "plain CSV",
+  needsCa: false,
+  settings: [],
+  exporter: ({ columns }) => exportCsv({ columns }),
+};

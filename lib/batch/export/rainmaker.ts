@@ -1,12 +1,18 @@
 import { formatCsvRecord } from "../../bytes/csv.ts";
-import { commonNameProblems, exportColumns, type Exporter, thingNameProblems } from "./device.ts";
 import { cellOf } from "../manifest.ts";
+import {
+  commonNameProblems,
+  exportColumns,
+  type Exporter,
+  type ExportService,
+  thingNameProblems,
+} from "./exporter.ts";
 
 // ESP RainMaker Admin CLI, README, "Register Device Certificates": `certs devicecert register` takes
 // a CSV with the columns node_id and certs, further ones for tags (`--tags city:@city`), and checks
 // that the certificate's common name is the node's ID. Its nodes are things of AWS IoT.
 
-/** What {@linkcode exportRainmaker} is told. */
+/** What {@linkcode exportRainmaker} exports. */
 export interface RainmakerExportOptions {
   /** Further columns of the manifest, for tags. @default [] */
   readonly columns?: readonly string[];
@@ -33,3 +39,12 @@ export function exportRainmaker(options: RainmakerExportOptions = {}): Exporter 
     },
   };
 }
+
+/** ESP RainMaker, as `bulk export --to rainmaker` exports for it. */
+export const rainmaker: ExportService = {
+  name: "rainmaker",
+  title: "ESP RainMaker",
+  needsCa: false,
+  settings: [],
+  exporter: ({ columns }) => exportRainmaker({ columns }),
+};

@@ -1,6 +1,7 @@
 import { encodeUtf8 } from "../../bytes/text.ts";
 import { type CsvField, OPEN_QUOTE, readCsv } from "../../bytes/csv.ts";
 import { extraColumns } from "../manifest.ts";
+import { DEVICE_COLUMNS } from "./columns.ts";
 import { expandTemplate, joinList } from "./template.ts";
 
 /** One device of a batch. */
@@ -17,23 +18,6 @@ export interface BulkDevice {
 export type DeviceRow =
   | { readonly device: BulkDevice }
   | { readonly problem: string };
-
-/** Columns that say something of a device; all others are kept for the manifest alone. */
-export const DEVICE_COLUMNS = [
-  "id",
-  "subject",
-  "sans",
-  "chip",
-  "keyMode",
-  "efuseKeyId",
-  "user1",
-  "user2",
-  "user3",
-  "user4",
-  "user5",
-  "certificate",
-  "privateKey",
-] as const;
 
 /** RFC 4180 has no comments, and an id may begin with any character. */
 const NO_COMMENTS = { comments: false } as const;

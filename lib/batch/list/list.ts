@@ -1,17 +1,10 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type BulkDevice, type DeviceRow, idProblem } from "./devices.ts";
 import type { BulkJournal } from "../ports.ts";
-import type { BulkProfile } from "../profile.ts";
-import { type Samples, takeSamples } from "../make/rehearsal.ts";
+import type { BulkProfile } from "../profile/profile.ts";
+import { type BulkDevice, type DeviceRow, idProblem } from "./devices.ts";
+import { collectSamples, type Samples } from "./samples.ts";
 import { resolveDevice } from "./settings.ts";
-
-/** A part of a batch, for one of several machines. */
-export interface BulkShard {
-  /** Number of the part, from 1. */
-  readonly index: number;
-  /** How many parts there are. */
-  readonly count: number;
-}
+import { type BulkShard, formatShard, isInShard, isShard, WHOLE_LIST } from "./shard.ts";
 
 interface ListOptions {
   readonly profile: BulkProfile;
@@ -23,50 +16,36 @@ interface ListOptions {
 
 const CHUNK = 1000;
 
-/** Whether a part has a device; the parts take turns along the list. */
-export function isInShard(
-  { index }: Pick<BulkDevice, "index">,
-  shard: BulkShard | undefined,
-): boolean {
-  return shard === undefined || index % shard.count === shard.index - 1;
-}
-
 /**
- * Checks the whole list, also the parts that others take, and has the journal take up what is to be
+ * Checks the whole list, with the parts that others take, and has the journal take up what is to be
  * made here.
  *
- * @returns Devices to try the batch out with; undefined when it was told to stop.
+ * @returns Devices to try the batch out with; undefined when the signal ended it.
  * @throws {SecureCertError} `ERR_PLAN` with everything that is wrong.
- * @throws {RangeError} for a shard that there is not.
+ * @throws {RangeError} for a shard that does not exist.
  */
 export async function planList(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
-  { profile, journal, shard, signal, onList }: ListOptions,
+  { profile, journal, shard = WHOLE_LIST, signal, onList }: ListOptions,
 ): Promise<Samples | undefined> {
-  if (shard !== undefined) checkShard(shard);
+  if (!isShard(shard)) throw new RangeError(`There is no shard ${formatShard(shard)}`);
   const problems: string[] = [];
-  const samples = takeSamples();
-  let [chunk, others]: BulkDevice[][] = [[], []];
+  const samples = collectSamples();
+  let [mine, others]: [BulkDevice[], BulkDevice[]] = [[], []];
   let [count, last] = [0, -1];
   const flush = async () => {
-    problems.push(...await journal.plan(chunk!, others!));
-    [chunk, others] = [[], []];
+    problems.push(...await journal.plan(mine, others));
+    [mine, others] = [[], []];
     onList?.(count);
-    // Signals and timers have their turn, which a list of its own would never give them.
+    // Signals and timers get their turn, which a list that never waits would not give them.
     await new Promise((resolve) => setTimeout(resolve));
   };
   for await (const row of devices) {
     count++;
-    if ("problem" in row) {
-      problems.push(row.problem);
-      continue;
-    }
+    const problem = "problem" in row ? row.problem : rowProblem(row.device, last);
+    if (problem !== undefined) problems.push(problem);
+    if (problem !== undefined || "problem" in row) continue;
     const { device } = row;
-    const unfit = rowProblem(device, last);
-    if (unfit !== undefined) {
-      problems.push(unfit);
-      continue;
-    }
     last = device.index;
     const { problems: wrong, ...settings } = resolveDevice(profile, device);
     problems.push(...wrong.map((problem) => `${device.id}: ${problem}`));
@@ -74,8 +53,8 @@ export async function planList(
     // One with a certificate of its own says nothing of those that are issued here.
     const isIssued = !device.fields.certificate;
     if (isMine && isIssued && wrong.length === 0) samples.add(device, settings);
-    (isMine ? chunk! : others!).push(device);
-    if (chunk!.length + others!.length >= CHUNK) await flush();
+    (isMine ? mine : others).push(device);
+    if (mine.length + others.length >= CHUNK) await flush();
     if (signal?.aborted === true) return undefined;
   }
   await flush();
@@ -84,22 +63,17 @@ export async function planList(
   return samples;
 }
 
-/** What those have seen to who read lists with `readCsvDevices` and its like. */
+/** What `readCsvDevices` and its like have seen to, for rows that come from elsewhere. */
 function rowProblem({ id, index }: BulkDevice, last: number): string | undefined {
   const problem = idProblem(id);
   if (problem !== undefined) return problem;
   if (Number.isInteger(index) && index > last) return undefined;
-  return `${id}: its index ${index} is not behind that of the row before, ${last}`;
-}
-
-function checkShard({ index, count }: BulkShard): void {
-  if (Number.isInteger(index) && Number.isInteger(count) && index >= 1 && index <= count) return;
-  throw new RangeError(`There is no shard ${index} of ${count}`);
+  return `${id}: its index ${index} is not after that of the row before, ${last}`;
 }
 
 /** The error of a batch that cannot be made, with all of its problems. */
 export function planError(problems: readonly string[]): SecureCertError {
   return new SecureCertError("ERR_PLAN", `Cannot make devices: ${problems.join("; ")}`, {}, {
-    cause: problems,
+    problems: problems.map((message) => ({ message })),
   });
 }

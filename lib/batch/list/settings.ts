@@ -2,19 +2,15 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import { encodeName, encodeSans, escapeNameValue } from "../../crypto/x509/names.ts";
 import { type ChipName, isChipName } from "../../format/chips/chips.ts";
+import { MOST_KEY_BLOCKS } from "../../format/chips/key_blocks.ts";
 import { KEY_MODES, type KeyMode } from "../../format/names.ts";
-import type { BulkDevice } from "./devices.ts";
-import {
-  type BulkData,
-  type BulkProfile,
-  entryType,
-  fixedData,
-  layoutProblems,
-} from "../profile.ts";
-import { expandTemplate, splitList } from "./template.ts";
-import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
-import { type DataEntry, DEFAULT_EFUSE_KEY_ID } from "../../toolkit/plan/credentials.ts";
+import type { DataEntry } from "../../toolkit/plan/credentials.ts";
+import { type BulkData, entryType, fixedData, layoutProblems } from "../profile/data.ts";
+import { kindOf, wantedKey } from "../profile/key.ts";
+import { type BulkProfile, PROFILE_DEFAULTS, withDefaults } from "../profile/profile.ts";
+import type { BulkDevice } from "./devices.ts";
+import { expandTemplate, splitList } from "./template.ts";
 
 /** What is to be made for one device. */
 export interface DeviceSettings {
@@ -41,6 +37,7 @@ const USER_DATA = ["user1", "user2", "user3", "user4", "user5"];
  */
 export function resolveDevice(profile: BulkProfile, device: BulkDevice): ResolvedDevice {
   const problems: string[] = [];
+  const standard = withDefaults(profile);
   const values = { n: String(device.index + 1), ...device.fields, id: device.id };
   const fill = (what: string, template: string, escape?: (value: string) => string) => {
     const filled = expandTemplate(template, values, escape);
@@ -50,43 +47,52 @@ export function resolveDevice(profile: BulkProfile, device: BulkDevice): Resolve
   };
   const { subject, sans } = device.fields;
   const settings = {
-    subject: fill("subject", subject || (profile.subject ?? "CN={id}"), escapeNameValue),
-    sans: (sans ? splitList(sans) : profile.sans ?? []).map((san) => fill("sans", san)),
+    subject: fill("subject", subject || standard.subject, escapeNameValue),
+    sans: (sans ? splitList(sans) : standard.sans).map((san) => fill("sans", san)),
     ...keyOf(profile, device, problems),
     data: [
-      ...(profile.data ?? []).flatMap((data) => entryOf(data, fill, problems)),
+      ...standard.data.flatMap((data) => entryOf(data, fill, problems)),
       ...userData(device),
     ],
   };
-  // A subject whose template could not be filled in was told of already.
+  // A subject whose template could not be filled in is among the problems already.
   const named = settings.subject === "" && problems.length > 0
     ? { ...settings, subject: `CN=${escapeNameValue(device.id)}` }
     : settings;
   problems.push(
     ...namesProblems(named),
-    ...layoutProblems(profile.format ?? "tlv", settings.keyMode, settings.data),
+    ...layoutProblems(standard.format, settings.keyMode, settings.data),
   );
   return { ...settings, problems };
 }
 
+/** The key mode of a device, by its row of the list or the profile; it may be any text. */
+export function deviceKeyMode(profile: BulkProfile, { fields }: BulkDevice): KeyMode {
+  return (fields.keyMode || (profile.keyMode ?? PROFILE_DEFAULTS.keyMode)) as KeyMode;
+}
+
 function keyOf(
   profile: BulkProfile,
-  { fields }: BulkDevice,
+  device: BulkDevice,
   problems: string[],
 ): Pick<DeviceSettings, "keyMode" | "chip" | "efuseKeyId"> {
-  const keyMode = fields.keyMode || profile.keyMode || "plaintext";
+  const { fields } = device;
+  const keyMode = deviceKeyMode(profile, device);
   const chip = fields.chip || profile.chip;
   const id = fields.efuseKeyId || undefined;
-  const efuseKeyId = id === undefined ? profile.efuseKeyId : /^[0-5]$/.test(id) ? Number(id) : NaN;
-  if (!KEY_MODES.includes(keyMode as KeyMode)) problems.push(`keyMode "${keyMode}" is not known`);
+  const standard = profile.efuseKeyId ?? PROFILE_DEFAULTS.efuseKeyId;
+  const efuseKeyId = id === undefined ? standard : numberOf(id);
+  if (!KEY_MODES.includes(keyMode)) problems.push(`keyMode "${keyMode}" is not known`);
   else if (chip !== undefined && !isChipName(chip)) problems.push(`chip "${chip}" is not known`);
-  else if (Number.isNaN(efuseKeyId)) problems.push(`efuseKeyId "${id}" is not 0 to 5`);
-  else problems.push(...modeProblems(keyMode as KeyMode, chip, efuseKeyId, profile));
-  return {
-    keyMode: keyMode as KeyMode,
-    ...chip === undefined ? {} : { chip: chip as ChipName },
-    ...efuseKeyId === undefined ? {} : { efuseKeyId },
-  };
+  else if (efuseKeyId === undefined) {
+    problems.push(`efuseKeyId "${id}" is not 0 to ${MOST_KEY_BLOCKS - 1}`);
+  } else problems.push(...modeProblems(keyMode, chip, efuseKeyId, profile));
+  return { keyMode, chip: chip as ChipName | undefined, efuseKeyId };
+}
+
+function numberOf(text: string): number | undefined {
+  const number = /^[0-9]$/.test(text) ? Number(text) : NaN;
+  return number < MOST_KEY_BLOCKS ? number : undefined;
 }
 
 const knownModes = new WeakMap<BulkProfile, Map<string, readonly string[]>>();
@@ -95,26 +101,17 @@ const knownModes = new WeakMap<BulkProfile, Map<string, readonly string[]>>();
 function modeProblems(
   keyMode: KeyMode,
   chip: ChipName | undefined,
-  efuseKeyId: number | undefined,
+  efuseKeyId: number,
   profile: BulkProfile,
 ): readonly string[] {
   const known = knownModes.get(profile) ?? new Map<string, readonly string[]>();
   knownModes.set(profile, known);
   const name = [keyMode, chip, efuseKeyId].join();
-  const problems = known.get(name) ?? findModeProblems(keyMode, chip, efuseKeyId, profile);
+  const key = kindOf(wantedKey(profile, keyMode));
+  const problems = known.get(name) ??
+    keyModeProblems({ keyMode, chip, key, efuseKeyId }).map(({ message }) => message);
   known.set(name, problems);
   return problems;
-}
-
-function findModeProblems(
-  keyMode: KeyMode,
-  chip: ChipName | undefined,
-  efuseKeyId = DEFAULT_EFUSE_KEY_ID,
-  { key = {} }: BulkProfile,
-): string[] {
-  const { type = KEY_MODE_RULES[keyMode].standardKey.type, curve = "P-256", bits = 2048 } = key;
-  const kind = type === "ec" ? { type, curve, bits: 0 } : { type, bits };
-  return keyModeProblems({ keyMode, chip, key: kind, efuseKeyId }).map(({ message }) => message);
 }
 
 function entryOf(

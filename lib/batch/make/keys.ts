@@ -1,14 +1,15 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
-import type { EcCurve } from "../../crypto/keys/curves.ts";
+import { generateKey, importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { createDerivedKey } from "../../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
-import { generateKey, importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { randomBytes, type Sources } from "../../crypto/sources.ts";
-import type { BulkFiles, BulkJob, BulkPhase } from "../ports.ts";
-import type { BulkProfile } from "../profile.ts";
-import { paths } from "./results.ts";
+import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
+import { paths } from "../files.ts";
 import type { DeviceSettings } from "../list/settings.ts";
+import type { BulkFiles, BulkJob, BulkPhase } from "../ports.ts";
+import { keyProblem, wantedKey } from "../profile/key.ts";
+import type { BulkProfile } from "../profile/profile.ts";
 
 interface KeyOptions extends Pick<Sources, "random"> {
   readonly profile: BulkProfile;
@@ -19,7 +20,7 @@ interface KeyOptions extends Pick<Sources, "random"> {
 /** The key of a device, and what it was derived from. */
 export interface MadeKey {
   readonly key: PrivateKey;
-  /** Where it is made beforehand: the eFuse key. */
+  /** The eFuse key, where it is made before the image. */
   readonly hmacKey?: Bytes;
   /** What a derived key is derived with. */
   readonly salt?: Bytes;
@@ -29,11 +30,10 @@ export interface MadeKey {
 export async function makeKey(
   { profile, random, files, phase }: KeyOptions,
   job: BulkJob,
-  settings: DeviceSettings,
+  { keyMode }: DeviceSettings,
 ): Promise<MadeKey> {
-  const sources: Sources = random ? { random } : {};
   const { id } = job.device;
-  const isDerived = settings.keyMode === "hmac-derived";
+  const isDerived = KEY_MODE_RULES[keyMode].privateKey === "derived";
   if (phase === "certificates") {
     const key = await importPrivateKey(await files.read(paths.key(id)));
     if (!isDerived) return { key };
@@ -41,45 +41,17 @@ export async function makeKey(
     return { key, hmacKey, salt: new Uint8Array(await files.read(paths.salt(id))) };
   }
   if (isDerived) {
-    if (job.key !== undefined) throw failure("hmac-derived makes its key; it takes no other");
-    const hmacKey = randomBytes(HMAC_KEY_SIZE, sources);
-    const { salt, sec1 } = await createDerivedKey({ hmacKey, ...sources });
+    if (job.key !== undefined) throw failure(`${keyMode} makes its key; it takes no other`);
+    const hmacKey = randomBytes(HMAC_KEY_SIZE, { random });
+    const { salt, sec1 } = await createDerivedKey({ hmacKey, random });
     return { key: await importPrivateKey(sec1), hmacKey, salt };
   }
-  const wanted = wantedKey(profile, settings);
-  if (job.key === undefined) return { key: await generateKey({ ...wanted, ...sources }) };
+  const wanted = wantedKey(profile, keyMode);
+  if (job.key === undefined) return { key: await generateKey({ ...wanted, random }) };
   const key = await importPrivateKey(job.key);
   const problem = keyProblem(key, wanted);
   if (problem === undefined) return { key };
   throw failure(problem);
-}
-
-/** What key a device gets. */
-export function wantedKey(
-  profile: BulkProfile,
-  { keyMode }: Pick<DeviceSettings, "keyMode">,
-): NonNullable<BulkProfile["key"]> {
-  return { ...keyMode === "rsa-ds" ? { type: "rsa" } as const : {}, ...profile.key };
-}
-
-/** Why a key is not the one that a device gets. */
-export function keyProblem(
-  key: PrivateKey,
-  wanted: NonNullable<BulkProfile["key"]>,
-): string | undefined {
-  const [had, want] = [kindOfKey(key), kindOfKey(wanted)];
-  return had === want ? undefined : `its key is ${had}, the profile wants ${want}`;
-}
-
-/** The kind of a key in words, such as P-256 or RSA-2048. */
-export function kindOfKey(
-  { type = "ec", curve = "P-256", bits = 2048 }: {
-    readonly type?: "ec" | "rsa";
-    readonly curve?: EcCurve;
-    readonly bits?: number;
-  },
-): string {
-  return type === "ec" ? curve : `RSA-${bits}`;
 }
 
 /** The error of a device that cannot be made. */

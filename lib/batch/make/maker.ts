@@ -1,37 +1,39 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, equalBytes, plainBytes } from "../../bytes/pack.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
+import type { PrivateKey } from "../../crypto/keys/keys.ts";
+import type { Signer } from "../../crypto/signature.ts";
+import type { Sources } from "../../crypto/sources.ts";
+import {
+  type Certificate,
+  readCertificate,
+  readCertificates,
+} from "../../crypto/x509/certificate.ts";
+import { chainBehind } from "../../crypto/x509/chain.ts";
 import {
   createIssuer,
   issueCertificate,
   type Issuer,
   type PreparedIssuer,
 } from "../../crypto/x509/issue.ts";
-import { chainBehind } from "../../crypto/x509/chain.ts";
-import {
-  type Certificate,
-  readCertificate,
-  readCertificates,
-} from "../../crypto/x509/certificate.ts";
-import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import { createRequest } from "../../crypto/x509/request.ts";
-import type { Signer } from "../../crypto/signature.ts";
-import type { Sources } from "../../crypto/sources.ts";
-import type { BulkDevice } from "../list/devices.ts";
-import { failure, makeKey } from "./keys.ts";
-import { isQuick, judgeQuick, quickImage } from "./quick_image.ts";
-import { judgeShared, type Sample } from "./quick_check.ts";
-import type { BulkFiles, BulkJob, BulkMaker, BulkPhase, BulkResult, BulkState } from "../ports.ts";
-import type { BulkProfile } from "../profile.ts";
-import { failedRow, filesOf, labelOf, paths, pemOf, requestRow, verifiedRow } from "./results.ts";
-import { type DeviceSettings, resolveDevice } from "../list/settings.ts";
-import { type Made, makeWhole } from "./whole.ts";
 import { certificatesAsPem, storedCertificates } from "../../image/stored.ts";
+import { paths } from "../files.ts";
+import type { BulkDevice } from "../list/devices.ts";
+import { type DeviceSettings, resolveDevice } from "../list/settings.ts";
+import type { BulkFiles, BulkJob, BulkMaker, BulkPhase, BulkResult, BulkState } from "../ports.ts";
+import type { BulkProfile } from "../profile/profile.ts";
+import { filesOf, labelOf } from "./files.ts";
+import { failure, makeKey } from "./keys.ts";
+import { checkShared, type Sample } from "./quick_check.ts";
+import { checkQuick, isQuick, quickImage } from "./quick_image.ts";
+import { failedRow, requestRow, verifiedRow } from "./rows.ts";
+import { type Certified, type Made, makeWhole } from "./whole.ts";
 
 /** What a {@linkcode BulkMaker} works with. */
 export interface BulkMakerOptions extends Sources {
   readonly profile: BulkProfile;
-  /** The CA. Its certificate alone will do when certificates come from elsewhere. */
+  /** The CA; only its certificate when certificates come from elsewhere. */
   readonly issuer?: Issuer;
   readonly files: BulkFiles;
   /** What signs each image, for the keys that the profile names. @default none */
@@ -42,27 +44,26 @@ export interface BulkMakerOptions extends Sources {
   readonly phase?: BulkPhase;
   /** Devices under way at the same time; one when `random` is given. @default 4 */
   readonly lanes?: number;
-  /** One image in so many is judged by the whole of `verify`, and always the first. @default 1000 */
-  readonly verifyEvery?: number;
 }
 
 interface Shop extends BulkMakerOptions {
   /** The CA, where it issues the certificates. */
   readonly prepared?: PreparedIssuer;
+  /** The certificate of the CA. */
   readonly ca?: Certificate;
   /** The CA certificate as PEM, and as the device stores it. */
   readonly caCert?: Bytes;
   readonly storedCa?: Bytes;
-  /** The last whole judgement for each chip, which holds for what all devices share. */
+  /** The last image of each chip that was checked by the whole of `verify`. */
   readonly samples: Map<string, Sample>;
 }
 
 /**
- * What makes devices: key, certificate, image, files, each image read back and judged.
+ * What makes devices: key, certificate, image, files, each image read back and checked.
  *
  * @param options Profile, CA and files.
  * @returns A maker; it throws what `files` throws, and turns what is wrong with a device into a result.
- * @throws {SecureCertError} `ERR_CERTIFICATE` when the issuer is no CA; `ERR_PLAN` when there are not as
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the issuer is not a CA; `ERR_PLAN` when there are not as
  * many signers as the profile names signing keys.
  */
 export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMaker> {
@@ -76,7 +77,7 @@ export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMa
         results[at] = await work(shop, jobs[at]!);
       }
     };
-    // All of them end before an error goes up, so that nothing writes behind the caller's back.
+    // All of them end before an error goes up, so that nothing is written after it.
     const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
     for (const end of ends) if (end.status === "rejected") throw end.reason;
     await shop.files.sync();
@@ -121,7 +122,7 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
     await shop.files.write([...labels, ...made.files]);
     const path = paths.image(device.id);
     const image = plainBytes(await shop.files.read(path));
-    await made.judge(image);
+    await made.check(image);
     return { device, state: "verified", row: verifiedRow(device, settings, { ...made, image }) };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
@@ -137,7 +138,7 @@ async function request(shop: Shop, job: BulkJob, settings: DeviceSettings): Prom
   const csr = await createRequest({ key, subject, sans });
   const pem = encodeUtf8(csr.pem);
   await shop.files.write([
-    ...await filesOf(device, { key, ...hmacKey && { hmacKey }, ...salt && { salt } }),
+    ...await filesOf(device, { key, hmacKey, salt }),
     { path: paths.request(device.id), bytes: pem },
   ]);
   return { device, state: "key made", row: requestRow(device, settings, key) };
@@ -157,36 +158,29 @@ async function make(
   const certificate = await certify(shop, job, settings, made.key);
   reach("certified");
   const { profile, storedCa, ca, signers = [] } = shop;
-  const certificatePem = pemOf(certificate, ...chainOf(job));
-  const isPlain = signers.length === 0 && storedCa !== undefined && ca !== undefined &&
-    shop.prepared !== undefined &&
+  const certificatePem = encodeUtf8([certificate, ...chainOf(job)].map(({ pem }) => pem).join(""));
+  const isPlain = signers.length === 0 && shop.prepared !== undefined &&
     job.certificate === undefined && isQuick(profile, settings, made.key);
   const certified = { ...made, certificate, certificatePem };
-  const result = isPlain
+  const result = isPlain && storedCa !== undefined && ca !== undefined
     ? await makeQuick(shop, job.device, settings, { ...certified, storedCa, ca })
     : await makeWhole(shop, job.device, settings, certified);
   reach("built");
   return result;
 }
 
-/** What an external CA sent along after the device's own certificate. */
+/** What an external CA sent along with the device's own certificate. */
 function chainOf({ certificate }: BulkJob): Certificate[] {
   if (certificate === undefined) return [];
   const [leaf, ...others] = readCertificates(certificate);
   return chainBehind(leaf!, others);
 }
 
-interface Certified {
-  readonly key: PrivateKey;
-  readonly certificate: Certificate;
-  readonly certificatePem: Bytes;
-}
-
 async function makeQuick(
   shop: Shop,
   device: BulkDevice,
   settings: DeviceSettings,
-  made: Certified & { storedCa: Bytes; ca: Certificate },
+  made: Certified & { readonly storedCa: Bytes; readonly ca: Certificate },
 ): Promise<Made> {
   const { key, certificate, certificatePem } = made;
   const quick = await quickImage(shop.profile, settings, made);
@@ -196,9 +190,9 @@ async function makeQuick(
     image: quick.image,
     efuseKeyId: null,
     files: await filesOf(device, { key, certificatePem, image: quick.image }),
-    judge: async (image) => {
-      await judgeQuick(image, quick, made);
-      await judgeShared(shop, settings, image);
+    check: async (image) => {
+      await checkQuick(image, quick, made);
+      await checkShared(shop, settings, image);
     },
   };
 }

@@ -1,53 +1,49 @@
 import type { Bytes } from "../../bytes/pack.ts";
 import type { Sources } from "../../crypto/sources.ts";
-import { bad } from "./quick_image.ts";
-import type { BulkProfile } from "../profile.ts";
-import type { DeviceSettings } from "../list/settings.ts";
 import { partitionSizeOf } from "../../image/encode.ts";
 import { verify } from "../../verify/verify.ts";
+import type { DeviceSettings } from "../list/settings.ts";
+import type { BulkProfile } from "../profile/profile.ts";
+import { badImage, messageOf } from "./quick_image.ts";
 
-/** The whole judgement of an image, which stands for others. */
+/** The result of `verify` for one image, which holds for others. */
 export interface Sample {
   /** Devices until the next one. */
   left: number;
-  readonly verdict: Promise<void>;
+  readonly result: Promise<void>;
 }
 
-interface JudgeOptions extends Pick<Sources, "now"> {
+interface CheckOptions extends Pick<Sources, "now"> {
   readonly profile: BulkProfile;
   readonly caCert?: Bytes;
-  /** The last whole judgement for each chip. */
+  /** The last sample for each chip. */
   readonly samples: Map<string, Sample>;
-  readonly verifyEvery?: number;
 }
 
-/** What one image is judged for whole holds for the next ones too, good or bad. */
-export async function judgeShared(
-  shop: JudgeOptions,
+/** One image in so many is checked by the whole of `verify`, and always the first. */
+const EVERY = 1000;
+
+/** What the whole of `verify` finds in one image holds for the next ones too, good or bad. */
+export async function checkShared(
+  shop: CheckOptions,
   settings: DeviceSettings,
   image: Bytes,
 ): Promise<void> {
-  const { samples, verifyEvery = 1000 } = shop;
   const name = settings.chip ?? "";
-  let sample = samples.get(name);
+  let sample = shop.samples.get(name);
   if (sample === undefined || sample.left-- <= 0) {
-    sample = { left: verifyEvery - 1, verdict: judgeWhole(shop, settings, image) };
-    samples.set(name, sample);
+    sample = { left: EVERY - 1, result: checkWhole(shop, settings, image) };
+    shop.samples.set(name, sample);
   }
-  await sample.verdict;
+  await sample.result;
 }
 
-async function judgeWhole(
-  { profile, caCert, now }: JudgeOptions,
+async function checkWhole(
+  { profile, caCert, now }: CheckOptions,
   { chip }: DeviceSettings,
   image: Bytes,
 ): Promise<void> {
-  const verdict = await verify(image, {
-    partitionSize: partitionSizeOf(profile),
-    ...caCert && { ca: caCert },
-    ...chip && { chip },
-    ...now && { now },
-  });
-  const errors = verdict.findings.filter(({ severity }) => severity === "error");
-  if (!verdict.ok) throw bad(errors.map(({ code, message }) => `${code}: ${message}`).join("; "));
+  const partitionSize = partitionSizeOf(profile);
+  const verdict = await verify(image, { partitionSize, ca: caCert, chip, now });
+  if (!verdict.ok) throw badImage(messageOf(verdict.findings));
 }

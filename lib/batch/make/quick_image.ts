@@ -1,13 +1,14 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import type { Certificate } from "../../crypto/x509/certificate.ts";
-import { isIssuedBy } from "../../crypto/x509/chain.ts";
 import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
 import { exportPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import { isIssuedBy } from "../../crypto/x509/chain.ts";
+import type { Finding } from "../../findings/findings.ts";
 import { TLV_TYPES } from "../../format/names.ts";
 import { decodePartition, encodePartition } from "../../format/partition.ts";
 import type { Tlv } from "../../format/tlv.ts";
-import type { BulkProfile } from "../profile.ts";
+import type { BulkProfile } from "../profile/profile.ts";
 import type { DeviceSettings } from "../list/settings.ts";
 import { partitionSizeOf } from "../../image/encode.ts";
 
@@ -66,27 +67,31 @@ function entry(type: number, data: Uint8Array): Tlv {
 }
 
 /**
- * Judges what differs from device to device in an image read back: that it is what was written, every
+ * Checks what differs from device to device in an image read back: that it is what was written, every
  * entry and its checksum, that the certificate is for the key, and that the CA signed it.
  *
  * @param image The bytes read back.
  * @param made What was written.
  * @throws {SecureCertError} `ERR_VERIFY` with what is wrong, or what `decodePartition` says.
  */
-export async function judgeQuick(
+export async function checkQuick(
   image: Bytes,
   made: QuickImage,
-  { certificate, key, ca }: { certificate: Certificate; key: PrivateKey; ca: Certificate },
+  { certificate, key, ca }: {
+    readonly certificate: Certificate;
+    readonly key: PrivateKey;
+    readonly ca: Certificate;
+  },
 ): Promise<void> {
-  if (!equalBytes(image, made.image)) throw bad("the file is not what was written");
+  if (!equalBytes(image, made.image)) throw badImage("the file is not what was written");
   const { entries } = decodePartition(image);
   if (!made.entries.every((each, at) => isSameEntry(each, entries[at]))) {
-    throw bad("an entry is not what was planned");
+    throw badImage("an entry is not what was planned");
   }
   if (!equalBytes(certificate.publicKey, key.publicKey)) {
-    throw bad("the certificate is for another key");
+    throw badImage("the certificate is for another key");
   }
-  if (!await isIssuedBy(certificate, ca)) throw bad("the CA did not sign the certificate");
+  if (!await isIssuedBy(certificate, ca)) throw badImage("the CA did not sign the certificate");
 }
 
 function isSameEntry(a: Tlv, b: Tlv | undefined): boolean {
@@ -95,6 +100,12 @@ function isSameEntry(a: Tlv, b: Tlv | undefined): boolean {
 }
 
 /** The error for an image that is not as it should be. */
-export function bad(problem: string): SecureCertError {
+export function badImage(problem: string): SecureCertError {
   return new SecureCertError("ERR_VERIFY", `Cannot verify image: ${problem}`);
+}
+
+/** The errors among findings, in a line; empty when there is none. */
+export function messageOf(findings: readonly Finding[]): string {
+  return findings.filter(({ severity }) => severity === "error")
+    .map(({ code, message }) => `${code}: ${message}`).join("; ");
 }

@@ -64,7 +64,7 @@ Deno.test("bulk export refuses before it writes", async () => {
         [["azure"], "bulk export needs --ca"],
         [["csv", ...ca], "--ca does not go with --to csv"],
         [["azure", ...ca, "--policy", "p"], "--policy does not go with --to azure"],
-        [["azure", ...ca, "--group", "a b"], '--group: "a b" is no name of a group'],
+        [["azure", ...ca, "--group", "a b"], '--group: "a b" is not a name of a group'],
       ] as const
     ) {
       const [to, ...rest] = flags;
@@ -98,7 +98,7 @@ Deno.test("bulk export of a batch that is not done is refused, or told to be a p
     assert(![...Deno.readDirSync(folder)].some(({ name }) => name === "out"));
     const { code, stderr } = await cli(...line, "--partial");
     assertEquals(code, 0);
-    assertStringIncludes(stderr, "warning: left out, for they are not done: 1 pending");
+    assertStringIncludes(stderr, "warning: left out, because not done: 1 pending");
     assertStringIncludes(stderr, "2 devices for csv");
   });
 });
@@ -156,7 +156,7 @@ Deno.test("bulk export tells a policy that is none, a rule once, and columns tha
     const line = ["bulk", "export", `${folder}/b`, "--to"];
     const policy = await cli(...line, "aws", ...ca, "--policy", "a b");
     assertEquals(policy.code, 2);
-    assertStringIncludes(policy.stderr, '--policy: "a b" is no name of a policy');
+    assertStringIncludes(policy.stderr, '--policy: "a b" is not a name of a policy');
     const azure = await cli(...line, "azure", ...ca);
     assertEquals(azure.stderr.match(/a registration ID has/g)?.length, 1);
     assertStringIncludes(azure.stderr, "dev 49 and 10 more: a registration ID");

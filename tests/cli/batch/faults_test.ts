@@ -211,7 +211,7 @@ processes.test("what is no key is passed over, and shards take different ones", 
       parts.push(await cli([...line, "--shard", `${part}/2`, "-o", `s${part}`], folder));
     }
     assertEquals(parts.map(({ code }) => code), [0, 0], parts[0]!.stderr + parts[1]!.stderr);
-    assertStringIncludes(parts[0]!.stderr, "passed over keys/0.txt: ");
+    assertStringIncludes(parts[0]!.stderr, "skipped keys/0.txt: ");
     const keys = ["s1", "s2"].flatMap((part) => rowsOf(`${folder}/${part}`));
     assertEquals(new Set(keys.map(({ publicKey }) => publicKey)).size, 4);
   });
@@ -377,7 +377,8 @@ processes.test("certificates come alone or with those of their CA, and not with 
     const database = new DatabaseSync(`${folder}/batch/journal.sqlite`);
     const journal = folderJournal(`${folder}/batch`, database);
     const { certificate } = issuer;
-    const taken = await takeCertificates(`${folder}/issued`, certificate.der, journal, database);
+    const work = { folder: { database }, journal };
+    const taken = await takeCertificates(`${folder}/issued`, certificate.der, work, () => {});
     assertEquals([taken.fitting, taken.strangers, taken.others], [2, [], 1]);
     assertMatch(
       taken.refused[0]!,

@@ -1,6 +1,6 @@
 /** Journals that are there and cannot be read, and manifests that have none beside them. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { openJournal } from "../../../lib/cli/batch/check/journal.ts";
+import { openJournal } from "../../../lib/cli/batch/journal/read.ts";
 import { DatabaseSync } from "../../../lib/cli/batch/deps.ts";
 import {
   bulkIn,

@@ -1,6 +1,6 @@
 /** `bulk` as a process: killed at any moment, run twice at once, stopped, out of disk, in parts. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { splitWords } from "../../../lib/cli/batch/run/key_command.ts";
+import { splitWords } from "../../../lib/cli/batch/keys/words.ts";
 import {
   exportPrivateKey,
   generateKey,
@@ -165,7 +165,7 @@ processes.test("another list, profile or CA on the same folder is refused", asyn
       [["bulk", "--count", "2", "-o", "batch"], "has 3 devices, the list has 2"],
       [[...line, "--id-template", "x{n}"], "is not what it was in the first run"],
       [[...line, "--days", "5"], "the profile is not that of the first run"],
-      [["bulk", "--count", "3", "-o", "ca"], "is no batch's folder"],
+      [["bulk", "--count", "3", "-o", "ca"], "is not a batch's folder"],
     ] as const;
     for (const [words, text] of cases.slice(1)) {
       const { code, stderr } = await cli(words, folder);

@@ -120,7 +120,7 @@ Deno.test("a copy without its keys is good, and said to be without them", async 
     await Deno.remove(`${batch}/secret`, { recursive: true });
     const { code, stdout, stderr } = await cli("bulk", "verify", batch, "--json");
     assertEquals([code, JSON.parse(stdout).notes.length], [0, 1], stdout);
-    assertStringIncludes(stderr, "has no secrets, so that no key was judged");
+    assertStringIncludes(stderr, "has no secrets, so that no key was checked");
     const merged = await cli("bulk", "merge", batch, "-o", `${folder}/w`);
     assertEquals(merged.code, 0, merged.stdout);
     assertStringIncludes(merged.stderr, "b has no secrets");

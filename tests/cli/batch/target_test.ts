@@ -1,7 +1,7 @@
 /** The folder of a merge: held by one, and as it was when the merge fails. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { writeManifests } from "../../../lib/cli/batch/folder/manifest.ts";
-import { inTarget, judgeTarget } from "../../../lib/cli/batch/merge/target.ts";
+import { writeManifests } from "../../../lib/cli/batch/folder/manifests.ts";
+import { checkTarget, inTarget } from "../../../lib/cli/batch/merge/target.ts";
 import { denoIo } from "../../../lib/cli/io.ts";
 import { cli, codesOf, inFolder, issuer, makeBatch } from "./batch.ts";
 
@@ -36,10 +36,10 @@ Deno.test("a merge that fails while it settles leaves the earlier one", async ()
     for (const [shard, flags] of [[s1, []], [s2, ["--force"]]] as const) {
       assertEquals((await cli("bulk", "merge", shard, "-o", out, ...flags)).code, 0);
       const before = names(out);
-      const target = await judgeTarget(out, true);
+      const target = await checkTarget(out, true);
       const failed = inTarget(target, true, denoIo(), async (staging) => {
         await Deno.mkdir(`${staging}/images`);
-        await writeManifests(staging, async function* () {}, []);
+        await writeManifests(staging, [], []);
         return { names: ["images", "certificates"] };
       });
       const { message } = await assertRejects(() => wrapped(failed), Error);

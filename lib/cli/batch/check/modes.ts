@@ -1,17 +1,16 @@
-import { filesNeeded } from "../../../batch/check/files.ts";
-import { paths } from "../../../batch/make/results.ts";
+import { filesNeeded } from "../../../batch/check/needed.ts";
+import { isSecret, paths } from "../../../batch/files.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
-import type { BatchFolder } from "../folder/batch.ts";
-import { isSecret } from "../folder/names.ts";
-import { statOf } from "../folder/read.ts";
-import { countOf } from "./report.ts";
 import { joinPath } from "../../io.ts";
+import type { BatchFolder } from "../folder/batch.ts";
+import { statOf } from "../folder/read.ts";
+import { countOf } from "../report.ts";
 
 /** Bits of a file's mode with which others than its owner reach it. */
 const OTHERS = 0o077;
 
 /** Finds files with secrets that others than their owner may read. */
-export interface ModeJudge {
+export interface ModeCheck {
   /** Takes every row once. */
   row(row: ManifestRow): Promise<void>;
   /** What was found, in a line; nothing where a system has no such modes. */
@@ -21,9 +20,8 @@ export interface ModeJudge {
 /** Bits of a folder's mode with which others reach what is in it. */
 const ENTER = 0o011;
 
-/** A copy of a batch may have lost its modes, which is worth a word and no fault of its images. */
-export function modeJudge(batch: BatchFolder): ModeJudge {
-  const { path } = batch;
+/** A copy of a batch may have lost its modes, which is worth a note, and not wrong. */
+export function modeCheck({ path }: BatchFolder): ModeCheck {
   let open = 0;
   let first: string | undefined;
   const modeOf = async (name: string) => (await statOf(joinPath(path, name)))?.mode ?? 0;

@@ -1,10 +1,10 @@
-import { type BatchProblem, problem } from "../../../batch/check/device.ts";
-import type { BatchFolder } from "../folder/batch.ts";
-import { DEVICE_FOLDERS, deviceOf } from "../folder/names.ts";
-import { entriesIn, exists, isFile, isFolder } from "../folder/read.ts";
+import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
+import { DEVICE_FOLDERS, deviceOf } from "../../../batch/files.ts";
 import { joinPath } from "../../io.ts";
+import type { BatchFolder } from "../folder/batch.ts";
+import { entriesIn, exists, isFile, isFolder } from "../folder/read.ts";
 
-/** What no row names, of another batch or half written, and what is not where it belongs. */
+/** Files of no row, of another batch or half written, and what is not where it belongs. */
 export async function findStray(
   batch: BatchFolder,
   ids: ReadonlySet<string>,
@@ -19,7 +19,7 @@ export async function findStray(
   for (const folder of DEVICE_FOLDERS) {
     const path = joinPath(batch.path, folder);
     if (!await isFolder(path)) {
-      if (await exists(path)) stray(folder, "is no folder");
+      if (await exists(path)) stray(folder, "is not a folder");
       continue;
     }
     for (const { name, isDirectory, isSymlink } of await entriesIn(path)) {

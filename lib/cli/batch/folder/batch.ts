@@ -1,27 +1,22 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
-import { type ManifestRow, parseManifestNdjson } from "../../../batch/manifest.ts";
-import { DEVICE_FOLDERS } from "./names.ts";
+import { DEVICE_FOLDERS, MANIFEST } from "../../../batch/files.ts";
+import type { FinishedFiles } from "../../../batch/check/device.ts";
+import { type ManifestRow, parseManifestRow } from "../../../batch/manifest.ts";
+import { JOURNAL } from "./names.ts";
 import { entriesIn, fileNames, isFile, isFolder, readIfThere, readLines } from "./read.ts";
 import { fileError } from "../../errors.ts";
 import { joinPath } from "../../io.ts";
 
-/** The manifest that the others are made from. */
-export const MANIFEST = "manifest.ndjson";
-/** The same rows for spreadsheets. */
-export const MANIFEST_CSV = "manifest.csv";
-/** What `bulk` has written down of its work. */
-export const JOURNAL = "journal.sqlite";
-
 /** The folder of a batch, opened for reading. */
-export interface BatchFolder {
+export interface BatchFolder extends FinishedFiles {
   readonly path: string;
-  /** Whether it has a manifest; a batch that was planned and no more has none. */
+  /** Whether it has a manifest; a batch of which no device is done has none. */
   readonly hasManifest: boolean;
   /**
    * The rows of the manifest, one at a time.
    *
-   * @param onBad Takes what is wrong with a line that is no row, which is then passed over.
-   * @throws {SecureCertError} `ERR_TEXT` for such a line, where nobody takes it.
+   * @param onBad Takes what is wrong with a line that is not a row, which is skipped then.
+   * @throws {SecureCertError} `ERR_TEXT` for such a line without it.
    */
   rows(onBad?: (message: string) => void): AsyncGenerator<ManifestRow>;
   /** A file's bytes, or undefined when there is none of that name. */
@@ -55,6 +50,7 @@ export async function openBatch(path: string): Promise<BatchFolder> {
   }
   return {
     path,
+    name: path,
     hasManifest,
     rows: (onBad) => hasManifest ? readRows(manifest, onBad) : noRows(),
     read: (name) => readIfThere(joinPath(path, name)),
@@ -72,7 +68,7 @@ async function* filesOf(path: string): AsyncGenerator<string> {
   }
 }
 
-/** A batch that has been planned and no more. */
+/** A batch that was planned, and of which no device is done. */
 async function* noRows(): AsyncGenerator<ManifestRow> {}
 
 async function* readRows(
@@ -82,15 +78,14 @@ async function* readRows(
   let line = 0;
   for await (const text of readLines(path)) {
     line++;
+    if (text === "") continue;
     try {
-      yield* parseManifestNdjson(text);
+      yield parseManifestRow(text, line);
     } catch (error) {
       if (!(error instanceof SecureCertError)) throw error;
-      const message = error.message.replace(/ in line 1$/, ` in line ${line}`);
-      if (onBad === undefined) {
-        throw new SecureCertError(error.code, `${message} of ${path}`, { line });
-      }
-      onBad(`${message} of ${path}`);
+      const message = `${error.message} of ${path}`;
+      if (onBad === undefined) throw new SecureCertError(error.code, message, { line });
+      onBad(message);
     }
   }
 }

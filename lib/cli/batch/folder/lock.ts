@@ -1,9 +1,7 @@
 import { fileError } from "../../errors.ts";
 import { joinPath } from "../../io.ts";
-import { isThere } from "./disk_files.ts";
-
-/** The file by which a process holds the folder of a batch. */
-export const LOCK = ".lock";
+import { LOCK } from "./names.ts";
+import { isThere } from "./present.ts";
 
 /**
  * Takes hold of a folder for this process; the system releases it when the process dies.
@@ -13,7 +11,7 @@ export const LOCK = ".lock";
 export function lockFolder(path: string): Deno.FsFile {
   const name = joinPath(path, LOCK);
   const lock = Deno.openSync(name, { create: true, write: true, read: true });
-  // The one before may remove its lock at the end, and ours may be the one that it removed.
+  // The process before may remove its lock at the end, and this may be the one that it removed.
   if (lock.tryLockSync(true) && isThere(name) && lock.statSync().ino === Deno.statSync(name).ino) {
     return lock;
   }

@@ -1,22 +1,24 @@
-import { paths } from "../../../batch/make/results.ts";
+/** What `bulk` has written down of its work. */
+export const JOURNAL = "journal.sqlite";
+/** The journal with the files that SQLite keeps beside it. */
+export const JOURNAL_FILES: readonly string[] = [JOURNAL, `${JOURNAL}-wal`, `${JOURNAL}-shm`];
+/** The file by which a process holds the folder of a batch. */
+export const LOCK = ".lock";
 
-/** What stands before the name of a device in the path of each of its files, and behind it. */
-const PLACES = Object.values(paths).map((path) => path("*").split("*") as [string, string]);
+/** Mode of files for their owner only. */
+export const SECRET_MODE = 0o600;
 
-/** Folders with files of single devices. */
-export const DEVICE_FOLDERS: readonly string[] = [
-  ...new Set(PLACES.map(([before]) => before.slice(0, -1))),
-];
-
-/** The device that a path within a batch belongs to; undefined when it is none's. */
-export function deviceOf(name: string): string | undefined {
-  const place = PLACES.find(([before, behind]) =>
-    name.startsWith(before) && name.endsWith(behind) && name.length > before.length + behind.length
-  );
-  return place && name.slice(place[0].length, -place[1].length);
+/** Mode of a file: for its owner only, or what the system gives. */
+export function fileMode(secret: boolean): { readonly mode?: number } {
+  return secret ? { mode: SECRET_MODE } : {};
 }
 
-/** Whether a file is for the owner of the batch alone: keys, and images, which may hold them. */
-export function isSecret(name: string): boolean {
-  return /^(secret|images)\//.test(name);
+/** Mode of a folder with the files of devices: keys are in one that nobody else enters. */
+export function folderMode(name: string): { readonly mode?: number } {
+  return name === "secret" ? { mode: 0o700 } : {};
+}
+
+/** Name of a file while it grows in the place of another; no device's name begins with a dot. */
+export function growingName(inside: string, writer: string): string {
+  return `${inside}/.${writer}`;
 }

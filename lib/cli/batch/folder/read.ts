@@ -18,7 +18,7 @@ export async function* readText(path: string): AsyncGenerator<string> {
   yield* file.readable.pipeThrough(new TextDecoderStream());
 }
 
-/** Whether something has this path, be it a link to nothing. */
+/** Whether something has this path, even a link to nothing. */
 export async function exists(path: string): Promise<boolean> {
   return await quietly(path, () => Deno.lstat(path)) !== undefined;
 }
@@ -71,7 +71,7 @@ async function quietly<T>(path: string, act: () => Promise<T>): Promise<T | unde
     return await act();
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
-    // Nothing lies below a file.
+    // Nothing is below a file.
     if (error instanceof Deno.errors.NotADirectory) return undefined;
     throw explain("read", path, error);
   }

@@ -1,15 +1,28 @@
+import { MANIFEST } from "../../../batch/files.ts";
 import { foldId } from "../../../batch/list/devices.ts";
-import type { BulkJournal, BulkResult, BulkState, JournaledDevice } from "../../../batch/ports.ts";
-import { failTwiceUsed, manifestColumns } from "../../../batch/make/results.ts";
-import type { ManifestRow } from "../../../batch/manifest.ts";
+import type { BulkJournal, BulkResult } from "../../../batch/ports.ts";
+import { failTwiceUsed } from "../../../batch/record.ts";
+import { type CliError, fileError } from "../../errors.ts";
+import { joinPath } from "../../io.ts";
 import type { DatabaseSync } from "../deps.ts";
-import { openManifests, rewriteManifests } from "./manifest_files.ts";
-import { clearLeftovers } from "../folder/disk_files.ts";
-import { countsOf, forgetSizes, isEmpty, type Meta, metaOf, transaction } from "./meta.ts";
-import { plannerOf } from "./planner.ts";
-
-/** What stays the same in all runs of a batch. */
-export type Fact = "profile" | "signers" | "ca" | "labels" | "shard";
+import { clearLeftovers } from "../folder/disk.ts";
+import {
+  type ManifestFiles,
+  type ManifestSizes,
+  manifestSizes,
+  openManifests,
+  writeManifests,
+} from "../folder/manifests.ts";
+import { type Fact, forgetSizes, type Meta, metaOf, transaction } from "./meta.ts";
+import { plannerOf } from "./plan.ts";
+import {
+  countsOf,
+  type DeviceRecord,
+  isEmpty,
+  journaledOf,
+  manifestRows,
+  resultWriter,
+} from "./rows.ts";
 
 /** A certificate from elsewhere. */
 export interface IssuedCertificate {
@@ -25,52 +38,37 @@ export interface IssuedCertificate {
 export interface FolderJournal extends BulkJournal {
   /** A fact of the batch, once devices were taken up. */
   fact(name: Fact): string | undefined;
-  /** Sets a fact, also in the place of that of an earlier run. */
+  /** Sets a fact, or replaces that of an earlier run. */
   settle(name: Fact, value: string): void;
-  /** Makes what failed pending again; gives how many. */
-  retryFailed(): number;
-  /** Ids of the devices that failed, and why. */
-  failures(): Iterable<{ readonly id: string; readonly reason: string }>;
-  /** Gives a device its certificate; tells why it does not fit. */
+  /** Makes what failed pending again. */
+  retryFailed(): void;
+  /** Gives a device its certificate; returns why it does not fit. */
   certify(issued: IssuedCertificate): string | undefined;
   /** Brings the manifests into the order of the list, when devices were tried again. */
-  finish(): void;
+  finish(): Promise<void>;
   close(): void;
 }
 
-/** What {@linkcode FolderJournal.certify} says of a certificate that nobody here waits for. */
+/** What {@linkcode FolderJournal.certify} returns for a certificate that no device here waits for. */
 export const STRANGER = "its key is no device's of this batch";
-
-interface Row {
-  readonly n: number;
-  readonly id: string;
-  readonly fields: string;
-  readonly certificate: string | null;
-  readonly state: BulkState;
-  readonly serial: string;
-  readonly fingerprint: string;
-  readonly publicKey: string | null;
-  readonly imageSha256: string;
-  readonly keyMode: string;
-  readonly efuseKeyId: number | null;
-}
 
 /**
  * Opens the journal.
  *
- * @param folder Where the manifests lie.
- * @param database Of {@linkcode openDatabase}.
+ * @param folder The folder of the batch, with its manifests.
+ * @param database Of `openDatabase`.
  */
 export function folderJournal(folder: string, database: DatabaseSync): FolderJournal {
   const meta = metaOf(database);
   const planning = plannerOf(folder, database, meta);
-  const rows = () => manifestRows(database);
-  let manifests: ReturnType<typeof openManifests> | undefined;
+  let manifests: OpenManifests | undefined;
+  let opening: Promise<OpenManifests> | undefined;
   const opened = () => {
-    planning.end();
-    const sizes = meta.get("sizes") ?? (meta.get("disordered") === true ? null : undefined);
-    manifests ??= openManifests(folder, sizes, meta.get("columns") ?? [], rows);
-    return manifests;
+    opening ??= Promise.try(async () => {
+      planning.end();
+      return manifests = await openKnown(folder, database, meta);
+    });
+    return opening;
   };
   const record = recorderOf(database);
   const select = database.prepare(
@@ -78,149 +76,117 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
   );
   return {
     plan: planning.plan,
-    next: (state, after, limit) => {
-      opened();
-      return select.all(state, after, limit).map((row) => journaledOf(row as unknown as Row));
+    next: async (state, after, limit) => {
+      await opened();
+      return (select.all(state, after, limit) as unknown as DeviceRecord[]).map(journaledOf);
     },
-    commit: (results) => {
-      const { format, append, sizes } = opened();
+    commit: async (results) => {
+      const { files, sizes } = await opened();
       const { recorded, part } = transaction(database, () => {
         const recorded = results.map(record);
         const failed = recorded.filter(({ state }) => state === "failed");
         failed.forEach(({ device }) => clearLeftovers(folder, device.id));
         const finished = recorded.filter(({ state }) => state !== "key made");
-        const part = format(finished.map(({ row }) => row), meta.get("sizes") ?? sizes);
+        const part = files.format(finished.map(({ row }) => row), meta.get("sizes") ?? sizes);
         meta.set("sizes", part.to);
         return { recorded, part };
       });
-      // Not before the journal has them, for nobody is to see a device that is then made again.
-      if (part.to.ndjson > part.from.ndjson) append(part);
+      // Not before the journal has them: nobody is to see a device that is then made again.
+      if (part.to.ndjson > part.from.ndjson) files.append(part);
       return recorded;
     },
     counts: () => countsOf(database),
     fact: (name) => isEmpty(database) ? undefined : meta.get(name),
     settle: (name, value) => meta.set(name, value),
     retryFailed: () => retryFailed(database, meta),
-    failures: () => failuresOf(database),
     certify: (issued) => certify(database, issued),
-    finish: () => {
+    finish: async () => {
       if (meta.get("disordered") !== true) return;
-      manifests?.close();
+      manifests?.files.close();
       manifests = undefined;
-      bringIntoOrder(folder, database, meta);
+      await bringIntoOrder(folder, database, meta);
     },
     close: () => {
-      manifests?.close();
+      manifests?.files.close();
       database.close();
     },
   };
 }
 
-/** Writes what became of a device into its row. */
-function recorderOf(database: DatabaseSync): (result: BulkResult) => BulkResult {
-  const update = database.prepare(
-    `UPDATE devices SET state = ?, reached = ?, reason = ?, serial = ?, fingerprint = ?,
-     publicKey = coalesce(?, publicKey), imageSha256 = ?, keyMode = ?, efuseKeyId = ? WHERE n = ?`,
-  );
-  const owner = database.prepare("SELECT id FROM devices WHERE publicKey = ?");
-  const sameSerial = database.prepare(
-    "SELECT id FROM devices WHERE serial = ? AND serial <> '' AND state = 'verified'",
-  );
-  return (result) => {
-    const { publicKey, serial } = result.row;
-    const other = owner.get(publicKey) as { id: string } | undefined;
-    const twin = sameSerial.get(serial) as { id: string } | undefined;
-    const final = failTwiceUsed(failTwiceUsed(result, other?.id, "key"), twin?.id, "serial number");
-    update.run(...columnsOf(final));
-    return final;
-  };
+interface OpenManifests {
+  readonly files: ManifestFiles;
+  readonly sizes: ManifestSizes;
 }
 
-/** Devices that were tried again stand where the list has them. */
-function bringIntoOrder(folder: string, database: DatabaseSync, meta: Meta): void {
-  const sizes = rewriteManifests(folder, meta.get("columns") ?? [], manifestRows(database));
+/**
+ * Opens the manifests, and brings them to the state that the journal knows: what is not there is
+ * written again. A manifest never has more than the journal, unless the journal was lost.
+ *
+ * @throws {CliError} `ERR_IO` when the manifest has rows that the journal does not know.
+ */
+async function openKnown(
+  folder: string,
+  database: DatabaseSync,
+  meta: Meta,
+): Promise<OpenManifests> {
+  const known = meta.get("sizes");
+  const found = manifestSizes(folder);
+  const isForgotten = known === undefined && meta.get("disordered") === true;
+  if (!isForgotten && found.ndjson > (known?.ndjson ?? 0)) throw lostJournal(folder);
+  const columns = meta.get("columns") ?? [];
+  const isWhole = found.ndjson === known?.ndjson && found.csv >= known.csv;
+  const sizes = isWhole ? known : await writeManifests(folder, manifestRows(database), columns);
+  return { files: openManifests(folder, sizes, columns), sizes };
+}
+
+/** To go on would make second keys for devices that have theirs. */
+function lostJournal(folder: string): CliError {
+  const message = `${joinPath(folder, MANIFEST)} has devices that the journal does not know`;
+  const hint = "the journal is older than it, or journal.sqlite-wal was lost: take both from a " +
+    "backup, or give another folder";
+  return fileError("ERR_IO", folder, message, hint);
+}
+
+/** Devices that were tried again go where the list has them. */
+async function bringIntoOrder(folder: string, database: DatabaseSync, meta: Meta): Promise<void> {
+  const sizes = await writeManifests(folder, manifestRows(database), meta.get("columns") ?? []);
   transaction(database, () => {
     meta.set("sizes", sizes);
     meta.set("disordered", false);
   });
 }
 
-function* failuresOf(
-  database: DatabaseSync,
-): Generator<{ readonly id: string; readonly reason: string }> {
-  const failed = database.prepare(
-    "SELECT id, reason FROM devices WHERE state = 'failed' ORDER BY n",
+/** Writes what became of a device into its row; returns the result as it is recorded. */
+function recorderOf(database: DatabaseSync): (result: BulkResult) => BulkResult {
+  const write = resultWriter(database);
+  const ofKey = database.prepare("SELECT id FROM devices WHERE publicKey = ?");
+  const ofSerial = database.prepare(
+    "SELECT id FROM devices WHERE serial = ? AND serial <> '' AND state = 'verified'",
   );
-  for (const row of failed.iterate()) yield row as { id: string; reason: string };
-}
-
-function columnsOf(result: BulkResult): (string | number | null)[] {
-  const { device, state, reached, reason, row } = result;
-  const { serial, fingerprint, publicKey, imageSha256, keyMode, efuseKeyId } = row;
-  return [
-    state,
-    reached ?? null,
-    reason ?? null,
-    serial,
-    fingerprint,
-    publicKey || null,
-    imageSha256,
-    keyMode,
-    efuseKeyId,
-    device.index,
-  ];
-}
-
-function journaledOf({ n, id, fields, certificate }: Row): JournaledDevice {
-  const device = { index: n, id, fields: JSON.parse(fields) };
-  return certificate === null ? { device } : { device, certificate };
-}
-
-function* manifestRows(database: DatabaseSync): Generator<ManifestRow> {
-  const finished = database.prepare(
-    "SELECT * FROM devices WHERE state IN ('verified', 'failed') ORDER BY n",
-  );
-  for (const each of finished.iterate()) {
-    const row = each as unknown as Row;
-    const fields = JSON.parse(row.fields) as Record<string, string>;
-    const { id, serial, fingerprint, publicKey, imageSha256, keyMode, efuseKeyId, state } = row;
-    yield {
-      id,
-      serial,
-      fingerprint,
-      publicKey: publicKey ?? "",
-      imageSha256,
-      keyMode,
-      efuseKeyId,
-      status: state as "verified" | "failed",
-      ...Object.fromEntries(
-        manifestColumns(Object.keys(fields)).map((name) => [name, fields[name]!]),
-      ),
-    };
-  }
+  const owners = {
+    ofKey: (key: string) => ofKey.get(key)?.id as string | undefined,
+    ofSerial: (serial: string) => ofSerial.get(serial)?.id as string | undefined,
+  };
+  return (result) => {
+    const recorded = failTwiceUsed(result, owners);
+    write(recorded);
+    return recorded;
+  };
 }
 
 /**
  * Back to where they came from. A ready key and a certificate that did not do are given back, so that
  * others may take their places.
  */
-function retryFailed(database: DatabaseSync, meta: Meta): number {
-  return transaction(database, () => {
+function retryFailed(database: DatabaseSync, meta: Meta): void {
+  transaction(database, () => {
     database.exec("DELETE FROM keys WHERE n IN (SELECT n FROM devices WHERE state = 'failed')");
     const { changes } = database.prepare(
       `UPDATE devices SET state = CASE WHEN certificate IS NULL THEN 'pending' ELSE 'key made' END,
        certificate = NULL, reason = NULL, reached = NULL WHERE state = 'failed'`,
     ).run();
-    if (changes === 0) return 0;
-    forgetSizes(database, meta);
-    return Number(changes);
+    if (changes !== 0) forgetSizes(database, meta);
   });
-}
-
-/** Id of the device that has a key, SubjectPublicKeyInfo in base64; undefined when none has. */
-export function ownerOf(database: DatabaseSync, publicKey: string): string | undefined {
-  const owner = database.prepare("SELECT id FROM devices WHERE publicKey = ?").get(publicKey);
-  return owner && String(owner.id);
 }
 
 function certify(
@@ -229,8 +195,7 @@ function certify(
 ): string | undefined {
   const found = database.prepare(
     "SELECT n, id, state, certificate FROM devices WHERE publicKey = ?",
-  )
-    .get(publicKey) as unknown as Row | undefined;
+  ).get(publicKey) as unknown as DeviceRecord | undefined;
   if (found === undefined) return STRANGER;
   if (found.certificate === certificate) return undefined;
   if (found.certificate !== null) return `${found.id} has another certificate already`;

@@ -1,33 +1,32 @@
-import { BULK_STATES, type BulkState } from "../../../batch/ports.ts";
 import type { DatabaseSync } from "../deps.ts";
-import type { ManifestSizes } from "./manifest_files.ts";
+import type { ManifestSizes } from "../folder/manifests.ts";
 
-/** Runs what belongs together: all of it is on the disk at the end, or nothing. */
-export function transaction<T>(database: DatabaseSync, act: () => T): T {
-  // Within another it is part of that.
-  if (database.isTransaction) return act();
-  database.exec("BEGIN IMMEDIATE");
-  try {
-    const value = act();
-    database.exec("COMMIT");
-    return value;
-  } catch (error) {
-    if (database.isTransaction) database.exec("ROLLBACK");
-    throw error;
-  }
+/** What stays the same in all runs of a batch. */
+export interface BatchFacts {
+  /** The profile, JSON. */
+  readonly profile: string;
+  /** SHA-256 of the CA certificate's DER, hexadecimal. */
+  readonly ca: string;
+  /** `true` or `false`. */
+  readonly labels: string;
+  /** SHA-256 of the public keys that sign the images, hexadecimal, with commas between. */
+  readonly signers: string;
+  /** `i/n`. */
+  readonly shard: string;
 }
 
-interface MetaValues {
+/** Name of a fact. */
+export type Fact = keyof BatchFacts;
+
+interface MetaValues extends BatchFacts {
+  /** Columns of the device list that are in the manifest. */
   readonly columns: readonly string[];
+  /** Sizes of the manifests up to the rows that the journal has. */
   readonly sizes: ManifestSizes;
+  /** Whether the manifests are to be written again, in the order of the list. */
   readonly disordered: boolean;
   /** Most threads that wrote files in one run. */
   readonly writers: number;
-  readonly profile: string;
-  readonly ca: string;
-  readonly labels: string;
-  readonly signers: string;
-  readonly shard: string;
 }
 
 /** Facts of the batch as a whole. */
@@ -55,18 +54,17 @@ export function forgetSizes(database: DatabaseSync, meta: Meta): void {
   meta.set("disordered", true);
 }
 
-/** Whether no device was taken up yet. */
-export function isEmpty(database: DatabaseSync): boolean {
-  return database.prepare("SELECT 1 FROM devices LIMIT 1").get() === undefined;
-}
-
-/** How many devices are in each state. */
-export function countsOf(database: DatabaseSync): Record<BulkState, number> {
-  const counts = Object.fromEntries(BULK_STATES.map((state) => [state, 0]));
-  for (
-    const row of database.prepare("SELECT state, count(*) AS n FROM devices GROUP BY state").all()
-  ) {
-    counts[String(row.state)] = Number(row.n);
+/** Runs what belongs together: all of it is on the disk at the end, or nothing. */
+export function transaction<T>(database: DatabaseSync, act: () => T): T {
+  // Within another it is part of that.
+  if (database.isTransaction) return act();
+  database.exec("BEGIN IMMEDIATE");
+  try {
+    const value = act();
+    database.exec("COMMIT");
+    return value;
+  } catch (error) {
+    if (database.isTransaction) database.exec("ROLLBACK");
+    throw error;
   }
-  return counts as Record<BulkState, number>;
 }

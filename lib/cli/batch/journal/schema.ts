@@ -66,7 +66,7 @@ function refuseForeign(path: string, database: DatabaseSync): void {
   } catch (error) {
     if (!(error instanceof Error) || !/not a database|malformed/.test(error.message)) throw error;
     const hint = "take it from a backup, with its -wal, or give another folder";
-    throw fileError("ERR_IO", path, `Cannot read ${path}: it is damaged, or no journal`, hint);
+    throw fileError("ERR_IO", path, `Cannot read ${path}: it is damaged, or not a journal`, hint);
   }
   if (facts.isEmpty) return;
   if (facts.application !== APPLICATION) {

@@ -1,123 +1,86 @@
-import type { BatchFolder } from "../folder/batch.ts";
-import { writeFully } from "../folder/manifest.ts";
-import { deviceOf, isSecret } from "../folder/names.ts";
-import { explain, joinPath } from "../../io.ts";
+import type { BatchProblem } from "../../../batch/check/problem.ts";
+import type { ManifestRow } from "../../../batch/manifest.ts";
+import type { Arguments } from "../../arguments.ts";
+import type { Io } from "../../io.ts";
+import { outputFolder, printJson } from "../../output/out.ts";
+import { startCounter } from "../../terminal/progress_line.ts";
+import { type BatchFolder, openBatch } from "../folder/batch.ts";
+import { writeManifests } from "../folder/manifests.ts";
+import { refuseLists } from "../list/expected.ts";
+import { countOf, renderProblems } from "../report.ts";
+import { placeFiles } from "./files.ts";
+import { checkAll } from "./shards.ts";
+import { checkTarget, inTarget, refuseSame } from "./target.ts";
 
-const SECRET_MODE = 0o600;
-const SECRET_DIR_MODE = 0o700;
-const OTHERS = 0o077;
-/** Copies under way at a time: each waits for the disk. */
-const AT_A_TIME = 32;
-
-/** A shard, and the devices that its manifest has. */
-export interface JudgedShard {
-  readonly batch: BatchFolder;
-  readonly ids: ReadonlySet<string>;
-}
-
-/** Where the files of shards go. */
-export interface Place {
-  readonly folder: string;
-  /** Whether files are copied where they could be linked. */
-  readonly copyOnly: boolean;
-  readonly signal: AbortSignal;
-  /** Called for each file. */
-  readonly onFile: () => void;
-}
-
-/** How the files came to their new folder. */
-export interface Placed {
-  readonly linked: number;
-  readonly copied: number;
-  /** Folders that there are now. */
-  readonly names: readonly string[];
+/** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
+export async function bulkMerge(args: Arguments, io: Io): Promise<number> {
+  refuseLists("bulk merge", args);
+  const out = outputFolder(args);
+  await refuseSame(out, args.positionals);
+  const force = args.has("force");
+  const target = await checkTarget(out, force);
+  const batches = await Promise.all(args.positionals.map((path) => openBatch(path)));
+  const checked = await checkAll(batches, args, io);
+  const { devices, failed, columns, problems, notes, shards } = checked;
+  for (const note of notes) io.note(`note: ${note}`);
+  const made = { folder: out, devices, failed, notes, problems };
+  if (problems.length > 0) {
+    report({ ok: false, ...made }, args, io);
+    return 1;
+  }
+  const { names: _, ...placed } = await inTarget(target, force, io, async (folder, signal) => {
+    const counter = startCounter(io, ["brought over", "files"]);
+    const place = { folder, copyOnly: args.has("copy"), signal, onFile: () => counter.add(1) };
+    const placed = await placeFiles(shards, place).finally(counter.end);
+    await writeManifests(folder, rowsOf(batches, signal), columns);
+    return placed;
+  });
+  report({ ok: true, ...made, ...placed }, args, io);
+  return 0;
 }
 
 /**
- * Brings the files of the shards' own devices to a new folder: hard links, or copies where the disk or
- * the permissions have no links.
+ * The rows of all shards, one of each in turn: the order of the device list, when the shards are named
+ * in their order, because `--shard i/n` takes every nth device.
  */
-export async function placeFiles(shards: readonly JudgedShard[], place: Place): Promise<Placed> {
-  const made = new Set<string>();
-  const copies = copyPool();
-  let [linked, copied] = [0, 0];
-  for (const { batch, ids } of shards) {
-    for await (const name of batch.files()) {
-      place.signal.throwIfAborted();
-      const id = deviceOf(name);
-      if (id === undefined || !ids.has(id)) continue;
-      place.onFile();
-      const folder = name.slice(0, name.indexOf("/"));
-      if (!made.has(folder)) await makeFolder(joinPath(place.folder, folder), folder);
-      made.add(folder);
-      const [from, to] = [joinPath(batch.path, name), joinPath(place.folder, name)];
-      const isLink = !place.copyOnly && await canLink(from, isSecret(name)) && await link(from, to);
-      if (!isLink) await copies.add(from, to, isSecret(name));
-      if (isLink) linked++;
-      else copied++;
+async function* rowsOf(
+  batches: readonly BatchFolder[],
+  signal: AbortSignal,
+): AsyncGenerator<ManifestRow> {
+  let open = batches.map((batch) => batch.rows());
+  while (open.length > 0) {
+    const left: typeof open = [];
+    for (const rows of open) {
+      signal.throwIfAborted();
+      const { done, value } = await rows.next();
+      if (done) continue;
+      yield value;
+      left.push(rows);
     }
-  }
-  await copies.end();
-  return { linked, copied, names: [...made] };
-}
-
-async function makeFolder(path: string, folder: string): Promise<void> {
-  const mode = folder === "secret" ? { mode: SECRET_DIR_MODE } : {};
-  try {
-    await Deno.mkdir(path, { recursive: true, ...mode });
-  } catch (error) {
-    throw explain("write", path, error);
+    open = left;
   }
 }
 
-/** A link has the mode of its file, which for a secret must be its owner's; and one to a link breaks. */
-async function canLink(from: string, secret: boolean): Promise<boolean> {
-  const { isSymlink, mode } = await Deno.lstat(from);
-  return !isSymlink && !(secret && mode !== null && (mode & OTHERS) !== 0);
+interface Report {
+  readonly ok: boolean;
+  readonly folder: string;
+  readonly devices: number;
+  readonly failed: number;
+  readonly notes: readonly string[];
+  readonly problems: readonly BatchProblem[];
+  readonly linked?: number;
+  readonly copied?: number;
 }
 
-/** Whether the file has got a second name. */
-async function link(from: string, to: string): Promise<boolean> {
-  try {
-    await Deno.link(from, to);
-    return true;
-  } catch {
-    return false;
+function report(made: Report, args: Arguments, io: Io): void {
+  if (args.has("json")) return printJson(made, io);
+  if (!made.ok) {
+    return io.print([...renderProblems(made.problems), "nothing was written"].join("\n"));
   }
-}
-
-/** Copies files, some at a time, and sees each onto the disk. */
-function copyPool(): {
-  add(from: string, to: string, secret: boolean): Promise<void>;
-  end(): Promise<void>;
-} {
-  let waiting: Promise<unknown>[] = [];
-  const end = async () => {
-    const errors = await Promise.all(waiting);
-    waiting = [];
-    for (const error of errors) if (error !== undefined) throw error;
-  };
-  return {
-    add: async (from, to, secret) => {
-      waiting.push(copy(from, to, secret).catch((error: unknown) => error));
-      if (waiting.length >= AT_A_TIME) await end();
-    },
-    end,
-  };
-}
-
-async function copy(from: string, to: string, secret: boolean): Promise<void> {
-  try {
-    const bytes = await Deno.readFile(from);
-    using target = await createFile(to, secret);
-    await writeFully(target, bytes);
-    await target.syncData();
-  } catch (error) {
-    throw explain("write", to, error);
-  }
-}
-
-async function createFile(path: string, secret: boolean): Promise<Deno.FsFile> {
-  const mode = secret ? { mode: SECRET_MODE } : {};
-  return await Deno.open(path, { write: true, createNew: true, ...mode });
+  const { folder, devices, failed, linked = 0, copied = 0 } = made;
+  io.note(
+    `${countOf(devices, "device")}${failed === 0 ? "" : `, ${failed} of them failed`}: ${folder} ` +
+      `(${countOf(linked, "file")} linked, ${copied} copied)`,
+  );
+  io.note(`next: bulk verify ${folder}`);
 }

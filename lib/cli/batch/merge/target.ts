@@ -1,20 +1,20 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
-import { JOURNAL, MANIFEST, MANIFEST_CSV } from "../folder/batch.ts";
-import { DEVICE_FOLDERS, deviceOf } from "../folder/names.ts";
-import { entriesIn, exists, statOf } from "../folder/read.ts";
-import { LOCK, lockFolder } from "../folder/lock.ts";
-import { openSignal, STOPPING } from "../run/signal.ts";
+import { DEVICE_FOLDERS, deviceOf, MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
 import { fileError, usageError } from "../../errors.ts";
 import { explain, type Io, joinPath } from "../../io.ts";
+import { lockFolder } from "../folder/lock.ts";
+import { JOURNAL, LOCK } from "../folder/names.ts";
+import { entriesIn, exists, statOf } from "../folder/read.ts";
+import { openSignal, STOPPING } from "../signal.ts";
 
 /**
- * Where a merge grows within its folder. It stays, empty, and tells that what is beside it was made by
- * a merge and may be made again.
+ * Where a merge grows within its folder. It stays, empty, and shows that what is beside it was made by
+ * a merge and may be replaced.
  */
 const STAGING = ".merge";
-/** Within it, where an earlier merge is until the new one stands. */
+/** Within it, where an earlier merge is until the new one is in its place. */
 const OLD = "old";
-/** The first goes first, for without it the folder is no batch's. */
+/** The first goes first: without it the folder is not a batch's. */
 const OWN_FILES: readonly string[] = [MANIFEST, MANIFEST_CSV];
 
 /** The folder of a merge, as it is before. */
@@ -55,7 +55,7 @@ export async function refuseSame(out: string, shards: readonly string[]): Promis
  *
  * @throws {CliError} `ERR_FILE_EXISTS` with what is there.
  */
-export async function judgeTarget(path: string, force: boolean): Promise<MergeTarget> {
+export async function checkTarget(path: string, force: boolean): Promise<MergeTarget> {
   const refused = (message: string, hint = "give a folder that is new or empty") =>
     fileError("ERR_FILE_EXISTS", path, message, hint);
   const info = await statOf(path);
@@ -93,7 +93,7 @@ export interface Made {
  * Makes a batch beside what is in the folder, and puts it in its place when it is whole. When that
  * fails, or Ctrl-C ends it, the folder is as it was.
  *
- * @param force As {@linkcode judgeTarget} has it, which judges again when no other merge can come between.
+ * @param force As {@linkcode checkTarget} has it, which is checked again when no other merge can come between.
  * @param act Makes it in the folder that it is given, and looks at the signal.
  */
 export async function inTarget<T extends Made>(
@@ -106,7 +106,7 @@ export async function inTarget<T extends Made>(
   const lock = holdFolder(path);
   let isDone = false;
   try {
-    const { isMerged } = await judgeTarget(path, force);
+    const { isMerged } = await checkTarget(path, force);
     const made = await stage(path, isMerged, io, act);
     isDone = true;
     return made;

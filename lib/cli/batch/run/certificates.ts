@@ -1,57 +1,88 @@
+import type { BulkShard } from "../../../batch/list/shard.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { formatBase64 } from "../../../bytes/text.ts";
-import { chainBehind, followChain } from "../../../crypto/x509/chain.ts";
 import { type Certificate, readCertificates } from "../../../crypto/x509/certificate.ts";
+import { chainBehind, followChain } from "../../../crypto/x509/chain.ts";
 import { commonNameOf } from "../../../crypto/x509/names.ts";
-import { explain, joinPath } from "../../io.ts";
+import { explain, type Io, joinPath } from "../../io.ts";
+import { startCounter } from "../../terminal/progress_line.ts";
 import type { DatabaseSync } from "../deps.ts";
-import {
-  type FolderJournal,
-  type IssuedCertificate,
-  ownerOf,
-  STRANGER,
-} from "../journal/journal.ts";
+import type { HeldFolder } from "../journal/hold.ts";
+import { type FolderJournal, type IssuedCertificate, STRANGER } from "../journal/journal.ts";
 import { transaction } from "../journal/meta.ts";
+import { ownerOf } from "../journal/rows.ts";
 
 const CHUNK = 500;
 const ENDINGS = /\.(pem|crt|cer|cert|der)$/i;
+
+/** What takes certificates from elsewhere. */
+export interface TakingWork {
+  readonly folder: Pick<HeldFolder, "database">;
+  readonly journal: FolderJournal;
+  /** The part of the list that is made here. */
+  readonly shard?: BulkShard;
+  /** Ends the taking early. */
+  readonly signal?: AbortSignal;
+}
+
+/** Takes certificates as {@linkcode takeCertificates} does, and says which were refused. */
+export async function takeIssued(
+  from: string,
+  ca: Uint8Array,
+  work: TakingWork,
+  io: Io,
+): Promise<void> {
+  const counter = startCounter(io, ["read", "certificates"]);
+  const taken = await takeCertificates(from, ca, work, () => counter.add(1)).finally(counter.end);
+  const { refused, strangers, others } = taken;
+  for (const line of refused) io.note(`refused ${line}`);
+  if (others > 0) io.note(`skipped ${others} files that are not .pem, .crt, .cer, .cert or .der`);
+  // In a shard, certificates of the other shards are to be expected.
+  if (work.shard === undefined) { for (const line of strangers) io.note(`refused ${line}`); }
+  else if (strangers.length > 0) {
+    const what = strangers.length === 1
+      ? "1 certificate is"
+      : `${strangers.length} certificates are`;
+    io.note(`${what} for no device of this shard`);
+  }
+}
 
 /** What became of certificates from elsewhere. */
 export interface TakenCertificates {
   readonly fitting: number;
   /** What does not fit, one line each. */
   readonly refused: readonly string[];
-  /** Those whose key is no device's here, one line each. */
+  /** Those whose key no device here has, one line each. */
   readonly strangers: readonly string[];
-  /** Files whose names end as no certificate's does. */
+  /** Files whose names do not end as a certificate's does. */
   readonly others: number;
 }
 
 /**
  * Gives each certificate of a folder to the device that has its key. A file may hold several, such as
- * those of the CA behind a device's own. One that the CA did not issue is no device's, so that a right
- * one may take its place.
+ * those of the CA after a device's own. One that the CA did not issue is not given to a device, so that
+ * a right one may take its place.
  *
+ * @param from The folder.
  * @param ca The certificate of the CA, PEM or DER.
- * @param work Is told of each file, and ends the taking early.
+ * @param onFile Called for each file.
  */
 export async function takeCertificates(
-  folder: string,
+  from: string,
   ca: Uint8Array,
-  journal: FolderJournal,
-  database: DatabaseSync,
-  { signal, onFile = () => {} }: TakingWork = {},
+  { folder: { database }, journal, signal }: TakingWork,
+  onFile: () => void,
 ): Promise<TakenCertificates> {
   const refused: string[] = [];
   const strangers: string[] = [];
   let fitting = 0;
-  const all = namesIn(folder);
+  const all = namesIn(from);
   const names = all.filter((name) => ENDINGS.test(name));
   const trusted = readCertificates(ca);
   for (let at = 0; at < names.length && signal?.aborted !== true; at += CHUNK) {
     const files: CertificateFile[] = [];
     for (const name of names.slice(at, at + CHUNK)) {
-      files.push(await readFile(joinPath(folder, name), trusted, database));
+      files.push(await readFile(joinPath(from, name), trusted, database));
       onFile();
     }
     transaction(database, () => {
@@ -68,11 +99,6 @@ export async function takeCertificates(
     });
   }
   return { fitting, refused, strangers, others: all.length - names.length };
-}
-
-interface TakingWork {
-  readonly signal?: AbortSignal;
-  readonly onFile?: () => void;
 }
 
 interface CertificateFile {
@@ -94,8 +120,8 @@ async function readFile(
   }
   try {
     const all = readCertificates(bytes);
-    const judge = (certificate: Certificate) => issuedOf(certificate, all, trusted, database);
-    return { path, certificates: await Promise.all(all.map(judge)) };
+    const issued = (certificate: Certificate) => issuedOf(certificate, all, trusted, database);
+    return { path, certificates: await Promise.all(all.map(issued)) };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
     return { path, certificates: [error.message] };
@@ -117,13 +143,8 @@ async function issuedOf(
   return {
     publicKey,
     certificate: chain.map(({ pem }) => pem).join(""),
-    ...commonNameField(certificate),
+    commonName: commonNameOf(certificate.subjectDer),
   };
-}
-
-function commonNameField(certificate: Certificate): { commonName?: string } {
-  const commonName = commonNameOf(certificate.subjectDer);
-  return commonName === undefined ? {} : { commonName };
 }
 
 function namesIn(folder: string): string[] {

@@ -1,11 +1,11 @@
 import { decodeUtf8, formatBase64 } from "../../../bytes/text.ts";
 import { readSignatureKey } from "../../../crypto/signature.ts";
+import type { BulkData } from "../../../batch/profile/data.ts";
 import {
-  type BulkData,
   type BulkProfile,
   bulkProfileProblems,
   parseBulkProfile,
-} from "../../../batch/profile.ts";
+} from "../../../batch/profile/profile.ts";
 import type { Arguments } from "../../arguments.ts";
 import { usageError } from "../../errors.ts";
 import { daysOf, sansOf, usageOf } from "../../input/certificates.ts";
@@ -39,7 +39,7 @@ export async function profileOf(args: Arguments, io: Io): Promise<BulkProfile> {
   );
 }
 
-/** The keys that sign the images, PKCS#8; they are named from where the profile lies. */
+/** The keys that sign the images, PKCS#8; their files are relative to the profile. */
 export async function signingKeysOf(
   { signingKeys = [] }: BulkProfile,
   args: Arguments,
@@ -70,7 +70,7 @@ async function readProfile(path: string, io: Io): Promise<BulkProfile> {
   return { ...profile, data: await Promise.all(data.map((each) => loadData(each, path, io))) };
 }
 
-/** A file is named from where the profile lies. */
+/** A file is relative to the profile. */
 async function loadData({ file, ...data }: BulkData, profile: string, io: Io): Promise<BulkData> {
   if (file === undefined) return data;
   return { ...data, base64: formatBase64(await io.read(fromProfile(file, profile))) };

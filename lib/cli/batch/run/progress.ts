@@ -4,15 +4,19 @@ import { red } from "../../render/colors.ts";
 import type { Io } from "../../io.ts";
 import { barLine, standingOf, startLine } from "../../terminal/progress_line.ts";
 
-/** Tells people or programs how a batch goes. */
+/** Shows people or programs how a batch goes. */
 export interface Progress {
   /** So many devices of the list are read. */
   list(devices: number): void;
   /** The making begins. */
   start(total: number): void;
   /** A device has come to its end. */
-  tell(result: BulkResult): void;
-  /** Ends the telling; the seconds that the making took. */
+  add(result: BulkResult): void;
+  /**
+   * Ends it.
+   *
+   * @returns The seconds that the making took.
+   */
   end(): number;
 }
 
@@ -33,7 +37,7 @@ interface State {
   failures: { id: string; reason: string }[];
 }
 
-/** Starts the telling: a bar on a terminal, with --json a line a second. */
+/** Starts it: a bar on a terminal, with --json a line a second. */
 export function startProgress(asJson: boolean, io: Io): Progress {
   const state: State = { listed: 0, done: 0, failed: 0, start: performance.now(), failures: [] };
   const line = asJson ? undefined : startLine(io, (columns) => textLine(state, columns));
@@ -42,7 +46,7 @@ export function startProgress(asJson: boolean, io: Io): Progress {
     try {
       io.print(JSON.stringify(jsonLine(state)));
     } catch {
-      // The summary tells that nothing can be written; the devices are made all the same.
+      // The summary says that nothing can be written; the devices are made all the same.
       clearInterval(timer);
     }
   }
@@ -53,7 +57,7 @@ export function startProgress(asJson: boolean, io: Io): Progress {
       state.start = performance.now();
       line?.show();
     },
-    tell: ({ device, state: end, reason = "" }) => {
+    add: ({ device, state: end, reason = "" }) => {
       state.done++;
       if (end !== "failed") return;
       state.failed++;

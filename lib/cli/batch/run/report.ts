@@ -4,9 +4,9 @@ import type { Arguments } from "../../arguments.ts";
 import type { Io } from "../../io.ts";
 import { formatRate } from "../../terminal/progress_line.ts";
 import { summaryReport } from "./progress.ts";
-import type { RunPlan } from "./run_plan.ts";
+import type { RunPlan } from "./plan.ts";
 
-/** What the summary tells beside what was done. */
+/** What the summary says beside what was done. */
 interface RunFacts {
   readonly plan: RunPlan;
   readonly keys: KeySource | undefined;
@@ -14,7 +14,7 @@ interface RunFacts {
   readonly seconds: number;
 }
 
-/** Tells what a run did and what is left to do; gives the exit code. */
+/** Says what a run did and what is left to do; returns the exit code. */
 export function reportRun(
   summary: BulkSummary,
   { plan: { out, phase }, keys, workers, seconds }: RunFacts,
@@ -44,8 +44,8 @@ export function reportRun(
   }
   if (stopped) io.note("stopped; run the same command again to go on");
   if (counts.failed > 0) {
-    io.note(`${counts.failed} failed; run again with --retry-failed to try them anew`);
-    if (failed < counts.failed) io.note(`bulk status ${out} tells why`);
+    io.note(`${counts.failed} failed; run again with --retry-failed to try them again`);
+    if (failed < counts.failed) io.note(`bulk status ${out} says why`);
   }
   if (!stopped) { for (const state of open) io.note(openText(state, counts[state], phase)); }
   if (phase === "requests") {
@@ -56,7 +56,7 @@ export function reportRun(
   return isGood ? 0 : 1;
 }
 
-/** States that devices should have left behind at the end of a phase. */
+/** States that no device should be in at the end of a phase. */
 function openStates(counts: BulkSummary["counts"], phase: BulkPhase): BulkState[] {
   const states: readonly BulkState[] = phase === "requests"
     ? ["pending"]

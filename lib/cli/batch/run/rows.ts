@@ -5,12 +5,13 @@ import { type Certificate, readCertificates } from "../../../crypto/x509/certifi
 import { followChain } from "../../../crypto/x509/chain.ts";
 import { sha256 } from "../../../crypto/deps.ts";
 import { importPrivateKey } from "../../../crypto/keys/keys.ts";
-import type { KeyMode } from "../../../format/names.ts";
 import type { BulkDevice, DeviceRow } from "../../../batch/list/devices.ts";
-import { keyProblem, wantedKey } from "../../../batch/make/keys.ts";
-import { type BulkShard, isInShard } from "../../../batch/list/list.ts";
+import { keyProblem, wantedKey } from "../../../batch/profile/key.ts";
+import { deviceKeyMode } from "../../../batch/list/settings.ts";
+import { type BulkShard, isInShard } from "../../../batch/list/shard.ts";
+import { KEY_MODE_RULES } from "../../../key_modes/modes.ts";
 import type { BulkJob, BulkPhase } from "../../../batch/ports.ts";
-import type { BulkProfile } from "../../../batch/profile.ts";
+import type { BulkProfile } from "../../../batch/profile/profile.ts";
 import { explain, type Io } from "../../io.ts";
 
 /** Reads the files that the columns `certificate` and `privateKey` of a row name. */
@@ -28,7 +29,7 @@ export function jobReader(io: Io): (device: BulkDevice) => Promise<Partial<BulkJ
   };
 }
 
-/** What files of rows are judged by. */
+/** What files of rows are checked by. */
 export interface FileRules {
   readonly profile: BulkProfile;
   readonly phase: BulkPhase;
@@ -40,45 +41,47 @@ export interface FileRules {
   readonly shard?: BulkShard;
 }
 
-/** Tells of files that rows name and that will not do, before anything is made. */
+/** The rows of a list; one that names files that will not do becomes its problem. */
 export async function* withFiles(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
   rules: FileRules,
 ): AsyncGenerator<DeviceRow> {
-  const judge = { ...rules, owners: new Map<string, string>() };
+  const check = { ...rules, owners: new Map<string, string>() };
   for await (const row of devices) {
     if (!("device" in row) || !isInShard(row.device, rules.shard)) {
       yield row;
       continue;
     }
-    const problem = await fileProblem(row.device, judge);
+    const problem = await fileProblem(row.device, check);
     yield problem === undefined ? row : { problem: `${row.device.id}: ${problem}` };
   }
 }
 
-interface FileJudge extends FileRules {
+interface FileCheck extends FileRules {
   /** Keys and serial numbers of the files so far, and the devices that have them. */
   readonly owners: Map<string, string>;
 }
 
 async function fileProblem(
-  { id, fields }: BulkDevice,
-  judge: FileJudge,
+  device: BulkDevice,
+  check: FileCheck,
 ): Promise<string | undefined> {
-  const { profile, phase, hasKeys } = judge;
-  const { certificate = "", privateKey = "" } = fields;
-  const keyMode = (fields.keyMode || profile.keyMode || "plaintext") as KeyMode;
-  if (keyMode === "hmac-derived" && (hasKeys || privateKey !== "")) {
-    return "hmac-derived makes its key; it takes no other";
+  const { profile, phase, hasKeys } = check;
+  const { id, fields: { certificate = "", privateKey = "" } } = device;
+  const keyMode = deviceKeyMode(profile, device);
+  // Another is reported where the row itself is checked.
+  if (!Object.hasOwn(KEY_MODE_RULES, keyMode)) return undefined;
+  if (KEY_MODE_RULES[keyMode].privateKey === "derived" && (hasKeys || privateKey !== "")) {
+    return `${keyMode} makes its key; it takes no other`;
   }
   if (phase === "requests" && certificate !== "") {
     return "it has a certificate, and --csr is for devices that want one";
   }
   try {
     const key = privateKey === "" ? undefined : await importPrivateKey(readRowFile(privateKey));
-    const problem = key && keyProblem(key, wantedKey(profile, { keyMode }));
+    const problem = key && keyProblem(key, wantedKey(profile, keyMode));
     if (problem !== undefined) return problem;
-    const owner = key && ownerOf("key", key.publicKey, id, judge);
+    const owner = key && ownerOf("key", key.publicKey, id, check);
     if (certificate === "") return owner;
     const [info, ...others] = readCertificates(readRowFile(certificate));
     if (key !== undefined && !equalBytes(key.publicKey, info!.publicKey)) {
@@ -86,7 +89,7 @@ async function fileProblem(
     }
     const isKeyKnown = key !== undefined || hasKeys || phase === "certificates";
     if (!isKeyKnown) return "a certificate needs its key, in the column privateKey";
-    return owner ?? await certificateProblem(info!, others, id, judge);
+    return owner ?? await certificateProblem(info!, others, id, check);
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
     return error.message;
@@ -97,16 +100,16 @@ async function certificateProblem(
   info: Certificate,
   others: readonly Certificate[],
   id: string,
-  judge: FileJudge,
+  check: FileCheck,
 ): Promise<string | undefined> {
-  const owner = ownerOf("key", info.publicKey, id, judge) ??
-    ownerOf("serial number", encodeUtf8(info.serial), id, judge);
+  const owner = ownerOf("key", info.publicKey, id, check) ??
+    ownerOf("serial number", encodeUtf8(info.serial), id, check);
   if (owner !== undefined) return owner;
   const now = new Date();
   if (now < info.notBefore) return `its certificate begins ${info.notBefore.toISOString()}`;
   if (now > info.notAfter) return `its certificate ended ${info.notAfter.toISOString()}`;
-  if (judge.trusted === undefined) return undefined;
-  const { problem } = await followChain(info, [...others, ...judge.trusted], judge.trusted);
+  if (check.trusted === undefined) return undefined;
+  const { problem } = await followChain(info, [...others, ...check.trusted], check.trusted);
   return problem && `the CA did not issue its certificate: ${problem}`;
 }
 
@@ -115,7 +118,7 @@ function ownerOf(
   what: string,
   value: Uint8Array,
   id: string,
-  { owners }: FileJudge,
+  { owners }: FileCheck,
 ): string | undefined {
   const name = `${what} ${formatBase64(sha256(value))}`;
   const owner = owners.get(name) ?? id;
@@ -123,7 +126,7 @@ function ownerOf(
   return owner === id ? undefined : `its ${what} is that of ${owner} already`;
 }
 
-/** The bytes of a file that a row names; a row is at fault when there is none. */
+/** The bytes of a file that a row names; the row is wrong when there is none. */
 function readRowFile(path: string): Uint8Array {
   try {
     return Deno.readFileSync(path);

@@ -2,7 +2,7 @@ import { importPrivateKey } from "../../../crypto/keys/keys.ts";
 import { createSigner } from "../../../crypto/signature.ts";
 import { type BulkMakerOptions, createBulkMaker } from "../../../batch/make/maker.ts";
 import type { BulkMaker } from "../../../batch/ports.ts";
-import { diskFiles } from "../folder/disk_files.ts";
+import { diskFiles } from "../folder/disk.ts";
 import type { WorkerStart } from "./messages.ts";
 
 /** Devices under way in a call: while WebCrypto works for one, the thread works for another. */

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
 import type { BulkJob, BulkPhase, BulkResult } from "../../../batch/ports.ts";
-import type { BulkProfile } from "../../../batch/profile.ts";
+import type { BulkProfile } from "../../../batch/profile/profile.ts";
 import { CliError } from "../../errors.ts";
 
 /** What a worker needs once. */
@@ -15,7 +15,7 @@ export interface WorkerStart {
   readonly labels: boolean;
   /** Keys that sign the images, PKCS#8. */
   readonly signingKeys: readonly Uint8Array[];
-  /** Whether it must see its files onto the disk itself. */
+  /** Whether it must bring its files onto the disk itself. */
   readonly syncs: boolean;
   /** The CA, PEM or DER. */
   readonly certificate?: Uint8Array;

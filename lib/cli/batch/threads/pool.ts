@@ -79,7 +79,7 @@ function startMaker(start: WorkerStart, folder: string): Thread {
     end: () => void worker.terminate(),
   };
   worker.on("message", (wire: Wire<FromWorker>) => hear(thread, fromWire<FromWorker>(wire)));
-  // It ends before it is told to: with an error, or without one.
+  // It ended by itself: with an error, or without one.
   worker.on("error", (error) => lose(thread, folder, error));
   worker.on("exit", () => lose(thread, folder, new Error("without a word")));
   thread.send(start);

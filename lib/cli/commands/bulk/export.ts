@@ -1,5 +1,17 @@
-import type { Command } from "../../command.ts";
+import { EXPORT_SERVICES } from "../../../batch/export/services.ts";
+import type { Command, Flag } from "../../command.ts";
 import { BATCH_FOLDER, FORCE, ISSUED_BY, JSON_FLAG, OUT_DIR } from "../../flags.ts";
+
+const TITLES = EXPORT_SERVICES.map(({ title }) => title);
+const WITH_CA = EXPORT_SERVICES.filter(({ needsCa }) => needsCa).map(({ name }) => name);
+const SETTINGS = EXPORT_SERVICES.flatMap((service) =>
+  service.settings.map(({ name, value, help, default: standard }): Flag => ({
+    name,
+    value,
+    help: `${service.name}: ${help}`,
+    default: standard,
+  }))
+);
 
 /** Writes what a cloud service takes: checked device by device first, then written in parts. */
 export const command: Command = {
@@ -8,17 +20,11 @@ export const command: Command = {
     {
       name: "to",
       value: "SERVICE",
-      choices: ["aws", "azure", "rainmaker", "csv"],
-      help: "AWS IoT, Azure DPS, ESP RainMaker, or plain CSV",
+      choices: EXPORT_SERVICES.map(({ name }) => name),
+      help: `${TITLES.slice(0, -1).join(", ")}, or ${TITLES.at(-1)}`,
     },
-    { ...ISSUED_BY, help: "aws, azure: CA that issued the device certificates" },
-    { name: "policy", value: "NAME", help: "aws: policy to attach to every certificate" },
-    {
-      name: "group",
-      value: "NAME",
-      help: "azure: name of the enrolment group",
-      default: "devices",
-    },
+    { ...ISSUED_BY, help: `${WITH_CA.join(", ")}: CA that issued the device certificates` },
+    ...SETTINGS,
     { name: "partial", help: "export what is done of a batch that is not" },
     OUT_DIR,
     FORCE,
@@ -30,7 +36,7 @@ export const command: Command = {
     line: "bulk export batch --to aws --ca ca/ca.pem -o aws",
   }],
   async run(args, io) {
-    const { bulkExport } = await import("../../batch/export.ts");
+    const { bulkExport } = await import("../../batch/export/export.ts");
     return await bulkExport(args, io);
   },
 };

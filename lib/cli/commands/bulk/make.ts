@@ -30,7 +30,7 @@ export const command: Command = {
     {
       name: "profile",
       value: "FILE",
-      help: "what all share, JSON (bulk-profile.schema.json); keys that\nsign the images, too",
+      help: "what all share, JSON (lib/batch/profile.schema.json); keys that\nsign the images, too",
     },
     CA_DIR,
     CHIP,
@@ -67,7 +67,7 @@ export const command: Command = {
     line: "bulk --count 3 --chip esp32c3 -o batch",
   }],
   async run(args, io) {
-    const { runBulk } = await import("../../batch/run/command.ts");
+    const { runBulk } = await import("../../batch/run/bulk.ts");
     return await runBulk(args, io);
   },
 };

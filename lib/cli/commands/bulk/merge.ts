@@ -18,7 +18,7 @@ export const command: Command = {
     line: "bulk merge batch -o whole",
   }],
   async run(args, io) {
-    const { bulkMerge } = await import("../../batch/merge/command.ts");
+    const { bulkMerge } = await import("../../batch/merge/merge.ts");
     return await bulkMerge(args, io);
   },
 };

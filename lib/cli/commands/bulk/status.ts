@@ -8,7 +8,7 @@ export const command: Command = {
   exit1: "the folder is not one of a batch, or cannot be read",
   examples: [{ permissions: "--allow-read=batch", line: "bulk status batch" }],
   async run(args, io) {
-    const { bulkStatus } = await import("../../batch/status.ts");
+    const { bulkStatus } = await import("../../batch/check/status.ts");
     return await bulkStatus(args, io);
   },
 };

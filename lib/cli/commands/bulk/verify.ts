@@ -14,7 +14,7 @@ export const command: Command = {
   exit1: "something is wrong; it is listed, with --json all of it",
   examples: [{ permissions: "--allow-read=batch,ca", line: "bulk verify batch --ca ca/ca.pem" }],
   async run(args, io) {
-    const { bulkVerify } = await import("../../batch/verify.ts");
+    const { bulkVerify } = await import("../../batch/check/verify.ts");
     return await bulkVerify(args, io);
   },
 };

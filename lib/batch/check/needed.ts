@@ -1,0 +1,44 @@
+import type { KeyMode } from "../../format/names.ts";
+import type { KeyModeRules } from "../../key_modes/mode.ts";
+import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
+import { paths } from "../files.ts";
+import type { ManifestRow } from "../manifest.ts";
+
+/** What a batch has for each of its devices, or for none. */
+export interface KeptFiles {
+  /** Its keys, which are taken away before others get the rest. */
+  readonly secrets: boolean;
+  /** Labels, which are made on demand. */
+  readonly labels: boolean;
+}
+
+/** The rules of the key mode that a row names, which may be any text. */
+export function rulesOf({ keyMode }: Pick<ManifestRow, "keyMode">): KeyModeRules | undefined {
+  return Object.hasOwn(KEY_MODE_RULES, keyMode) ? KEY_MODE_RULES[keyMode as KeyMode] : undefined;
+}
+
+/**
+ * The files that a verified device has beside its image and certificate, by its row of the manifest.
+ *
+ * @param row The row.
+ * @param kept What its batch has of such files.
+ */
+export function filesNeeded(row: ManifestRow, kept: KeptFiles): string[] {
+  const { id, keyMode } = row;
+  const rules = rulesOf(row);
+  return [
+    ...kept.labels ? [paths.label(id)] : [],
+    ...keyMode === "plaintext" ? [] : [paths.efusePlan(id)],
+    ...kept.secrets ? [paths.key(id)] : [],
+    ...kept.secrets && rules?.efuseKey === "hmac key" ? [paths.hmacKey(id)] : [],
+    ...kept.secrets && rules?.privateKey === "derived" ? [paths.salt(id)] : [],
+  ];
+}
+
+/** Files of a device that its key mode has no use for. */
+export function filesNotNeeded(row: ManifestRow): string[] {
+  const { id } = row;
+  const needed = filesNeeded(row, { secrets: true, labels: true });
+  return [paths.efusePlan(id), paths.hmacKey(id), paths.salt(id)]
+    .filter((name) => !needed.includes(name));
+}

@@ -1,0 +1,53 @@
+import { formatBase64 } from "../../bytes/text.ts";
+import { importPrivateKey } from "../../crypto/keys/keys.ts";
+import { deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
+import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
+import { paths } from "../files.ts";
+import type { ManifestRow } from "../manifest.ts";
+import { attempt } from "./attempt.ts";
+import { rulesOf } from "./needed.ts";
+import { type BatchProblem, problem } from "./problem.ts";
+
+/** The files of a device in `secret`, as far as they are there. */
+export interface DeviceSecrets {
+  /** The private key, PEM. */
+  readonly key?: Uint8Array;
+  /** The eFuse key, 32 bytes. */
+  readonly hmacKey?: Uint8Array;
+  /** What a derived key is derived with. */
+  readonly salt?: Uint8Array;
+}
+
+/**
+ * Whether the secrets of a device are those of its row. Whether an HMAC key opens the image shows in the
+ * image; only a derived key follows from it.
+ *
+ * @param row Its row of the manifest.
+ * @param secrets What was read.
+ */
+export async function checkSecrets(
+  row: ManifestRow,
+  { key, hmacKey, salt }: DeviceSecrets,
+): Promise<BatchProblem[]> {
+  const { id, publicKey } = row;
+  const wrong = (path: string, what: string) => problem("WRONG_KEY", id, `${path} ${what}`);
+  const problems: BatchProblem[] = [];
+  if (key !== undefined) {
+    const found = await attempt(async () => (await importPrivateKey(key)).publicKey);
+    if (typeof found === "string") problems.push(wrong(paths.key(id), `is not a key: ${found}`));
+    else if (formatBase64(found) !== publicKey) {
+      problems.push(wrong(paths.key(id), "is not the key that the manifest lists"));
+    }
+  }
+  const isDerived = rulesOf(row)?.privateKey === "derived";
+  if (hmacKey !== undefined && hmacKey.length !== HMAC_KEY_SIZE) {
+    const what = `has ${hmacKey.length} bytes, an eFuse block holds ${HMAC_KEY_SIZE}`;
+    problems.push(wrong(paths.hmacKey(id), what));
+  } else if (isDerived && hmacKey !== undefined && salt !== undefined) {
+    const found = await attempt(async () => (await deriveEcdsaKey(hmacKey, salt)).publicKey);
+    if (typeof found === "string" || formatBase64(found) !== publicKey) {
+      problems.push(wrong(paths.salt(id), "and the HMAC key give another key than the manifest's"));
+    }
+  }
+  return problems;
+}

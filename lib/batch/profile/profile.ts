@@ -1,0 +1,234 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { parseBase64, parseHex } from "../../bytes/text.ts";
+import { CURVES } from "../../crypto/keys/curves.ts";
+import type { GenerateKeyOptions } from "../../crypto/keys/keys.ts";
+import { EXTENDED_KEY_USAGE } from "../../crypto/x509/extensions.ts";
+import type { CertificateUsage } from "../../crypto/x509/issue.ts";
+import { type ChipName, CHIPS } from "../../format/chips/chips.ts";
+import { MOST_KEY_BLOCKS } from "../../format/chips/key_blocks.ts";
+import {
+  IMAGE_FORMATS,
+  type ImageFormat,
+  KEY_MODES,
+  type KeyMode,
+  MAX_SUBTYPE,
+} from "../../format/names.ts";
+import { MAX_SIGNATURES } from "../../format/signature_block.ts";
+import { type BulkData, entryType, layoutProblems, MAX_TYPE } from "./data.ts";
+import {
+  choice,
+  either,
+  flag,
+  type JsonSchema,
+  list,
+  object,
+  type Shape,
+  text,
+  whole,
+  withRule,
+} from "./shape.ts";
+import { DEFAULT_EFUSE_KEY_ID } from "../../toolkit/plan/credentials.ts";
+
+/** What all devices of a batch share; a column of the device list overrides it for its device. */
+export interface BulkProfile {
+  /** The chip; needed for every key mode but `plaintext`. */
+  readonly chip?: ChipName;
+  /** Layout of the images. @default "tlv" */
+  readonly format?: ImageFormat;
+  /** How private keys reach the devices. @default "plaintext" */
+  readonly keyMode?: KeyMode;
+  /** Kind of private key. @default RSA-2048 for `rsa-ds`, otherwise P-256 */
+  readonly key?: Pick<GenerateKeyOptions, "type" | "curve" | "bits">;
+  /** Folder of the CA. */
+  readonly ca?: string;
+  /** Validity of the certificates in days. @default 3650 */
+  readonly days?: number | "forever";
+  /** Subject, with placeholders. @default "CN={id}" */
+  readonly subject?: string;
+  /** Subject alternative names, with placeholders. @default [] */
+  readonly sans?: readonly string[];
+  /** What the certificates are for. @default ["client"] */
+  readonly usage?: readonly CertificateUsage[];
+  /** The n of the KEYn that holds the eFuse key. @default 1 */
+  readonly efuseKeyId?: number;
+  /** Further entries. @default [] */
+  readonly data?: readonly BulkData[];
+  /**
+   * Files of the private keys that sign each image, one to three; TLV images only. The caller of `bulk`
+   * makes signers of them. @default []
+   */
+  readonly signingKeys?: readonly string[];
+  /**
+   * Size of the partition in bytes, which the content must fit.
+   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
+   */
+  readonly size?: number;
+  /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
+  readonly fill?: boolean;
+  /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
+  readonly integrity?: boolean;
+}
+
+/** What holds where a profile says nothing. */
+export const PROFILE_DEFAULTS = {
+  format: "tlv",
+  keyMode: "plaintext",
+  days: 3650,
+  subject: "CN={id}",
+  sans: [],
+  usage: ["client"],
+  efuseKeyId: DEFAULT_EFUSE_KEY_ID,
+  data: [],
+  signingKeys: [],
+  fill: false,
+  integrity: true,
+} as const satisfies BulkProfile;
+
+type ProfileDefaults = Pick<BulkProfile, keyof typeof PROFILE_DEFAULTS>;
+
+/** A profile with what holds where it says nothing; members without a default stay as they are. */
+export function withDefaults(profile: BulkProfile): BulkProfile & Required<ProfileDefaults> {
+  const given = Object.entries(profile).filter(([, value]) => value !== undefined);
+  return { ...PROFILE_DEFAULTS, ...Object.fromEntries(given) };
+}
+
+const MOST_DAYS = 3_000_000;
+/** The smallest partition has room for the header and footer of an entry. */
+const SIZES = { least: 16, most: 0x1000000 } as const;
+/** 1024 bits are weak, and nothing to make by the thousand. */
+const RSA_BITS = [2048, 3072, 4096] as const;
+
+const keyShape = withRule(
+  object(
+    {
+      type: choice(["ec", "rsa"], { default: "ec" }),
+      curve: choice(Object.keys(CURVES), { default: "P-256" }),
+      bits: choice(RSA_BITS, { default: 2048 }),
+    },
+    {},
+    { description: "Kind of private key. When it is not given: RSA-2048 for rsa-ds, or P-256." },
+  ),
+  ({ type = "ec", curve, bits }: NonNullable<BulkProfile["key"]>) => {
+    if (type === "rsa" && curve !== undefined) return "an RSA key has no curve";
+    return type === "ec" && bits !== undefined ? "an EC key has no bits" : undefined;
+  },
+);
+
+const dataShape = object(
+  {
+    type: withRule(
+      either(whole(0, MAX_TYPE), text(), {
+        description: "A number, user1 to user5, or a name of the firmware's enum.",
+      }),
+      (type: number | string) => entryType(type) === undefined ? "is not an entry type" : undefined,
+    ),
+    subtype: whole(0, MAX_SUBTYPE, { default: 0 }),
+    string: text({ description: "With {column} for a column's value." }),
+    hex: withRule(text(), problemOf(parseHex)),
+    base64: withRule(text(), problemOf(parseBase64)),
+    file: text({ description: "A file, relative to the profile." }),
+  },
+  { all: ["type"], one: ["string", "hex", "base64", "file"] },
+);
+
+/** Every member of a profile: what it may be, for the check and for the JSON Schema. */
+const MEMBERS: Readonly<Record<keyof BulkProfile | "$schema", Shape>> = {
+  $schema: text(),
+  chip: choice(Object.keys(CHIPS)),
+  format: choice(IMAGE_FORMATS, { default: PROFILE_DEFAULTS.format }),
+  keyMode: choice(KEY_MODES, { default: PROFILE_DEFAULTS.keyMode }),
+  key: keyShape,
+  ca: text({ description: "Folder with ca.pem and ca.key.pem." }),
+  days: either(whole(1, MOST_DAYS), choice(["forever"]), {
+    description: "Validity of the certificates in days, or forever.",
+    default: PROFILE_DEFAULTS.days,
+  }),
+  subject: text({ default: PROFILE_DEFAULTS.subject }),
+  sans: list(text(), {}, { description: "Such as dns:{id}.example, ip:…, uri:…, email:…." }),
+  usage: list(choice(Object.keys(EXTENDED_KEY_USAGE)), { least: 1 }, {
+    default: PROFILE_DEFAULTS.usage,
+  }),
+  efuseKeyId: whole(0, MOST_KEY_BLOCKS - 1, {
+    description: "The n of the KEYn that holds the eFuse key.",
+    default: PROFILE_DEFAULTS.efuseKeyId,
+  }),
+  data: list(dataShape, {}, { description: "Further entries of the images." }),
+  signingKeys: list(text(), { most: MAX_SIGNATURES }, {
+    description: "Files of the private keys that sign each image, relative to the profile: " +
+      "RSA-3072, P-192, P-256 or P-384, all of one kind. TLV images only.",
+  }),
+  size: whole(SIZES.least, SIZES.most, { description: "Size of the partition in bytes." }),
+  fill: flag({ default: PROFILE_DEFAULTS.fill }),
+  integrity: flag({ default: PROFILE_DEFAULTS.integrity }),
+};
+
+const PROFILE = object(MEMBERS, {}, {
+  description: "A column of the device list overrides subject, sans, chip, keyMode and " +
+    "efuseKeyId. {column} stands for a column's value in subject, sans and the strings of data; " +
+    "{n} for the row's number from 1.",
+});
+
+/**
+ * The JSON Schema of a profile (draft 2020-12), for editors and other programs;
+ * {@linkcode parseBulkProfile} checks by the same description.
+ *
+ * @returns A value that `JSON.stringify` writes.
+ */
+export function bulkProfileSchema(): JsonSchema {
+  return {
+    $schema: "https://json-schema.org/draft/2020-12/schema",
+    title: "What all devices of a batch share (esp-secure-cert bulk --profile)",
+    ...PROFILE.schema,
+  };
+}
+
+/**
+ * A profile from its JSON text. {@linkcode bulkProfileSchema} describes it.
+ *
+ * @param json The text.
+ * @returns The profile.
+ * @throws {SecureCertError} `ERR_TEXT` when it is not JSON, `ERR_PLAN` with everything that is wrong, in
+ * `problems` too.
+ */
+export function parseBulkProfile(json: string): BulkProfile {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch (cause) {
+    throw new SecureCertError("ERR_TEXT", "Cannot read profile: not JSON", {}, { cause });
+  }
+  const problems = bulkProfileProblems(value);
+  if (problems.length > 0) {
+    throw new SecureCertError("ERR_PLAN", `Cannot use profile: ${problems.join("; ")}`, {}, {
+      problems: problems.map((message) => ({ message })),
+    });
+  }
+  const { $schema: _, ...profile } = value as BulkProfile & { readonly $schema?: string };
+  return profile;
+}
+
+/** Everything that is wrong with a profile, one line each. */
+export function bulkProfileProblems(value: unknown): string[] {
+  const problems = PROFILE.problemsOf(value);
+  if (problems.length > 0) return problems;
+  const { format, keyMode, data, signingKeys } = withDefaults(value as BulkProfile);
+  return [
+    ...signingKeys.length > 0 && format !== "tlv"
+      ? [`signingKeys: a ${format} image takes no signature`]
+      : [],
+    ...layoutProblems(format, keyMode, data),
+  ];
+}
+
+/** The rule of text that some function reads. */
+function problemOf(read: (text: string) => unknown): (value: string) => string | undefined {
+  return (value) => {
+    try {
+      read(value.replace(/\s/g, ""));
+      return undefined;
+    } catch (error) {
+      if (error instanceof SecureCertError) return error.message;
+      throw error;
+    }
+  };
+}

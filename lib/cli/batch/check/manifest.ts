@@ -1,0 +1,156 @@
+import { readCsv } from "../../../bytes/csv.ts";
+import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
+import { deviceOf, MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
+import {
+  cellOf,
+  extraColumns,
+  formatManifestCsv,
+  formatManifestCsvHeader,
+  MANIFEST_COLUMNS,
+  type ManifestRow,
+} from "../../../batch/manifest.ts";
+import { foldId } from "../../../batch/list/devices.ts";
+import { joinPath } from "../../io.ts";
+import type { BatchFolder } from "../folder/batch.ts";
+import { isFile, readText } from "../folder/read.ts";
+import type { BatchJournal } from "../journal/read.ts";
+import { countOf } from "../report.ts";
+import { unfinished } from "./unfinished.ts";
+
+/** Compares a manifest with the journal beside it. */
+export interface ManifestCheck {
+  /** Takes every row once. */
+  row(row: ManifestRow): BatchProblem[];
+  /** What is wrong with the whole, after the last row. */
+  end(): BatchProblem[];
+}
+
+/**
+ * Compares the rows of a manifest with the journal of a batch that is done.
+ *
+ * @param partial Whether also with one that is not done, of which devices are under way. @default false
+ */
+export function manifestCheck(
+  folder: string,
+  journal: BatchJournal | undefined,
+  partial = false,
+): ManifestCheck {
+  if (journal === undefined || !partial && unfinished(journal) !== "") {
+    return { row: () => [], end: () => [] };
+  }
+  const { states: { verified, failed }, find } = journal;
+  const known = new Set<string>();
+  return {
+    row: (row) => {
+      const recorded = find(row.id);
+      if (recorded === undefined) {
+        return [problem("BAD_MANIFEST", row.id, `the journal of ${folder} does not know it`)];
+      }
+      known.add(foldId(row.id));
+      const wrong = differences(row, recorded);
+      if (wrong.length === 0) return [];
+      const message = `${MANIFEST} of ${folder} has another ${wrong.join(", ")} than the journal`;
+      return [problem("BAD_MANIFEST", row.id, message)];
+    },
+    end: () => {
+      const total = verified + failed;
+      if (known.size >= total) return [];
+      const message = `${MANIFEST} of ${folder} has ${known.size} of the ${
+        countOf(total, "device")
+      } of its journal; run bulk again with the same flags`;
+      return [problem("BAD_MANIFEST", null, message)];
+    },
+  };
+}
+
+/** Columns in which a row is not what the journal has. */
+function differences(row: ManifestRow, recorded: ManifestRow): string[] {
+  // Of a device that failed, the manifest and the journal may keep more or less of what it had.
+  const own = row.status === "failed" ? ["id", "status"] : MANIFEST_COLUMNS;
+  const extra = new Set(
+    [recorded, row].flatMap((each) => extraColumns(Object.keys(each))),
+  );
+  return [
+    ...own.filter((name) => row[name] !== recorded[name]),
+    ...[...extra].filter((name) => cellOf(row, name) !== cellOf(recorded, name)),
+  ];
+}
+
+/**
+ * What shows that a manifest was cut short where there is no journal: `manifest.csv`, and files of
+ * devices that it lacks.
+ *
+ * @param ids The devices of the manifest.
+ * @param columns The columns of the device list that its rows have.
+ */
+export async function checkWithoutJournal(
+  batch: BatchFolder,
+  ids: ReadonlySet<string>,
+  columns: Iterable<string>,
+): Promise<BatchProblem[]> {
+  const problems = await checkManifestCsv(batch, columns);
+  for await (const name of batch.files()) {
+    const id = /^(images|certificates)\//.test(name) ? deviceOf(name) : undefined;
+    if (id === undefined || ids.has(id)) continue;
+    const message = `${name} belongs to no device of the manifest of ${batch.path}`;
+    problems.push(problem("STRAY_FILE", null, message));
+  }
+  return problems;
+}
+
+/**
+ * Whether `manifest.csv` holds the rows of `manifest.ndjson` in their order.
+ *
+ * @param expected The columns of the device list that it should have, in any order.
+ */
+export async function checkManifestCsv(
+  batch: BatchFolder,
+  expected: Iterable<string>,
+): Promise<BatchProblem[]> {
+  const wrong = (message: string) => [problem("BAD_MANIFEST", null, message)];
+  const path = joinPath(batch.path, MANIFEST_CSV);
+  if (!await isFile(path)) return wrong(`${MANIFEST_CSV} is not there`);
+  const columns = extraColumns(await csvColumns(path));
+  const missing = [...expected].filter((name) => !columns.includes(name));
+  if (missing.length > 0) return wrong(`${MANIFEST_CSV} lacks the columns ${missing.join(", ")}`);
+  // A line that is not a row is reported elsewhere.
+  if (await isSameText(csvParts(batch.rows(() => {}), columns), readText(path))) return [];
+  return wrong(`${MANIFEST_CSV} does not hold the rows of ${MANIFEST}`);
+}
+
+async function* csvParts(
+  rows: AsyncIterable<ManifestRow>,
+  columns: readonly string[],
+): AsyncGenerator<string> {
+  yield formatManifestCsvHeader(columns);
+  for await (const row of rows) yield formatManifestCsv(row, columns);
+}
+
+/** The names in the header, which the first part of the file holds. */
+async function csvColumns(path: string): Promise<string[]> {
+  for await (const part of readText(path)) {
+    return readCsv(part).records[0]?.map(({ text }) => text) ?? [];
+  }
+  return [];
+}
+
+async function isSameText(a: AsyncIterable<string>, b: AsyncIterable<string>): Promise<boolean> {
+  const [left, right] = [a[Symbol.asyncIterator](), b[Symbol.asyncIterator]()];
+  let [have, want] = ["", ""];
+  for (;;) {
+    const [next, other] = [
+      have === "" ? await left.next() : undefined,
+      want === "" ? await right.next() : undefined,
+    ];
+    have += next?.value ?? "";
+    want += other?.value ?? "";
+    const length = Math.min(have.length, want.length);
+    if (have.slice(0, length) !== want.slice(0, length)) break;
+    const isOver = (next?.done ?? true) && (other?.done ?? true);
+    if (length === 0 && isOver) break;
+    [have, want] = [have.slice(length), want.slice(length)];
+  }
+  await right.return?.();
+  await left.return?.();
+  return have === "" && want === "";
+}

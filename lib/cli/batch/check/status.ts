@@ -1,0 +1,53 @@
+import { BULK_STATES } from "../../../batch/ports.ts";
+import type { Arguments } from "../../arguments.ts";
+import type { Io } from "../../io.ts";
+import { printJson } from "../../output/out.ts";
+import { bold, green, red, yellow } from "../../render/colors.ts";
+import { openBatch } from "../folder/batch.ts";
+import { type BatchJournal, openJournal } from "../journal/read.ts";
+import { countOf } from "../report.ts";
+import { remedy } from "./unfinished.ts";
+
+/** Says how far a batch is: from its journal where it has one, and its manifest. */
+export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
+  const batch = await openBatch(args.positionals[0]!);
+  const { journal, damage } = await openJournal(batch.path);
+  journal?.close();
+  const notes = damage === undefined ? [] : [`${damage}; this is what the manifest says`];
+  for (const note of notes) io.note(`note: ${note}`);
+  const keyModes: Record<string, number> = {};
+  const listed: { id: string; reason: string }[] = [];
+  let verified = 0;
+  for await (const { id, status, keyMode } of batch.rows()) {
+    if (status === "failed") listed.push({ id, reason: "" });
+    else {
+      verified++;
+      keyModes[keyMode] = (keyModes[keyMode] ?? 0) + 1;
+    }
+  }
+  const failed = journal?.failures ?? listed;
+  const states = journal?.states ?? statesOf(verified, failed.length);
+  const devices = Object.values(states).reduce((sum, count) => sum + count, 0);
+  const done = devices === states.verified + states.failed;
+  if (args.has("json")) {
+    printJson({ folder: batch.path, devices, done, states, failed, keyModes, notes }, io);
+    return 0;
+  }
+  const modes = Object.entries(keyModes).map(([name, count]) => `${count} ${name}`).join(", ");
+  const lines = BULK_STATES.filter((state) => states[state] > 0).map((state) => {
+    const paint = state === "verified" ? green : state === "failed" ? red : yellow;
+    const note = state === "verified" && modes !== "" ? ` (${modes})` : "";
+    return `  ${paint(state.padEnd(10))}${states[state]}${note}`;
+  });
+  io.print([
+    bold(`${batch.path}: ${countOf(devices, "device")}`),
+    ...lines,
+    ...failed.map(({ id, reason }) => `    ${yellow(id)}${reason === "" ? "" : `: ${reason}`}`),
+    ...done ? [] : [`not done; ${remedy(states)}`],
+  ].join("\n"));
+  return 0;
+}
+
+function statesOf(verified: number, failed: number): BatchJournal["states"] {
+  return { pending: 0, "key made": 0, certified: 0, built: 0, verified, failed };
+}

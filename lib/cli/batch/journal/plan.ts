@@ -1,0 +1,84 @@
+import { type BulkDevice, foldId, twiceProblem } from "../../../batch/list/devices.ts";
+import type { BulkJournal } from "../../../batch/ports.ts";
+import { manifestColumns } from "../../../batch/list/columns.ts";
+import { fileError } from "../../errors.ts";
+import type { DatabaseSync } from "../deps.ts";
+import { forgetSizes, type Meta } from "./meta.ts";
+import { countsOf, type DeviceRecord } from "./rows.ts";
+
+/** One transaction from the first device of the list to the last, so that a bad list leaves nothing. */
+export function plannerOf(
+  folder: string,
+  database: DatabaseSync,
+  meta: Meta,
+): { plan: BulkJournal["plan"]; end: () => void } {
+  const insert = database.prepare(
+    "INSERT INTO devices (n, id, fold, fields, state) VALUES (?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING",
+  );
+  const same = database.prepare("SELECT n, id, fields FROM devices WHERE n = ? OR fold = ?");
+  const columns = new Set<string>(meta.get("columns") ?? []);
+  let planned: number | undefined;
+  let foreign: ReturnType<typeof foreignRows> | undefined;
+  const planOne = (device: BulkDevice, seen: number): string[] => {
+    const { index, id } = device;
+    const fields = JSON.stringify(device.fields);
+    if (seen < 100_000) { for (const name of Object.keys(device.fields)) columns.add(name); }
+    if (insert.run(index, id, foldId(id), fields).changes === 1) return [];
+    const known = same.all(index, foldId(id)) as unknown as DeviceRecord[];
+    if (known.some((row) => row.n === index && row.id === id && row.fields === fields)) return [];
+    const twice = known.find((row) => row.n !== index && foldId(row.id) === foldId(id));
+    if (twice !== undefined) return [twiceProblem(id, twice.n, index)];
+    return [`${id}: row ${index + 1} is not what it was in the first run`];
+  };
+  return {
+    plan: (devices, others = []) => {
+      if (planned === undefined && !database.isTransaction) database.exec("BEGIN IMMEDIATE");
+      planned ??= 0;
+      const start = planned;
+      planned += devices.length;
+      const problems = devices.flatMap((device, at) => planOne(device, start + at));
+      if (others.length > 0) foreign ??= foreignRows(database);
+      return foreign === undefined ? problems : [...problems, ...foreign(devices, others)];
+    },
+    end: () => {
+      if (planned === undefined) return;
+      const total = Object.values(countsOf(database)).reduce((sum, count) => sum + count, 0);
+      if (total !== planned) {
+        database.exec("ROLLBACK");
+        const message = `the batch in ${folder} has ${total} devices, the list has ${planned}`;
+        throw fileError("ERR_IO", folder, message, "give the same list, or another folder");
+      }
+      const known = meta.get("columns");
+      const current = manifestColumns([...columns]);
+      meta.set("columns", current);
+      // Every row of the manifest in CSV gets the new column.
+      if (known !== undefined && known.length !== current.length) forgetSizes(database, meta);
+      database.exec("COMMIT");
+      planned = undefined;
+    },
+  };
+}
+
+/** Finds ids that are there twice among a shard's devices and those of others. */
+function foreignRows(
+  database: DatabaseSync,
+): (mine: readonly BulkDevice[], others: readonly BulkDevice[]) => string[] {
+  database.exec("CREATE TEMP TABLE foreign_rows (fold TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID");
+  const insert = database.prepare(
+    "INSERT INTO foreign_rows (fold, n) VALUES (?, ?) ON CONFLICT DO NOTHING",
+  );
+  const ofOthers = database.prepare("SELECT n FROM foreign_rows WHERE fold = ?");
+  const ofMine = database.prepare("SELECT n FROM devices WHERE fold = ?");
+  const check = ({ id, index }: BulkDevice, rows: typeof ofMine) => {
+    const row = rows.get(foldId(id)) as { n: number } | undefined;
+    return row === undefined || row.n === index ? [] : [twiceProblem(id, row.n, index)];
+  };
+  return (mine, others) => {
+    const twice = others.filter(({ id, index }) => insert.run(foldId(id), index).changes === 0);
+    return [
+      ...twice.flatMap((device) => check(device, ofOthers)),
+      ...others.flatMap((device) => check(device, ofMine)),
+      ...mine.flatMap((device) => check(device, ofOthers)),
+    ];
+  };
+}

@@ -1,0 +1,48 @@
+import { fileError } from "../../errors.ts";
+import { joinPath } from "../../io.ts";
+
+/**
+ * Sees before the first device whether a program can be run, as far as Deno lets it look.
+ *
+ * @throws {CliError} `ERR_PERMISSION` when Deno may not run it, `ERR_FILE_NOT_FOUND` when there is none.
+ */
+export async function checkProgram(program: string): Promise<void> {
+  // The person at the terminal is asked now, and not when the batch is under way.
+  const { state } = await Deno.permissions.request({ name: "run", command: program });
+  if (state !== "granted") throw forbiddenProgram(program);
+  if (Deno.build.os !== "windows" && await isMissing(program)) throw missingProgram(program);
+}
+
+/** The error for a program that Deno may not run. */
+export function forbiddenProgram(program: string): unknown {
+  const message = `Cannot run ${program}: Deno was not permitted to`;
+  return fileError("ERR_PERMISSION", program, message, `add --allow-run=${program}`);
+}
+
+/** The error for a program that is not there. */
+export function missingProgram(program: string): unknown {
+  return fileError("ERR_FILE_NOT_FOUND", program, `Cannot run ${program}: no such program`);
+}
+
+/** Whether a program is nowhere; false where Deno may not look. */
+async function isMissing(program: string): Promise<boolean> {
+  const places = program.includes("/") ? [program] : await pathsOf(program);
+  for (const place of places) {
+    try {
+      await Deno.stat(place);
+      return false;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) {
+        return false;
+      }
+    }
+  }
+  return places.length > 0;
+}
+
+async function pathsOf(program: string): Promise<string[]> {
+  const { state } = await Deno.permissions.query({ name: "env", variable: "PATH" });
+  const path = state === "granted" ? Deno.env.get("PATH") ?? "" : "";
+  return path.split(":").filter((folder) => folder !== "")
+    .map((folder) => joinPath(folder, program));
+}

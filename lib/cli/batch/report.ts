@@ -1,0 +1,30 @@
+import type { BatchProblem } from "../../batch/check/problem.ts";
+import { green, red } from "../render/colors.ts";
+
+/** Problems of a kind that people are shown; a batch may have a million of them. */
+const SHOWN = 50;
+
+/** A number of things: `1 device`, `2 devices`. */
+export function countOf(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
+}
+
+/** Names one after another, of which the first are shown. */
+export function listOf(names: readonly string[]): string {
+  const more = names.length - SHOWN;
+  return more <= 0 ? names.join(", ") : `${names.slice(0, SHOWN).join(", ")} and ${more} more`;
+}
+
+/** Problems as people read them, one a line, and how many of each kind. */
+export function renderProblems(problems: readonly BatchProblem[]): string[] {
+  if (problems.length === 0) return [green("nothing is wrong")];
+  const groups = Object.entries(Object.groupBy(problems, ({ code }) => code));
+  const lines = groups.flatMap(([code, each]) => [
+    ...each.slice(0, SHOWN).map(({ id, message }) =>
+      `${red(code)}${id === null ? "" : ` ${id}`}: ${message}`
+    ),
+    ...each.length > SHOWN ? [`${red(code)}: ${each.length - SHOWN} more; --json lists all`] : [],
+  ]);
+  const counts = groups.map(([code, each]) => `${each.length} ${code}`);
+  return [...lines, "", `${problems.length} wrong: ${counts.join(", ")}`];
+}

@@ -1,0 +1,156 @@
+import { bulk } from "../../../batch/bulk.ts";
+import type { KeySource } from "../../../batch/ports.ts";
+import { SecureCertError } from "../../../bytes/errors.ts";
+import { encodeUtf8 } from "../../../bytes/text.ts";
+import { readCertificates } from "../../../crypto/x509/certificate.ts";
+import type { Arguments } from "../../arguments.ts";
+import { fileError, isSystemError } from "../../errors.ts";
+import { passwordOf } from "../../input/keys.ts";
+import { explain, type Io } from "../../io.ts";
+import { hasSecrets } from "../folder/disk.ts";
+import { type DiskSync, openDiskSync } from "../folder/sync.ts";
+import { type HeldFolder, holdFolder, reserveWriters } from "../journal/hold.ts";
+import { type FolderJournal, folderJournal } from "../journal/journal.ts";
+import { isEmpty } from "../journal/rows.ts";
+import { commandKeys } from "../keys/command.ts";
+import { readyKeys } from "../keys/ready.ts";
+import { openSignal, type StopSignal } from "../signal.ts";
+import { openSigning } from "../threads/maker.ts";
+import { openPool, type WorkerPool } from "../threads/pool.ts";
+import { type BatchCa, batchCa } from "./ca.ts";
+import { takeIssued } from "./certificates.ts";
+import { agreeFacts } from "./facts.ts";
+import { planRun, type RunPlan } from "./plan.ts";
+import { startProgress } from "./progress.ts";
+import { reportRun } from "./report.ts";
+import { jobReader, withFiles } from "./rows.ts";
+
+/** Makes the devices of a list: a folder that any later run goes on with. */
+export async function runBulk(args: Arguments, io: Io): Promise<number> {
+  const plan = await planRun(args, io);
+  try {
+    return await inBatch(plan, args, io);
+  } catch (error) {
+    throw isSystemError(error) ? explain("write", plan.out, error) : error;
+  }
+}
+
+/** Holds folder, journal and threads while a run lasts. */
+async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> {
+  const { profile, phase, out, labels, signingKeys } = plan;
+  const folder = holdFolder(out);
+  let pool: WorkerPool | undefined;
+  let journal: FolderJournal | undefined;
+  let isUnused = false;
+  try {
+    refuseLost(folder);
+    journal = folderJournal(folder.path, folder.database);
+    // It ends when the list is taken up: a run that comes to nothing changes nothing.
+    folder.database.exec("BEGIN IMMEDIATE");
+    const ca = await batchCa(plan, journal, args, io);
+    await agreeFacts(plan, ca.certificate, journal, args);
+    reserveWriters(folder, plan.workers + 1);
+    const sync = await openDiskSync(out);
+    const syncs = sync === undefined;
+    const shared = { folder: out, profile, phase, syncs, labels, signingKeys, ...ca };
+    pool = await openPool(plan.workers, shared);
+    if (pool.missing !== undefined) io.note(`one thread; for more of them add ${pool.missing}`);
+    return await runBatch(plan, { folder, journal, pool, ca, sync }, args, io);
+  } catch (error) {
+    if (folder.database.isTransaction) folder.database.exec("ROLLBACK");
+    isUnused = isEmpty(folder.database);
+    throw error;
+  } finally {
+    pool?.close();
+    journal?.close();
+    folder.close(isUnused);
+  }
+}
+
+/** Keys in a folder whose journal is empty: it was lost, because it comes before the first key. */
+function refuseLost({ path, database }: HeldFolder): void {
+  if (!isEmpty(database) || !hasSecrets(path)) return;
+  const message = `${path} has keys of devices that the journal does not know`;
+  const hint =
+    "journal.sqlite or its -wal was lost: take both from a backup, or give another folder";
+  throw fileError("ERR_IO", path, message, hint);
+}
+
+interface Tools {
+  readonly folder: HeldFolder;
+  readonly journal: FolderJournal;
+  readonly pool: WorkerPool;
+  readonly ca: BatchCa;
+  readonly sync?: DiskSync;
+}
+
+async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): Promise<number> {
+  const { folder, journal, pool, ca, sync = () => {} } = tools;
+  const { profile, phase, shard, hasKeys, signingKeys } = plan;
+  if (args.has("retry-failed")) journal.retryFailed();
+  const stop = openSignal(io);
+  try {
+    if (phase === "certificates") {
+      const from = args.need("certificates");
+      await takeIssued(from, ca.certificate!, { folder, journal, shard, signal: stop.signal }, io);
+    }
+    const trusted = ca.certificate && readCertificates(ca.certificate);
+    const progress = startProgress(args.has("json"), io);
+    try {
+      const keys = await keysOf(plan, folder, stop, args, io);
+      const devices = withFiles(plan.devices, { profile, phase, hasKeys, trusted, shard });
+      const run = bulk(devices, {
+        profile,
+        phase,
+        journal,
+        // The threads have files of their own.
+        files: { write: () => {}, read: () => new Uint8Array(), sync },
+        ...await openSigning({ ...ca, signingKeys }),
+        maker: pool.maker,
+        calls: pool.calls,
+        signal: stop.signal,
+        shard,
+        keys,
+        certificateOf: ({ certificate }) => encodeUtf8(certificate!),
+        jobOf: jobReader(io),
+        onList: progress.list,
+        onStart: progress.start,
+      });
+      let next = await run.next();
+      for (; next.done !== true; next = await run.next()) progress.add(next.value);
+      await journal.finish();
+      const facts = { plan, keys, workers: pool.workers, seconds: progress.end() };
+      return reportRun(next.value, facts, args, io);
+    } catch (error) {
+      progress.end();
+      throw shortened(error, io);
+    }
+  } finally {
+    stop.close();
+  }
+}
+
+async function keysOf(
+  { workers, shard, profile }: RunPlan,
+  { database }: HeldFolder,
+  stop: StopSignal,
+  args: Arguments,
+  io: Io,
+): Promise<KeySource | undefined> {
+  const [folder, command] = [args.get("keys"), args.get("key-command")];
+  if (folder !== undefined) {
+    const password = await passwordOf(args, io);
+    return readyKeys(folder, { database, profile, note: (line) => io.note(line), password, shard });
+  }
+  return command === undefined ? undefined : await commandKeys(command, workers, stop);
+}
+
+/** Every wrong row on a line of its own, and an error that counts them. */
+function shortened(error: unknown, io: Io): unknown {
+  if (!(error instanceof SecureCertError) || error.problems.length === 0) return error;
+  const lines = error.problems.map(({ message }) => message);
+  for (const line of lines) io.note(line);
+  const count = lines.length === 1 ? "a problem" : `${lines.length} problems`;
+  const message = `Cannot make devices: ${count} in the list, no key was made`;
+  return new SecureCertError(error.code, message, {}, { cause: lines });
+}

@@ -1,0 +1,64 @@
+import { SecureCertError } from "../../../bytes/errors.ts";
+import { certificatesAsPem } from "../../../image/stored.ts";
+import { readCertificate } from "../../../crypto/x509/certificate.ts";
+import type { Arguments } from "../../arguments.ts";
+import { CliError, fileError } from "../../errors.ts";
+import { openCa } from "../../input/ca.ts";
+import { type Io, joinPath } from "../../io.ts";
+import { syncFile } from "../folder/sync.ts";
+import type { FolderJournal } from "../journal/journal.ts";
+import type { RunPlan } from "./plan.ts";
+
+/** The CA; only its certificate when it does not sign here, and none before there are requests. */
+export interface BatchCa {
+  readonly certificate?: Uint8Array;
+  /** PKCS#8. */
+  readonly key?: Uint8Array;
+}
+
+/**
+ * The CA of a batch, which is made where there is none and no other run needs the same.
+ *
+ * @throws {CliError} `ERR_FILE_NOT_FOUND` when there is none, and an earlier run or another shard has one.
+ */
+export async function batchCa(
+  plan: RunPlan,
+  journal: FolderJournal,
+  args: Arguments,
+  io: Io,
+): Promise<BatchCa> {
+  const { phase, profile, shard } = plan;
+  if (phase === "requests") return {};
+  const path = args.get("ca") ?? profile.ca ?? "ca";
+  const certificate = joinPath(path, "ca.pem");
+  if (phase === "certificates") {
+    const bytes = await io.readIfExists(certificate);
+    if (bytes !== undefined) return { certificate: bytes };
+    const hint = "--ca is a folder with ca.pem, the certificate of the CA that issued them";
+    throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}`, hint);
+  }
+  const isBegun = journal.fact("ca") !== undefined;
+  if ((isBegun || shard !== undefined) && await io.readIfExists(certificate) === undefined) {
+    const [why, hint] = isBegun
+      ? ["the first run of this batch had one", "give its folder with --ca"]
+      : ["the shards of a batch share one", "make it first, with the ca command"];
+    throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}: ${why}`, hint);
+  }
+  const { issuer, files } = await openCa(path, args, io);
+  if (!readCertificate(issuer.certificate).isCa) {
+    const message = "Cannot use CA: its certificate is not a CA's";
+    throw new SecureCertError("ERR_CERTIFICATE", message);
+  }
+  if (files.length > 0) await io.makeDir(path);
+  try {
+    await io.write(files, false);
+    for (const file of files) await syncFile(file.path);
+  } catch (error) {
+    // Another batch that begins now has made it in between.
+    if (error instanceof CliError && error.code === "ERR_FILE_EXISTS") {
+      return await batchCa(plan, journal, args, io);
+    }
+    throw error;
+  }
+  return { certificate: certificatesAsPem(issuer.certificate), key: issuer.key.pkcs8 };
+}

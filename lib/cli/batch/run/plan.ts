@@ -1,0 +1,72 @@
+import type { DeviceRow } from "../../../batch/list/devices.ts";
+import { type BulkShard, parseShard } from "../../../batch/list/shard.ts";
+import type { BulkPhase } from "../../../batch/ports.ts";
+import type { BulkProfile } from "../../../batch/profile/profile.ts";
+import type { Arguments } from "../../arguments.ts";
+import { usageError } from "../../errors.ts";
+import type { Io } from "../../io.ts";
+import { outputFolder } from "../../output/out.ts";
+import { devicesOf } from "../list/devices.ts";
+import { profileOf, signingKeysOf } from "./profile.ts";
+
+/** What the command line and the profile ask of `bulk`. */
+export interface RunPlan {
+  /** The batch's folder. */
+  readonly out: string;
+  readonly phase: BulkPhase;
+  readonly profile: BulkProfile;
+  readonly workers: number;
+  /** Whether each device gets a label. */
+  readonly labels: boolean;
+  /** Keys that sign the images, PKCS#8. */
+  readonly signingKeys: readonly Uint8Array[];
+  /** Whether keys come from elsewhere. */
+  readonly hasKeys: boolean;
+  readonly devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>;
+  readonly shard?: BulkShard;
+}
+
+/**
+ * Reads and checks all that can be checked before the batch's folder is touched; the list itself is read
+ * later.
+ *
+ * @throws {CliError} `ERR_USAGE` for what does not go together.
+ */
+export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
+  const workers = args.number("workers") ?? navigator.hardwareConcurrency;
+  const most = 4 * navigator.hardwareConcurrency;
+  if (workers < 1 || workers > most) {
+    throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
+  }
+  const devices = devicesOf(args);
+  const shard = shardOf(args);
+  if (args.has("csr") && args.has("certificates")) {
+    throw usageError("--csr comes first, and --certificates in a later run", "csr");
+  }
+  if (args.has("keys") && args.has("key-command")) {
+    throw usageError("keys come from --keys or from --key-command, not from both", "keys");
+  }
+  const hasKeys = args.has("keys") || args.has("key-command");
+  const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
+  const profile = await profileOf(args, io);
+  const signingKeys = await signingKeysOf(profile, args, io);
+  return {
+    out: outputFolder(args),
+    phase,
+    profile,
+    workers,
+    labels: args.has("labels"),
+    signingKeys,
+    hasKeys,
+    devices,
+    shard,
+  };
+}
+
+/** The part of the list that --shard names. */
+function shardOf(args: Arguments): BulkShard | undefined {
+  const text = args.get("shard");
+  const shard = text === undefined ? undefined : parseShard(text);
+  if (text === undefined || shard !== undefined) return shard;
+  throw usageError(`--shard is i/n with i from 1 to n; not "${text}"`, "shard");
+}
