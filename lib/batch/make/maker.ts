@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, equalBytes, plainBytes } from "../../bytes/pack.ts";
+import { equalBytes, plainBytes } from "../../bytes/pack.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import type { Signer } from "../../crypto/signature.ts";
@@ -17,7 +17,6 @@ import {
   type PreparedIssuer,
 } from "../../crypto/x509/issue.ts";
 import { createRequest } from "../../crypto/x509/request.ts";
-import { certificatesAsPem, storedCertificates } from "../../image/stored.ts";
 import { paths } from "../files.ts";
 import type { BulkDevice } from "../list/devices.ts";
 import { type DeviceSettings, resolveDevice } from "../list/settings.ts";
@@ -25,10 +24,8 @@ import type { BulkFiles, BulkJob, BulkMaker, BulkPhase, BulkResult, BulkState } 
 import type { BulkProfile } from "../profile/profile.ts";
 import { filesOf, labelOf } from "./files.ts";
 import { failure, makeKey } from "./keys.ts";
-import { checkShared, type Sample } from "./quick_check.ts";
-import { checkQuick, isQuick, quickImage } from "./quick_image.ts";
+import { badImage, type MadeDevice, makeDevice } from "./device.ts";
 import { failedRow, requestRow, verifiedRow } from "./rows.ts";
-import { type Certified, type Made, makeWhole } from "./whole.ts";
 
 /** What a {@linkcode BulkMaker} works with. */
 export interface BulkMakerOptions extends Sources {
@@ -49,13 +46,8 @@ export interface BulkMakerOptions extends Sources {
 interface Shop extends BulkMakerOptions {
   /** The CA, where it issues the certificates. */
   readonly prepared?: PreparedIssuer;
-  /** The certificate of the CA. */
-  readonly ca?: Certificate;
-  /** The CA certificate as PEM, and as the device stores it. */
-  readonly caCert?: Bytes;
-  readonly storedCa?: Bytes;
-  /** The last image of each chip that was checked by the whole of `verify`. */
-  readonly samples: Map<string, Sample>;
+  /** The certificate of the CA, and of those above it, which every image stores. */
+  readonly caCerts?: readonly Certificate[];
 }
 
 /**
@@ -91,20 +83,10 @@ async function openShop(options: BulkMakerOptions): Promise<Shop> {
   if (signers.length !== wanted) {
     throw failure(`the profile names ${wanted} signing keys, there are ${signers.length} signers`);
   }
-  const samples = new Map<string, Sample>();
-  if (issuer === undefined) return { ...options, samples };
-  const caCert = certificatesAsPem(issuer.certificate);
-  const shop = {
-    ...options,
-    samples,
-    caCert,
-    storedCa: storedCertificates(caCert),
-  };
-  if (issuer.key === undefined && issuer.sign === undefined) {
-    return { ...shop, ca: readCertificate(issuer.certificate) };
-  }
-  const prepared = await createIssuer(issuer);
-  return { ...shop, prepared, ca: prepared.certificate };
+  if (issuer === undefined) return options;
+  const shop = { ...options, caCerts: readCertificates(issuer.certificate) };
+  if (issuer.key === undefined && issuer.sign === undefined) return shop;
+  return { ...shop, prepared: await createIssuer(issuer) };
 }
 
 /** One device; what is wrong with it becomes its result. */
@@ -122,7 +104,7 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
     await shop.files.write([...labels, ...made.files]);
     const path = paths.image(device.id);
     const image = plainBytes(await shop.files.read(path));
-    await made.check(image);
+    if (!equalBytes(image, made.image)) throw badImage("the file is not what was written");
     return { device, state: "verified", row: verifiedRow(device, settings, { ...made, image }) };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
@@ -149,24 +131,19 @@ async function make(
   job: BulkJob,
   settings: DeviceSettings,
   reach: (state: BulkState) => void,
-): Promise<Made> {
+): Promise<MadeDevice> {
   const made = await makeKey(shop, job, settings);
-  if (shop.ca !== undefined && equalBytes(made.key.publicKey, shop.ca.publicKey)) {
+  const [ca] = shop.caCerts ?? [];
+  if (ca !== undefined && equalBytes(made.key.publicKey, ca.publicKey)) {
     throw failure("its key is that of the CA");
   }
   reach("key made");
   const certificate = await certify(shop, job, settings, made.key);
   reach("certified");
-  const { profile, storedCa, ca, signers = [] } = shop;
-  const certificatePem = encodeUtf8([certificate, ...chainOf(job)].map(({ pem }) => pem).join(""));
-  const isPlain = signers.length === 0 && shop.prepared !== undefined &&
-    job.certificate === undefined && isQuick(profile, settings, made.key);
-  const certified = { ...made, certificate, certificatePem };
-  const result = isPlain && storedCa !== undefined && ca !== undefined
-    ? await makeQuick(shop, job.device, settings, { ...certified, storedCa, ca })
-    : await makeWhole(shop, job.device, settings, certified);
+  const certified = { ...made, certificate, chain: chainOf(job) };
+  const device = await makeDevice(shop, job.device, settings, certified);
   reach("built");
-  return result;
+  return device;
 }
 
 /** What an external CA sent along with the device's own certificate. */
@@ -174,27 +151,6 @@ function chainOf({ certificate }: BulkJob): Certificate[] {
   if (certificate === undefined) return [];
   const [leaf, ...others] = readCertificates(certificate);
   return chainBehind(leaf!, others);
-}
-
-async function makeQuick(
-  shop: Shop,
-  device: BulkDevice,
-  settings: DeviceSettings,
-  made: Certified & { readonly storedCa: Bytes; readonly ca: Certificate },
-): Promise<Made> {
-  const { key, certificate, certificatePem } = made;
-  const quick = await quickImage(shop.profile, settings, made);
-  return {
-    key,
-    certificate,
-    image: quick.image,
-    efuseKeyId: null,
-    files: await filesOf(device, { key, certificatePem, image: quick.image }),
-    check: async (image) => {
-      await checkQuick(image, quick, made);
-      await checkShared(shop, settings, image);
-    },
-  };
 }
 
 async function certify(

@@ -1,4 +1,6 @@
-import { type Bytes, equalBytes } from "../../bytes/pack.ts";
+import { SecureCertError } from "../../bytes/errors.ts";
+import type { Bytes } from "../../bytes/pack.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import type { Sources } from "../../crypto/sources.ts";
@@ -16,69 +18,64 @@ import type { BulkFile } from "../ports.ts";
 import type { BulkProfile } from "../profile/profile.ts";
 import { filesOf } from "./files.ts";
 import type { MadeKey } from "./keys.ts";
-import { badImage, messageOf } from "./quick_image.ts";
 
-/** A device that was made, and how its image is checked when it is read back. */
-export interface Made {
+/** A device that was made. */
+export interface MadeDevice {
   readonly key: PrivateKey;
   readonly certificate: Certificate;
   readonly image: Bytes;
   readonly files: readonly BulkFile[];
   readonly efuseKeyId: number | null;
-  /** @throws {SecureCertError} `ERR_VERIFY` when the image read back is not good. */
-  readonly check: (image: Bytes) => Promise<void>;
 }
 
 /** A key with its certificate. */
-export interface Certified extends MadeKey {
+export interface CertifiedKey extends MadeKey {
   readonly certificate: Certificate;
-  /** PEM, with the certificates of intermediate CAs after the device's own. */
-  readonly certificatePem: Bytes;
+  /** Certificates of intermediate CAs, which follow the device's own. */
+  readonly chain: readonly Certificate[];
 }
 
-interface WholeOptions extends Sources {
+interface MakeOptions extends Sources {
   readonly profile: BulkProfile;
-  /** PEM. */
-  readonly caCert?: Bytes;
+  /** What the device stores as its CA. */
+  readonly caCerts?: readonly Certificate[];
   readonly signers?: readonly Signer[];
 }
 
 /**
- * A device as `build` makes it: every layout and key mode, checked before it is written.
+ * The image and files of a device: every layout and key mode, as `build` makes and checks them.
  *
  * @throws {SecureCertError} as `build` and `signPartition` do.
  */
-export async function makeWhole(
-  { profile, caCert, signers = [], now, random }: WholeOptions,
+export async function makeDevice(
+  { profile, caCerts, signers = [], now, random }: MakeOptions,
   device: BulkDevice,
   { keyMode, chip, efuseKeyId, data }: DeviceSettings,
-  { key, certificate, certificatePem, hmacKey, salt }: Certified,
-): Promise<Made> {
+  { key, certificate, chain, hmacKey, salt }: CertifiedKey,
+): Promise<MadeDevice> {
   const isKeyBurned = KEY_MODE_RULES[keyMode].efuseKey === "private key";
   const { format, size, fill, integrity } = profile;
+  const certificates = [certificate, ...chain];
   const { image: unsigned, efuse } = await build({
     keyMode,
     chip,
     efuseKeyId,
-    caCert,
+    caCert: caCerts,
     hmacKey,
     salt,
     privateKey: salt === undefined ? key : undefined,
-    deviceCert: certificatePem,
+    deviceCert: certificates,
     efuseKeyFile: isKeyBurned ? paths.key(device.id) : paths.hmacKey(device.id),
     data,
   }, { format, size, fill, integrity, now, random });
   const image = signers.length === 0 ? unsigned : await signImage(unsigned, signers, profile, chip);
+  const certificatePem = encodeUtf8(certificates.map(({ pem }) => pem).join(""));
   return {
     key,
     certificate,
     image,
     efuseKeyId: efuse?.plan.blocks[0]?.keyId ?? null,
     files: await filesOf(device, { key, certificatePem, image, efuse, salt }),
-    check: (read) =>
-      equalBytes(read, image)
-        ? Promise.resolve()
-        : Promise.reject(badImage("the file is not what was written")),
   };
 }
 
@@ -91,7 +88,12 @@ async function signImage(
 ): Promise<Bytes> {
   const image = await signPartition(unsigned, signers, { size: partitionSizeOf(profile) });
   const findings = await checkSignatures({ bytes: image }, { chip });
-  const problem = messageOf(findings);
-  if (problem === "") return image;
-  throw badImage(problem);
+  const errors = findings.filter(({ severity }) => severity === "error");
+  if (errors.length === 0) return image;
+  throw badImage(errors.map(({ code, message }) => `${code}: ${message}`).join("; "));
+}
+
+/** The error for an image that is not as it should be. */
+export function badImage(problem: string): SecureCertError {
+  return new SecureCertError("ERR_VERIFY", `Cannot verify image: ${problem}`);
 }
