@@ -1,7 +1,7 @@
 import { formatHex, parseHex } from "./text.ts";
 import type { Bytes } from "./pack.ts";
 
-/** The number that big-endian bytes stand for; 0 for none. */
+/** The number in big-endian bytes; 0 for no bytes. */
 export function decodeBigInteger(bytes: Uint8Array): bigint {
   return bytes.length === 0 ? 0n : BigInt(`0x${formatHex(bytes)}`);
 }

@@ -52,12 +52,12 @@ export function isFilledWith(bytes: Uint8Array, value: number): boolean {
   return true;
 }
 
-/** A view of exactly the bytes of the array, wherever in its buffer they lie. */
+/** A view of exactly the bytes of the array, wherever in its buffer they are. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Whether a 32-bit word, little-endian, stands at an offset. */
+/** Whether a 32-bit word, little-endian, is at an offset. */
 export function hasWord(bytes: Uint8Array, offset: number, word: number): boolean {
   return offset + 4 <= bytes.length && viewOf(bytes).getUint32(offset, true) === word;
 }

@@ -1,6 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat } from "../bytes/pack.ts";
-import { derBlocks } from "../bytes/pem.ts";
 import {
   publicKeyDigestInput,
   rsaSignatureKey,
@@ -9,7 +8,13 @@ import {
   type SignatureKey,
 } from "../format/signature_block.ts";
 import type { EcCurve } from "./keys/curves.ts";
-import { decodeSpki, encodeEcSpki, encodeRsaSpki } from "./keys/encoding.ts";
+import {
+  decodeSpki,
+  encodeEcSpki,
+  encodeRsaSpki,
+  publicKeyDer,
+  type PublicKeyInput,
+} from "./keys/encoding.ts";
 import type { PrivateKey } from "./keys/keys.ts";
 import {
   decodeEcdsaSignature,
@@ -33,7 +38,7 @@ export interface Signer {
    *
    * @param message What is to be signed, not hashed yet.
    * @returns RSA-3072: RSASSA-PSS with SHA-256 and a salt of 32 bytes, 384 bytes big-endian. ECDSA with
-   * SHA-256, for P-384 with SHA-384: a DER sequence of r and s, or r and s one behind the other, each
+   * SHA-256, for P-384 with SHA-384: a DER sequence of r and s, or r and s one after the other, each
    * as long as the curve's coordinate, big-endian.
    */
   sign(message: Uint8Array): Promise<Uint8Array>;
@@ -65,13 +70,13 @@ export function createSigner(key: PrivateKey): Signer {
 /**
  * A public key that partitions are signed with.
  *
- * @param publicKey SubjectPublicKeyInfo, PEM or DER (RFC 5280).
+ * @param publicKey The key, as an object or a file.
  * @returns The key as signature blocks hold it.
  * @throws {SecureCertError} `ERR_PEM`, `ERR_DER` or `ERR_UNSUPPORTED` when it cannot be read, `ERR_KEY`
  * when it is not RSA-3072, P-192, P-256 or P-384.
  */
-export function readSignatureKey(publicKey: Uint8Array): SignatureKey {
-  const parts = decodeSpki(derBlocks(publicKey, ["PUBLIC KEY"])[0]!);
+export function readSignatureKey(publicKey: PublicKeyInput): SignatureKey {
+  const parts = decodeSpki(publicKeyDer(publicKey));
   if (parts.type === "rsa") {
     const { modulus, exponent, bits } = parts;
     if (bits !== 3072 || exponent.length > 4) throw unfit(`RSA-${bits}`);
@@ -98,7 +103,7 @@ export function publicKeyDigest(key: SignatureKey): Promise<Bytes> {
  * @param key The public key.
  * @param message What was signed; hashed with SHA-256, for P-384 with SHA-384.
  * @param signature RSA 384 bytes; ECDSA r and s, each as long as a coordinate; big-endian.
- * @returns False also for a key that is none: a point off its curve, a modulus without use.
+ * @returns False too for what is not a key: a point off its curve, an even modulus.
  */
 export async function isSignatureRight(
   key: SignatureKey,

@@ -2,8 +2,8 @@ import type { Bytes } from "../bytes/pack.ts";
 
 /**
  * Where randomness and time come from. Give both to get the same bytes every time, in tests and
- * nowhere else: whoever knows the source knows the keys. RSA keys do not follow from it, for WebCrypto
- * takes no seed.
+ * nowhere else: anyone who knows the source knows the keys. RSA keys do not follow from it, because
+ * WebCrypto takes no seed.
  */
 export interface Sources {
   /** A number of random bytes. @default `crypto.getRandomValues` */

@@ -7,12 +7,7 @@ import {
 import { type Certificate, readCertificates } from "../crypto/x509/certificate.ts";
 import { createDerivedKey } from "../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
-import {
-  generateKey,
-  type GenerateKeyOptions,
-  importPrivateKey,
-  type PrivateKey,
-} from "../crypto/keys/keys.ts";
+import { generateKey, type GenerateKeyOptions, type PrivateKey } from "../crypto/keys/keys.ts";
 import { randomBytes, type Sources } from "../crypto/sources.ts";
 import { build, type BuildOptions, type BuildResult } from "./build.ts";
 import type { BuildPlan, DataEntry } from "./plan/credentials.ts";
@@ -104,8 +99,8 @@ async function makeKey(options: ProvisionOptions): Promise<MadeKey> {
   const { privateKey, standardKey } = KEY_MODE_RULES[keyMode];
   if (privateKey === "derived") {
     const hmacKey = options.hmacKey ?? randomBytes(HMAC_KEY_SIZE, { random });
-    const { salt, sec1 } = await createDerivedKey({ hmacKey, random });
-    return { key: await importPrivateKey(sec1), hmacKey, salt };
+    const { salt, key } = await createDerivedKey({ hmacKey, random });
+    return { key, hmacKey, salt };
   }
   const key = await generateKey({ ...standardKey, ...options.key, random });
   return { key, privateKey: key };

@@ -43,8 +43,8 @@ export async function makeKey(
   if (isDerived) {
     if (job.key !== undefined) throw failure(`${keyMode} makes its key; it takes no other`);
     const hmacKey = randomBytes(HMAC_KEY_SIZE, { random });
-    const { salt, sec1 } = await createDerivedKey({ hmacKey, random });
-    return { key: await importPrivateKey(sec1), hmacKey, salt };
+    const { salt, key } = await createDerivedKey({ hmacKey, random });
+    return { key, hmacKey, salt };
   }
   const wanted = wantedKey(profile, keyMode);
   if (job.key === undefined) return { key: await generateKey({ ...wanted, random }) };

@@ -9,7 +9,7 @@ import {
   readCertificate,
   readCertificates,
 } from "../../crypto/x509/certificate.ts";
-import { chainBehind } from "../../crypto/x509/chain.ts";
+import { chainAfter } from "../../crypto/x509/chain.ts";
 import {
   createIssuer,
   issueCertificate,
@@ -150,7 +150,7 @@ async function make(
 function chainOf({ certificate }: BulkJob): Certificate[] {
   if (certificate === undefined) return [];
   const [leaf, ...others] = readCertificates(certificate);
-  return chainBehind(leaf!, others);
+  return chainAfter(leaf!, others);
 }
 
 async function certify(

@@ -1,5 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat } from "../../bytes/pack.ts";
+import { derBlocks } from "../../bytes/pem.ts";
 import { curveOfOid, CURVES, type EcCurve } from "./curves.ts";
 import {
   bitsOf,
@@ -78,7 +79,7 @@ export interface EcParts {
 
 /**
  * The parts of an unencrypted private key: PKCS#8 (RFC 5208), PKCS#1 (RFC 8017) or SEC1 (RFC 5915),
- * told apart by their structure.
+ * recognised by their structure.
  *
  * @param der One key, DER.
  * @returns Its parts.
@@ -145,6 +146,22 @@ export function encodeRsaSpki(
 /** SubjectPublicKeyInfo of a point on a curve. */
 export function encodeEcSpki(curve: EcCurve, point: Uint8Array): Bytes {
   return derSequence(ecAlgorithm(curve), derBits(point));
+}
+
+/**
+ * A public key: an object that has one, such as a certificate or a private key, or a file with
+ * SubjectPublicKeyInfo (RFC 5280) as bytes (PEM or DER) or PEM text.
+ */
+export type PublicKeyInput = { readonly publicKey: Uint8Array } | Uint8Array | string;
+
+/**
+ * The SubjectPublicKeyInfo of a public key, DER, not taken apart.
+ *
+ * @throws {SecureCertError} `ERR_PEM` when a PEM has none.
+ */
+export function publicKeyDer(input: PublicKeyInput): Uint8Array {
+  const isFile = typeof input === "string" || input instanceof Uint8Array;
+  return isFile ? derBlocks(input, ["PUBLIC KEY"])[0]! : input.publicKey;
 }
 
 /** What a public key is. */

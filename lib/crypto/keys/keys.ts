@@ -168,12 +168,12 @@ async function fromCryptoKey(handle: CryptoKey): Promise<PrivateKey> {
 }
 
 /** FIPS 186-5 appendix A.2.2: draw scalars until one is in range, which all but never takes a second. */
-async function drawScalar(curve: EcCurve, sources: Sources): Promise<PrivateKey> {
+async function drawScalar(curve: EcCurve, sources: Pick<Sources, "random">): Promise<PrivateKey> {
   const { size, bits } = CURVES[curve];
   for (let tries = 0; tries < 64; tries++) {
     const scalar = randomBytes(size, sources);
     scalar[0]! &= 0xFF >>> (size * 8 - bits);
-    const key = await openEc({ type: "ec", curve, scalar });
+    const key = await ecKeyOf(curve, scalar);
     if (key !== undefined) return key;
   }
   throw new RangeError("random gives no usable key");
@@ -215,7 +215,7 @@ async function openDer(der: Uint8Array, password: string | undefined): Promise<K
   return decodeDecrypted(await decryptPkcs8(der, password));
 }
 
-/** One wrong password in 256 leaves a good padding and no key behind it. */
+/** One wrong password in 256 leaves a good padding and no key before it. */
 function decodeDecrypted(der: Uint8Array): KeyParts {
   try {
     return decodeKeyParts(der);
@@ -241,6 +241,16 @@ async function openRsa(parts: RsaParts): Promise<PrivateKey | undefined> {
   const isGood = await signBytes(key, proof)
     .then((signature) => verifyBytes(key, proof, signature), () => false);
   return isGood ? key : undefined;
+}
+
+/**
+ * The key on a curve with a private scalar.
+ *
+ * @param scalar As long as a coordinate of the curve, big-endian.
+ * @returns Undefined when the scalar is out of range.
+ */
+export async function ecKeyOf(curve: EcCurve, scalar: Bytes): Promise<PrivateKey | undefined> {
+  return await openEc({ type: "ec", curve, scalar });
 }
 
 /**

@@ -49,8 +49,7 @@ export function curveOperations(curve: EcCurve): CurveOperations {
     publicPoint: (scalar) => new Uint8Array(operations.getPublicKey(scalar, false)),
     signDigest: (digest, scalar) => new Uint8Array(operations.sign(digest, scalar, options)),
     verifyDigest: (signature, digest, point) => {
-      // What is thrown here says that the point or a number is none of this curve, which is no less
-      // a wrong signature.
+      // It throws for a point or a number that is not of this curve: a wrong signature as well.
       try {
         return operations.verify(signature, digest, point, options);
       } catch {

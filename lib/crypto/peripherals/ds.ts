@@ -12,7 +12,7 @@ import {
 import { decodeKeyParts } from "../keys/encoding.ts";
 import type { PrivateKey } from "../keys/keys.ts";
 import { hmacOfWord } from "./hmac_key.ts";
-import { randomBytes, type Sources } from "../sources.ts";
+import { randomBytes } from "../sources.ts";
 
 /** The two sizes a DS peripheral comes in: 3072 bits take 1200 bytes of ciphertext, 4096 take 1584. */
 export type DsMaxRsaBits = 3072 | 4096;
@@ -175,7 +175,7 @@ export async function decryptDsParameters(
     rBar,
     mPrime: viewOf(parts.tail).getUint32(0, true),
     rsaLengthBits: dsData.rsaLengthBits,
-    checks: { digest, padding, ...judge(parts, dsData.rsaLengthBits) },
+    checks: { digest, padding, ...checkParts(parts, dsData.rsaLengthBits) },
   };
 }
 
@@ -204,7 +204,7 @@ async function dsDigest({ operands, tail }: DsParts, iv: Bytes): Promise<Bytes> 
   return new Uint8Array(await crypto.subtle.digest("SHA-256", concat(...operands, tail, iv)));
 }
 
-function judge(
+function checkParts(
   { operands, tail }: DsParts,
   bits: number,
 ): Omit<DsChecks, "digest" | "padding"> {
@@ -228,7 +228,7 @@ function importAesKey(hmacKey: Uint8Array, ...usages: KeyUsage[]): Promise<Crypt
 
 /**
  * AES-256-CBC without unpadding. WebCrypto only decrypts what ends in right padding, and here the
- * padding is to be judged, so one block is appended that decrypts to a full block of it: the encryption
+ * padding is to be checked, so one block is appended that decrypts to a full block of it: the encryption
  * of nothing, chained to the last block. This keeps the cipher native, with no package and no timing
  * of table look-ups.
  */
@@ -245,7 +245,9 @@ async function decryptCbc(
   return new Uint8Array(await crypto.subtle.decrypt({ name: "AES-CBC", iv }, key, padded));
 }
 
-function dsMaxRsaBits({ chip, maxRsaBits }: DsTarget): DsMaxRsaBits | undefined {
+function dsMaxRsaBits(
+  { chip, maxRsaBits }: DsTarget,
+): DsMaxRsaBits | undefined {
   if (chip === undefined) {
     if (maxRsaBits === undefined || maxRsaBits === 3072 || maxRsaBits === 4096) return maxRsaBits;
     throw new RangeError(`No DS peripheral takes at most ${maxRsaBits} bits: 3072 or 4096`);

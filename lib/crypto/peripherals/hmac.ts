@@ -1,31 +1,17 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, concat } from "../../bytes/pack.ts";
-import { parseBase64Url, parseHex } from "../../bytes/text.ts";
+import type { Bytes } from "../../bytes/pack.ts";
 import { decodeBigInteger } from "../../bytes/big_integer.ts";
+import { ecKeyOf, exportPrivateKey, type PrivateKey } from "../keys/keys.ts";
 import { checkedHmacKey, hmacOfWord } from "./hmac_key.ts";
-import { randomBytes, type Sources } from "../sources.ts";
+import { randomBytes } from "../sources.ts";
 
-/** Bytes of the GCM tag behind the ciphertext of an HMAC-encrypted entry. */
+/** Bytes of the GCM tag after the ciphertext of an HMAC-encrypted entry. */
 const GCM_TAG_SIZE = 16;
 /** Bytes of the salt that the device's own generator draws. */
 const DERIVATION_SALT_SIZE = 32;
 
 /** A P-256 key that the firmware derives from its eFuse key and a salt. */
 type DerivedEcdsaKey = Awaited<ReturnType<typeof deriveEcdsaKey>>;
-
-/** A derived key together with the salt it came from. */
-export interface SaltedEcdsaKey extends DerivedEcdsaKey {
-  /** What the salt entry of the image must hold, 32 bytes. */
-  readonly salt: Bytes;
-}
-
-/** How {@linkcode createDerivedKey} makes a key. */
-export interface CreateDerivedKeyOptions extends Pick<Sources, "random"> {
-  /** The key burned into the eFuse block, 32 bytes as burned. */
-  readonly hmacKey: Uint8Array;
-  /** Derives a key from a salt, or throws `ERR_KEY` to ask for another. @default deriveEcdsaKey */
-  readonly derive?: typeof deriveEcdsaKey;
-}
 
 const AES_KEY_WORD = 0xFFFFFFFF;
 const IV_WORD = 0xABCDABCD;
@@ -35,14 +21,6 @@ const SCALAR_BITS = 256;
 const MAX_SALTS = 30;
 /** The order n of P-256 (NIST SP 800-186 section 3.2.1.3). */
 const ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551n;
-
-// DER in front of the scalar and of the point; "06 08 2A…07" is the curve, "06 07 2A…01" an EC key.
-const SEC1_SCALAR = parseHex("30770201010420");
-const SEC1_POINT = parseHex("a00a06082a8648ce3d030107a144034200");
-const PKCS8_SCALAR = parseHex(
-  "3041020100301306072a8648ce3d020106082a8648ce3d030107042730250201010420",
-);
-const SPKI_POINT = parseHex("3059301306072a8648ce3d020106082a8648ce3d030107034200");
 
 /**
  * Encrypts a value as the firmware decrypts entries with flag 0x80 (FORMAT: HMAC-encrypted TLV):
@@ -129,12 +107,10 @@ export async function deriveEcdsaKey(
   hmacKey: Uint8Array,
   salt: Uint8Array,
 ): Promise<{
-  /** The private scalar d, 32 bytes, big-endian. */
-  readonly privateScalar: Bytes;
+  /** The private key. */
+  readonly key: PrivateKey;
   /** The private key as the firmware's getter returns it: SEC1 DER (RFC 5915) of 121 bytes. */
   readonly sec1: Bytes;
-  /** The public point, 65 bytes: 04, x, y, each big-endian (SEC1 section 2.3.3). */
-  readonly publicPoint: Bytes;
   /** The public key as SubjectPublicKeyInfo DER (RFC 5480), 91 bytes. */
   readonly publicKey: Bytes;
 }> {
@@ -146,66 +122,41 @@ export async function deriveEcdsaKey(
     salt: new Uint8Array(salt),
     iterations: ITERATIONS,
   };
-  return await ecdsaKeyOf(
-    new Uint8Array(await crypto.subtle.deriveBits(algorithm, key, SCALAR_BITS)),
-  );
+  const scalar = new Uint8Array(await crypto.subtle.deriveBits(algorithm, key, SCALAR_BITS));
+  const value = decodeBigInteger(scalar);
+  // The firmware takes 1 < d < n (FORMAT: HMAC-derived ECDSA).
+  const derived = value > 1n && value < ORDER ? await ecKeyOf("P-256", scalar) : undefined;
+  if (derived === undefined) {
+    throw new SecureCertError("ERR_KEY", "Cannot derive key: the salt gives no scalar of P-256");
+  }
+  const sec1 = exportPrivateKey(derived, { encoding: "traditional", form: "der" });
+  return { key: derived, sec1, publicKey: derived.publicKey };
 }
 
 /**
  * Draws salts until one gives a valid key, at most 30 as the device's own generator does.
  *
- * @param options The eFuse key, and where the salt comes from.
- * @returns The key and its salt.
+ * @returns The key and its salt, 32 bytes, which the salt entry of the image must hold.
  * @throws {SecureCertError} `ERR_KEY` when 30 salts gave no key, which honest randomness never does;
  * `ERR_LENGTH` for an HMAC key that is not 32 bytes.
  */
 export async function createDerivedKey(
-  options: CreateDerivedKeyOptions,
-): Promise<SaltedEcdsaKey> {
-  const { hmacKey, derive = deriveEcdsaKey } = options;
+  options: {
+    /** The eFuse key, 32 bytes as burned. */
+    readonly hmacKey: Uint8Array;
+    /** A number of random bytes, for the salt. @default `crypto.getRandomValues` */
+    readonly random?: (length: number) => Uint8Array;
+  },
+): Promise<DerivedEcdsaKey & { readonly salt: Bytes }> {
   for (let tries = 1;; tries++) {
     const salt = randomBytes(DERIVATION_SALT_SIZE, options);
     try {
-      return { ...await derive(hmacKey, salt), salt };
+      return { ...await deriveEcdsaKey(options.hmacKey, salt), salt };
     } catch (error) {
-      const again = error instanceof SecureCertError && error.code === "ERR_KEY";
-      if (!again || tries === MAX_SALTS) throw error;
+      const isUnfit = error instanceof SecureCertError && error.code === "ERR_KEY";
+      if (!isUnfit || tries === MAX_SALTS) throw error;
     }
   }
-}
-
-/**
- * The forms of a P-256 key with this private scalar.
- *
- * @param privateScalar d, 32 bytes, big-endian.
- * @returns The private and the public key.
- * @throws {SecureCertError} `ERR_KEY` unless 1 < d < n, which is what the firmware accepts.
- * @throws {RangeError} for a scalar of another length.
- */
-export async function ecdsaKeyOf(privateScalar: Uint8Array): Promise<DerivedEcdsaKey> {
-  if (8 * privateScalar.length !== SCALAR_BITS) {
-    throw new RangeError(`Cannot use P-256 scalar: need 32 bytes, have ${privateScalar.length}`);
-  }
-  const value = decodeBigInteger(privateScalar);
-  if (value <= 1n || value >= ORDER) {
-    throw new SecureCertError("ERR_KEY", "Cannot use P-256 scalar: it is not between 1 and n");
-  }
-  const publicPoint = await publicPointOf(privateScalar);
-  return {
-    privateScalar: new Uint8Array(privateScalar),
-    sec1: concat(SEC1_SCALAR, privateScalar, SEC1_POINT, publicPoint),
-    publicPoint,
-    publicKey: concat(SPKI_POINT, publicPoint),
-  };
-}
-
-/** PKCS#8 may leave the public key out (RFC 5915), so importing it makes WebCrypto compute the point. */
-async function publicPointOf(privateScalar: Uint8Array): Promise<Bytes> {
-  const pkcs8 = concat(PKCS8_SCALAR, privateScalar);
-  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
-  const key = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, true, ["sign"]);
-  const { x = "", y = "" } = await crypto.subtle.exportKey("jwk", key);
-  return concat(new Uint8Array([4]), parseBase64Url(x), parseBase64Url(y));
 }
 
 async function entryCipher(

@@ -29,7 +29,7 @@ export async function hmacOfWord(hmacKey: Uint8Array, word: number): Promise<Byt
 
 /**
  * A copy of an HMAC key that has the one length an eFuse block takes. Shorter keys would be burned
- * with zeros behind them and longer ones not at all.
+ * with zeros after them, and longer ones not at all.
  *
  * @throws {SecureCertError} `ERR_LENGTH` for a key that is not 32 bytes long.
  */

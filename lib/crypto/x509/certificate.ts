@@ -206,7 +206,7 @@ function versionOf(fields: DerCursor): number {
   return version === undefined ? 1 : 1 + numberOf(nextDer(enterDer(version), TAG.integer));
 }
 
-/** What is after the public key: unique identifiers, which nobody uses, and the extensions. */
+/** What is after the public key: unique identifiers, which are not in use, and the extensions. */
 function extensionValues(fields: DerCursor): ReadonlyMap<string, DerNode> {
   for (const tag of UNIQUE_IDENTIFIERS) optionalDer(fields, tag);
   if (fields.at === fields.end) return new Map();

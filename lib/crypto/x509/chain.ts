@@ -42,7 +42,7 @@ export async function isIssuedBy(
  * lengths; validity is the caller's).
  *
  * @param first The certificate to start from.
- * @param intermediates Certificates that may stand between, in any order.
+ * @param intermediates Certificates that may be between, in any order.
  * @param trusted Certificates that end the path, self-signed or not.
  */
 export async function followChain(
@@ -78,13 +78,13 @@ async function firstIssuer(
 }
 
 /**
- * The certificates that stand behind a device's own when it shows itself (RFC 8446 section 4.4.2): each
+ * The certificates that follow a device's own when it shows itself (RFC 8446 section 4.4.2): each
  * is the issuer of the one before. A self-signed one, which the other side has, is left out.
  *
  * @param leaf The device certificate.
- * @param others Where to look for them, in any order; what does not belong there is passed over.
+ * @param others Where to look for them, in any order; what does not belong there is skipped.
  */
-export function chainBehind(
+export function chainAfter(
   leaf: Certificate,
   others: readonly Certificate[],
 ): Certificate[] {

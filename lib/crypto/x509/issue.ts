@@ -1,6 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
-import { derBlocks } from "../../bytes/pem.ts";
 import { sha1 } from "../deps.ts";
 import {
   derBits,
@@ -11,8 +10,8 @@ import {
   derSequence,
   derUnsigned,
 } from "../der.ts";
-import type { EcCurve, HashName } from "../keys/curves.ts";
-import { decodeSpki } from "../keys/encoding.ts";
+import type { EcCurve } from "../keys/curves.ts";
+import { decodeSpki, publicKeyDer, type PublicKeyInput } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../keys/keys.ts";
 import { encodeEcdsaSignature, hashFor, signBytes, verifyBytes } from "../signing.ts";
 import { currentTime, randomBytes, type Sources } from "../sources.ts";
@@ -106,8 +105,8 @@ export interface IssueCertificateOptions {
   readonly issuer: Issuer;
   /** A signing request, which gives the public key, subject and names. */
   readonly request?: SigningRequest | Uint8Array | string;
-  /** The public key when there is no request: an object that has one, or SubjectPublicKeyInfo, PEM or DER. */
-  readonly publicKey?: { readonly publicKey: Uint8Array } | Uint8Array | string;
+  /** The public key, when there is no request. */
+  readonly publicKey?: PublicKeyInput;
   /** Subject such as `CN=device 1,O=Example`; replaces that of the request. */
   readonly subject?: string;
   /** Names such as `dns:a.example`; replace those of the request. */
@@ -233,7 +232,12 @@ export async function createCa(options: CreateCaOptions): Promise<Certificate> {
  */
 export async function issueCertificate(options: IssueCertificateOptions): Promise<Certificate> {
   const request = options.request === undefined ? undefined : await readRequest(options.request);
-  const publicKey = request?.publicKey ?? spkiOf(options.publicKey);
+  const certified = request ?? options.publicKey;
+  if (certified === undefined) {
+    const message = "Cannot issue certificate: need a signing request or a public key";
+    throw new SecureCertError("ERR_KEY", message);
+  }
+  const publicKey = publicKeyDer(certified);
   const text = options.subject ?? request?.subject ?? "";
   const sans = options.sans ?? request?.sans ?? [];
   if (text === "" && sans.length === 0) throw unfit("need a subject or a subject alternative name");
@@ -370,17 +374,6 @@ function keyUsages(
 ): (keyof typeof KEY_USAGE)[] {
   const encrypts = usage.includes("server") && decodeSpki(publicKey).type === "rsa";
   return encrypts ? ["digitalSignature", "keyEncipherment"] : ["digitalSignature"];
-}
-
-function spkiOf(key: IssueCertificateOptions["publicKey"]): Uint8Array {
-  if (key === undefined) {
-    const message = "Cannot issue certificate: need a signing request or a public key";
-    throw new SecureCertError("ERR_KEY", message);
-  }
-  if (typeof key === "string" || key instanceof Uint8Array) {
-    return derBlocks(key, ["PUBLIC KEY"])[0]!;
-  }
-  return key.publicKey;
 }
 
 /** A key identifier: SHA-1 of the public key's bits (RFC 5280 section 4.2.1.2, method 1). */

@@ -98,7 +98,7 @@ export function encodeName(text: string): Bytes {
  * reads it.
  *
  * @param der A Name, DER.
- * @throws {SecureCertError} `ERR_DER` when it is none.
+ * @throws {SecureCertError} `ERR_DER` when it is not one.
  */
 export function formatName(der: Uint8Array): string {
   return nameOf(readDer(der, "name"));
@@ -161,7 +161,7 @@ function readValue(text: string, start: number): { value: string; end: number } 
   return { value, end: at };
 }
 
-/** Where the characters end that stand for themselves, as they mostly all do. */
+/** Where the characters end that need no escape, as nearly all do. */
 function endOfPlain(text: string, start: number): number {
   let end = start;
   while (end < text.length && text[end] !== "," && text[end] !== "+" && text[end] !== "\\") end++;

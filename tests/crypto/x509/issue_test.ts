@@ -10,13 +10,14 @@ import {
   createIssuer,
   exportPrivateKey,
   generateKey,
+  importPrivateKey,
   issueCertificate,
   type IssueCertificateOptions,
   type PrivateKey,
   readCertificate,
 } from "../../../mod.ts";
 import { readCertificates } from "../../../lib/crypto/x509/certificate.ts";
-import { type SignCertificate } from "../../../lib/crypto/x509/issue.ts";
+import type { SignCertificate } from "../../../lib/crypto/x509/issue.ts";
 import { isIssuedBy } from "../../../lib/crypto/x509/chain.ts";
 import { rsaKey } from "../../rsa_keys.ts";
 
@@ -164,6 +165,41 @@ Deno.test("keys and certificates are taken as objects, bytes and text", async ()
   }
   assertEquals(readCertificate(certificate) === certificate, true);
   assertEquals(certificate.pem, formatPem("CERTIFICATE", der));
+});
+
+Deno.test("WebCrypto imports a key once, however often it signs and verifies", async () => {
+  const { subtle } = crypto;
+  const own = subtle.importKey;
+  let imports = 0;
+  // deno-lint-ignore no-explicit-any
+  subtle.importKey = (...words: any[]) => {
+    imports++;
+    return Reflect.apply(own, subtle, words);
+  };
+  try {
+    const key = await generateKey();
+    const certificate = await makeCa(key);
+    const issuer = await createIssuer({ certificate, key });
+    const issued: Certificate[] = [];
+    for (const subject of ["CN=a", "CN=b", "CN=c"]) {
+      issued.push(await issueCertificate({ issuer, publicKey: key, subject }));
+    }
+    assertEquals(imports, 0);
+    for (const each of [...issued, ...issued]) {
+      assertEquals(await isIssuedBy(each, certificate), true);
+    }
+    assertEquals(imports, 1);
+    const again = await importPrivateKey(exportPrivateKey(key));
+    assertEquals(imports, 2);
+    await issueCertificate({
+      issuer: { certificate, key: again },
+      publicKey: key,
+      subject: "CN=d",
+    });
+    assertEquals(imports, 2);
+  } finally {
+    subtle.importKey = own;
+  }
 });
 
 Deno.test("what may not issue is not prepared", async () => {

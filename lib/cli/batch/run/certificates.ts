@@ -2,7 +2,7 @@ import type { BulkShard } from "../../../batch/list/shard.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { formatBase64 } from "../../../bytes/text.ts";
 import { type Certificate, readCertificates } from "../../../crypto/x509/certificate.ts";
-import { chainBehind, followChain } from "../../../crypto/x509/chain.ts";
+import { chainAfter, followChain } from "../../../crypto/x509/chain.ts";
 import { commonNameOf } from "../../../crypto/x509/names.ts";
 import { explain, type Io, joinPath } from "../../io.ts";
 import { startCounter } from "../../terminal/progress_line.ts";
@@ -139,7 +139,7 @@ async function issuedOf(
   if (id === undefined) return STRANGER;
   const { problem } = await followChain(certificate, [...others, ...trusted], trusted);
   if (problem !== undefined) return `the CA did not issue it for ${id}: ${problem}`;
-  const chain = [certificate, ...chainBehind(certificate, others)];
+  const chain = [certificate, ...chainAfter(certificate, others)];
   return {
     publicKey,
     certificate: chain.map(({ pem }) => pem).join(""),
