@@ -11,7 +11,7 @@ import {
   derUnsigned,
 } from "../der.ts";
 import type { EcCurve } from "../keys/curves.ts";
-import { decodeSpki, publicKeyDer, type PublicKeyInput } from "../keys/encoding.ts";
+import { decodeSpki, publicKeyDer } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../keys/keys.ts";
 import { encodeEcdsaSignature, hashFor, signBytes, verifyBytes } from "../signing.ts";
 import { currentTime, randomBytes, type Sources } from "../sources.ts";
@@ -105,8 +105,8 @@ export interface IssueCertificateOptions {
   readonly issuer: Issuer;
   /** A signing request, which gives the public key, subject and names. */
   readonly request?: SigningRequest | Uint8Array | string;
-  /** The public key, when there is no request. */
-  readonly publicKey?: PublicKeyInput;
+  /** The public key, when there is no request: an object that has one, or SubjectPublicKeyInfo, PEM or DER. */
+  readonly publicKey?: { readonly publicKey: Uint8Array } | Uint8Array | string;
   /** Subject such as `CN=device 1,O=Example`; replaces that of the request. */
   readonly subject?: string;
   /** Names such as `dns:a.example`; replace those of the request. */
