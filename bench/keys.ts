@@ -1,5 +1,5 @@
 import { createDevelopmentCa, generateKey, issueCertificate } from "../mod.ts";
-import { type GenerateKeyOptions } from "../lib/crypto/keys/keys.ts";
+import type { GenerateKeyOptions } from "../lib/crypto/keys/keys.ts";
 import { meanPerSecond } from "./measure.ts";
 import { formatNumber, type Row } from "./table.ts";
 

@@ -4,7 +4,7 @@ import type { NvsStoredItem } from "../format/nvs/decoded.ts";
 import { type EntryReport, inspect, type Inspection } from "./inspect.ts";
 import { readImage } from "../image/read/image.ts";
 import { locate } from "../image/find/locate.ts";
-import { diffOthers, type OtherDifference } from "./others.ts";
+import { diffOthers } from "./others.ts";
 
 /** How {@linkcode diff} compares. */
 type DiffOptions = NonNullable<Parameters<typeof diff>[2]>;

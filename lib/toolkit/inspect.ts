@@ -1,6 +1,5 @@
 import { formatPem } from "../bytes/pem.ts";
 import { decodeUtf8, formatHex } from "../bytes/text.ts";
-import type { DsChecks } from "../crypto/peripherals/ds.ts";
 import type { Certificate } from "../crypto/x509/certificate.ts";
 import type { PrivateKey } from "../crypto/keys/keys.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
@@ -10,7 +9,7 @@ import type { PartitionTable, PartitionTableEntry } from "../format/table/binary
 import { checkPartitionTable, type PartitionTableFinding } from "../format/table/check.ts";
 import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
 import type { SignatureAlgorithm } from "../format/signature_block.ts";
-import type { Content, EntryKind, ReadEntry } from "../image/contents/contents.ts";
+import type { Content, ReadEntry } from "../image/contents/contents.ts";
 import { type Credentials, findCredentials, keyModeOf } from "../image/contents/credentials.ts";
 import type { Finding } from "../findings/findings.ts";
 import { secureCertEntries } from "../image/find/find.ts";
@@ -20,7 +19,7 @@ import {
   type PartitionPlace,
   placeOf,
 } from "../image/find/locate.ts";
-import { type OtherReport, reportOther } from "./others.ts";
+import { reportOther } from "./others.ts";
 import { startsTable, tableOfFile } from "../format/table/read.ts";
 import { checkImage } from "../verify/verify.ts";
 

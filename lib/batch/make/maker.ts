@@ -18,7 +18,6 @@ import {
 } from "../../crypto/x509/issue.ts";
 import { createRequest } from "../../crypto/x509/request.ts";
 import { paths } from "../files.ts";
-import type { BulkDevice } from "../list/devices.ts";
 import { type DeviceSettings, resolveDevice } from "../list/settings.ts";
 import type { BulkFiles, BulkJob, BulkMaker, BulkPhase, BulkResult, BulkState } from "../ports.ts";
 import type { BulkProfile } from "../profile/profile.ts";
