@@ -173,6 +173,7 @@ function parseCertificate(file: Bytes): Certificate {
   const { isCa, pathLength } = basicConstraints(values.get(EXTENSION.basicConstraints));
   const [subjectDer, issuerDer] = [rawOf(subject), rawOf(issuer)];
   const der = rawOf(root);
+  let text: string | undefined;
   return Object.freeze({
     subject: nameOf(subject),
     issuer: nameOf(issuer),
@@ -196,7 +197,7 @@ function parseCertificate(file: Bytes): Certificate {
     signature,
     der,
     get pem() {
-      return formatPem(CERTIFICATE_LABELS[0], der);
+      return text ??= formatPem(CERTIFICATE_LABELS[0], der);
     },
   });
 }
