@@ -21,32 +21,33 @@ export interface EfuseRequest {
   readonly keyFile: string;
 }
 
-/** One block to be burned. */
-export interface EfuseBlockPlan {
-  /** KEYn. */
-  readonly keyId: number;
-  /** Number of the eFuse block: n + 4. */
-  readonly block: number;
-  /** The block's name for espefuse. */
-  readonly blockName: string;
-  /** The purpose's name for espefuse. */
-  readonly purpose: string;
-  /** The number in the KEY_PURPOSE field. */
-  readonly purposeNumber: number;
-  /** Whether the block holds the bytes of the key file as they are or reversed. */
-  readonly byteOrder: "as-is" | "reversed";
-  /** The block is read-protected. */
-  readonly readProtect: boolean;
-}
-
-/** What to burn and how. */
+/**
+ * What to burn and how.
+ *
+ * @category Building and changing
+ */
 export interface EfusePlan {
   /** The chip's name. */
   readonly chip: ChipName;
   /** How the private key reaches the device. */
   readonly keyMode: EfuseKeyMode;
   /** The blocks; the first is the one the image names. */
-  readonly blocks: readonly EfuseBlockPlan[];
+  readonly blocks: readonly {
+    /** KEYn. */
+    readonly keyId: number;
+    /** Number of the eFuse block: n + 4. */
+    readonly block: number;
+    /** The block's name for espefuse. */
+    readonly blockName: string;
+    /** The purpose's name for espefuse. */
+    readonly purpose: string;
+    /** The number in the KEY_PURPOSE field. */
+    readonly purposeNumber: number;
+    /** Whether the block holds the bytes of the key file as they are or reversed. */
+    readonly byteOrder: "as-is" | "reversed";
+    /** The block is read-protected. */
+    readonly readProtect: boolean;
+  }[];
   /** What espefuse wants the key file to be. */
   readonly keyFileKind: "raw" | "pem";
   /** The espefuse call, word by word; it burns all the blocks. */
@@ -134,7 +135,7 @@ function blocksOf(request: EfuseRequest, purposes: readonly string[]): readonly 
   }
 }
 
-function blockPlan({ keyId, block, purpose }: KeyBlock, name: string): EfuseBlockPlan {
+function blockPlan({ keyId, block, purpose }: KeyBlock, name: string): EfusePlan["blocks"][number] {
   const { value, byteOrder, readProtect } = purpose;
   return {
     keyId,

@@ -9,7 +9,11 @@ import type { Content, ReadEntry, Reading } from "../image/contents/contents.ts"
 import type { ImageEntry } from "../image/read/entry.ts";
 import type { Credentials } from "../image/contents/credentials.ts";
 
-/** A key mode that puts a key into an eFuse. */
+/**
+ * A key mode that puts a key into an eFuse.
+ *
+ * @category Names and chips
+ */
 export type EfuseKeyMode = Exclude<KeyMode, "plaintext">;
 
 /** Kind of a private key, which is known before there is one. */

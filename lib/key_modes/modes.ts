@@ -17,10 +17,9 @@ export const KEY_MODE_RULES: Readonly<Record<KeyMode, KeyModeRules>> = {
 };
 
 /**
- * The ways in which a chip can keep its private key.
+ * The ways in which a chip can keep its private key, `plaintext` first.
  *
- * @param chip The chip.
- * @returns The key modes, `plaintext` first.
+ * @category Names and chips
  */
 export function keyModesOf(chip: ChipName): readonly KeyMode[] {
   return KEY_MODES.filter((mode) => KEY_MODE_RULES[mode].isOn(CHIPS[chip]));

@@ -3,9 +3,8 @@ import type { Bytes } from "../bytes/pack.ts";
 import { formatHex } from "../bytes/text.ts";
 import { type CertificateInput, readCertificates } from "../crypto/x509/certificate.ts";
 import { digest } from "../crypto/signing.ts";
-import type { Sources } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips/chips.ts";
-import { TLV_TYPES } from "../format/names.ts";
+import { type ImageFormat, TLV_TYPES } from "../format/names.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
 import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
 import type { Tlv } from "../format/tlv.ts";
@@ -14,52 +13,74 @@ import { encodeImage, type LayoutOptions, partitionSizeOf } from "../image/encod
 import { applyPatch } from "../image/patch.ts";
 import { type EfusePlan, planEfuse } from "../key_modes/efuse_plan.ts";
 import { checkImage, type Verdict, verdictOf, type VerifyOptions } from "../verify/verify.ts";
-import { type BuildPlan, entriesOf } from "./plan/credentials.ts";
-import { csvError, type CsvPlan, type Load, planFromCsv } from "./plan/csv.ts";
+import { type BuildPlan, type DataEntry, entriesOf } from "./plan/credentials.ts";
+import { csvError, type CsvPlan, planFromCsv } from "./plan/csv.ts";
 import type { PlannedEntry } from "./plan/entry.ts";
-import { type EfuseKey, type Plan, planEntries, type PlanOptions } from "./plan/planner.ts";
+import { type EfuseKey, type Plan, planEntries } from "./plan/planner.ts";
 
-/** How {@linkcode build} makes an image. */
-export interface BuildOptions extends Sources, LayoutOptions {
+/**
+ * How {@linkcode build} makes an image of a plan: how it is laid out and checked, where randomness and
+ * time come from, and what its eFuse command names.
+ *
+ * @category Building and changing
+ */
+export interface BuildOptions {
+  /** Layout. @default "tlv" */
+  readonly format?: ImageFormat;
   /**
-   * The CA that should have issued the device certificate, when it is not the one that the image
-   * carries. @default the plan's CA certificate
+   * Size of the partition in bytes, which the content must fit.
+   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
    */
+  readonly size?: number;
+  /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
+  readonly fill?: boolean;
+  /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
+  readonly integrity?: boolean;
+  /** The CA that should have issued the device certificate. @default the CA certificate of the image */
   readonly ca?: CertificateInput;
+  /** Take RSA keys under 2048 bits, and report them as a warning, not as an error. @default false */
+  readonly allowWeak?: boolean;
   /** Withhold an image with an error finding. @default true */
   readonly verify?: boolean;
+  /** Path of the key file in the eFuse plan's command. @default "hmac_key.bin" or "device.key.pem" */
+  readonly efuseKeyFile?: string;
+  /** A number of random bytes, which keys, salts and IVs are made from. @default `crypto.getRandomValues` */
+  readonly random?: (length: number) => Uint8Array;
+  /** The time at which certificates should be valid. @default the system clock */
+  readonly now?: () => Date;
 }
 
 /** What goes into an eFuse block with an image. */
-export interface EfuseOutput {
-  /** What to burn, and how. */
-  readonly plan: EfusePlan;
-  /** The 32 bytes to burn, in the modes with an HMAC. Secret: without them the image is worthless. */
-  readonly hmacKey?: Bytes;
-}
+export type EfuseOutput = NonNullable<BuildResult["efuse"]>;
 
-/** A finished image. */
+/**
+ * A finished image.
+ *
+ * @category Building and changing
+ */
 export interface BuildResult {
   /** The partition's bytes. */
   readonly image: Bytes;
-  /** The entries before the integrity entry. */
-  readonly entries: readonly Tlv[];
   /** What `verify` says of the image. */
   readonly verdict: Verdict;
   /** SubjectPublicKeyInfo, DER, of the private key with subtype 0, where it is known. */
   readonly publicKey?: Bytes;
   /** What must be burned into an eFuse for the private key with subtype 0 to work. */
-  readonly efuse?: EfuseOutput;
+  readonly efuse?: {
+    /** What to burn, and how. */
+    readonly plan: EfusePlan;
+    /** The 32 bytes to burn, in the modes with an HMAC. Secret: without them the image is worthless. */
+    readonly hmacKey?: Bytes;
+  };
   /** The eFuse keys that the image needs. */
   readonly efuseKeys: readonly EfuseKey[];
 }
 
 /**
- * Builds an image from credentials, and checks it as the device would read it.
+ * Builds an image from credentials, and checks it as the device would read it. The plan says what the image
+ * holds, the options how it is laid out and checked.
  *
- * @param plan Certificates, key, key mode and further entries.
- * @param options Layout, and what the result is checked against.
- * @returns The image and the verdict on it.
+ * @category Building and changing
  * @throws {SecureCertError} `ERR_PLAN` with everything that is wrong with the plan; `ERR_PASSWORD`;
  * `ERR_TOO_LARGE` when the content does not fit; `ERR_VERIFY` when the image has an error finding
  * and `verify` is not false, with the {@linkcode Verdict} as its `verdict`.
@@ -76,8 +97,8 @@ export interface BuildResult {
  * ```
  */
 export async function build(plan: BuildPlan, options: BuildOptions = {}): Promise<BuildResult> {
-  const { chip, password, allowWeak, deviceCert, caCert, efuseKeyFile } = plan;
-  const { random } = options;
+  const { chip, password, deviceCert, caCert } = plan;
+  const { random, allowWeak, efuseKeyFile } = options;
   const planned = await planEntries(entriesOf(plan), {
     chip,
     password,
@@ -97,39 +118,68 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
   const known = { partitionSize: partitionSizeOf(options), ca, chip, allowWeak };
   const verdict = await check(image, planned, { ...known, now: options.now });
   if (!verdict.ok && options.verify !== false) throw withheld(verdict);
-  return { image, entries: planned.entries, verdict, ...burned(planned, chip, efuseKeyFile) };
+  return { image, verdict, ...burned(planned, chip, efuseKeyFile) };
 }
 
-/** How {@linkcode buildFromCsv} builds. */
-export interface CsvBuildOptions extends BuildOptions, PlanOptions {
-  /** Brings the files that the CSV names. */
-  readonly load: Load;
-  /** Layout of the image. @default what the CSV says, else "tlv" */
-  readonly format?: LayoutOptions["format"];
+/**
+ * How {@linkcode buildFromCsv} builds: what the rows leave open, and the rest as for {@linkcode build}.
+ *
+ * @category Building and changing
+ */
+export interface CsvBuildOptions {
+  /** Brings the bytes of a file that the CSV names; undefined when there is no such file. */
+  readonly load: (path: string) => Promise<Uint8Array | undefined>;
+  /** The chip that the image is for; keys in peripherals need it. */
+  readonly chip?: ChipName;
+  /** Password of protected private keys. */
+  readonly password?: string;
+  /** The HMAC key of rows that have none of their own, 32 bytes as burned. */
+  readonly hmacKey?: Uint8Array;
+  /** Make an HMAC key for rows that have none. @default false */
+  readonly makeHmacKeys?: boolean;
   /** Entries after those of the CSV. @default [] */
-  readonly entries?: readonly PlannedEntry[];
-}
-
-/** A finished image of a CSV. */
-export interface CsvBuildResult extends BuildResult {
-  /** Whether the image is, byte for byte, the one that the CSV was extracted from. */
-  readonly isRestored: boolean;
+  readonly entries?: readonly DataEntry[];
+  /** Layout. @default what the CSV says, else "tlv" */
+  readonly format?: ImageFormat;
+  /**
+   * Size of the partition in bytes, which the content must fit.
+   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
+   */
+  readonly size?: number;
+  /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
+  readonly fill?: boolean;
+  /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
+  readonly integrity?: boolean;
+  /** The CA that should have issued the device certificate. @default the CA certificate of the image */
+  readonly ca?: CertificateInput;
+  /** Withhold an image with an error finding. @default true */
+  readonly verify?: boolean;
+  /** Path of the key file in the eFuse plan's command. @default "hmac_key.bin" or "device.key.pem" */
+  readonly efuseKeyFile?: string;
+  /** A number of random bytes, which keys, salts and IVs are made from. @default `crypto.getRandomValues` */
+  readonly random?: (length: number) => Uint8Array;
+  /** The time at which certificates should be valid. @default the system clock */
+  readonly now?: () => Date;
 }
 
 /**
  * Builds an image from a configuration CSV, and checks it as the device would read it. A CSV that
  * `extract` wrote gives the image that it was extracted from, which is checked and not withheld.
+ * Weak keys are for the check to find.
  *
- * @param text The CSV.
- * @param options Where its files come from, layout, chip and keys.
- * @returns The image, the verdict, and the eFuse keys it needs.
+ * @category Building and changing
  * @throws {SecureCertError} `ERR_CSV` with everything that is wrong, by line and column; as the
  * encoder of the layout; `ERR_VERIFY` as `build`.
  */
 export async function buildFromCsv(
   text: string,
   options: CsvBuildOptions,
-): Promise<CsvBuildResult> {
+): Promise<
+  BuildResult & {
+    /** Whether the image is, byte for byte, the one that the CSV was extracted from. */
+    readonly isRestored: boolean;
+  }
+> {
   const csv = await planFromCsv(text, options.load);
   const entries = [...csv.entries, ...options.entries ?? []];
   // Weak keys are for verify to find: the CSV may be that of an older image.
@@ -137,7 +187,7 @@ export async function buildFromCsv(
   const problems = [...csv.problems, ...planned.problems];
   if (problems.length > 0) throw csvError(problems);
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, options);
-  const { chip, now, hmacKey } = options;
+  const { chip, now, hmacKey, efuseKeyFile } = options;
   const verdict = await check(image, planned, {
     partitionSize: options.size ?? Math.max(DEFAULT_PARTITION_SIZE, image.length),
     ca: options.ca ?? storedCa(entries),
@@ -146,7 +196,7 @@ export async function buildFromCsv(
     hmacKey,
   });
   if (!verdict.ok && !isRestored && options.verify !== false) throw withheld(verdict);
-  return { image, entries: planned.entries, verdict, isRestored, ...burned(planned, chip) };
+  return { image, verdict, isRestored, ...burned(planned, chip, efuseKeyFile) };
 }
 
 /**

@@ -1,23 +1,27 @@
+import { createCa, issueCertificate, type Issuer } from "../crypto/x509/issue.ts";
 import {
-  type CertificateUsage,
-  createCa,
-  issueCertificate,
-  type Issuer,
-} from "../crypto/x509/issue.ts";
-import { type Certificate, readCertificates } from "../crypto/x509/certificate.ts";
+  type Certificate,
+  type CertificateInput,
+  readCertificates,
+} from "../crypto/x509/certificate.ts";
 import { createDerivedKey } from "../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
-import { generateKey, type GenerateKeyOptions, type PrivateKey } from "../crypto/keys/keys.ts";
-import { randomBytes, type Sources } from "../crypto/sources.ts";
-import { build, type BuildOptions, type BuildResult } from "./build.ts";
+import type { EcCurve } from "../crypto/keys/curves.ts";
+import { generateKey, type PrivateKey } from "../crypto/keys/keys.ts";
+import { randomBytes } from "../crypto/sources.ts";
+import type { ChipName } from "../format/chips/chips.ts";
+import type { ImageFormat, KeyMode } from "../format/names.ts";
+import { build, type BuildResult } from "./build.ts";
 import type { BuildPlan, DataEntry } from "./plan/credentials.ts";
 import { KEY_MODE_RULES } from "../key_modes/modes.ts";
 
-/** What {@linkcode provision} makes for one device. */
-export interface ProvisionOptions
-  extends
-    BuildOptions,
-    Omit<BuildPlan, "privateKey" | "deviceCert" | "caCert" | "salt" | "data" | "password"> {
+/**
+ * What {@linkcode provision} makes for one device: its certificate and key, what the image holds beside
+ * them, and how it is made.
+ *
+ * @category Building and changing
+ */
+export interface ProvisionOptions {
   /** The CA that issues the device certificate and is stored in the image, as PEM. */
   readonly issuer: Issuer;
   /** Subject of the device certificate, such as `CN=device-1`. */
@@ -25,16 +29,57 @@ export interface ProvisionOptions
   /** Subject alternative names. @default [] */
   readonly sans?: readonly string[];
   /** What the certificate is for. @default ["client"] */
-  readonly usage?: readonly CertificateUsage[];
-  /** Validity of the certificate in days. @default 3650 */
+  readonly usage?: readonly ("client" | "server")[];
+  /** Validity of the certificate in days, or `"forever"`. @default 3650 */
   readonly days?: number | "forever";
   /** Kind of private key to make. @default an RSA-2048 key for `rsa-ds`, else a P-256 key */
-  readonly key?: Omit<GenerateKeyOptions, keyof Sources>;
+  readonly key?: {
+    readonly type?: "ec" | "rsa";
+    readonly curve?: EcCurve;
+    readonly bits?: 1024 | 2048 | 3072 | 4096;
+  };
+  /** How the private key reaches the device. @default "plaintext" */
+  readonly keyMode?: KeyMode;
+  /** The chip; needed for every mode but `plaintext`. */
+  readonly chip?: ChipName;
+  /** The n of the KEYn that holds the eFuse key. @default 1 */
+  readonly efuseKeyId?: number;
+  /** The eFuse key of the modes with an HMAC, 32 bytes as burned. @default made from `random` */
+  readonly hmacKey?: Uint8Array;
+  /** `rsa-ds`: the initialisation vector, 16 bytes. @default made from `random` */
+  readonly iv?: Uint8Array;
   /** Further entries. @default [] */
   readonly data?: readonly DataEntry[];
+  /** Layout. @default "tlv" */
+  readonly format?: ImageFormat;
+  /**
+   * Size of the partition in bytes, which the content must fit.
+   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
+   */
+  readonly size?: number;
+  /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
+  readonly fill?: boolean;
+  /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
+  readonly integrity?: boolean;
+  /** The CA that should have issued the device certificate. @default the CA certificate of the image */
+  readonly ca?: CertificateInput;
+  /** Take RSA keys under 2048 bits, and report them as a warning, not as an error. @default false */
+  readonly allowWeak?: boolean;
+  /** Withhold an image with an error finding. @default true */
+  readonly verify?: boolean;
+  /** Path of the key file in the eFuse plan's command. @default "hmac_key.bin" or "device.key.pem" */
+  readonly efuseKeyFile?: string;
+  /** A number of random bytes, which keys, salts and IVs are made from. @default `crypto.getRandomValues` */
+  readonly random?: (length: number) => Uint8Array;
+  /** The time at which certificates should be valid. @default the system clock */
+  readonly now?: () => Date;
 }
 
-/** One provisioned device. */
+/**
+ * One provisioned device.
+ *
+ * @category Building and changing
+ */
 export interface ProvisionResult extends BuildResult {
   /** The device's private key. */
   readonly key: PrivateKey;
@@ -45,26 +90,28 @@ export interface ProvisionResult extends BuildResult {
 /** Subject of the CA that {@linkcode createDevelopmentCa} makes. */
 const DEVELOPMENT_CA_SUBJECT = "CN=Development CA,OU=NOT FOR PRODUCTION";
 
-/** A CA with its key. */
-export interface DevelopmentCa extends Issuer {
-  /** The certificate, self-signed. */
-  readonly certificate: Certificate;
-  /** The private key. */
-  readonly key: PrivateKey;
-}
-
-/** A CA for the bench, whose name says what it is: its key is in a file. */
-export async function createDevelopmentCa(sources: Sources = {}): Promise<DevelopmentCa> {
+/**
+ * A CA for the bench, whose name says what it is: its key is in a file.
+ *
+ * @category Building and changing
+ */
+export async function createDevelopmentCa(
+  sources: {
+    /** A number of random bytes, which the key is made from. @default `crypto.getRandomValues` */
+    readonly random?: (length: number) => Uint8Array;
+    /** The time from which it is valid. @default the system clock */
+    readonly now?: () => Date;
+  } = {},
+): Promise<{ readonly certificate: Certificate; readonly key: PrivateKey }> {
   const key = await generateKey(sources);
   return { key, certificate: await createCa({ subject: DEVELOPMENT_CA_SUBJECT, key, ...sources }) };
 }
 
 /**
  * Provisions one device from nothing but a CA: makes its key, issues its certificate, builds its
- * image and judges it.
+ * image and checks it.
  *
- * @param options CA, subject, kind of key, layout.
- * @returns Key, certificate, image and verdict.
+ * @category Building and changing
  * @throws {SecureCertError} as {@linkcode issueCertificate} and {@linkcode build}.
  *
  * @example

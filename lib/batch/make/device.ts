@@ -65,9 +65,16 @@ export async function makeDevice(
     salt,
     privateKey: salt === undefined ? key : undefined,
     deviceCert: certificates,
-    efuseKeyFile: isKeyBurned ? paths.key(device.id) : paths.hmacKey(device.id),
     data,
-  }, { format, size, fill, integrity, now, random });
+  }, {
+    format,
+    size,
+    fill,
+    integrity,
+    efuseKeyFile: isKeyBurned ? paths.key(device.id) : paths.hmacKey(device.id),
+    now,
+    random,
+  });
   const image = signers.length === 0 ? unsigned : await signImage(unsigned, signers, profile, chip);
   const certificatePem = encodeUtf8(certificates.map(({ pem }) => pem).join(""));
   return {

@@ -12,7 +12,7 @@ const MAX_PARTITION = 32 << 20;
 /** What the flags say of a new image's layout, and whether it is checked. */
 export function buildOptionsOf(
   args: Arguments,
-): Pick<BuildOptions, "size" | "format" | "fill" | "integrity" | "verify"> {
+): Pick<BuildOptions, "size" | "format" | "fill" | "integrity" | "allowWeak" | "verify"> {
   const size = args.number("size");
   if (size !== undefined && size > MAX_PARTITION) {
     throw usageError(`--size is at most ${MAX_PARTITION}, the largest flash`, "size");
@@ -22,6 +22,7 @@ export function buildOptionsOf(
     format: args.get("format") as ImageFormat | undefined,
     fill: args.has("fill"),
     integrity: !args.has("no-integrity"),
+    allowWeak: args.has("allow-weak"),
     verify: !args.has("no-verify"),
   };
 }

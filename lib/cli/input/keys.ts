@@ -133,7 +133,7 @@ export function keyModeOf(args: Arguments, standard: KeyMode = "plaintext"): Key
  */
 export async function keyPlanOf(
   args: Arguments,
-): Promise<Pick<BuildPlan, "chip" | "efuseKeyId" | "allowWeak"> & { readonly keyMode: KeyMode }> {
+): Promise<Pick<BuildPlan, "chip" | "efuseKeyId"> & { readonly keyMode: KeyMode }> {
   const [chip, keyMode] = [chipOf(args), keyModeOf(args)];
   if (keyMode !== "plaintext" && chip === undefined) {
     const hint = "run chips for what each can do";
@@ -144,7 +144,6 @@ export async function keyPlanOf(
     chip,
     keyMode,
     efuseKeyId: args.number("efuse-key-id"),
-    allowWeak: args.has("allow-weak"),
   };
 }
 

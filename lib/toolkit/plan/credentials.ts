@@ -5,7 +5,11 @@ import { type KeyMode, TLV_TYPES, type TlvType } from "../../format/names.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import type { PlannedEntry } from "./entry.ts";
 
-/** An entry beside the credentials. */
+/**
+ * An entry beside the credentials.
+ *
+ * @category Building and changing
+ */
 export interface DataEntry {
   /** Entry type: a number, a name of {@linkcode TLV_TYPES} or a short name such as `user1`. */
   readonly type: TlvType;
@@ -15,7 +19,11 @@ export interface DataEntry {
   readonly data: Uint8Array;
 }
 
-/** What an image is to hold. */
+/**
+ * What an image is to hold.
+ *
+ * @category Building and changing
+ */
 export interface BuildPlan {
   /** CA certificate: PEM (a bundle too), DER, or as an object. */
   readonly caCert?: CertificateInput;
@@ -40,10 +48,6 @@ export interface BuildPlan {
   readonly salt?: Uint8Array;
   /** `rsa-ds`: the initialisation vector, 16 bytes. @default made from `random` */
   readonly iv?: Uint8Array;
-  /** Take RSA keys under 2048 bits. @default false */
-  readonly allowWeak?: boolean;
-  /** Path of the key file in the eFuse plan's command. @default "hmac_key.bin" or "device.key.pem" */
-  readonly efuseKeyFile?: string;
   /** Further entries, which follow the credentials in this order. @default [] */
   readonly data?: readonly DataEntry[];
 }
@@ -85,7 +89,6 @@ function keyOf(plan: BuildPlan): PlannedEntry | undefined {
     hmacKey,
     iv,
     efuseKeyId: efuseKey === "none" ? undefined : plan.efuseKeyId ?? DEFAULT_EFUSE_KEY_ID,
-    efuseKeyFile: plan.efuseKeyFile,
     makeSalt: wanted === "derived" && salt === undefined,
   };
 }

@@ -29,17 +29,6 @@ export interface CsvPlan {
  * @param load Brings the files, under the names that the CSV gives them.
  * @returns The rows with their values, and all that is wrong in one go. Nothing of the text stands
  * in a problem but names of files.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { planFromCsv } from "@esp-secure-cert/toolkit";
- *
- * const text = "tlv_type,tlv_subtype,data_value,data_type,priv_key_type,algorithm,key_size," +
- *   "efuse_id,efuse_key\n51,0,serial.txt,file,,,,,\n";
- * const { problems } = await planFromCsv(text, () => Promise.resolve(undefined));
- * assertEquals(problems, [{ line: 2, column: 6, message: "data_value: no such file: serial.txt" }]);
- * ```
  */
 export async function planFromCsv(text: string, load: Load): Promise<CsvPlan> {
   const { rows, places, image = {}, problems: found } = readConfigCsv(text);

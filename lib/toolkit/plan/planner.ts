@@ -25,7 +25,11 @@ import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
 import { type PlannedEntry, problemAt } from "./entry.ts";
 
-/** An eFuse key that an image needs. */
+/**
+ * An eFuse key that an image needs.
+ *
+ * @category Building and changing
+ */
 export interface EfuseKey {
   /** What it is for. */
   readonly keyMode: EfuseKeyMode;
@@ -42,7 +46,7 @@ export interface EfuseKey {
   /** The key of the ECDSA peripheral, where it is at hand. */
   readonly privateKey?: PrivateKey;
   /** Curve of the key of the ECDSA peripheral. */
-  readonly curve?: Curve;
+  readonly curve?: "P-192" | "P-256" | "P-384";
 }
 
 /** How {@linkcode planEntries} plans. */
