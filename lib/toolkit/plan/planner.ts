@@ -338,7 +338,8 @@ function checkCertified(entry: NumberedEntry, { all, options, problems }: Draft)
 
 /** A derived key with its salt can be stored for any chip, and for a block that is not told here. */
 function needsEfuse(entry: NumberedEntry, chip: ChipName | undefined): boolean {
-  if (entry.keyMode !== "hmac-derived" || entry.makeSalt === true) return true;
+  const { privateKey } = KEY_MODE_RULES[entry.keyMode ?? "plaintext"];
+  if (privateKey !== "derived" || entry.makeSalt === true) return true;
   return chip !== undefined && entry.efuseKeyId !== undefined;
 }
 
