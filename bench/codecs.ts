@@ -1,5 +1,5 @@
 import { crc32 } from "../lib/bytes/crc32.ts";
-import { decodePartition, encodePartition, type TlvInput } from "../mod.ts";
+import { decodePartition, encodePartition, type Tlv } from "../mod.ts";
 import { perSecond } from "./measure.ts";
 import { formatNumber, type Row } from "./table.ts";
 
@@ -42,7 +42,7 @@ function throughput(name: string, size: number, work: () => unknown): Row {
 }
 
 /** Entries as long as a certificate is, as many as fit. */
-function entriesFor(size: number): TlvInput[] {
+function entriesFor(size: number): Tlv[] {
   const count = Math.floor(size / (VALUE_SIZE + 24));
   return Array.from({ length: count }, (_, subtype) => ({
     type: 51,

@@ -3,14 +3,10 @@
 // Provisions a device for each way a chip can protect its private key: in the RSA DS peripheral, in
 // the ECDSA peripheral, encrypted with an eFuse key, or derived from one.
 
-import {
-  type EfuseKeyMode,
-  type EfusePlan,
-  exportPrivateKey,
-  provision,
-  type ProvisionResult,
-} from "../mod.ts";
+import { type EfusePlan, exportPrivateKey, provision, type ProvisionResult } from "../mod.ts";
 import { openCa } from "./provision_device.ts";
+
+type EfuseKeyMode = EfusePlan["keyMode"];
 
 /** A chip for each key mode; the esp32c3 has no ECDSA peripheral. */
 export const CHIP_OF = {

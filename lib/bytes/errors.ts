@@ -48,45 +48,11 @@ export type ErrorCode =
   | "ERR_PLAN"
   | "ERR_VERIFY";
 
-/**
- * Where in the input something is. Only the members that are known are present.
- *
- * @category Errors and text
- */
-export interface Place {
-  /** Bytes from the start of the input. */
-  readonly offset?: number;
-  /** Index of the entry, from 0. */
-  readonly entry?: number;
-  /** Name of the field or option. */
-  readonly field?: string;
-  /** Name of the file, where a file's name is known. */
-  readonly file?: string;
-  /** Line of a text input, from 1. */
-  readonly line?: number;
-}
+/** Where in the input something is. */
+export type Place = SecureCertError["place"];
 
-/**
- * One of several things that are wrong with an input.
- *
- * @category Errors and text
- */
-export interface Problem {
-  /** What is wrong; never holds key material. */
-  readonly message: string;
-  /** Bytes from the start of the input. */
-  readonly offset?: number;
-  /** Index of the entry, from 0. */
-  readonly entry?: number;
-  /** Name of the field or option. */
-  readonly field?: string;
-  /** Name of the file, where a file's name is known. */
-  readonly file?: string;
-  /** Line of a text input, from 1. */
-  readonly line?: number;
-  /** Character of the line, from 1. */
-  readonly column?: number;
-}
+/** One of several things that are wrong with an input. */
+export type Problem = SecureCertError["problems"][number];
 
 /**
  * Bad input. Misuse of the library throws `TypeError` or `RangeError` instead.
@@ -97,7 +63,35 @@ export class SecureCertError extends Error {
   /** The class name, as `Error.name` gives it. */
   override readonly name = "SecureCertError";
   /** Everything that is wrong, where it was several things at once; otherwise empty. */
-  readonly problems: readonly Problem[];
+  readonly problems: readonly {
+    /** What is wrong; never holds key material. */
+    readonly message: string;
+    /** Bytes from the start of the input. */
+    readonly offset?: number;
+    /** Index of the entry, from 0. */
+    readonly entry?: number;
+    /** Name of the field or option. */
+    readonly field?: string;
+    /** Name of the file, where a file's name is known. */
+    readonly file?: string;
+    /** Line of a text input, from 1. */
+    readonly line?: number;
+    /** Character of the line, from 1. */
+    readonly column?: number;
+  }[];
+  /** Where in the input it is; only the members that are known are present. */
+  readonly place: {
+    /** Bytes from the start of the input. */
+    readonly offset?: number;
+    /** Index of the entry, from 0. */
+    readonly entry?: number;
+    /** Name of the field or option. */
+    readonly field?: string;
+    /** Name of the file, where a file's name is known. */
+    readonly file?: string;
+    /** Line of a text input, from 1. */
+    readonly line?: number;
+  };
   /** What was found in the image that is withheld; present with `ERR_VERIFY`. */
   readonly verdict?: {
     /** Errors and warnings, in the order of the image. */
@@ -119,14 +113,15 @@ export class SecureCertError extends Error {
   constructor(
     readonly code: ErrorCode,
     message: string,
-    readonly place: Place = {},
+    place: SecureCertError["place"] = {},
     options: {
       readonly cause?: unknown;
-      readonly problems?: readonly Problem[];
+      readonly problems?: SecureCertError["problems"];
       readonly verdict?: SecureCertError["verdict"];
     } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.place = place;
     this.problems = options.problems ?? [];
     if (options.verdict !== undefined) this.verdict = options.verdict;
   }

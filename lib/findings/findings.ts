@@ -222,11 +222,7 @@ export const FINDINGS = {
   },
 } as const satisfies Readonly<Record<string, FindingRow>>;
 
-/**
- * A code of {@linkcode FINDINGS}.
- *
- * @category Reading and checking
- */
+/** A code of {@linkcode FINDINGS}. */
 export type FindingCode = keyof typeof FINDINGS;
 
 /**
@@ -239,7 +235,7 @@ export interface Finding {
   /** An error makes the result bad. */
   readonly severity: "error" | "warning";
   /** Stable identifier. */
-  readonly code: FindingCode;
+  readonly code: keyof typeof FINDINGS;
   /** One line for people. */
   readonly message: string;
   /** Where: index of the entry, and bytes from the start of the image; empty for the whole image. */

@@ -8,10 +8,10 @@ import {
   encodeTlv,
   type RawTlv,
   readTlv,
+  type StoredTlv,
   type Tlv,
   TLV_ALIGNMENT,
   TLV_MAGIC,
-  type TlvInput,
   tlvSize,
 } from "./tlv.ts";
 
@@ -46,7 +46,7 @@ const ERASED = 0xFF;
  * ```
  */
 export function encodePartition(
-  entries: readonly TlvInput[],
+  entries: readonly Tlv[],
   options: {
     /** Size of the partition in bytes, which the chain must fit. @default 0x2000 */
     readonly size?: number;
@@ -85,7 +85,7 @@ function sizeOf(parts: readonly Uint8Array[]): number {
  * @param subtype Number of the entry, one more than the last integrity entry has. @default 0
  * @returns An entry of type 9 with the SHA-256 of these bytes (FORMAT: types, INTEGRITY).
  */
-export function integrityEntry(before: Uint8Array, subtype = 0): Tlv {
+export function integrityEntry(before: Uint8Array, subtype = 0): StoredTlv {
   return { type: INTEGRITY, subtype, flags: 0, data: sha256(before) };
 }
 
@@ -97,7 +97,7 @@ export function integrityEntry(before: Uint8Array, subtype = 0): Tlv {
  * @param entries The entries.
  * @throws {SecureCertError} `ERR_PLAN` when an integrity entry has the largest subtype already.
  */
-export function withIntegrity(entries: readonly Tlv[]): Tlv[] {
+export function withIntegrity(entries: readonly StoredTlv[]): StoredTlv[] {
   const subtypes = entries.filter(({ type }) => type === INTEGRITY).map(({ subtype }) => subtype);
   const subtype = Math.max(-1, ...subtypes) + 1;
   if (subtype > MAX_SUBTYPE) {

@@ -17,19 +17,8 @@ const CONTEXT = "Cannot encode DS context";
 const CONFIG = "Cannot encode security configuration";
 const NO_TAIL = new Uint8Array(SECURITY_CONFIG_SIZE - 1);
 
-/**
- * What the DS peripheral decrypts to sign with an RSA key.
- *
- * @category Peripheral values
- */
-export interface DsData {
-  /** Size of the RSA key in bits, a multiple of 32. */
-  readonly rsaLengthBits: number;
-  /** The initialisation vector, 16 bytes. */
-  readonly iv: Uint8Array;
-  /** The encrypted key: 1584 bytes on chips with operands of 4096 bits, 1200 with 3072 bits. */
-  readonly ciphertext: Uint8Array;
-}
+/** What the DS peripheral decrypts to sign with an RSA key. */
+export type DsData = Parameters<typeof encodeDsData>[0];
 
 /**
  * The bytes of a DS data entry, `esp_ds_data_t` of the firmware (FORMAT: TLV types, DS_DATA):
@@ -39,7 +28,14 @@ export interface DsData {
  * @throws {RangeError} for a ciphertext or initialisation vector of another length, or a key size
  * that is not a multiple of 32 bits or longer than the ciphertext has room for.
  */
-export function encodeDsData(data: DsData): Bytes {
+export function encodeDsData(data: {
+  /** Size of the RSA key in bits, a multiple of 32. */
+  readonly rsaLengthBits: number;
+  /** The initialisation vector, 16 bytes. */
+  readonly iv: Uint8Array;
+  /** The encrypted key: 1584 bytes on chips with operands of 4096 bits, 1200 with 3072 bits. */
+  readonly ciphertext: Uint8Array;
+}): Bytes {
   const { rsaLengthBits, iv, ciphertext } = data;
   const layout = dsLayoutOfCiphertext(ciphertext.length);
   if (layout === undefined) {
@@ -69,7 +65,9 @@ export function encodeDsData(data: DsData): Bytes {
  * @throws {SecureCertError} `ERR_LENGTH` for any other length, or when the key size is more than the
  * ciphertext has room for.
  */
-export function decodeDsData(bytes: Uint8Array): DsData {
+export function decodeDsData(
+  bytes: Uint8Array,
+): { readonly rsaLengthBits: number; readonly iv: Uint8Array; readonly ciphertext: Uint8Array } {
   const layout = DS_LAYOUTS.find(({ dataLength }) => dataLength === bytes.length);
   if (layout === undefined) {
     throw new SecureCertError(
@@ -94,21 +92,8 @@ export function decodeDsData(bytes: Uint8Array): DsData {
   };
 }
 
-/**
- * Which eFuse key the DS peripheral uses, and for what size of RSA key.
- *
- * @category Peripheral values
- */
-export interface DsContext {
-  /** The n of the KEYn that holds the HMAC key, 0 to 5 on the chips there are. */
-  readonly efuseKeyId: number;
-  /** Size of the RSA key in bits. */
-  readonly rsaLengthBits: number;
-  /** The word that the firmware replaces by a pointer, present only when it is not zero. */
-  readonly pointer?: number;
-  /** The byte between the two fields, present only when it is not zero. */
-  readonly padding?: number;
-}
+/** Which eFuse key the DS peripheral uses, and for what size of RSA key. */
+export type DsContext = Parameters<typeof encodeDsContext>[0];
 
 /**
  * The 8 bytes of a DS context entry, integers little-endian (FORMAT: TLV types, DS_CONTEXT):
@@ -117,7 +102,16 @@ export interface DsContext {
  * @category Peripheral values
  * @throws {RangeError} for a number that its field cannot hold.
  */
-export function encodeDsContext(context: DsContext): Bytes {
+export function encodeDsContext(context: {
+  /** The n of the KEYn that holds the HMAC key, 0 to 5 on the chips there are. */
+  readonly efuseKeyId: number;
+  /** Size of the RSA key in bits. */
+  readonly rsaLengthBits: number;
+  /** The word that the firmware replaces by a pointer. @default 0 */
+  readonly pointer?: number;
+  /** The byte between the two fields. @default 0 */
+  readonly padding?: number;
+}): Bytes {
   const { efuseKeyId, rsaLengthBits, pointer = 0, padding = 0 } = context;
   const bytes = new Uint8Array(DS_CONTEXT_SIZE);
   const view = viewOf(bytes);
@@ -138,7 +132,14 @@ export function encodeDsContext(context: DsContext): Bytes {
  * @category Peripheral values
  * @throws {SecureCertError} `ERR_LENGTH` for any other length.
  */
-export function decodeDsContext(bytes: Uint8Array): DsContext {
+export function decodeDsContext(bytes: Uint8Array): {
+  readonly efuseKeyId: number;
+  readonly rsaLengthBits: number;
+  /** The word that the firmware replaces by a pointer, present only when it is not zero. */
+  readonly pointer?: number;
+  /** The byte between the two fields, present only when it is not zero. */
+  readonly padding?: number;
+} {
   exactly(bytes, DS_CONTEXT_SIZE, "DS context");
   const view = viewOf(bytes);
   const pointer = view.getUint32(0, true);
@@ -151,19 +152,8 @@ export function decodeDsContext(bytes: Uint8Array): DsContext {
   };
 }
 
-/**
- * Which eFuse block holds the key of the ECDSA peripheral.
- *
- * @category Peripheral values
- */
-export interface SecurityConfig {
-  /** Number of the eFuse block, 0 to 255; 4 is KEY0. */
-  readonly efuseBlock: number;
-  /** The n of KEYn, absent when the block is not one of KEY0 to KEY5. */
-  readonly efuseKeyId?: number;
-  /** The 39 bytes after the block number, present only when one is not zero. */
-  readonly tail?: Uint8Array;
-}
+/** Which eFuse block holds the key of the ECDSA peripheral. */
+export type SecurityConfig = ReturnType<typeof decodeSecurityConfig>;
 
 /**
  * The 40 bytes of a security configuration entry (FORMAT: TLV types, SEC_CFG): eFuse block u8 | 0 x 39.
@@ -214,7 +204,14 @@ export function encodeSecurityConfig(config: {
  * @category Peripheral values
  * @throws {SecureCertError} `ERR_LENGTH` for any other length.
  */
-export function decodeSecurityConfig(bytes: Uint8Array): SecurityConfig {
+export function decodeSecurityConfig(bytes: Uint8Array): {
+  /** Number of the eFuse block, 0 to 255; 4 is KEY0. */
+  readonly efuseBlock: number;
+  /** The n of KEYn, absent when the block is not one of KEY0 to KEY5. */
+  readonly efuseKeyId?: number;
+  /** The 39 bytes after the block number, present only when one is not zero. */
+  readonly tail?: Uint8Array;
+} {
   exactly(bytes, SECURITY_CONFIG_SIZE, "security configuration");
   const efuseBlock = viewOf(bytes).getUint8(0);
   const tail = bytes.subarray(1);

@@ -11,12 +11,8 @@ import { type Bytes, concat, take, viewOf } from "../bytes/pack.ts";
 /** Bytes of a secure-boot-v2 signature block (FORMAT: Secure Boot v2 block). */
 const SIGNATURE_BLOCK_SIZE = 1216;
 
-/**
- * A scheme that a partition can be signed with: RSA-3072, or ECDSA on P-192, P-256 or P-384.
- *
- * @category Signatures
- */
-export type SignatureAlgorithm = "rsa3072" | "ecdsa192" | "ecdsa256" | "ecdsa384";
+/** A scheme that a partition can be signed with: RSA-3072, or ECDSA on P-192, P-256 or P-384. */
+export type SignatureAlgorithm = SignatureKey["algorithm"];
 
 /**
  * The schemes, and what sets them apart (FORMAT: Secure Boot v2 block; signature entry). `number` is the
@@ -40,7 +36,6 @@ export const SIGNATURE_ALGORITHMS = {
  */
 export type SignatureKey =
   | {
-    /** The scheme. */
     readonly algorithm: "rsa3072";
     /** Modulus, 384 bytes. */
     readonly n: Uint8Array;
@@ -52,7 +47,6 @@ export type SignatureKey =
     readonly mPrime: number;
   }
   | {
-    /** The scheme. */
     readonly algorithm: "ecdsa192" | "ecdsa256" | "ecdsa384";
     /** First coordinate, 24, 32 or 48 bytes. */
     readonly x: Uint8Array;
@@ -68,21 +62,8 @@ export type EcdsaSignatureKey = Exclude<SignatureKey, RsaSignatureKey>;
 /** One secure-boot-v2 signature block. */
 export type SignatureBlock = ReturnType<typeof decodeSignatureBlock>;
 
-/**
- * The value of a signature entry (type 8).
- *
- * @category Signatures
- */
-export interface SignatureEntry {
-  /** Bytes from the start of the partition that are signed, 32 bits. The firmware ignores it. */
-  readonly signedLength: number;
-  /** The public key. */
-  readonly key: SignatureKey;
-  /** RSA: the signature, 384 bytes, big-endian. ECDSA: r and s, each as long as a coordinate. */
-  readonly signature: Uint8Array;
-  /** SHA-256 of what is signed, 32 bytes; RSA entries hold it and others do not. */
-  readonly imageDigest?: Uint8Array;
-}
+/** The value of a signature entry (type 8). */
+type SignatureEntry = Parameters<typeof encodeSignatureEntry>[0];
 
 /** A signature entry as the firmware reads it. */
 export interface ReadSignature extends SignatureEntry {
@@ -219,7 +200,16 @@ export function decodeSignatureBlock(
  * @throws {RangeError} when a number is out of range or has the wrong length.
  * @throws {TypeError} when an RSA entry lacks its digest or another has one.
  */
-export function encodeSignatureEntry(entry: SignatureEntry): Bytes {
+export function encodeSignatureEntry(entry: {
+  /** Bytes from the start of the partition that are signed, 32 bits. The firmware ignores it. */
+  readonly signedLength: number;
+  /** The public key. */
+  readonly key: SignatureKey;
+  /** RSA: the signature, 384 bytes, big-endian. ECDSA: r and s, each as long as a coordinate. */
+  readonly signature: Uint8Array;
+  /** SHA-256 of what is signed, 32 bytes; RSA entries hold it and others do not. */
+  readonly imageDigest?: Uint8Array;
+}): Bytes {
   const { key, signature, imageDigest } = entry;
   const { number } = SIGNATURE_ALGORITHMS[key.algorithm];
   const head = new Uint8Array(ENTRY_HEADER_SIZE);
@@ -242,7 +232,12 @@ export function encodeSignatureEntry(entry: SignatureEntry): Bytes {
  * curve), `ERR_STRAY_BYTES` (a byte that must be zero is not), and for RSA whatever
  * {@linkcode decodeSignatureBlock} throws; offsets count from the start of the value.
  */
-export function decodeSignatureEntry(data: Uint8Array): SignatureEntry {
+export function decodeSignatureEntry(data: Uint8Array): {
+  readonly signedLength: number;
+  readonly key: SignatureKey;
+  readonly signature: Uint8Array;
+  readonly imageDigest?: Uint8Array;
+} {
   const head = take(data, 0, ENTRY_HEADER_SIZE, "signature entry");
   if (head[0] !== ENTRY_VERSION) throw badEntry("ERR_UNSUPPORTED", "unknown version", 0);
   const algorithm = algorithmOf(head[12]!);

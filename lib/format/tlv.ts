@@ -21,12 +21,8 @@ const FOOTER_SIZE = 4;
 const NO_RESERVED = new Uint8Array(3);
 const NO_PADDING = new Uint8Array(TLV_ALIGNMENT);
 
-/**
- * One entry.
- *
- * @category TLV images
- */
-export interface Tlv {
+/** One entry with all its numbers, as it is stored. */
+export interface StoredTlv {
   /** Entry type, 0 to 255; see `TLV_TYPES`. */
   readonly type: number;
   /** Number among the entries of this type, 0 to 255. */
@@ -68,7 +64,7 @@ export interface DecodedTlv {
  *
  * @category TLV images
  */
-export interface TlvInput {
+export interface Tlv {
   /** Entry type: a number from 0 to 255, a name of `TLV_TYPES`, or a short one. */
   readonly type: TlvType;
   /** Number among the entries of this type. @default 0 */
@@ -112,7 +108,7 @@ export function tlvSize(dataLength: number): number {
  * assertEquals(decodeTlv(bytes).value.type, 51);
  * ```
  */
-export function encodeTlv(entry: TlvInput): Bytes {
+export function encodeTlv(entry: Tlv): Bytes {
   const { data, reserved = NO_RESERVED } = entry;
   if (data.length > MAX_TLV_LENGTH) {
     throw new SecureCertError(

@@ -8,7 +8,7 @@ import {
   integrityEntry,
   withoutMarker,
 } from "../format/partition.ts";
-import { encodeTlv, type Tlv, TLV_ALIGNMENT, tlvSize } from "../format/tlv.ts";
+import { encodeTlv, type StoredTlv, TLV_ALIGNMENT, tlvSize } from "../format/tlv.ts";
 import { recognise } from "./recognise.ts";
 
 const INTEGRITY: number = TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV;
@@ -18,7 +18,7 @@ export interface OpenedImage {
   /** Its bytes, without what Espressif's tool leaves after a chain. */
   readonly bytes: Uint8Array;
   /** Its entries, every one whole. */
-  readonly entries: readonly Tlv[];
+  readonly entries: readonly StoredTlv[];
   /** Bytes that they take. */
   readonly used: number;
 }
@@ -58,7 +58,7 @@ export function openForChange(image: Uint8Array): OpenedImage {
  */
 export function layOut(
   { bytes, used }: Pick<OpenedImage, "bytes" | "used">,
-  entries: readonly Tlv[],
+  entries: readonly StoredTlv[],
   size?: number,
 ): Bytes {
   const wanted = bytes.length > used ? alignUp(bytes.length, TLV_ALIGNMENT) : 0;
@@ -74,7 +74,7 @@ export function layOut(
 }
 
 /** The entries with every integrity entry rebuilt over what is now before it. */
-export function renewIntegrity(entries: readonly Tlv[]): Tlv[] {
+export function renewIntegrity(entries: readonly StoredTlv[]): StoredTlv[] {
   const before: Uint8Array[] = [];
   return entries.map((entry) => {
     const { data } = entry.type === INTEGRITY ? integrityEntry(concat(...before)) : entry;

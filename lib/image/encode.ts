@@ -7,7 +7,7 @@ import { encodeNvsCredentials } from "../format/nvs/credentials.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
 import { DEFAULT_PARTITION_SIZE, encodePartition } from "../format/partition.ts";
 import { decodeDsContext, decodeDsData } from "../format/peripheral.ts";
-import type { TlvInput } from "../format/tlv.ts";
+import type { Tlv } from "../format/tlv.ts";
 import type { ImageFormat } from "../format/names.ts";
 import { certificatesAsPem, privateKeyAsPem } from "./stored.ts";
 
@@ -46,7 +46,7 @@ export function partitionSizeOf({ format = "tlv", size }: LayoutOptions): number
  * when it does not fit, `ERR_LENGTH` for a value too long for its place.
  */
 export async function encodeImage(
-  entries: readonly TlvInput[],
+  entries: readonly Tlv[],
   options: LayoutOptions & { readonly readonly?: boolean },
 ): Promise<Bytes> {
   const { readonly = false } = options;
@@ -79,7 +79,7 @@ export async function encodeImage(
 }
 
 /** The credentials that the older layouts know; anything else is refused by name. */
-function carried(entries: readonly TlvInput[], format: ImageFormat): Credentials {
+function carried(entries: readonly Tlv[], format: ImageFormat): Credentials {
   const left = new Map(entries.map((entry) => [keyOf(entry), entry]));
   // Flags are read by mask: the 0xFF of old images says nothing that would be lost.
   const take = (type: number) => {
@@ -127,11 +127,11 @@ async function asPem({ caCert, deviceCert, privateKey, ds }: Credentials): Promi
   };
 }
 
-function keyOf({ type, subtype = 0 }: TlvInput): string {
+function keyOf({ type, subtype = 0 }: Tlv): string {
   return `${tlvTypeNumber(type)}.${subtype}`;
 }
 
-function notCarried(entries: readonly TlvInput[], format: ImageFormat): SecureCertError {
+function notCarried(entries: readonly Tlv[], format: ImageFormat): SecureCertError {
   const list = entries.map((entry) => {
     const [type, subtype] = keyOf(entry).split(".").map(Number) as [number, number];
     const flags = entry.flags ? ` with flags 0x${entry.flags.toString(16)}` : "";

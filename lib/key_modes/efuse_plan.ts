@@ -30,7 +30,7 @@ export interface EfusePlan {
   /** The chip's name. */
   readonly chip: ChipName;
   /** How the private key reaches the device. */
-  readonly keyMode: EfuseKeyMode;
+  readonly keyMode: "rsa-ds" | "ecdsa-peripheral" | "hmac-encrypted" | "hmac-derived";
   /** The blocks; the first is the one the image names. */
   readonly blocks: readonly {
     /** KEYn. */

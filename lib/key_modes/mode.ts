@@ -3,17 +3,13 @@ import type { Sources } from "../crypto/sources.ts";
 import type { Chip, Curve } from "../format/chips/chip.ts";
 import type { ChipName } from "../format/chips/chips.ts";
 import type { KeyMode } from "../format/names.ts";
-import type { Tlv } from "../format/tlv.ts";
+import type { StoredTlv } from "../format/tlv.ts";
 import type { Finding } from "../findings/findings.ts";
 import type { Content, ReadEntry, Reading } from "../image/contents/contents.ts";
 import type { ImageEntry } from "../image/read/entry.ts";
 import type { Credentials } from "../image/contents/credentials.ts";
 
-/**
- * A key mode that puts a key into an eFuse.
- *
- * @category Names and chips
- */
+/** A key mode that puts a key into an eFuse. */
 export type EfuseKeyMode = Exclude<KeyMode, "plaintext">;
 
 /** Kind of a private key, which is known before there is one. */
@@ -42,9 +38,9 @@ export interface ModeRequest extends Pick<Sources, "random"> {
 /** The entries that a key mode makes. */
 export interface ModeEntries {
   /** Values of the peripherals, which come before the certificates, as Espressif's tool places them. */
-  readonly first?: readonly Tlv[];
+  readonly first?: readonly StoredTlv[];
   /** The private key entry, with its salt before it where that is new. */
-  readonly inPlace?: readonly Tlv[];
+  readonly inPlace?: readonly StoredTlv[];
   /** SubjectPublicKeyInfo, DER, of a key that was derived. */
   readonly publicKey?: Uint8Array;
 }

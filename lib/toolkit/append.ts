@@ -1,7 +1,7 @@
 import { type Place, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
-import type { Tlv } from "../format/tlv.ts";
+import type { StoredTlv } from "../format/tlv.ts";
 import { withIntegrity } from "../format/partition.ts";
 import { layOut, openForChange, renewIntegrity } from "../image/edit.ts";
 import type { DataEntry } from "./plan/credentials.ts";
@@ -11,32 +11,8 @@ import { type Verdict, verify } from "../verify/verify.ts";
 const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY } =
   TLV_TYPES;
 
-/**
- * What {@linkcode append} adds, and how.
- *
- * @category Building and changing
- */
-export interface AppendOptions {
-  /** Entries to add; each must be new. @default [] */
-  readonly entries?: readonly DataEntry[];
-  /** Entries to put in the place of those with the same type and subtype. @default [] */
-  readonly replace?: readonly DataEntry[];
-  /** End with an integrity entry over all before it. @default only where there is one already */
-  readonly integrity?: boolean;
-  /** Leave the signatures out, which would not be right for the changed image. @default false */
-  readonly dropSignatures?: boolean;
-  /** Password of a protected private key among the entries. */
-  readonly password?: string;
-  /**
-   * Size of the partition in bytes, which the result must fit.
-   * @default 0x2000, or the length of the image when that is more
-   */
-  readonly size?: number;
-  /** The time at which certificates should be valid. @default the system clock */
-  readonly now?: () => Date;
-  /** Withhold an image with an error finding that the image did not have before. @default true */
-  readonly verify?: boolean;
-}
+/** What {@linkcode append} adds, and how. */
+type AppendOptions = Parameters<typeof append>[1];
 
 /**
  * Adds entries to an image, or puts others in the place of some, and keeps the rest. Integrity entries
@@ -67,7 +43,27 @@ export interface AppendOptions {
  */
 export async function append(
   image: Uint8Array,
-  options: AppendOptions,
+  options: {
+    /** Entries to add; each must be new. @default [] */
+    readonly entries?: readonly DataEntry[];
+    /** Entries to put in the place of those with the same type and subtype. @default [] */
+    readonly replace?: readonly DataEntry[];
+    /** End with an integrity entry over all before it. @default only where there is one already */
+    readonly integrity?: boolean;
+    /** Leave the signatures out, which would not be right for the changed image. @default false */
+    readonly dropSignatures?: boolean;
+    /** Password of a protected private key among the entries. */
+    readonly password?: string;
+    /**
+     * Size of the partition in bytes, which the result must fit.
+     * @default 0x2000, or the length of the image when that is more
+     */
+    readonly size?: number;
+    /** The time at which certificates should be valid. @default the system clock */
+    readonly now?: () => Date;
+    /** Withhold an image with an error finding that the image did not have before. @default true */
+    readonly verify?: boolean;
+  },
 ): Promise<{
   /** The partition's bytes, a multiple of 16. */
   readonly image: Bytes;
@@ -97,13 +93,13 @@ export async function append(
 async function planned(
   data: readonly DataEntry[],
   { password }: AppendOptions,
-): Promise<readonly Tlv[]> {
+): Promise<readonly StoredTlv[]> {
   const { entries, problems } = await planEntries(data, { password });
   if (problems.length > 0) throw badPlan(problems.map(({ message }) => message).join("; "));
   return entries;
 }
 
-function refuseSigned(entries: readonly Tlv[]): void {
+function refuseSigned(entries: readonly StoredTlv[]): void {
   const entry = entries.findIndex(({ type }) => type === SIGNATURE);
   if (entry < 0) return;
   throw badPlan(
@@ -112,7 +108,7 @@ function refuseSigned(entries: readonly Tlv[]): void {
   );
 }
 
-function exchange(entries: readonly Tlv[], replaced: readonly Tlv[]): Tlv[] {
+function exchange(entries: readonly StoredTlv[], replaced: readonly StoredTlv[]): StoredTlv[] {
   const result = [...entries];
   for (const entry of replaced) {
     const index = indexOf(result, entry);
@@ -126,7 +122,7 @@ function exchange(entries: readonly Tlv[], replaced: readonly Tlv[]): Tlv[] {
 }
 
 /** The integrity entries at the end stay at the end. */
-function insert(entries: readonly Tlv[], added: readonly Tlv[]): Tlv[] {
+function insert(entries: readonly StoredTlv[], added: readonly StoredTlv[]): StoredTlv[] {
   for (const entry of added) {
     const index = indexOf(entries, entry);
     if (index < 0) continue;
@@ -160,11 +156,11 @@ function errorsOf({ findings }: Verdict): Verdict["findings"] {
   return findings.filter(({ severity }) => severity === "error");
 }
 
-function indexOf(entries: readonly Tlv[], { type, subtype }: Tlv): number {
+function indexOf(entries: readonly StoredTlv[], { type, subtype }: StoredTlv): number {
   return entries.findIndex((each) => each.type === type && each.subtype === subtype);
 }
 
-function nameOf({ type, subtype }: Tlv): string {
+function nameOf({ type, subtype }: StoredTlv): string {
   return `${tlvTypeTitle(type)}${subtype === 0 ? "" : ` with subtype ${subtype}`}`;
 }
 

@@ -7,7 +7,7 @@ import type { ChipName } from "../format/chips/chips.ts";
 import { type ImageFormat, TLV_TYPES } from "../format/names.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
 import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
-import type { Tlv } from "../format/tlv.ts";
+import type { StoredTlv } from "../format/tlv.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import { encodeImage, type LayoutOptions, partitionSizeOf } from "../image/encode.ts";
 import { applyPatch } from "../image/patch.ts";
@@ -208,7 +208,7 @@ export async function buildFromCsv(
  * @param options A layout that overrides what the CSV says.
  */
 export async function encodeCsvImage(
-  entries: readonly Tlv[],
+  entries: readonly StoredTlv[],
   csv: Pick<CsvPlan, "image" | "patch">,
   options: LayoutOptions = {},
 ): Promise<{ image: Bytes; isRestored: boolean }> {

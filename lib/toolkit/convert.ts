@@ -3,7 +3,7 @@ import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { decryptEntry } from "../crypto/peripherals/hmac.ts";
 import { type ImageFormat, keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import { integrityEntry } from "../format/partition.ts";
-import type { TlvInput } from "../format/tlv.ts";
+import type { Tlv } from "../format/tlv.ts";
 import { encodeImage, partitionSizeOf } from "../image/encode.ts";
 import type { ImageEntries, ImageEntry } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
@@ -106,7 +106,7 @@ function refuseChanged(image: Uint8Array, entries: readonly ImageEntry[]): void 
 }
 
 /** The order of `build`; the other layouts have orders of their own. */
-const ORDER: readonly TlvInput["type"][] = [
+const ORDER: readonly Tlv["type"][] = [
   TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV,
   TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV,
   TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV,
@@ -114,12 +114,12 @@ const ORDER: readonly TlvInput["type"][] = [
   TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV,
 ];
 
-function rankOf({ type }: TlvInput): number {
+function rankOf({ type }: Tlv): number {
   return ORDER.indexOf(type);
 }
 
 /** Integrity is rebuilt; a signature would cover other bytes. */
-function carriedEntries(entries: readonly ImageEntry[], format: ImageFormat): TlvInput[] {
+function carriedEntries(entries: readonly ImageEntry[], format: ImageFormat): Tlv[] {
   for (const { value, crc, offset } of entries) {
     const name = tlvTypeTitle(value.type);
     if (crc.stored !== crc.computed) {
@@ -156,9 +156,9 @@ function refuseOthers({ others = [] }: ImageEntries, format: ImageFormat): void 
 
 async function openFor(
   format: ImageFormat,
-  entry: TlvInput,
+  entry: Tlv,
   hmacKey: Uint8Array | undefined,
-): Promise<TlvInput> {
+): Promise<Tlv> {
   const isEncrypted = keyStorageOf(entry.flags ?? 0) === "hmac-encrypted";
   if (format === "tlv" || !isEncrypted || hmacKey === undefined) return entry;
   return { ...entry, flags: 0, data: await decryptEntry(entry.data, { hmacKey }) };

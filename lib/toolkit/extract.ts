@@ -18,7 +18,7 @@ import { decodeDsContext, decodeDsData, decodeSecurityConfig } from "../format/p
 import type { FindingCode } from "../findings/findings.ts";
 import { storedCertificates, storedPrivateKey } from "../image/stored.ts";
 import { DEFAULT_PARTITION_SIZE, integrityEntry } from "../format/partition.ts";
-import type { Tlv } from "../format/tlv.ts";
+import type { StoredTlv } from "../format/tlv.ts";
 import { encodeCsvImage } from "./build.ts";
 import { planFromCsv } from "./plan/csv.ts";
 import type { ImageEntries } from "../image/read/entry.ts";
@@ -170,7 +170,7 @@ function closesWithIntegrity(image: Uint8Array, { entries }: ImageEntries): bool
   return isSameEntry(own, last.value);
 }
 
-function isSameEntry(a: Tlv, b: Tlv): boolean {
+function isSameEntry(a: StoredTlv, b: StoredTlv): boolean {
   return a.type === b.type && a.subtype === b.subtype && a.flags === b.flags &&
     equalBytes(a.data, b.data) && b.reserved === undefined && b.padding === undefined;
 }
@@ -205,7 +205,7 @@ interface ExtractedRow {
 
 /** The row of an entry, and the file that holds its value. */
 async function extractRow(
-  entry: Tlv,
+  entry: StoredTlv,
   before: readonly ExtractedRow[],
 ): Promise<ExtractedRow> {
   const { type, subtype } = entry;
@@ -246,7 +246,7 @@ interface Form {
 }
 
 /** How the value is to be written so that a build stores these very bytes. */
-async function formOf(entry: Tlv, before: readonly ExtractedRow[]): Promise<Form> {
+async function formOf(entry: StoredTlv, before: readonly ExtractedRow[]): Promise<Form> {
   const { type, subtype, data, flags, reserved, padding } = entry;
   const text = decodeUtf8(data) ?? "";
   const isText = isCredential(type) && isPem(text);
@@ -269,7 +269,7 @@ async function formOf(entry: Tlv, before: readonly ExtractedRow[]): Promise<Form
 }
 
 /** Whether a build stores the value as it is here when it finds it in a file. */
-async function isCanonical(entry: Tlv, bytes: Uint8Array): Promise<boolean> {
+async function isCanonical(entry: StoredTlv, bytes: Uint8Array): Promise<boolean> {
   const { type, data, flags } = entry;
   if (!isCredential(type)) return true;
   if (type === KEY && keyStorageOf(flags) !== "plaintext") return false;
@@ -282,7 +282,7 @@ async function isCanonical(entry: Tlv, bytes: Uint8Array): Promise<boolean> {
   }
 }
 
-async function keyColumns({ type, data, flags }: Tlv): Promise<Partial<ConfigRow>> {
+async function keyColumns({ type, data, flags }: StoredTlv): Promise<Partial<ConfigRow>> {
   switch (type) {
     case KEY:
       return { keyMode: keyStorageOf(flags), algorithm: await algorithmOf(data) };

@@ -8,45 +8,17 @@ import { type ImageFormat, type KeyMode, type KeyStorage, tlvTypeName } from "..
 import type { PartitionTable, PartitionTableEntry } from "../format/table/binary.ts";
 import { checkPartitionTable, type PartitionTableFinding } from "../format/table/check.ts";
 import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
-import type { SignatureAlgorithm } from "../format/signature_block.ts";
 import type { Content, ReadEntry } from "../image/contents/contents.ts";
 import { type Credentials, findCredentials, keyModeOf } from "../image/contents/credentials.ts";
 import type { Finding } from "../findings/findings.ts";
 import { secureCertEntries } from "../image/find/find.ts";
-import {
-  checkDigest,
-  type ImageLocation,
-  type PartitionPlace,
-  placeOf,
-} from "../image/find/locate.ts";
+import { checkDigest, type ImageLocation, placeOf } from "../image/find/locate.ts";
 import { reportOther } from "./others.ts";
 import { startsTable, tableOfFile } from "../format/table/read.ts";
 import { checkImage } from "../verify/verify.ts";
 
 /** How {@linkcode inspect} reports. */
 type InspectOptions = NonNullable<Parameters<typeof inspect>[1]>;
-
-/**
- * A certificate in a report.
- *
- * @category Reading and checking
- */
-export interface CertificateReport {
-  /** Subject as text. */
-  readonly subject: string;
-  /** Issuer as text. */
-  readonly issuer: string;
-  /** Serial number in hexadecimal. */
-  readonly serial: string;
-  /** First moment of validity, ISO 8601. */
-  readonly notBefore: string;
-  /** Last moment of validity, ISO 8601; 9999-12-31T23:59:59.000Z when there is no end. */
-  readonly notAfter: string;
-  /** Kind of public key, such as `P-256`. */
-  readonly key: string;
-  /** Subject alternative names. */
-  readonly sans: readonly string[];
-}
 
 /**
  * An entry in a report.
@@ -85,9 +57,30 @@ export interface EntryReport {
     | "opaque"
     | "unreadable";
   /** The first certificate of a certificate entry. */
-  readonly certificate?: CertificateReport;
+  readonly certificate?: {
+    readonly subject: string;
+    readonly issuer: string;
+    /** Serial number in hexadecimal. */
+    readonly serial: string;
+    /** First moment of validity, ISO 8601. */
+    readonly notBefore: string;
+    /** Last moment of validity, ISO 8601; 9999-12-31T23:59:59.000Z when there is no end. */
+    readonly notAfter: string;
+    /** Kind of public key, such as `P-256`. */
+    readonly key: string;
+    /** Subject alternative names. */
+    readonly sans: readonly string[];
+  };
   /** All certificates of an entry that holds several. */
-  readonly certificates?: readonly CertificateReport[];
+  readonly certificates?: readonly {
+    readonly subject: string;
+    readonly issuer: string;
+    readonly serial: string;
+    readonly notBefore: string;
+    readonly notAfter: string;
+    readonly key: string;
+    readonly sans: readonly string[];
+  }[];
   /** Where a private key is, and its kind where it is known; its text only when secrets are shown. */
   readonly privateKey?: {
     readonly storage: "plaintext" | "ecdsa-peripheral" | "hmac-encrypted" | "hmac-derived";
@@ -115,7 +108,7 @@ export interface EntryReport {
   /** A signature: header version, scheme, what the length field says, and what eFuses hold of the key. */
   readonly signature?: {
     readonly version: number;
-    readonly algorithm: SignatureAlgorithm;
+    readonly algorithm: "rsa3072" | "ecdsa192" | "ecdsa256" | "ecdsa384";
     readonly signedLength: number;
     readonly keyDigest: string;
   };
@@ -167,7 +160,14 @@ export interface Inspection {
   /** The partition table that the bytes are or hold, when there is one. */
   readonly partitionTable?: {
     /** The partitions in the order of the table. */
-    readonly entries: readonly PartitionPlace[];
+    readonly entries: readonly {
+      readonly name: string;
+      readonly type: number;
+      readonly subtype: number;
+      readonly offset: number;
+      readonly size: number;
+      readonly encrypted: boolean;
+    }[];
     /** The digest in the table and the one that should be there, hexadecimal; null without one. */
     readonly md5:
       | { readonly stored: string; readonly computed: string; readonly ok: boolean }
@@ -179,7 +179,14 @@ export interface Inspection {
       readonly entry: number;
     }[];
     /** The partition that the firmware reads its credentials from; null when there is none. */
-    readonly secureCert: PartitionPlace | null;
+    readonly secureCert: {
+      readonly name: string;
+      readonly type: number;
+      readonly subtype: number;
+      readonly offset: number;
+      readonly size: number;
+      readonly encrypted: boolean;
+    } | null;
   };
 }
 
@@ -304,8 +311,17 @@ function messageOf(
   }
 }
 
-/** A certificate as reports show it. */
-export function reportCertificate(certificate: Certificate): CertificateReport {
+/** A certificate in a report. */
+export type CertificateReport = NonNullable<EntryReport["certificate"]>;
+
+/**
+ * A certificate as {@linkcode inspect} reports it.
+ *
+ * @category Reading and checking
+ */
+export function reportCertificate(
+  certificate: Certificate,
+): NonNullable<EntryReport["certificate"]> {
   const { subject, issuer, serial, notBefore, notAfter, key, sans } = certificate;
   return {
     subject,

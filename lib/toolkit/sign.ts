@@ -20,7 +20,7 @@ import {
   type SignatureKey,
 } from "../format/signature_block.ts";
 import { withIntegrity } from "../format/partition.ts";
-import type { Tlv } from "../format/tlv.ts";
+import type { StoredTlv } from "../format/tlv.ts";
 import { layOut, type OpenedImage, openForChange } from "../image/edit.ts";
 
 const SIGNATURE: number = TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV;
@@ -109,7 +109,7 @@ export async function signingDigest(
 ): Promise<{
   readonly message: Bytes;
   readonly schemes: readonly {
-    readonly algorithm: SignatureAlgorithm;
+    readonly algorithm: SignatureKey["algorithm"];
     readonly hash: "SHA-256" | "SHA-384";
     /** The hash of the message, 32 or 48 bytes. */
     readonly digest: Bytes;
@@ -202,7 +202,7 @@ async function attach(
 ): Promise<Bytes> {
   const message = messageOf(opened);
   const imageDigest = await digest("SHA-256", message);
-  const entries = keys.map((key, subtype): Tlv => {
+  const entries = keys.map((key, subtype): StoredTlv => {
     const data = encodeSignatureEntry({
       signedLength: message.length,
       key,

@@ -14,6 +14,7 @@ import {
   SIGNATURE_ALGORITHMS,
   type SignatureAlgorithm,
   signatureAlgorithmOf,
+  type SignatureKey,
   signatureValueSize,
 } from "../format/signature_block.ts";
 import { type Finding, finding } from "../findings/findings.ts";
@@ -23,33 +24,8 @@ const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRIT
   TLV_TYPES;
 const SCHEMES = { "P-192": "ecdsa192", "P-256": "ecdsa256", "P-384": "ecdsa384" } as const;
 
-/**
- * What the firmware makes of one signature entry.
- *
- * @category Signatures
- */
-export interface SignatureCheck {
-  /** Index among the entries of the image. */
-  readonly entry: number;
-  /** Where the entry starts, in bytes from the start of the image. */
-  readonly offset: number;
-  /** The entry's subtype. */
-  readonly subtype: number;
-  /** The scheme; absent when the entry cannot be decoded. */
-  readonly algorithm?: SignatureAlgorithm;
-  /** Bytes that the firmware takes as signed; absent when no signature has subtype 0. */
-  readonly signedLength?: number;
-  /** SHA-256 of the key as the entry holds it, what SECURE_BOOT_DIGESTn must be; 32 bytes. */
-  readonly keyDigest?: Bytes;
-  /** Whether the digest is that of a key to trust; absent when none were given. */
-  readonly trusted?: boolean;
-  /** Whether the firmware would accept this signature, with its key's digest in an eFuse. */
-  readonly ok: boolean;
-  /** Why not; present exactly when `ok` is false. */
-  readonly problem?: string;
-  /** What is wrong with fields that the firmware's software verification does not look at. */
-  readonly remarks: readonly string[];
-}
+/** What the firmware makes of one signature entry. */
+type SignatureCheck = Awaited<ReturnType<typeof verifySignatures>>[number];
 
 /**
  * Checks every signature entry of an image as the firmware does (FORMAT: signature entry; what the
@@ -68,7 +44,28 @@ export async function verifySignatures(
     /** The keys to trust, SubjectPublicKeyInfo in PEM or DER. @default any key */
     readonly signingKeys?: readonly Uint8Array[];
   } = {},
-): Promise<SignatureCheck[]> {
+): Promise<{
+  /** Index among the entries of the image. */
+  readonly entry: number;
+  /** Where the entry starts, in bytes from the start of the image. */
+  readonly offset: number;
+  /** The entry's subtype. */
+  readonly subtype: number;
+  /** The scheme; absent when the entry cannot be decoded. */
+  readonly algorithm?: SignatureKey["algorithm"];
+  /** Bytes that the firmware takes as signed; absent when no signature has subtype 0. */
+  readonly signedLength?: number;
+  /** SHA-256 of the key as the entry holds it, what SECURE_BOOT_DIGESTn must be; 32 bytes. */
+  readonly keyDigest?: Bytes;
+  /** Whether the digest is that of a key to trust; absent when none were given. */
+  readonly trusted?: boolean;
+  /** Whether the firmware would accept this signature, with its key's digest in an eFuse. */
+  readonly ok: boolean;
+  /** Why not; present exactly when `ok` is false. */
+  readonly problem?: string;
+  /** What is wrong with fields that the firmware's software verification does not look at. */
+  readonly remarks: readonly string[];
+}[]> {
   const keys = options.signingKeys?.map(readSignatureKey);
   const trusted = keys && await Promise.all(keys.map(publicKeyDigest));
   const chain = signaturesOf(image);

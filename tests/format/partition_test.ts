@@ -3,12 +3,12 @@ import fc from "fast-check";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { tlvTypeName } from "../../lib/format/names.ts";
 import { decodePartition, encodePartition, walkPartition } from "../../lib/format/partition.ts";
-import { decodeTlv, encodeTlv, type TlvInput, tlvSize } from "../../lib/format/tlv.ts";
+import { decodeTlv, encodeTlv, type Tlv, tlvSize } from "../../lib/format/tlv.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../vectors.ts";
 
 const SEED = 20261124;
 
-const anyEntry: fc.Arbitrary<TlvInput> = fc.record({
+const anyEntry: fc.Arbitrary<Tlv> = fc.record({
   type: fc.integer({ min: 0, max: 255 }),
   subtype: fc.integer({ min: 0, max: 255 }),
   flags: fc.integer({ min: 0, max: 255 }),

@@ -4,7 +4,6 @@ import { concat } from "../../lib/bytes/pack.ts";
 import { integrityEntry } from "../../lib/format/partition.ts";
 import {
   append,
-  type AppendOptions,
   createDevelopmentCa,
   decodePartition,
   encodePartition,
@@ -13,12 +12,14 @@ import {
   provision,
   SecureCertError,
   signPartition,
-  type TlvInput,
+  type Tlv,
   verify,
   verifySignatures,
 } from "../../mod.ts";
 import { createSigner } from "../../lib/crypto/signature.ts";
 import { shared, sharedCases, sharedTest } from "../vectors.ts";
+
+type AppendOptions = Parameters<typeof append>[1];
 
 const MARKER = Uint8Array.of(0xFF, 0xFF, 0, 0);
 const ONE = { type: 51, data: new Uint8Array([1, 2, 3]) };
@@ -177,9 +178,9 @@ Deno.test("what was added and what was there can be read again", async () => {
     const at = cut % all.length;
     const before = encodePartition(all.slice(0, at), { integrity });
     const { entries } = decodePartition(await appended(before, { entries: all.slice(at) }));
-    const found: TlvInput[] = entries.filter(({ type }) => type !== 9)
+    const found: Tlv[] = entries.filter(({ type }) => type !== 9)
       .map(({ type, subtype, flags, data }) => ({ type, subtype, flags, data }));
-    const expected: TlvInput[] = all.map((each) => ({ ...each, flags: 0 }));
+    const expected: Tlv[] = all.map((each) => ({ ...each, flags: 0 }));
     assertEquals(found, expected);
     assertEquals(entries.length - found.length, integrity ? 1 : 0);
   });

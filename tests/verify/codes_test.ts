@@ -5,16 +5,16 @@ import {
   decodePartition,
   encodePartition,
   exportPrivateKey,
-  type FindingCode,
   generateKey,
   issueCertificate,
   provision,
   type ProvisionOptions,
   signPartition,
-  type TlvInput,
+  type Tlv,
   verify,
   type VerifyOptions,
 } from "../../mod.ts";
+import { type FindingCode } from "../../lib/findings/findings.ts";
 import { createSigner } from "../../lib/crypto/signature.ts";
 import { rsaKey } from "../rsa_keys.ts";
 
@@ -24,9 +24,9 @@ const issuer = await createDevelopmentCa();
 const make = (options: Partial<ProvisionOptions> = {}) =>
   provision({ issuer, subject: "CN=d", verify: false, ...options });
 const plain = await make();
-const entries: readonly TlvInput[] = decodePartition(plain.image).entries;
-const [ca, dev, key] = entries as readonly [TlvInput, TlvInput, TlvInput];
-const of = (...list: readonly TlvInput[]) => encodePartition(list, { integrity: true });
+const entries: readonly Tlv[] = decodePartition(plain.image).entries;
+const [ca, dev, key] = entries as readonly [Tlv, Tlv, Tlv];
+const of = (...list: readonly Tlv[]) => encodePartition(list, { integrity: true });
 const ds = await make({ keyMode: "rsa-ds", chip: "esp32s3" });
 const dsEntries = decodePartition(ds.image).entries.slice(0, -1);
 const encrypted = await make({ keyMode: "hmac-encrypted", chip: "esp32c3" });

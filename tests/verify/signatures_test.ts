@@ -3,7 +3,7 @@ import { crc32 } from "../../lib/bytes/crc32.ts";
 import { concat, viewOf } from "../../lib/bytes/pack.ts";
 import { formatHex } from "../../lib/bytes/text.ts";
 import type { SignatureAlgorithm } from "../../lib/format/signature_block.ts";
-import type { Tlv } from "../../lib/format/tlv.ts";
+import type { StoredTlv } from "../../lib/format/tlv.ts";
 import { readSignature } from "../../lib/format/signature_block.ts";
 import {
   decodePartition,
@@ -32,7 +32,7 @@ const signers: Readonly<Record<SignatureAlgorithm, Signer>> = {
   ecdsa384: createSigner(await generateKey({ curve: "P-384" })),
 };
 
-async function signatureOf(algorithm: SignatureAlgorithm): Promise<Tlv> {
+async function signatureOf(algorithm: SignatureAlgorithm): Promise<StoredTlv> {
   return decodePartition(await signPartition(IMAGE, [signers[algorithm]])).entries.at(-1)!;
 }
 

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { encodePartition, integrityEntry } from "../../lib/format/partition.ts";
-import type { TlvInput } from "../../lib/format/tlv.ts";
+import type { Tlv } from "../../lib/format/tlv.ts";
 import {
   build,
   type BuildPlan,
@@ -35,7 +35,7 @@ const errors = ({ findings }: Verdict) =>
   findings.filter(({ severity }) => severity === "error").map(({ code }) => code).sort();
 
 /** An image with some entries of the good one replaced, its integrity made anew. */
-function imageOf(list: readonly TlvInput[], options = {}): Uint8Array {
+function imageOf(list: readonly Tlv[], options = {}): Uint8Array {
   return encodePartition(list, { integrity: true, ...options });
 }
 

@@ -10,7 +10,7 @@ import {
 } from "../../format/names.ts";
 import { type WalkedTlv, walkPartition } from "../../format/partition.ts";
 import { decodeDsContext, decodeSecurityConfig } from "../../format/peripheral.ts";
-import type { Tlv } from "../../format/tlv.ts";
+import type { StoredTlv } from "../../format/tlv.ts";
 
 const RULE = "=".repeat(80);
 const KEY_NAMES: Readonly<Record<KeyStorage, string>> = {
@@ -60,12 +60,12 @@ function formatEntry({ value, size, offset, crc }: WalkedTlv, at: number): strin
 }
 
 /** Lines of a value. A NUL ends a line of its own, as in that tool's file. */
-function formatValue(entry: Tlv): string[] {
+function formatValue(entry: StoredTlv): string[] {
   const text = describe(entry).replaceAll(/\r\n?/g, "\n");
   return text.split("\n").map((line) => `    ${line}`.replaceAll("\0", "\n"));
 }
 
-function describe({ type, flags, data }: Tlv): string {
+function describe({ type, flags, data }: StoredTlv): string {
   const text = decodeUtf8(data);
   switch (type) {
     case TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV:

@@ -26,41 +26,8 @@ export type RsaNumbers = Exclude<Parameters<typeof encryptDsParameters>[0], Priv
 /** Which peripheral the ciphertext is for. */
 type DsTarget = Pick<Parameters<typeof decryptDsParameters>[1], "chip" | "maxRsaBits">;
 
-/**
- * A decrypted DS value; its numbers are meaningless where the checks fail.
- *
- * @category Key peripherals
- */
-export interface DecryptedDsParameters {
-  /** n, big-endian, as many bytes as the key has. */
-  readonly modulus: Bytes;
-  /** d, big-endian, as many bytes as the key has. */
-  readonly privateExponent: Bytes;
-  /** r-bar, big-endian, as many bytes as the key has. */
-  readonly rBar: Bytes;
-  /** M prime, an unsigned 32-bit number. */
-  readonly mPrime: number;
-  /** Size of the RSA key in bits. */
-  readonly rsaLengthBits: number;
-  /** What is right in it. The hardware checks only the digest, and only notes the padding. */
-  readonly checks: {
-    /** The SHA-256 inside matches; false under another HMAC key or IV, and for changed bytes. */
-    readonly digest: boolean;
-    /** The last 8 bytes are 08. */
-    readonly padding: boolean;
-    /** The key length inside is the one outside. */
-    readonly length: boolean;
-    /** n is odd and has exactly the key's length, 1 < d < n, and zeros fill the operands. */
-    readonly operands: boolean;
-    /** r-bar is 2^(2 · key length) mod n. */
-    readonly rBar: boolean;
-    /** M prime is −n^(−1) mod 2^32. */
-    readonly mPrime: boolean;
-  };
-}
-
-/** What is right in a decrypted DS value. */
-export type DsChecks = DecryptedDsParameters["checks"];
+/** A decrypted DS value. */
+export type DecryptedDsParameters = Awaited<ReturnType<typeof decryptDsParameters>>;
 
 const IV_SIZE = 16;
 const DIGEST_SIZE = 32;
@@ -146,7 +113,11 @@ export async function encryptDsParameters(
  * @throws {RangeError} for an IV that is not 16 bytes, and when `chip` and `maxRsaBits` are both given.
  */
 export async function decryptDsParameters(
-  stored: DsData | Uint8Array,
+  stored: Uint8Array | {
+    readonly rsaLengthBits: number;
+    readonly iv: Uint8Array;
+    readonly ciphertext: Uint8Array;
+  },
   options: {
     /** The key burned into the eFuse block, 32 bytes as burned. */
     readonly hmacKey: Uint8Array;
@@ -155,7 +126,33 @@ export async function decryptDsParameters(
     /** The chip's longest RSA key in bits, in the place of `chip`. */
     readonly maxRsaBits?: 3072 | 4096;
   },
-): Promise<DecryptedDsParameters> {
+): Promise<{
+  /** n, big-endian, as many bytes as the key has. */
+  readonly modulus: Bytes;
+  /** d, big-endian, as many bytes as the key has. */
+  readonly privateExponent: Bytes;
+  /** r-bar, big-endian, as many bytes as the key has. */
+  readonly rBar: Bytes;
+  /** M prime, an unsigned 32-bit number. */
+  readonly mPrime: number;
+  /** Size of the RSA key in bits. */
+  readonly rsaLengthBits: number;
+  /** What is right in it. The hardware checks only the digest, and only notes the padding. */
+  readonly checks: {
+    /** The SHA-256 inside matches; false under another HMAC key or IV, and for changed bytes. */
+    readonly digest: boolean;
+    /** The last 8 bytes are 08. */
+    readonly padding: boolean;
+    /** The key length inside is the one outside. */
+    readonly length: boolean;
+    /** n is odd and has exactly the key's length, 1 < d < n, and zeros fill the operands. */
+    readonly operands: boolean;
+    /** r-bar is 2^(2 · key length) mod n. */
+    readonly rBar: boolean;
+    /** M prime is −n^(−1) mod 2^32. */
+    readonly mPrime: boolean;
+  };
+}> {
   const dsData = stored instanceof Uint8Array ? decodeDsData(stored) : stored;
   const iv = checkedIv(dsData.iv, "decrypt");
   const maxRsaBits = layoutOf(dsData, options);
@@ -207,7 +204,7 @@ async function dsDigest({ operands, tail }: DsParts, iv: Bytes): Promise<Bytes> 
 function checkParts(
   { operands, tail }: DsParts,
   bits: number,
-): Omit<DsChecks, "digest" | "padding"> {
+): Omit<DecryptedDsParameters["checks"], "digest" | "padding"> {
   const [exponent, modulus, rBar] = operands.map((operand) =>
     decodeBigInteger(operand.slice().reverse())
   ) as [bigint, bigint, bigint];

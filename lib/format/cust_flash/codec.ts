@@ -4,12 +4,10 @@ import { type Bytes, hasWord, inRange, viewOf } from "../../bytes/pack.ts";
 import {
   CUST_FLASH_LAYOUTS,
   CUST_FLASH_MAGIC,
-  type CustFlash,
   type CustFlashLayout,
   custFlashLayout,
   type CustFlashName,
   type CustFlashSlot,
-  type CustFlashValue,
   DS_MAGIC_AT,
   KEY_ID_AT,
   MAGIC_AT,
@@ -26,6 +24,12 @@ export const CUST_FLASH_SIZE = 0x6000;
 
 const ERASED = 0xFF;
 const WHAT = "Cannot encode cust_flash";
+
+/** What a cust_flash image holds. */
+export type CustFlash = ReturnType<typeof decodeCustFlash>;
+
+/** One value of an image. */
+export type CustFlashValue = CustFlash["values"][number];
 
 /**
  * The bytes of a cust_flash image: metadata with a CRC-32 (seed 0xFFFFFFFF) and a length for each
@@ -103,7 +107,27 @@ export function decodeCustFlash(
     /** The order of the metadata. @default found by the checksums, `false` when both fit */
     readonly legacy?: boolean;
   } = {},
-): CustFlash {
+): {
+  /** The credentials. */
+  readonly credentials: Credentials;
+  /** Whether the metadata is in the order of partitions named `pre_prov`. */
+  readonly legacy: boolean;
+  /** The values that are there, in the order of the image; an absent one has length and CRC 0. */
+  readonly values: readonly {
+    /** Which value it is. */
+    readonly name: "deviceCert" | "caCert" | "privateKey" | "ciphertext" | "iv";
+    /** Where it starts, in bytes from the start of the image. */
+    readonly offset: number;
+    /** Its length in bytes as the metadata states it. */
+    readonly length: number;
+    /** The bytes its region has room for. */
+    readonly capacity: number;
+    /** The bytes, a view of the image; fewer than `length` when the image ends first. */
+    readonly data: Uint8Array;
+    /** The checksum in the metadata and that of the data. */
+    readonly crc: { readonly stored: number; readonly computed: number };
+  }[];
+} {
   const layout = bestLayout(image, options.legacy);
   if (image.length < layout.end) {
     throw new SecureCertError(

@@ -1,4 +1,3 @@
-import type { Credentials } from "../credentials.ts";
 import { DS_3072, DS_4096, type DsLayout } from "../chips/ds_layout.ts";
 
 /** The word that ends the metadata, little-endian. */
@@ -26,38 +25,8 @@ const PRIVATE_KEY = {
 const CIPHERTEXT_MARGIN = 16;
 const IV_CAPACITY = 32;
 
-/**
- * What a cust_flash image holds.
- *
- * @category cust_flash and NVS
- */
-export interface CustFlash {
-  /** The credentials. */
-  readonly credentials: Credentials;
-  /** Whether the metadata is in the order of partitions named `pre_prov`. */
-  readonly legacy: boolean;
-  /** The values that are there, in the order of the image; an absent one has length and CRC 0. */
-  readonly values: readonly {
-    /** Which value it is. */
-    readonly name: "deviceCert" | "caCert" | "privateKey" | "ciphertext" | "iv";
-    /** Where it starts, in bytes from the start of the image. */
-    readonly offset: number;
-    /** Its length in bytes as the metadata states it. */
-    readonly length: number;
-    /** The bytes its region has room for. */
-    readonly capacity: number;
-    /** The bytes, a view of the image; fewer than `length` when the image ends first. */
-    readonly data: Uint8Array;
-    /** The checksum in the metadata and that of the data. */
-    readonly crc: { readonly stored: number; readonly computed: number };
-  }[];
-}
-
-/** One value of an image. */
-export type CustFlashValue = CustFlash["values"][number];
-
 /** The values a cust_flash image has places for. */
-export type CustFlashName = CustFlashValue["name"];
+export type CustFlashName = "deviceCert" | "caCert" | "privateKey" | "ciphertext" | "iv";
 
 /** A place for a value. */
 export interface CustFlashSlot {

@@ -102,7 +102,7 @@ export function decodeNvsCredentials(image: Uint8Array): {
     readonly efuseKeyId?: number;
   };
   /** What is wrong in the image; empty for a sound one. */
-  readonly problems: readonly NvsProblem[];
+  readonly problems: DecodedNvs["problems"];
 } {
   return credentialsOfNvs(decodeNvs(image));
 }

@@ -16,26 +16,6 @@ import {
 import { type Finding, finding } from "../../findings/findings.ts";
 
 /**
- * A partition in a report.
- *
- * @category Reading and checking
- */
-export interface PartitionPlace {
-  /** Its name. */
-  readonly name: string;
-  /** Its type number. */
-  readonly type: number;
-  /** Its subtype number. */
-  readonly subtype: number;
-  /** Where it starts in flash, in bytes. */
-  readonly offset: number;
-  /** Its size in bytes. */
-  readonly size: number;
-  /** Whether it is flagged as encrypted. */
-  readonly encrypted: boolean;
-}
-
-/**
  * Where an image was found that is inside something larger, such as a dump of flash: through a partition
  * table, or by its magic number.
  *
@@ -47,11 +27,27 @@ export type ImageLocation =
     /** Where the table starts, bytes from the start of the file. */
     readonly tableOffset: number;
     /** What the table says of the partition. */
-    readonly partition: PartitionPlace;
+    readonly partition: {
+      readonly name: string;
+      readonly type: number;
+      readonly subtype: number;
+      /** Where it starts in flash, in bytes. */
+      readonly offset: number;
+      readonly size: number;
+      /** Whether it is flagged as encrypted. */
+      readonly encrypted: boolean;
+    };
     /** Where the image starts, bytes from the start of the file. */
     readonly offset: number;
     /** Other partitions that the firmware would look at, in its order. */
-    readonly others: readonly PartitionPlace[];
+    readonly others: readonly {
+      readonly name: string;
+      readonly type: number;
+      readonly subtype: number;
+      readonly offset: number;
+      readonly size: number;
+      readonly encrypted: boolean;
+    }[];
   }
   | {
     readonly kind: "scan";
@@ -67,6 +63,9 @@ export type ImageLocation =
       readonly used: number;
     }[];
   };
+
+/** A partition in a report. */
+export type PartitionPlace = NonNullable<ImageLocation["partition"]>;
 
 /** The image in some bytes. */
 export interface Located {

@@ -1,6 +1,11 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import type { CustFlash, CustFlashName, CustFlashValue } from "../../format/cust_flash/layout.ts";
-import { decodeCustFlash, readCustFlash } from "../../format/cust_flash/codec.ts";
+import type { CustFlashName } from "../../format/cust_flash/layout.ts";
+import {
+  type CustFlash,
+  type CustFlashValue,
+  decodeCustFlash,
+  readCustFlash,
+} from "../../format/cust_flash/codec.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../../format/names.ts";
 import { type Finding, finding } from "../../findings/findings.ts";
 import {

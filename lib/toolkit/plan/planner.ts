@@ -17,7 +17,7 @@ import type { Curve } from "../../format/chips/chip.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import type { ConfigColumn } from "../../format/config/row.ts";
 import { isReservedType, MAX_SUBTYPE, TLV_TYPES, tlvTypeNumber } from "../../format/names.ts";
-import { MAX_TLV_LENGTH, type Tlv } from "../../format/tlv.ts";
+import { MAX_TLV_LENGTH, type StoredTlv } from "../../format/tlv.ts";
 import type { KnownValue } from "../../image/contents/contents.ts";
 import { encodeStoredKey, isDer, storedCertificates } from "../../image/stored.ts";
 import type { EfuseKeyMode, KeyKind, KeyModeRules, ModeEntries } from "../../key_modes/mode.ts";
@@ -32,7 +32,7 @@ import { type PlannedEntry, problemAt } from "./entry.ts";
  */
 export interface EfuseKey {
   /** What it is for. */
-  readonly keyMode: EfuseKeyMode;
+  readonly keyMode: "rsa-ds" | "ecdsa-peripheral" | "hmac-encrypted" | "hmac-derived";
   /** The n of KEYn. */
   readonly efuseKeyId: number;
   /** Subtypes of the private keys that it serves. */
@@ -66,7 +66,7 @@ export interface PlanOptions extends Pick<Sources, "random"> {
 /** The entries of an image, or all that is wrong with them. */
 export interface Plan {
   /** The entries: values of the DS and ECDSA peripherals first, the others in their order. */
-  readonly entries: readonly Tlv[];
+  readonly entries: readonly StoredTlv[];
   /** The eFuse keys that have to be burned. */
   readonly efuseKeys: readonly EfuseKey[];
   /** SubjectPublicKeyInfo, DER, of the private keys that are known, by subtype. */
@@ -86,8 +86,8 @@ type NumberedEntry = PlannedEntry & { readonly type: number; readonly subtype: n
 interface Draft {
   readonly options: PlanOptions;
   readonly all: readonly NumberedEntry[];
-  readonly first: Tlv[];
-  readonly others: Tlv[];
+  readonly first: StoredTlv[];
+  readonly others: StoredTlv[];
   readonly efuseKeys: EfuseKey[];
   readonly problems: Problem[];
   readonly publicKeys: Map<number, Uint8Array>;
@@ -186,7 +186,7 @@ function checkNumbers(entry: NumberedEntry, { all, problems }: Draft): boolean {
 }
 
 /** Adds an entry with what the comment of its row says of it. */
-function add(entry: NumberedEntry, { flags, data, ...numbers }: Tlv, draft: Draft): void {
+function add(entry: NumberedEntry, { flags, data, ...numbers }: StoredTlv, draft: Draft): void {
   const { stored } = entry;
   const value = stored?.nul === true ? concat(data, NUL) : data;
   if (value.length > MAX_TLV_LENGTH) {

@@ -11,14 +11,14 @@ import {
 import { exportPrivateKey } from "../../../lib/crypto/keys/keys.ts";
 import { hmacOfWord } from "../../../lib/crypto/peripherals/hmac_key.ts";
 import { walkPartition } from "../../../lib/format/partition.ts";
-import type { Tlv } from "../../../lib/format/tlv.ts";
+import type { StoredTlv } from "../../../lib/format/tlv.ts";
 import { openssl, opensslTest, shared, sharedTest, sharedText, vector } from "../../vectors.ts";
 
 const SEED = 20261124;
 const HMAC_KEY = Uint8Array.from({ length: 32 }, (_, index) => index);
 const ORDER = parseHex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
 
-function entries(image: Uint8Array): readonly Tlv[] {
+function entries(image: Uint8Array): readonly StoredTlv[] {
   return walkPartition(image).entries.map(({ value }) => value);
 }
 

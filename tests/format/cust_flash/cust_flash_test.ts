@@ -2,13 +2,13 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import {
+  type CustFlash,
   decodeCustFlash,
   encodeCustFlash,
   looksLikeCustFlash,
   readCustFlash,
 } from "../../../lib/format/cust_flash/codec.ts";
 import type { Credentials } from "../../../lib/format/credentials.ts";
-import type { CustFlash } from "../../../lib/format/cust_flash/layout.ts";
 import { sha256 } from "../../../lib/format/deps.ts";
 import { encodePartition } from "../../../lib/format/partition.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../../vectors.ts";
