@@ -63,6 +63,9 @@ export interface DerCursor {
   readonly source: DerSource;
 }
 
+/** A count of unused bits, a sign byte. */
+const ZERO = new Uint8Array(1);
+
 /** Class and form bits of an identifier octet (X.690 section 8.1.2). */
 const CONSTRUCTED = 0x20;
 const CONTEXT = 0x80;
@@ -171,6 +174,16 @@ export function bitsOf(node: DerNode): Bytes {
   return source.bytes.subarray(at, end);
 }
 
+/** The contents as text where each byte is ASCII, else undefined. */
+export function asciiOf({ source: { bytes }, content, end }: DerNode): string | undefined {
+  let text = "";
+  for (let at = content; at < end; at++) {
+    if (bytes[at]! >= 0x80) return undefined;
+    text += String.fromCharCode(bytes[at]!);
+  }
+  return text;
+}
+
 /** An INTEGER as an unsigned big-endian number without leading zeros; a view of what is read. */
 export function unsignedOf({ source, content, end }: DerNode): Bytes {
   let first = content;
@@ -191,19 +204,17 @@ export function numberOf(node: DerNode): number {
  */
 export function oidOf(node: DerNode): string {
   const { source: { bytes }, content, end } = node;
-  const arcs: (number | bigint)[] = [];
+  if (content === end) return hexOf(node);
+  let text = "";
   for (let at = content; at < end;) {
     let last = at;
     while (last < end && bytes[last]! >= 0x80) last++;
     if (last === end || bytes[at] === 0x80 || last - at >= MAX_ARC_BYTES) return hexOf(node);
-    arcs.push(arcOf(bytes.subarray(at, last + 1)));
+    const arc = arcOf(bytes, at, last);
+    text += text === "" ? firstArcs(arc) : `.${arc}`;
     at = last + 1;
   }
-  const [first] = arcs;
-  if (first === undefined) return hexOf(node);
-  const root = first < 80 ? Math.floor(Number(first) / 40) : 2;
-  const second = typeof first === "bigint" ? first - 80n : first - 40 * root;
-  return [root, second, ...arcs.slice(1)].join(".");
+  return text;
 }
 
 /** An object identifier for a message: its beginning, because it may have thousands of arcs. */
@@ -289,9 +300,7 @@ export function derUnsigned(number: Uint8Array): Bytes {
   while (first < number.length - 1 && number[first] === 0) first++;
   const digits = number.subarray(first);
   const isSigned = digits.length === 0 || digits[0]! >= 0x80;
-  return isSigned
-    ? derElement(TAG.integer, new Uint8Array(1), digits)
-    : derElement(TAG.integer, digits);
+  return isSigned ? derElement(TAG.integer, ZERO, digits) : derElement(TAG.integer, digits);
 }
 
 /** OCTET STRING. */
@@ -301,7 +310,7 @@ export function derOctets(bytes: Uint8Array): Bytes {
 
 /** BIT STRING of whole bytes. */
 export function derBits(bytes: Uint8Array): Bytes {
-  return derElement(TAG.bitString, new Uint8Array(1), bytes);
+  return derElement(TAG.bitString, ZERO, bytes);
 }
 
 /** NULL. */
@@ -316,10 +325,10 @@ export function derTrue(): Bytes {
 
 const oids = new Map<string, Bytes>();
 
-/** OBJECT IDENTIFIER of a dotted form (X.690 section 8.19). */
+/** OBJECT IDENTIFIER of a dotted form (X.690 section 8.19); it is kept, so it must not be changed. */
 export function derOid(oid: string): Bytes {
   const known = oids.get(oid);
-  if (known !== undefined) return known.slice();
+  if (known !== undefined) return known;
   const [first = 0n, second = 0n, ...rest] = oid.split(".").map(BigInt);
   const encoded = derElement(
     TAG.oid,
@@ -327,7 +336,7 @@ export function derOid(oid: string): Bytes {
   );
   // Names may bring any number of identifiers with them; the few that matter come first.
   if (oids.size < 64) oids.set(oid, encoded);
-  return encoded.slice();
+  return encoded;
 }
 
 function base128(arc: bigint): number[] {
@@ -336,10 +345,23 @@ function base128(arc: bigint): number[] {
   return digits;
 }
 
-/** A number where 49 bits do, which nearly all arcs need no more than. */
-function arcOf(digits: Uint8Array): number | bigint {
-  if (digits.length <= 7) return digits.reduce((arc, digit) => arc * 128 + (digit & 0x7F), 0);
-  return digits.reduce((arc, digit) => arc << 7n | BigInt(digit & 0x7F), 0n);
+/** The arc from one byte to another; a number where 49 bits do, which nearly all arcs fit into. */
+function arcOf(bytes: Uint8Array, first: number, last: number): number | bigint {
+  if (last - first > 6) {
+    return bytes.subarray(first, last + 1).reduce(
+      (arc, digit) => arc << 7n | BigInt(digit & 0x7F),
+      0n,
+    );
+  }
+  let arc = 0;
+  for (let at = first; at <= last; at++) arc = arc * 128 + (bytes[at]! & 0x7F);
+  return arc;
+}
+
+/** The first two arcs, which share one number. */
+function firstArcs(arc: number | bigint): string {
+  if (arc < 80) return `${Math.floor(Number(arc) / 40)}.${Number(arc) % 40}`;
+  return `2.${typeof arc === "bigint" ? arc - 80n : arc - 80}`;
 }
 
 function tagName(tag: number | undefined): string {

@@ -30,6 +30,7 @@ import {
 const RSA_OID = "1.2.840.113549.1.1.1";
 const EC_OID = "1.2.840.10045.2.1";
 const UNCOMPRESSED = 4;
+const ecAlgorithms = new Map<EcCurve, Bytes>();
 /** The longest RSA key that the firmware's mbedTLS and every WebCrypto take, in bits. */
 const MAX_RSA_BITS = 4096;
 
@@ -291,8 +292,12 @@ function checkPoint(curve: EcCurve, point: Bytes): Bytes {
   );
 }
 
+/** AlgorithmIdentifier of keys on a curve. */
 function ecAlgorithm(curve: EcCurve): Bytes {
-  return derSequence(derOid(EC_OID), derOid(CURVES[curve].oid));
+  const known = ecAlgorithms.get(curve) ??
+    derSequence(derOid(EC_OID), derOid(CURVES[curve].oid));
+  ecAlgorithms.set(curve, known);
+  return known;
 }
 
 function unsupported(oid: string): SecureCertError {

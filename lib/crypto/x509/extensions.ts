@@ -1,9 +1,9 @@
 import type { Bytes } from "../../bytes/pack.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import {
+  asciiOf,
   bitsOf,
   constructedTag,
-  contentOf,
   derElement,
   derError,
   type DerNode,
@@ -50,6 +50,9 @@ export const EXTENDED_KEY_USAGE = {
 
 /** The moment that means "no well-defined expiration date" (RFC 5280 section 4.1.2.5). */
 export const NO_EXPIRY: Date = new Date("9999-12-31T23:59:59Z");
+
+/** More characters than any time needs. */
+const MAX_TIME = 40;
 
 /** Signature algorithms: ECDSA (RFC 5758) and RSA PKCS#1 v1.5 (RFC 8017) by hash. */
 const SIGNATURE_OIDS = {
@@ -141,15 +144,15 @@ export function encodeTime(time: Date): Bytes {
   if (!(year >= 1950 && year <= 9999)) {
     throw new RangeError(`Cannot encode time: year ${year} is not 1950 to 9999`);
   }
-  const digits = time.toISOString().replace(/\..*|[^0-9]/g, "");
+  const [date, clock] = [time.toISOString().slice(0, 10), time.toISOString().slice(11, 19)];
+  const text = `${date.replaceAll("-", "")}${clock.replaceAll(":", "")}Z`;
   return year < 2050
-    ? derElement(TAG.utcTime, encodeUtf8(`${digits.slice(2)}Z`))
-    : derElement(TAG.generalizedTime, encodeUtf8(`${digits}Z`));
+    ? derElement(TAG.utcTime, encodeUtf8(text.slice(2)))
+    : derElement(TAG.generalizedTime, encodeUtf8(text));
 }
 
 /** A UTCTime or GeneralizedTime after its year. */
-const TIME =
-  /^(?<month>\d\d)(?<day>\d\d)(?<hour>\d\d)(?<minute>\d\d)(?<second>\d\d)?(?:[.,]\d+)?(?:Z|(?<sign>[+-])(?<hours>\d\d)(?<minutes>\d\d))?$/;
+const TIME = /^(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)?(?:[.,]\d+)?(?:Z|([+-])(\d\d)(\d\d))?$/;
 
 /**
  * A UTCTime or GeneralizedTime (X.680 sections 46 and 47), in UTC where it has no offset; fractions of a
@@ -159,17 +162,22 @@ const TIME =
  */
 export function decodeTime(node: DerNode): Date {
   const isShort = node.tag === TAG.utcTime;
-  const text = String.fromCharCode(...contentOf(node).subarray(0, 40));
-  const year = text.slice(0, isShort ? 2 : 4);
-  const parts = TIME.exec(text.slice(year.length))?.groups;
-  if (!isShort && node.tag !== TAG.generalizedTime || parts === undefined) {
+  const text = node.end - node.content > MAX_TIME ? "" : asciiOf(node) ?? "";
+  const digits = isShort ? 2 : 4;
+  const parts = TIME.exec(text.slice(digits));
+  if (!isShort && node.tag !== TAG.generalizedTime || parts === null) {
     throw derError(node, node.start, "need a UTCTime or GeneralizedTime");
   }
-  const { month, day, hour, minute, second = "00", sign, hours, minutes } = parts;
-  const century = !isShort ? "" : year < "50" ? "20" : "19";
-  const time = new Date(`${century}${year}-${month}-${day}T${hour}:${minute}:${second}Z`);
-  if (time.getUTCDate() !== Number(day)) throw derError(node, node.start, "no such date or time");
-  if (sign === undefined) return time;
-  const offset = (Number(hours) * 60 + Number(minutes)) * 60_000;
-  return new Date(time.getTime() - (sign === "+" ? offset : -offset));
+  const [, month, day, hour, minute, second = "0", sign, hours, minutes] = parts;
+  const short = Number(text.slice(0, digits));
+  const year = !isShort ? short : short < 50 ? 2000 + short : 1900 + short;
+  const time = new Date(
+    Date.UTC(year, Number(month) - 1, Number(day), Number(hour), Number(minute)),
+  );
+  const isReal = time.getUTCFullYear() === year && time.getUTCDate() === Number(day) &&
+    time.getUTCHours() === Number(hour) && time.getUTCMinutes() === Number(minute) &&
+    Number(second) < 60;
+  if (!isReal) throw derError(node, node.start, "no such date or time");
+  const offset = (Number(hours ?? 0) * 60 + Number(minutes ?? 0)) * (sign === "-" ? -1 : 1);
+  return new Date(time.getTime() + Number(second) * 1000 - offset * 60_000);
 }

@@ -31,6 +31,7 @@ import { readRequest, type SigningRequest } from "./request.ts";
 
 const DAY = 86_400_000;
 const SERIAL_SIZE = 20;
+const VERSION_3 = derContext(0, derInteger(2));
 
 /**
  * What issues certificates: a CA certificate, and either its key or a function that signs in the key's
@@ -266,7 +267,7 @@ async function makeCertificate(
   { subject, publicKey, extensions }: Content,
 ): Promise<Certificate> {
   const signedPart = derSequence(
-    derContext(0, derInteger(2)),
+    VERSION_3,
     serialNumber(validity),
     algorithm,
     name,

@@ -2,6 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
 import { decodeUtf8, encodeUtf8, formatHex, UNPRINTABLE } from "../../bytes/text.ts";
 import {
+  asciiOf,
   childrenOf,
   contentOf,
   contextTag,
@@ -87,7 +88,7 @@ export function encodeName(text: string): Bytes {
     attributes.push(encodeAttribute(key, value, offset));
     if (joins) continue;
     // DER wants the elements of a SET OF in the order of their bytes (X.690 section 11.6).
-    sets.push(derSet(...attributes.toSorted(compareBytes)));
+    sets.push(derSet(...attributes.length > 1 ? attributes.toSorted(compareBytes) : attributes));
     attributes = [];
   }
   return derSequence(...sets);
@@ -231,8 +232,11 @@ function formatAttribute({ oid, value }: ReadAttribute): string {
 
 /** The text of a string type; T61String as Latin-1, BMPString as UTF-16, anything else in hex. */
 function stringOf(value: DerNode): string {
+  if (UTF8_TAGS.has(value.tag)) {
+    // TextDecoder takes its time, and nearly all names are ASCII.
+    return asciiOf(value) ?? decodeUtf8(contentOf(value)) ?? hexOf(value);
+  }
   const content = contentOf(value);
-  if (UTF8_TAGS.has(value.tag)) return decodeUtf8(content) ?? hexOf(value);
   if (value.tag === TAG.t61String) return new TextDecoder("latin1").decode(content);
   if (value.tag === TAG.bmpString) return new TextDecoder("utf-16be").decode(content);
   return hexOf(value);
@@ -246,6 +250,7 @@ function stringOf(value: DerNode): string {
  * @category Keys and certificates
  */
 export function escapeNameValue(value: string): string {
+  if (/^[\w.:/-][\w .:/-]*[\w.:/-]$/.test(value)) return value;
   return value
     .replace(/[,+"\\<>;]/g, "\\$&")
     .replace(UNPRINTABLE, escapeControl).replace(/[\t\n]/g, escapeControl)
