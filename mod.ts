@@ -6,7 +6,7 @@
  *
  * @example From nothing to an image
  * ```ts
- * import { createDevelopmentCa, type DevelopmentCa, provision } from "@esp-secure-cert/toolkit";
+ * import { createDevelopmentCa, provision } from "@esp-secure-cert/toolkit";
  *
  * const issuer = await createDevelopmentCa();
  * const { image } = await provision({ issuer, subject: "CN=device-1" });

@@ -1,7 +1,7 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import { encodeUtf8, formatBase64 } from "../../bytes/text.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
-import type { CertificateInput, CertificateReader } from "../../crypto/x509/certificate.ts";
+import type { Certificate, CertificateInput } from "../../crypto/x509/certificate.ts";
 import { readRequest } from "../../crypto/x509/request.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import { paths } from "../files.ts";
@@ -38,7 +38,7 @@ export interface DeviceCheckOptions {
   /** The time at which certificates should be valid. @default the system clock */
   readonly now?: () => Date;
   /** What reads certificates; one that remembers them takes a third of the time in a batch. */
-  readonly certificatesOf?: CertificateReader;
+  readonly certificatesOf?: (input: CertificateInput) => readonly Certificate[];
   /** What the batch has of the files that all of its devices have, or none. */
   readonly kept: KeptFiles;
   /** Whether the batch has signing requests, which are not needed any more. @default false */

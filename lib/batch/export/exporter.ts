@@ -68,8 +68,13 @@ export interface ExportService {
   readonly title: string;
   /** Whether it is given the CA that issued the device certificates. */
   readonly needsCa: boolean;
+  /** What the service can be told besides. */
   readonly settings: readonly ExportSetting[];
-  /** @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate of the CA is not a CA's. */
+  /**
+   * Makes the exporter.
+   *
+   * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate of the CA is not a CA's.
+   */
   readonly exporter: (request: ExportRequest) => Exporter;
 }
 

@@ -1,9 +1,8 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { parseBase64, parseHex } from "../../bytes/text.ts";
 import { CURVES } from "../../crypto/keys/curves.ts";
-import type { GenerateKeyOptions } from "../../crypto/keys/keys.ts";
+import type { EcCurve } from "../../crypto/keys/curves.ts";
 import { EXTENDED_KEY_USAGE } from "../../crypto/x509/extensions.ts";
-import type { CertificateUsage } from "../../crypto/x509/issue.ts";
 import { type ChipName, CHIPS } from "../../format/chips/chips.ts";
 import { MOST_KEY_BLOCKS } from "../../format/chips/key_blocks.ts";
 import {
@@ -38,7 +37,14 @@ export interface BulkProfile {
   /** How private keys reach the devices. @default "plaintext" */
   readonly keyMode?: KeyMode;
   /** Kind of private key. @default RSA-2048 for `rsa-ds`, otherwise P-256 */
-  readonly key?: Pick<GenerateKeyOptions, "type" | "curve" | "bits">;
+  readonly key?: {
+    /** Kind of key. @default "ec" */
+    readonly type?: "ec" | "rsa";
+    /** Curve of an EC key. @default "P-256" */
+    readonly curve?: EcCurve;
+    /** Length of an RSA modulus in bits. @default 2048 */
+    readonly bits?: 1024 | 2048 | 3072 | 4096;
+  };
   /** Folder of the CA. */
   readonly ca?: string;
   /** Validity of the certificates in days. @default 3650 */
@@ -48,7 +54,7 @@ export interface BulkProfile {
   /** Subject alternative names, with placeholders. @default [] */
   readonly sans?: readonly string[];
   /** What the certificates are for. @default ["client"] */
-  readonly usage?: readonly CertificateUsage[];
+  readonly usage?: readonly ("client" | "server")[];
   /** The n of the KEYn that holds the eFuse key. @default 1 */
   readonly efuseKeyId?: number;
   /** Further entries. @default [] */
