@@ -4,14 +4,14 @@ import { type Comparison, formatNumber, type Row } from "./table.ts";
 
 const CLI = new URL("../cli.ts", import.meta.url).href;
 const FEW = 1000;
+const MANY = 20_000;
 const RSA = 1500;
 const RAW_MS = 4000;
 const RAW_RSA_MS = 40_000;
-/** Pairs of batches in a comparison; RSA keys are found by trial, so that it takes many to compare. */
-const PAIRS = [
-  { name: "P-256", words: [], devices: 4000, count: 5 },
-  { name: "RSA-2048", words: ["--type", "rsa"], devices: 400, count: 5 },
-] as const;
+/** Pairs of batches in a comparison. */
+const PAIRS = 5;
+/** Of a P-256 batch and of an RSA one; RSA keys are found by trial, so that it takes many to compare. */
+const COMPARED = { "P-256": 4000, "RSA-2048": 400 } as const;
 /** The smallest part of the other checkout's speed that is wanted. */
 const AT_LEAST = 0.95;
 
@@ -29,7 +29,7 @@ interface Batch {
  *
  * @param most Devices of the large batch.
  */
-export async function batch(folder: string, most: number): Promise<Row[]> {
+export async function batch(folder: string, most = MANY): Promise<Row[]> {
   const few = await run(`${folder}/few`, ["--count", `${FEW}`]);
   const many = await against(
     () => inOneScript("P-256", RAW_MS),
@@ -52,26 +52,42 @@ export async function batch(folder: string, most: number): Promise<Row[]> {
   ];
 }
 
-/** The speed of batches in pairs with another checkout: one of this, one of the other, and again. */
-export async function compareBatch(folder: string, otherCli: string): Promise<Comparison[]> {
-  const comparisons: Comparison[] = [];
-  for (const { name, words, devices, count } of PAIRS) {
-    const [here, there]: [number[], number[]] = [[], []];
-    for (let pair = 0; pair < count; pair++) {
-      const flags = ["--count", `${devices}`, ...words];
-      const out = `${folder}/${name}-${pair}`;
-      here.push((await run(`${out}-here`, flags)).rate);
-      there.push((await run(`${out}-there`, flags, otherCli)).rate);
-    }
-    comparisons.push({
-      name: `bulk, ${name}, ${count} times ${devices} devices`,
-      here: perSecond(median(here)),
-      there: perSecond(median(there)),
-      ratio: median(here.map((rate, pair) => rate / there[pair]!)),
-      atLeast: AT_LEAST,
-    });
+/** The speed of P-256 batches in pairs with another checkout: one of this, one of the other, and again. */
+export function compareBatch(
+  folder: string,
+  otherCli: string,
+  devices: number = COMPARED["P-256"],
+): Promise<Comparison[]> {
+  return compare(`${folder}/p256`, otherCli, { name: "P-256", flags: ["--count", `${devices}`] });
+}
+
+/** The same of RSA-2048 batches. */
+export function compareRsaBatch(
+  folder: string,
+  otherCli: string,
+  devices: number = COMPARED["RSA-2048"],
+): Promise<Comparison[]> {
+  const flags = ["--count", `${devices}`, "--type", "rsa"];
+  return compare(`${folder}/rsa`, otherCli, { name: "RSA-2048", flags });
+}
+
+async function compare(
+  out: string,
+  otherCli: string,
+  { name, flags }: { readonly name: string; readonly flags: readonly string[] },
+): Promise<Comparison[]> {
+  const [here, there]: [number[], number[]] = [[], []];
+  for (let pair = 0; pair < PAIRS; pair++) {
+    here.push((await run(`${out}-${pair}-here`, flags)).rate);
+    there.push((await run(`${out}-${pair}-there`, flags, otherCli)).rate);
   }
-  return comparisons;
+  return [{
+    name: `bulk, ${name}, ${PAIRS} pairs of ${flags[1]} devices`,
+    here: perSecond(median(here)),
+    there: perSecond(median(there)),
+    ratio: median(here.map((rate, pair) => rate / there[pair]!)),
+    atLeast: AT_LEAST,
+  }];
 }
 
 interface Compared extends Batch {

@@ -5,9 +5,9 @@
  *     deno task bench                          everything
  *     deno task bench start-up codecs          only these parts
  *     deno task bench batch 100000             a batch of this many devices
- *     deno task bench --against ../before      this checkout beside another, in pairs
+ *     deno task bench --against ../before      this checkout beside another, in pairs; ten minutes
  */
-import { batch, compareBatch } from "./batch.ts";
+import { batch, compareBatch, compareRsaBatch } from "./batch.ts";
 import { codecs } from "./codecs.ts";
 import { flashDump } from "./flash_dump.ts";
 import { keys } from "./keys.ts";
@@ -16,10 +16,8 @@ import { peripherals } from "./peripherals.ts";
 import { compareStartUp, startUp } from "./start_up.ts";
 import { type Comparison, formatComparisons, formatRows, type Row } from "./table.ts";
 
-const DEVICES = 20_000;
-
-/** Measures one part of the project, with a folder to write to. */
-type Part = (folder: string, devices: number) => Row[] | Promise<Row[]>;
+/** Measures one part of the project, with a folder to write to; a batch with so many devices. */
+type Part = (folder: string, devices?: number) => Row[] | Promise<Row[]>;
 
 const PARTS: Readonly<Record<string, Part>> = {
   "start-up": startUp,
@@ -32,16 +30,21 @@ const PARTS: Readonly<Record<string, Part>> = {
 };
 
 /** Measures one part in pairs with the command line of another checkout. */
-type ComparedPart = (folder: string, otherCli: string) => Promise<Comparison[]>;
+type ComparedPart = (
+  folder: string,
+  otherCli: string,
+  devices?: number,
+) => Promise<Comparison[]>;
 
 const COMPARED_PARTS: Readonly<Record<string, ComparedPart>> = {
   "start-up": compareStartUp,
   batch: compareBatch,
+  "batch-rsa": compareRsaBatch,
 };
 
 interface Arguments {
   readonly parts: readonly string[];
-  readonly devices: number;
+  readonly devices?: number;
   /** The folder of the other checkout. */
   readonly against?: string;
 }
@@ -61,7 +64,7 @@ function readArguments(args: readonly string[]): Arguments {
   const devices = words.find((word) => /^[0-9]+$/.test(word));
   return {
     parts: parts.length > 0 ? parts : known,
-    devices: devices === undefined ? DEVICES : Number(devices),
+    devices: devices === undefined ? undefined : Number(devices),
     against,
   };
 }
@@ -72,7 +75,7 @@ async function measure(
 ): Promise<string> {
   if (against !== undefined) {
     const otherCli = await cliOf(against);
-    const all = await each(parts, (part) => COMPARED_PARTS[part]!(folder, otherCli));
+    const all = await each(parts, (part) => COMPARED_PARTS[part]!(folder, otherCli, devices));
     return `here: this checkout; there: ${against}\n\n${formatComparisons(all)}`;
   }
   return formatRows(await each(parts, (part) => PARTS[part]!(folder, devices)));
