@@ -69,7 +69,7 @@ async function checkBatch(batch: string, ids: readonly string[]): Promise<Manife
 
 processes.test("killed with -9 again and again, a batch ends as if nothing had happened", async () => {
   await inFolder(async (folder) => {
-    const line = ["bulk", "--count", "900", "--labels", "-o", "batch"];
+    const line = ["bulk", "--count", "600", "--labels", "-o", "batch"];
     const batch = `${folder}/batch`;
     const stat = (name: string) =>
       exists(`${batch}/${name}`) ? Deno.statSync(`${batch}/${name}`) : undefined;
@@ -89,8 +89,8 @@ processes.test("killed with -9 again and again, a batch ends as if nothing had h
       changed("secret"),
       changed("images"),
       rows(1),
-      rows(150),
-      rows(200),
+      rows(100),
+      rows(100),
     ];
     let finished = new Map<string, string>();
     for (const [index, moment] of moments.entries()) {
@@ -106,10 +106,10 @@ processes.test("killed with -9 again and again, a batch ends as if nothing had h
       for (const [id, key] of finished) assertEquals(now.get(id), key, id);
       finished = now;
     }
-    assertEquals(finished.size >= 350, true);
+    assertEquals(finished.size >= 200, true);
     const { code, stderr } = await cli(line, folder);
     assertEquals(code, 0, stderr);
-    const made = await checkBatch(batch, count(900));
+    const made = await checkBatch(batch, count(600));
     const verified = await cli(["bulk", "verify", "batch", "--ca", "ca/ca.pem"], folder);
     assertEquals([verified.code, verified.stderr], [0, ""], verified.stdout);
     // A run with nothing left to do changes nothing.
