@@ -41,7 +41,7 @@ const AES_KEY_WORD = 0xFFFFFFFF;
  * @param maxRsaBits The chip's longest RSA key in bits, whatever the key's own length.
  * @returns 1200 for 3072, 1584 for 4096.
  */
-export function dsCiphertextSize(maxRsaBits: DsMaxRsaBits): number {
+function dsCiphertextSize(maxRsaBits: DsMaxRsaBits): number {
   return 3 * maxRsaBits / 8 + BOX_SIZE;
 }
 

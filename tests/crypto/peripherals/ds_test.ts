@@ -6,7 +6,6 @@ import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import { concat } from "../../../lib/bytes/pack.ts";
 import {
   decryptDsParameters,
-  dsCiphertextSize,
   type DsMaxRsaBits,
   encryptDsParameters,
   type RsaNumbers,
@@ -115,7 +114,7 @@ Deno.test("every key length in every layout decrypts to itself", async () => {
       const made = await encryptDsParameters(key, { maxRsaBits, hmacKey: HMAC_KEY });
       assertEquals(made.rsaLengthBits, bits);
       assertEquals(made.iv.length, 16);
-      assertEquals(made.ciphertext.length, dsCiphertextSize(maxRsaBits));
+      assertEquals(made.ciphertext.length, maxRsaBits === 3072 ? 1200 : 1584);
       const read = await decryptDsParameters(made, { maxRsaBits, hmacKey: HMAC_KEY });
       assertEquals(read.checks, ALL_GOOD, `${bits} in ${maxRsaBits}`);
       assertEquals(number(read.modulus), number(key.modulus));
