@@ -84,7 +84,7 @@ export function extraColumns(columns: readonly string[]): string[] {
  * One row of a manifest in NDJSON.
  *
  * @param text The line, without its break.
- * @param line Number of the line, from 1, for the error.
+ * @param line Number of the line, from 1, which an error names.
  * @throws {SecureCertError} `ERR_TEXT` with the line when it is not a row.
  */
 export function parseManifestRow(text: string, line: number): ManifestRow {

@@ -22,7 +22,7 @@
  * | `ERR_NOT_FOUND` | the image holds no such entry |
  * | `ERR_UNSUPPORTED` | the input is well-formed and this version cannot handle it |
  * | `ERR_PLAN` | what was asked to be built cannot be built; the message lists why |
- * | `ERR_VERIFY` | the finished image was judged bad and is withheld |
+ * | `ERR_VERIFY` | the finished image did not pass its check and is withheld |
  *
  * @category Errors and text
  */

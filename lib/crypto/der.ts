@@ -32,7 +32,7 @@ export const contextTag = (number: number): number => CONTEXT | number;
 /** Identifier octet of a context-specific element `[number]` that holds elements. */
 export const constructedTag = (number: number): number => CONTEXT | CONSTRUCTED | number;
 
-/** What is read, for the messages of what is wrong with it. */
+/** What is being read, as error messages name it. */
 interface DerSource {
   readonly bytes: Bytes;
   readonly what: string;
@@ -82,7 +82,7 @@ const MAX_SHOWN = 64;
  * Lengths may be longer than needed, which the device takes too (FORMAT: What the TLS library parses).
  *
  * @param bytes DER.
- * @param what What the bytes should be, for the messages.
+ * @param what What the bytes should be, as error messages name it.
  * @param tag Identifier octet that it must have. @default SEQUENCE
  * @param code Code of the errors of everything read in it. @default "ERR_DER"
  * @throws {SecureCertError} with the offset when the length is indefinite, has more than 4 bytes or

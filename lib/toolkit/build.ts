@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { type Problem, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { formatHex } from "../bytes/text.ts";
 import { type CertificateInput, readCertificates } from "../crypto/x509/certificate.ts";
@@ -107,12 +107,7 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
     hmacKey: plan.hmacKey,
     makeHmacKeys: true,
   });
-  if (planned.problems.length > 0) {
-    const list = planned.problems.map(({ message }) => message).join("; ");
-    throw new SecureCertError("ERR_PLAN", `Cannot build image: ${list}`, {}, {
-      problems: planned.problems,
-    });
-  }
+  if (planned.problems.length > 0) throw planError(planned.problems);
   const image = await encodeImage(planned.entries, options);
   const ca = options.ca ?? (deviceCert === undefined ? undefined : caCert);
   const known = { partitionSize: partitionSizeOf(options), ca, chip, allowWeak };
@@ -291,6 +286,12 @@ function isCertificate(input: CertificateInput): boolean {
     if (error instanceof SecureCertError) return false;
     throw error;
   }
+}
+
+/** The error of a plan that cannot be built, with everything that is wrong with it. */
+export function planError(problems: readonly Problem[]): SecureCertError {
+  const list = problems.map(({ message }) => message).join("; ");
+  return new SecureCertError("ERR_PLAN", `Cannot build image: ${list}`, {}, { problems });
 }
 
 /** The error that keeps an image with an error finding from being written. */

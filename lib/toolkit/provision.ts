@@ -11,9 +11,11 @@ import { generateKey, type PrivateKey } from "../crypto/keys/keys.ts";
 import { randomBytes } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips/chips.ts";
 import type { ImageFormat, KeyMode } from "../format/names.ts";
-import { build, type BuildResult } from "./build.ts";
-import type { BuildPlan, DataEntry } from "./plan/credentials.ts";
 import { KEY_MODE_RULES } from "../key_modes/modes.ts";
+import { keyModeProblems } from "../key_modes/requirements.ts";
+import { kindOf, wantedKey } from "../key_modes/wanted_key.ts";
+import { build, type BuildResult, planError } from "./build.ts";
+import { type BuildPlan, type DataEntry, DEFAULT_EFUSE_KEY_ID } from "./plan/credentials.ts";
 
 /**
  * What {@linkcode provision} makes for one device: its certificate and key, what the image holds beside
@@ -126,6 +128,7 @@ export async function createDevelopmentCa(
  */
 export async function provision(options: ProvisionOptions): Promise<ProvisionResult> {
   const { issuer, data = [] } = options;
+  refuseMode(options);
   const { key, ...made } = await makeKey(options);
   const certificate = await issueCertificate({ ...options, publicKey: key });
   const caCert = readCertificates(issuer.certificate);
@@ -136,6 +139,18 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionRes
   return { ...built, key, certificate };
 }
 
+/** What cannot be built is refused before there is a key, which may take seconds. */
+function refuseMode({ keyMode = "plaintext", chip, key, efuseKeyId }: ProvisionOptions): void {
+  const problems = keyModeProblems({
+    keyMode,
+    chip,
+    key: kindOf(wantedKey(keyMode, key)),
+    efuseKeyId: efuseKeyId ?? DEFAULT_EFUSE_KEY_ID,
+  });
+  if (problems.length === 0) return;
+  throw planError(problems.map(({ message }) => ({ message: `private key: ${message}` })));
+}
+
 interface MadeKey extends Pick<BuildPlan, "privateKey" | "hmacKey" | "salt"> {
   readonly key: PrivateKey;
 }
@@ -143,12 +158,11 @@ interface MadeKey extends Pick<BuildPlan, "privateKey" | "hmacKey" | "salt"> {
 /** The device's key, and what of it goes into the plan: itself, or what it is derived from. */
 async function makeKey(options: ProvisionOptions): Promise<MadeKey> {
   const { keyMode = "plaintext", random } = options;
-  const { privateKey, standardKey } = KEY_MODE_RULES[keyMode];
-  if (privateKey === "derived") {
+  if (KEY_MODE_RULES[keyMode].privateKey === "derived") {
     const hmacKey = options.hmacKey ?? randomBytes(HMAC_KEY_SIZE, { random });
     const { salt, key } = await createDerivedKey({ hmacKey, random });
     return { key, hmacKey, salt };
   }
-  const key = await generateKey({ ...standardKey, ...options.key, random });
+  const key = await generateKey({ ...wantedKey(keyMode, options.key), random });
   return { key, privateKey: key };
 }

@@ -58,10 +58,36 @@ Deno.test("a mode that the chip lacks is refused before anything is made, with w
   ];
   for (const chip of NAMES) {
     for (const keyMode of modes.filter((mode) => !keyModesOf(chip).includes(mode))) {
-      const error = await assertRejects(() => makeDevice(chip, keyMode), SecureCertError);
+      // Neither a certificate nor a key can be made with these.
+      const nothing = { certificate: "no certificate" };
+      const random = () => {
+        throw new Error("a key was made");
+      };
+      const options = { issuer: nothing, subject: "CN=d", chip, keyMode, random };
+      const error = await assertRejects(() => provision(options), SecureCertError);
       assertEquals(error.code, "ERR_PLAN");
       assertStringIncludes(error.message, `${chip} has no ${keyMode} keys; it has plaintext`);
     }
+  }
+});
+
+Deno.test("what a mode and a chip do not take is refused before a key is made", async () => {
+  const random = () => {
+    throw new Error("a key was made");
+  };
+  const device = { issuer, subject: "CN=d", random } as const;
+  const cases = [
+    [{ keyMode: "hmac-encrypted" }, "hmac-encrypted needs a chip"],
+    [{ keyMode: "rsa-ds", chip: "esp32c3", key: { type: "ec" } }, "needs an RSA key"],
+    [{ keyMode: "rsa-ds", chip: "esp32c3", key: { type: "rsa", bits: 4096 } }, "not 4096"],
+    [{ keyMode: "ecdsa-peripheral", chip: "esp32h2", efuseKeyId: 5 }, "KEY5"],
+    [{ keyMode: "hmac-derived", chip: "esp32s31", efuseKeyId: 5 }, "not 5"],
+  ] as const;
+  for (const [asked, text] of cases) {
+    const error = await assertRejects(() => provision({ ...device, ...asked }), SecureCertError);
+    assertEquals(error.code, "ERR_PLAN");
+    assertStringIncludes(error.message, text);
+    assertEquals(error.problems.length, 1);
   }
 });
 

@@ -7,7 +7,7 @@ import { KEY_MODES, type KeyMode } from "../../format/names.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
 import type { DataEntry } from "../../toolkit/plan/credentials.ts";
 import { type BulkData, entryType, fixedData, layoutProblems } from "../profile/data.ts";
-import { kindOf, wantedKey } from "../profile/key.ts";
+import { kindOf, wantedKey } from "../../key_modes/wanted_key.ts";
 import { type BulkProfile, PROFILE_DEFAULTS, withDefaults } from "../profile/profile.ts";
 import type { BulkDevice } from "./devices.ts";
 import { expandTemplate, splitList } from "./template.ts";
@@ -107,7 +107,7 @@ function modeProblems(
   const known = knownModes.get(profile) ?? new Map<string, readonly string[]>();
   knownModes.set(profile, known);
   const name = [keyMode, chip, efuseKeyId].join();
-  const key = kindOf(wantedKey(profile, keyMode));
+  const key = kindOf(wantedKey(keyMode, profile.key));
   const problems = known.get(name) ??
     keyModeProblems({ keyMode, chip, key, efuseKeyId }).map(({ message }) => message);
   known.set(name, problems);

@@ -8,7 +8,8 @@ import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { paths } from "../files.ts";
 import type { DeviceSettings } from "../list/settings.ts";
 import type { BulkFiles, BulkJob, BulkPhase } from "../ports.ts";
-import { keyProblem, wantedKey } from "../profile/key.ts";
+import { keyProblem } from "../profile/key.ts";
+import { wantedKey } from "../../key_modes/wanted_key.ts";
 import type { BulkProfile } from "../profile/profile.ts";
 
 interface KeyOptions extends Pick<Sources, "random"> {
@@ -46,7 +47,7 @@ export async function makeKey(
     const { salt, key } = await createDerivedKey({ hmacKey, random });
     return { key, hmacKey, salt };
   }
-  const wanted = wantedKey(profile, keyMode);
+  const wanted = wantedKey(keyMode, profile.key);
   if (job.key === undefined) return { key: await generateKey({ ...wanted, random }) };
   const key = await importPrivateKey(job.key);
   const problem = keyProblem(key, wanted);

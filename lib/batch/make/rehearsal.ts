@@ -7,7 +7,7 @@ import { createDevelopmentCa } from "../../toolkit/provision.ts";
 import { MOST_SAMPLES, type Sample, type Samples } from "../list/samples.ts";
 import { memoryFiles } from "../memory.ts";
 import type { BulkJob, BulkPhase } from "../ports.ts";
-import { wantedKey } from "../profile/key.ts";
+import { wantedKey } from "../../key_modes/wanted_key.ts";
 import type { BulkProfile } from "../profile/profile.ts";
 import { createBulkMaker } from "./maker.ts";
 
@@ -62,7 +62,7 @@ async function rehearsalJob(
   keys: Map<string, Uint8Array>,
 ): Promise<BulkJob> {
   if (KEY_MODE_RULES[keyMode].privateKey === "derived") return { device };
-  const wanted = wantedKey(profile, keyMode);
+  const wanted = wantedKey(keyMode, profile.key);
   const name = JSON.stringify(wanted);
   const key = keys.get(name) ?? await exportPrivateKey(await generateKey(wanted), { form: "der" });
   keys.set(name, key);

@@ -1,4 +1,4 @@
-import { wantedKey } from "./key.ts";
+import { wantedKey } from "../../key_modes/wanted_key.ts";
 import { type BulkProfile, withDefaults } from "./profile.ts";
 
 /**
@@ -10,7 +10,7 @@ import { type BulkProfile, withDefaults } from "./profile.ts";
  */
 function canonicalMembers(profile: BulkProfile): ReadonlyMap<string, string> {
   const { ca: _, signingKeys: __, ...members } = withDefaults(profile);
-  const whole = { ...members, key: wantedKey(profile, members.keyMode) };
+  const whole = { ...members, key: wantedKey(members.keyMode, profile.key) };
   return new Map(
     Object.entries(whole).toSorted(byName).map(([name, value]) => [name, sortedJson(value)]),
   );

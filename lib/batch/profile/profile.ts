@@ -137,7 +137,7 @@ const dataShape = object(
   { all: ["type"], one: ["string", "hex", "base64", "file"] },
 );
 
-/** Every member of a profile: what it may be, for the check and for the JSON Schema. */
+/** What each member of a profile may be; the check and the JSON Schema follow from it. */
 const MEMBERS: Readonly<Record<keyof BulkProfile | "$schema", Shape>> = {
   $schema: text(),
   chip: choice(Object.keys(CHIPS)),

@@ -136,7 +136,7 @@ async function planCsvBuild(args: Arguments, io: Io): Promise<PlannedBuild> {
   return { make: () => buildFromCsv(text, options), given: { hmacKey } };
 }
 
-/** The public half of a key that the image derives, for a certificate that is not yet issued. */
+/** The public half of a derived key, which is still to be certified. */
 function derivedKeyFile({ publicKey }: BuildResult, args: Arguments, out: string): OutputFile[] {
   const isNeeded = args.get("key-mode") === "hmac-derived" && !args.has("device-cert");
   if (!isNeeded || publicKey === undefined) return [];

@@ -185,7 +185,7 @@ export function decodeSpki(spki: Uint8Array): PublicKeyParts {
   return publicKeyParts(readDer(spki, "public key"));
 }
 
-/** As {@linkcode decodeSpki}, for a SubjectPublicKeyInfo within something larger. */
+/** As {@linkcode decodeSpki}, of a SubjectPublicKeyInfo inside something larger. */
 export function publicKeyParts(spki: DerNode): PublicKeyParts {
   const fields = enterDer(spki);
   const { oid, parameters } = readAlgorithm(nextDer(fields, TAG.sequence));

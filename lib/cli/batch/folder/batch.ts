@@ -19,7 +19,7 @@ export interface BatchFolder extends FinishedFiles {
    * @throws {SecureCertError} `ERR_TEXT` for such a line without it.
    */
   rows(onBad?: (message: string) => void): AsyncGenerator<ManifestRow>;
-  /** A file's bytes, or undefined when there is none of that name. */
+  /** A file's bytes, or undefined when there is no such file. */
   read(name: string): Promise<Uint8Array | undefined>;
   /** Whether there is a file of that name. */
   has(name: string): Promise<boolean>;

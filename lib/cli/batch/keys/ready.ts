@@ -3,7 +3,7 @@ import { formatHex } from "../../../bytes/text.ts";
 import { sha256 } from "../../../crypto/deps.ts";
 import { importPrivateKey, type PrivateKey } from "../../../crypto/keys/keys.ts";
 import type { BulkDevice } from "../../../batch/list/devices.ts";
-import { kindOf, wantedKey } from "../../../batch/profile/key.ts";
+import { kindOf, wantedKey } from "../../../key_modes/wanted_key.ts";
 import { keyName } from "../../../crypto/keys/encoding.ts";
 import { deviceKeyMode } from "../../../batch/list/settings.ts";
 import { type BulkShard, isInShard } from "../../../batch/list/shard.ts";
@@ -59,7 +59,7 @@ export function readyKeys(folder: string, options: ReadyKeyOptions): KeySource {
       const key = await readKey(folder, String(own), options);
       return { ...key && { key }, problem: `its key ${joinPath(folder, String(own))} is gone` };
     }
-    const kind = keyName(kindOf(wantedKey(profile, deviceKeyMode(profile, device))));
+    const kind = keyName(kindOf(wantedKey(deviceKeyMode(profile, device), profile.key)));
     const key = await find(kind);
     if (key !== undefined) taken.add(key.digest);
     return { ...key && { key }, problem: `no ${kind} key is left in ${folder}` };
@@ -79,7 +79,7 @@ export function readyKeys(folder: string, options: ReadyKeyOptions): KeySource {
     return results.map(({ key, problem }) => key?.key.pkcs8 ?? { problem });
   };
 
-  // One call after the other, for the folder is read along.
+  // One call after the other, because the folder is read along the way.
   let last: Promise<unknown> = Promise.resolve();
   return {
     name: `ready keys of ${folder}`,

@@ -6,7 +6,8 @@ import { followChain } from "../../../crypto/x509/chain.ts";
 import { sha256 } from "../../../crypto/deps.ts";
 import { importPrivateKey } from "../../../crypto/keys/keys.ts";
 import type { BulkDevice, DeviceRow } from "../../../batch/list/devices.ts";
-import { keyProblem, wantedKey } from "../../../batch/profile/key.ts";
+import { keyProblem } from "../../../batch/profile/key.ts";
+import { wantedKey } from "../../../key_modes/wanted_key.ts";
 import { deviceKeyMode } from "../../../batch/list/settings.ts";
 import { type BulkShard, isInShard } from "../../../batch/list/shard.ts";
 import { KEY_MODE_RULES } from "../../../key_modes/modes.ts";
@@ -79,7 +80,7 @@ async function fileProblem(
   }
   try {
     const key = privateKey === "" ? undefined : await importPrivateKey(readRowFile(privateKey));
-    const problem = key && keyProblem(key, wantedKey(profile, keyMode));
+    const problem = key && keyProblem(key, wantedKey(keyMode, profile.key));
     if (problem !== undefined) return problem;
     const owner = key && ownerOf("key", key.publicKey, id, check);
     if (certificate === "") return owner;
