@@ -3,7 +3,7 @@ import type { BulkJournal } from "../ports.ts";
 import type { BulkProfile } from "../profile/profile.ts";
 import { type BulkDevice, type DeviceRow, idProblem } from "./devices.ts";
 import { collectSamples, type Samples } from "./samples.ts";
-import { resolveDevice } from "./settings.ts";
+import { resolveRow } from "./settings.ts";
 import { type BulkShard, formatShard, isInShard, isShard, WHOLE_LIST } from "./shard.ts";
 
 interface ListOptions {
@@ -47,7 +47,7 @@ export async function planList(
     if (problem !== undefined || "problem" in row) continue;
     const { device } = row;
     last = device.index;
-    const { problems: wrong, ...settings } = resolveDevice(profile, device);
+    const { problems: wrong, ...settings } = resolveRow(profile, device);
     problems.push(...wrong.map((problem) => `${device.id}: ${problem}`));
     const isMine = isInShard(device, shard);
     // One with a certificate of its own says nothing of those that are issued here.

@@ -30,7 +30,8 @@ export interface ResolvedDevice extends DeviceSettings {
 const USER_DATA = ["user1", "user2", "user3", "user4", "user5"];
 
 /**
- * What a profile and a row of the device list make of a device.
+ * What a profile and a row of the device list make of a device. Its names are checked by
+ * {@linkcode resolveRow}, and again where the certificate or request is made.
  *
  * @param profile What all share.
  * @param device The row.
@@ -45,25 +46,27 @@ export function resolveDevice(profile: BulkProfile, device: BulkDevice): Resolve
     problems.push(`${what}: ${filled.problem}`);
     return "";
   };
-  const { subject, sans } = device.fields;
+  const { fields } = device;
+  const subject = fill("subject", fields.subject || standard.subject, escapeNameValue);
+  const isNamed = subject.trim() !== "" || problems.length > 0;
   const settings = {
-    subject: fill("subject", subject || standard.subject, escapeNameValue),
-    sans: (sans ? splitList(sans) : standard.sans).map((san) => fill("sans", san)),
+    subject,
+    sans: (fields.sans ? splitList(fields.sans) : standard.sans).map((san) => fill("sans", san)),
     ...keyOf(profile, device, problems),
     data: [
       ...standard.data.flatMap((data) => entryOf(data, fill, problems)),
       ...userData(device),
     ],
   };
-  // A subject whose template could not be filled in is among the problems already.
-  const named = settings.subject === "" && problems.length > 0
-    ? { ...settings, subject: `CN=${escapeNameValue(device.id)}` }
-    : settings;
-  problems.push(
-    ...namesProblems(named),
-    ...layoutProblems(standard.format, settings.keyMode, settings.data),
-  );
+  if (!isNamed && settings.sans.length === 0) problems.push("neither subject nor sans");
+  problems.push(...layoutProblems(standard.format, settings.keyMode, settings.data));
   return { ...settings, problems };
+}
+
+/** As {@linkcode resolveDevice}, with what is wrong with the names of its certificate. */
+export function resolveRow(profile: BulkProfile, device: BulkDevice): ResolvedDevice {
+  const settings = resolveDevice(profile, device);
+  return { ...settings, problems: [...settings.problems, ...namesProblems(settings)] };
 }
 
 /** The key mode of a device, by its row of the list or the profile; it may be any text. */
@@ -107,9 +110,11 @@ function modeProblems(
   const known = knownModes.get(profile) ?? new Map<string, readonly string[]>();
   knownModes.set(profile, known);
   const name = [keyMode, chip, efuseKeyId].join();
+  const same = known.get(name);
+  if (same !== undefined) return same;
   const key = kindOf(wantedKey(keyMode, profile.key));
-  const problems = known.get(name) ??
-    keyModeProblems({ keyMode, chip, key, efuseKeyId }).map(({ message }) => message);
+  const found = keyModeProblems({ keyMode, chip, key, efuseKeyId });
+  const problems = found.map(({ message }) => message);
   known.set(name, problems);
   return problems;
 }
@@ -149,6 +154,5 @@ function namesProblems({ subject, sans }: Pick<DeviceSettings, "subject" | "sans
   };
   attempt(() => encodeName(subject));
   if (sans.length > 0) attempt(() => encodeSans(sans));
-  if (subject.trim() === "" && sans.length === 0) problems.push("neither subject nor sans");
   return problems;
 }

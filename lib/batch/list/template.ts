@@ -4,6 +4,9 @@ export type TemplateValues = Readonly<Record<string, string>>;
 /** A text with its placeholders filled in, or what is wrong with it. */
 export type Expanded = { readonly text: string } | { readonly problem: string };
 
+/** A brace that stands for itself, a placeholder with its width, or a brace that is out of place. */
+const PLACEHOLDER = /\{\{|\}\}|\{([^{}:]+)(?::0?([0-9]{1,2}))?\}|[{}]/g;
+
 /**
  * Fills the placeholders of a template such as `CN={id},O=Example`. `{n:06}` pads a number with
  * zeros; `{{` and `}}` stand for braces.
@@ -19,9 +22,8 @@ export function expandTemplate(
 ): Expanded {
   if (!/[{}]/.test(template)) return { text: template };
   let problem: string | undefined;
-  const text = template.replace(/\{\{|\}\}|\{([^{}]*)\}|[{}]/g, (found, inner?: string) => {
+  const text = template.replace(PLACEHOLDER, (found, name?: string, width?: string) => {
     if (found === "{{" || found === "}}") return found[0]!;
-    const [, name, width] = /^([^:]+)(?::0?([0-9]{1,2}))?$/.exec(inner ?? "") ?? [];
     if (name === undefined) problem ??= `"${template}" has a brace that belongs to no {column}`;
     else if (!Object.hasOwn(values, name)) problem ??= `there is no column "${name}"`;
     else return escape(values[name]!.padStart(Number(width ?? 0), "0"));
