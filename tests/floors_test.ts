@@ -7,6 +7,7 @@ const FLOORS = [
   "bytes",
   "format",
   "crypto",
+  "device",
   "findings",
   "image",
   "key_modes",
