@@ -32,12 +32,20 @@ export const contextTag = (number: number): number => CONTEXT | number;
 /** Identifier octet of a context-specific element `[number]` that holds elements. */
 export const constructedTag = (number: number): number => CONTEXT | CONSTRUCTED | number;
 
-/** What is being read, as error messages name it. */
+/** What is being read. */
 interface DerSource {
   readonly bytes: Bytes;
-  readonly what: string;
-  readonly code: ErrorCode;
+  /** The error for what is wrong at an offset. */
+  readonly error: DerErrorMaker;
 }
+
+/**
+ * Makes the error for what is wrong at a place.
+ *
+ * @param offset Offset of what is wrong.
+ * @param problem What is wrong there, without secrets: `indefinite length`.
+ */
+export type DerErrorMaker = (offset: number, problem: string, cause?: unknown) => unknown;
 
 /** An element: where it is. Nothing in it has been looked at. */
 export interface DerNode {
@@ -94,8 +102,19 @@ export function readDer(
   tag: number = TAG.sequence,
   code: ErrorCode = "ERR_DER",
 ): DerNode {
-  const source = { bytes: bytes as Bytes, what, code };
-  return nextDer({ at: 0, end: bytes.length, source }, tag);
+  const error: DerErrorMaker = (offset, problem, cause) =>
+    new SecureCertError(
+      code,
+      `Cannot decode ${what}: element at ${offset}: ${problem}`,
+      { offset },
+      { cause },
+    );
+  return nextDer(derCursor(bytes, error), tag);
+}
+
+/** A cursor before the first of some elements, for a reader that has its own errors. */
+export function derCursor(bytes: Uint8Array, error: DerErrorMaker): DerCursor {
+  return { at: 0, end: bytes.length, source: { bytes: bytes as Bytes, error } };
 }
 
 /** A cursor before the first of the elements in the contents of an element. */
@@ -119,9 +138,9 @@ export function nextDer(cursor: DerCursor, tag?: number): DerNode {
     throw derError(cursor, start, `need ${tagName(tag)}, found ${tagName(found)}`);
   }
   const first = start + 1 < end ? bytes[start + 1]! : 0;
-  if (first === 0x80) throw derError(cursor, start, "its length is indefinite");
+  if (first === 0x80) throw derError(cursor, start, "indefinite length");
   const count = first < 0x80 ? 0 : first & 0x7F;
-  if (count > MAX_LENGTH_BYTES) throw derError(cursor, start, `its length has ${count} bytes`);
+  if (count > MAX_LENGTH_BYTES) throw derError(cursor, start, `length of ${count} bytes`);
   const content = start + 2 + count;
   let length = count === 0 ? first : 0;
   // Four bytes may make more than 31 bits, which a shift would turn negative.
@@ -235,13 +254,12 @@ export function hexOf(node: DerNode): string {
  * @param problem What is wrong with it, without secrets.
  */
 export function derError(
-  { source: { what, code } }: Pick<DerNode, "source">,
+  { source }: Pick<DerNode, "source">,
   offset: number,
   problem: string,
   cause?: unknown,
-): SecureCertError {
-  const message = `Cannot decode ${what}: element at ${offset}: ${problem}`;
-  return new SecureCertError(code, message, { offset }, { cause });
+): unknown {
+  return source.error(offset, problem, cause);
 }
 
 /**
