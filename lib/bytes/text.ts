@@ -1,4 +1,3 @@
-import { decodeBase64, decodeHex, encodeBase64, encodeHex } from "./deps.ts";
 import { SecureCertError } from "./errors.ts";
 import type { Bytes } from "./pack.ts";
 
@@ -30,12 +29,12 @@ export function parseHex(text: string): Bytes {
   const wrong = text.search(/[^0-9A-Fa-f]/);
   if (wrong >= 0) throw badText("hex", "not a hexadecimal digit", wrong);
   if (text.length % 2 !== 0) throw badText("hex", "odd number of digits", text.length);
-  return decodeHex(text);
+  return Uint8Array.fromHex(text);
 }
 
 /** Hexadecimal text in lower case. */
 export function formatHex(bytes: Uint8Array): string {
-  return encodeHex(bytes);
+  return bytes.toHex();
 }
 
 /**
@@ -47,11 +46,11 @@ export function parseBase64(text: string): Bytes {
   if (text.length % 4 !== 0) throw badText("base64", "length is not a multiple of 4", text.length);
   const wrong = BASE64.test(text) ? -1 : text.search(/[^A-Za-z0-9+/]/);
   if (wrong >= 0) throw badText("base64", "unexpected character", wrong);
-  const bytes = decodeBase64(text);
-  if (encodeBase64(bytes) !== text) {
+  try {
+    return Uint8Array.fromBase64(text, { lastChunkHandling: "strict" });
+  } catch {
     throw badText("base64", "non-zero bits in the padding", text.length - 1);
   }
-  return bytes;
 }
 
 /** The bytes of base64url text (RFC 4648 section 5) without padding, as JSON Web Keys have it. */
@@ -62,7 +61,7 @@ export function parseBase64Url(text: string): Bytes {
 
 /** Base64 text (RFC 4648 section 4) on one line. */
 export function formatBase64(bytes: Uint8Array): string {
-  return encodeBase64(bytes);
+  return bytes.toBase64();
 }
 
 /** Control characters other than tab and line feed, and those that change the direction of text. */

@@ -1,5 +1,4 @@
 import type { Bytes } from "../../bytes/pack.ts";
-import { encodeUtf8 } from "../../bytes/text.ts";
 import {
   asciiOf,
   bitsOf,
@@ -51,6 +50,8 @@ export const EXTENDED_KEY_USAGE = {
 /** The moment that means "no well-defined expiration date" (RFC 5280 section 4.1.2.5). */
 export const NO_EXPIRY: Date = new Date("9999-12-31T23:59:59Z");
 
+const ZERO = 0x30;
+const ZULU = 0x5A;
 /** More characters than any time needs. */
 const MAX_TIME = 40;
 
@@ -144,11 +145,26 @@ export function encodeTime(time: Date): Bytes {
   if (!(year >= 1950 && year <= 9999)) {
     throw new RangeError(`Cannot encode time: year ${year} is not 1950 to 9999`);
   }
-  const [date, clock] = [time.toISOString().slice(0, 10), time.toISOString().slice(11, 19)];
-  const text = `${date.replaceAll("-", "")}${clock.replaceAll(":", "")}Z`;
+  const fields = [
+    time.getUTCMonth() + 1,
+    time.getUTCDate(),
+    time.getUTCHours(),
+    time.getUTCMinutes(),
+    time.getUTCSeconds(),
+  ];
   return year < 2050
-    ? derElement(TAG.utcTime, encodeUtf8(text.slice(2)))
-    : derElement(TAG.generalizedTime, encodeUtf8(text));
+    ? derElement(TAG.utcTime, timeText([year % 100, ...fields]))
+    : derElement(TAG.generalizedTime, timeText([Math.floor(year / 100), year % 100, ...fields]));
+}
+
+/** Numbers of two digits each, and a Z, in ASCII. */
+function timeText(numbers: readonly number[]): Bytes {
+  const text = new Uint8Array(2 * numbers.length + 1).fill(ZULU);
+  numbers.forEach((number, index) => {
+    text[2 * index] = ZERO + Math.floor(number / 10);
+    text[2 * index + 1] = ZERO + number % 10;
+  });
+  return text;
 }
 
 /** A UTCTime or GeneralizedTime after its year. */
