@@ -1,5 +1,5 @@
 import { SecureCertError } from "./errors.ts";
-import { decodeUtf8, formatBase64, parseBase64 } from "./text.ts";
+import { decodeUtf8, formatBase64 } from "./text.ts";
 import type { Bytes } from "./pack.ts";
 
 /** One PEM block (RFC 7468, with the headers of RFC 1421 that old private keys carry). */
@@ -16,6 +16,7 @@ const BEGIN = "-----BEGIN ";
 const DASHES = "-----";
 const DASH = 0x2D;
 const LINE = 64;
+const LATIN1 = new TextDecoder("latin1");
 
 /**
  * Every PEM block of a text, in order. Text between the blocks is skipped; line breaks of any kind
@@ -54,9 +55,9 @@ export function formatPem(label: string, bytes: Uint8Array): string {
   return `${BEGIN}${label}-----\n${lines}-----END ${label}-----\n`;
 }
 
-/** Whether text, or bytes that are UTF-8 text, hold the start of a PEM block. */
+/** Whether text, or the bytes of a text, hold the start of a PEM block. */
 export function isPem(file: Uint8Array | string): boolean {
-  return textOf(file) !== undefined;
+  return pemText(file) !== undefined;
 }
 
 /**
@@ -70,17 +71,20 @@ export function isPem(file: Uint8Array | string): boolean {
  * PEM.
  */
 export function derBlocks(file: Uint8Array | string, labels: readonly string[]): Bytes[] {
-  const text = textOf(file);
+  const text = pemText(file);
   if (typeof file !== "string" && text === undefined) return [new Uint8Array(file)];
   const blocks = parsePem(text ?? "").filter(({ label }) => labels.includes(label));
   if (blocks.length > 0) return blocks.map(({ bytes }) => bytes);
   throw new SecureCertError("ERR_PEM", `Cannot decode PEM: no ${labels[0]} block`);
 }
 
-/** The text of a file that holds the start of a PEM block. */
-function textOf(file: Uint8Array | string): string | undefined {
-  const text = typeof file === "string" ? file : holdsBegin(file) ? decodeUtf8(file) : undefined;
-  return text?.includes(BEGIN) ? text : undefined;
+/**
+ * The text of a file that holds the start of a PEM block; undefined for another. Bytes that are not UTF-8,
+ * as comments may have them, are taken for Latin-1.
+ */
+export function pemText(file: Uint8Array | string): string | undefined {
+  if (typeof file === "string") return file.includes(BEGIN) ? file : undefined;
+  return holdsBegin(file) ? decodeUtf8(file) ?? LATIN1.decode(file) : undefined;
 }
 
 /** Looks for it in the bytes, because decoding what is not UTF-8 takes long. */
@@ -102,8 +106,11 @@ function parseBody(body: string, offset: number): Pick<PemBlock, "bytes" | "head
     const line = lines[first]!;
     headers[line.slice(0, line.indexOf(":")).trim()] = line.slice(line.indexOf(":") + 1).trim();
   }
+  const digits = lines.slice(first).join("").replace(/[ \t]/g, "");
+  if (digits.length % 4 !== 0) throw badPem("body is not base64", offset);
   try {
-    return { bytes: parseBase64(lines.slice(first).join("").replace(/[ \t]/g, "")), headers };
+    // Bits left over in the last digit do not matter, to mbedTLS and OpenSSL neither.
+    return { bytes: Uint8Array.fromBase64(digits), headers };
   } catch (cause) {
     throw badPem("body is not base64", offset, cause);
   }

@@ -78,12 +78,22 @@ export async function signBytes(
   const name = handleName(algorithm);
   let handle = signingHandles.get(key)?.get(name);
   if (handle === undefined) {
-    handle = await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, false, ["sign"]);
+    handle = await importSigningKey(pkcs8, algorithm);
     keepHandle(key, handle);
   }
   const signed = await crypto.subtle.sign(algorithm, handle, plainBytes(message));
   const signature = new Uint8Array(signed);
   return curve === undefined ? signature : encodeEcdsaSignature(signature);
+}
+
+/** WebCrypto takes no RSA key with a public exponent of more than 33 bits, and each engine has its own limits. */
+async function importSigningKey(pkcs8: Bytes, algorithm: SigningAlgorithm): Promise<CryptoKey> {
+  try {
+    return await crypto.subtle.importKey("pkcs8", pkcs8, algorithm, false, ["sign"]);
+  } catch (cause) {
+    const message = "Cannot sign: WebCrypto does not take a private key of this size";
+    throw new SecureCertError("ERR_UNSUPPORTED", message, {}, { cause });
+  }
 }
 
 /** Keeps what WebCrypto has of a private key, hidden, for as long as the key is there. */

@@ -1,7 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { equalBytes } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
-import { decodeKeyParts } from "../crypto/keys/encoding.ts";
+import { decodeKeyParts, isSamePublicKey } from "../crypto/keys/encoding.ts";
 import { type KeyStorage, keyStorageOf, TLV_TYPES } from "../format/names.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import type { CheckOptions, ReadImage } from "./check.ts";
@@ -14,7 +13,7 @@ export function checkKeyMatch(
   const publicKey = keyEntry?.publicKey ?? options.publicKey;
   // The check of the DS mode has compared what it opened.
   if (certificate === undefined || publicKey === undefined || dsData?.opened) return [];
-  if (equalBytes(certificate.publicKey, publicKey)) return [];
+  if (isSamePublicKey(certificate.publicKey, publicKey)) return [];
   const message =
     "the private key is not that of the device certificate; no TLS handshake will succeed";
   return [finding("KEY_MISMATCH", message)];

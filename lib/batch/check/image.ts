@@ -1,6 +1,6 @@
 import { equalBytes } from "../../bytes/pack.ts";
-import { formatPem, isPem, parsePem } from "../../bytes/pem.ts";
-import { decodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
+import { formatPem, parsePem, pemText } from "../../bytes/pem.ts";
+import { formatBase64, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import {
   type Certificate,
@@ -69,8 +69,8 @@ async function checkCertificateFile(
 
 /** Whether a file is one DER, or PEM of certificates and of nothing else, such as a key. */
 function holdsOnlyCertificates(bytes: Uint8Array): boolean {
-  if (!isPem(bytes)) return true;
-  const text = decodeUtf8(bytes)!;
+  const text = pemText(bytes);
+  if (text === undefined) return true;
   const blocks = parsePem(text);
   const whole = blocks.map(({ label, bytes }) => formatPem(label, bytes)).join("");
   return blocks.every(({ label }) => CERTIFICATE_LABELS.includes(label)) &&

@@ -1,6 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes, plainBytes } from "../../bytes/pack.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
+import { isSamePublicKey } from "../../crypto/keys/encoding.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import type { Sources } from "../../crypto/sources.ts";
@@ -133,7 +134,7 @@ async function make(
 ): Promise<MadeDevice> {
   const made = await makeKey(shop, job, settings);
   const [ca] = shop.caCerts ?? [];
-  if (ca !== undefined && equalBytes(made.key.publicKey, ca.publicKey)) {
+  if (ca !== undefined && isSamePublicKey(made.key.publicKey, ca.publicKey)) {
     throw failure("its key is that of the CA");
   }
   reach("key made");
@@ -160,7 +161,7 @@ async function certify(
 ): Promise<Certificate> {
   if (certificate !== undefined) {
     const given = readCertificate(certificate);
-    if (equalBytes(given.publicKey, key.publicKey)) return given;
+    if (isSamePublicKey(given.publicKey, key.publicKey)) return given;
     throw failure("its certificate is for another key");
   }
   if (issuer === undefined) throw failure("there is neither a certificate nor a CA key");

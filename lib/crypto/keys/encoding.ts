@@ -1,9 +1,12 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, concat } from "../../bytes/pack.ts";
+import { decodeBigInteger } from "../../bytes/big_integer.ts";
+import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { derBlocks } from "../../bytes/pem.ts";
 import { curveOfOid, CURVES, type EcCurve } from "./curves.ts";
+import { DOMAINS, uncompressedPoint } from "./domains.ts";
 import {
   bitsOf,
+  childrenOf,
   constructedTag,
   contentOf,
   derBits,
@@ -74,7 +77,7 @@ export interface EcParts {
   readonly curve: EcCurve;
   /** Private scalar d, big-endian, as long as a coordinate. Secret. */
   readonly scalar: Bytes;
-  /** Public point, uncompressed (0x04, X, Y), where the encoding holds one. */
+  /** Public point, uncompressed (0x04, X, Y), where the encoding holds one in either form. */
   readonly point?: Bytes;
 }
 
@@ -149,6 +152,11 @@ export function encodeEcSpki(curve: EcCurve, point: Uint8Array): Bytes {
   return derSequence(ecAlgorithm(curve), derBits(point));
 }
 
+/** As {@linkcode encodeEcSpki}, of a curve by its object identifier, which may be one of {@linkcode DOMAINS}. */
+function encodePointSpki(curveOid: string, point: Uint8Array): Bytes {
+  return derSequence(derSequence(derOid(EC_OID), derOid(curveOid)), derBits(point));
+}
+
 /**
  * A public key: an object that has one, such as a certificate or a private key, or a file with
  * SubjectPublicKeyInfo (RFC 5280) as bytes (PEM or DER) or PEM text.
@@ -187,13 +195,9 @@ export function decodeSpki(spki: Uint8Array): PublicKeyParts {
 
 /** As {@linkcode decodeSpki}, of a SubjectPublicKeyInfo inside something larger. */
 export function publicKeyParts(spki: DerNode): PublicKeyParts {
-  const fields = enterDer(spki);
-  const { oid, parameters } = readAlgorithm(nextDer(fields, TAG.sequence));
-  const key = nextDer(fields, TAG.bitString);
+  const { oid, parameters, key } = openSpki(spki);
   if (oid === RSA_OID) {
-    const numbers = enterDer(nextDer(enterBits(key), TAG.sequence));
-    const modulus = unsignedOf(nextDer(numbers, TAG.integer));
-    const exponent = unsignedOf(nextDer(numbers, TAG.integer));
+    const { modulus, publicExponent: exponent } = readRsaKey(key);
     const bits = bitLength(modulus);
     if (bits <= MAX_RSA_BITS) return { type: "rsa", bits, modulus, exponent };
     throw new SecureCertError(
@@ -203,7 +207,40 @@ export function publicKeyParts(spki: DerNode): PublicKeyParts {
   }
   if (oid !== EC_OID) throw unsupported(oid);
   const curve = curveOf(parameters);
-  return { type: "ec", bits: CURVES[curve].bits, curve, point: checkPoint(curve, bitsOf(key)) };
+  return { type: "ec", bits: CURVES[curve].bits, curve, point: readPoint(curve, bitsOf(key)) };
+}
+
+function openSpki(spki: DerNode): ReturnType<typeof readAlgorithm> & { readonly key: DerNode } {
+  const fields = enterDer(spki);
+  const algorithm = readAlgorithm(nextDer(fields, TAG.sequence));
+  return { ...algorithm, key: nextDer(fields, TAG.bitString) };
+}
+
+/** RSAPublicKey (RFC 8017 appendix A.1.1). */
+function readRsaKey(key: DerNode): Pick<RsaParts, "modulus" | "publicExponent"> {
+  const numbers = enterDer(nextDer(enterBits(key), TAG.sequence));
+  const modulus = unsignedOf(nextDer(numbers, TAG.integer));
+  return { modulus, publicExponent: unsignedOf(nextDer(numbers, TAG.integer)) };
+}
+
+/** Whether two SubjectPublicKeyInfo, DER, are of the same key: one may have its point compressed. */
+export function isSamePublicKey(one: Uint8Array, other: Uint8Array): boolean {
+  return equalBytes(one, other) || equalBytes(canonicalSpki(one), canonicalSpki(other));
+}
+
+/** As this module writes it; the bytes that were given when the key is of a kind that is not known. */
+function canonicalSpki(spki: Uint8Array): Uint8Array {
+  try {
+    const { oid, parameters, key } = openSpki(readDer(spki, "public key"));
+    if (oid === RSA_OID) return encodeRsaSpki(readRsaKey(key));
+    const curveOid = parameters?.tag === TAG.oid ? oidOf(parameters) : "";
+    const domain = oid === EC_OID ? DOMAINS[curveOid] : undefined;
+    const point = domain && uncompressedPoint(domain, bitsOf(key));
+    return point === undefined ? spki : encodePointSpki(curveOid, point);
+  } catch (error) {
+    if (error instanceof SecureCertError) return spki;
+    throw error;
+  }
 }
 
 /** An AlgorithmIdentifier (RFC 5280 section 4.1.1.2). */
@@ -243,7 +280,9 @@ function decodePkcs1(root: DerNode): RsaParts {
   const fields = enterDer(root);
   const numbers = Array.from({ length: 9 }, () => unsignedOf(nextDer(fields, TAG.integer)));
   if (fields.at < fields.end) {
-    throw new SecureCertError("ERR_UNSUPPORTED", "Cannot use key: RSA key of more than two primes");
+    const others = optionalDer(fields, TAG.sequence);
+    const primes = others && childrenOf(others).length === 1 ? "three" : "more than two";
+    throw new SecureCertError("ERR_UNSUPPORTED", `Cannot use key: RSA key with ${primes} primes`);
   }
   const [, modulus, publicExponent, privateExponent] = numbers;
   return {
@@ -256,6 +295,21 @@ function decodePkcs1(root: DerNode): RsaParts {
   };
 }
 
+/**
+ * Whether the numbers of an RSA key belong together (RFC 8017 section 3.2), whatever the size of its
+ * exponents; that its factors are primes is not checked.
+ */
+export function isConsistentRsa({ pkcs1 }: RsaParts): boolean {
+  const [, n, e, d, p, q, dP, dQ, qInv] = childrenOf(readDer(pkcs1, "private key"))
+    .map((number) => decodeBigInteger(unsignedOf(number))) as [bigint, ...RsaNumbers];
+  return p > 1n && q > 1n && p * q === n &&
+    e * d % (p - 1n) === 1n && dP === d % (p - 1n) &&
+    e * d % (q - 1n) === 1n && dQ === d % (q - 1n) &&
+    qInv < p && qInv * q % p === 1n;
+}
+
+type RsaNumbers = [bigint, bigint, bigint, bigint, bigint, bigint, bigint, bigint];
+
 function decodeSec1(scalar: DerNode, optional: DerCursor, named?: DerNode): EcParts {
   const parameters = optionalDer(optional, constructedTag(0));
   const point = optionalDer(optional, constructedTag(1));
@@ -264,7 +318,7 @@ function decodeSec1(scalar: DerNode, optional: DerCursor, named?: DerNode): EcPa
     type: "ec",
     curve,
     scalar: padScalar(contentOf(scalar), CURVES[curve].size),
-    point: point && checkPoint(curve, bitsOf(nextDer(enterDer(point), TAG.bitString))),
+    point: point && readPoint(curve, bitsOf(nextDer(enterDer(point), TAG.bitString))),
   };
 }
 
@@ -284,11 +338,14 @@ function padScalar(scalar: Bytes, size: number): Bytes {
   return extra >= 0 ? scalar.slice(extra) : concat(new Uint8Array(-extra), scalar);
 }
 
-function checkPoint(curve: EcCurve, point: Bytes): Bytes {
+/** The point in uncompressed form, which is taken as it is: what it is used for checks it. */
+function readPoint(curve: EcCurve, point: Bytes): Bytes {
   if (point[0] === UNCOMPRESSED && point.length === 1 + 2 * CURVES[curve].size) return point;
+  const found = uncompressedPoint(DOMAINS[CURVES[curve].oid]!, point);
+  if (found !== undefined) return found;
   throw new SecureCertError(
     "ERR_UNSUPPORTED",
-    `Cannot use key: ${curve} point is not uncompressed`,
+    `Cannot use key: it has no point of ${curve}, compressed or uncompressed`,
   );
 }
 

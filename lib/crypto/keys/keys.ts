@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
-import { formatPem, isPem, parsePem, type PemBlock } from "../../bytes/pem.ts";
-import { decodeUtf8, encodeUtf8, parseBase64Url } from "../../bytes/text.ts";
+import { formatPem, parsePem, type PemBlock, pemText } from "../../bytes/pem.ts";
+import { encodeUtf8, parseBase64Url } from "../../bytes/text.ts";
 import { CURVES, type EcCurve } from "./curves.ts";
 import {
   bitLength,
@@ -11,6 +11,7 @@ import {
   encodePkcs8,
   encodeRsaSpki,
   encodeTraditional,
+  isConsistentRsa,
   isEncryptedPkcs8,
   type KeyParts,
   passwordError,
@@ -18,7 +19,7 @@ import {
   type RsaParts,
   traditionalLabel,
 } from "./encoding.ts";
-import { keepHandle, otherCurve, signBytes, verifyBytes } from "../signing.ts";
+import { keepHandle, otherCurve } from "../signing.ts";
 import { randomBytes, type Sources } from "../sources.ts";
 
 export type { PrivateKey } from "./encoding.ts";
@@ -109,9 +110,10 @@ export async function importPrivateKey(
  * @returns False too for what is no private key.
  */
 export function isProtectedKey(bytes: Uint8Array): boolean {
-  if (!isPem(bytes)) return isEncryptedPkcs8(bytes);
+  const text = pemText(bytes);
+  if (text === undefined) return isEncryptedPkcs8(bytes);
   try {
-    return parsePem(decodeUtf8(bytes)!).some((block) =>
+    return parsePem(text).some((block) =>
       block.label === "ENCRYPTED PRIVATE KEY" || isEncryptedBlock(block)
     );
   } catch {
@@ -183,10 +185,9 @@ async function openKeyParts(
   file: Uint8Array | string,
   password: string | undefined,
 ): Promise<KeyParts> {
-  if (typeof file !== "string" && !isPem(file)) return await openDer(file, password);
-  const keys = parsePem(typeof file === "string" ? file : decodeUtf8(file)!).filter(({ label }) =>
-    label.endsWith("PRIVATE KEY")
-  );
+  const text = pemText(file);
+  if (typeof file !== "string" && text === undefined) return await openDer(file, password);
+  const keys = parsePem(text ?? "").filter(({ label }) => label.endsWith("PRIVATE KEY"));
   if (keys.length !== 1) {
     throw new SecureCertError(
       "ERR_KEY",
@@ -226,7 +227,7 @@ function decodeDecrypted(der: Uint8Array): KeyParts {
 }
 
 async function keyFromParts(parts: KeyParts): Promise<PrivateKey> {
-  const key = parts.type === "rsa" ? await openRsa(parts) : await openEc(parts);
+  const key = parts.type === "rsa" ? openRsa(parts) : await openEc(parts);
   if (key !== undefined) return key;
   throw new SecureCertError(
     "ERR_KEY",
@@ -234,13 +235,9 @@ async function keyFromParts(parts: KeyParts): Promise<PrivateKey> {
   );
 }
 
-/** Undefined when a signature of it is wrong. */
-async function openRsa(parts: RsaParts): Promise<PrivateKey | undefined> {
-  const key = rsaKey(parts);
-  const proof = encodeUtf8("halves");
-  const isGood = await signBytes(key, proof)
-    .then((signature) => verifyBytes(key, proof, signature), () => false);
-  return isGood ? key : undefined;
+/** Undefined when its numbers contradict each other. */
+function openRsa(parts: RsaParts): PrivateKey | undefined {
+  return isConsistentRsa(parts) ? rsaKey(parts) : undefined;
 }
 
 /**

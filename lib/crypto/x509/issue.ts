@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
+import { type Bytes, concat } from "../../bytes/pack.ts";
 import { sha1 } from "../deps.ts";
 import {
   derBits,
@@ -11,7 +11,7 @@ import {
   derUnsigned,
 } from "../der.ts";
 import type { EcCurve } from "../keys/curves.ts";
-import { decodeSpki, publicKeyDer } from "../keys/encoding.ts";
+import { decodeSpki, isSamePublicKey, publicKeyDer } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../keys/keys.ts";
 import { encodeEcdsaSignature, hashFor, signBytes, verifyBytes } from "../signing.ts";
 import { currentTime, randomBytes, type Sources } from "../sources.ts";
@@ -327,7 +327,7 @@ async function loadTemplate(): Promise<Template> {
 
 async function ownKey(certificate: Certificate, input: KeyInput): Promise<PrivateKey> {
   const key = await importPrivateKey(input);
-  if (equalBytes(certificate.publicKey, key.publicKey)) return key;
+  if (isSamePublicKey(certificate.publicKey, key.publicKey)) return key;
   throw unfit("the issuer's key is not that of its certificate");
 }
 

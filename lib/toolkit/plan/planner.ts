@@ -2,7 +2,7 @@ import { type Problem, SecureCertError } from "../../bytes/errors.ts";
 import { concat, equalBytes } from "../../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../../crypto/keys/keys.ts";
-import { keyName } from "../../crypto/keys/encoding.ts";
+import { isSamePublicKey, keyName } from "../../crypto/keys/encoding.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
 import { deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
 import { randomBytes, type Sources } from "../../crypto/sources.ts";
@@ -433,7 +433,7 @@ function hmacEfuseKey(
 function certificateMismatches({ all, certificates, publicKeys }: Draft): Problem[] {
   return [...certificates].flatMap(([subtype, [certificate]]) => {
     const key = publicKeys.get(subtype);
-    if (key === undefined || equalBytes(certificate!.publicKey, key)) return [];
+    if (key === undefined || isSamePublicKey(certificate!.publicKey, key)) return [];
     const entry = all.find((each) => each.type === DEV && each.subtype === subtype);
     const message = `the device certificate "${
       certificate!.subject

@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
-import { equalBytes } from "../../../bytes/pack.ts";
+import { isSamePublicKey } from "../../../crypto/keys/encoding.ts";
 import { encodeUtf8, formatBase64, shownName } from "../../../bytes/text.ts";
 import { type Certificate, readCertificates } from "../../../crypto/x509/certificate.ts";
 import { followChain } from "../../../crypto/x509/chain.ts";
@@ -85,7 +85,7 @@ async function fileProblem(
     const owner = key && ownerOf("key", key.publicKey, id, check);
     if (certificate === "") return owner;
     const [info, ...others] = readCertificates(readRowFile(certificate));
-    if (key !== undefined && !equalBytes(key.publicKey, info!.publicKey)) {
+    if (key !== undefined && !isSamePublicKey(key.publicKey, info!.publicKey)) {
       return "its certificate is for another key";
     }
     const isKeyKnown = key !== undefined || hasKeys || phase === "certificates";
