@@ -1,28 +1,20 @@
 /**
  * What went wrong, for programs. Codes are stable; messages are for people and may be reworded.
  *
- * | code | raised when |
- * |---|---|
- * | `ERR_TRUNCATED` | the input ends before the value does |
- * | `ERR_MAGIC` | the bytes do not begin with the magic number of the format |
- * | `ERR_LENGTH` | a length field or a value's length is outside what the format allows |
- * | `ERR_CHECKSUM` | a stored checksum differs from the computed one |
- * | `ERR_STRAY_BYTES` | bytes that belong to nothing follow the last entry |
- * | `ERR_TOO_LARGE` | the content does not fit the partition |
- * | `ERR_INTEGRITY` | the stored SHA-256 differs from the computed one |
- * | `ERR_TEXT` | hex or base64 text is malformed |
- * | `ERR_CSV` | a row of a CSV text is malformed, or its values cannot be written as one |
- * | `ERR_PEM` | a PEM block is malformed, or there is none |
- * | `ERR_DER` | an ASN.1 structure is malformed |
- * | `ERR_KEY` | a private or public key is malformed, inconsistent or of an unsupported kind |
- * | `ERR_PASSWORD` | a password is missing or wrong |
- * | `ERR_DECRYPT` | an encrypted value does not match its tag: another key, or changed data |
- * | `ERR_CERTIFICATE` | a certificate or signing request is malformed or unfit for its use |
- * | `ERR_NAME` | a subject or a subject alternative name is malformed |
- * | `ERR_NOT_FOUND` | the image holds no such entry |
- * | `ERR_UNSUPPORTED` | the input is well-formed and this version cannot handle it |
- * | `ERR_PLAN` | what was asked to be built cannot be built; the message lists why |
- * | `ERR_VERIFY` | the finished image did not pass its check and is withheld |
+ * - `ERR_TRUNCATED`: the input ends before the value does; `ERR_MAGIC`: it does not begin as the format
+ *   does
+ * - `ERR_LENGTH`: a length that the format does not allow; `ERR_STRAY_BYTES`: bytes that belong to
+ *   nothing
+ * - `ERR_CHECKSUM`, `ERR_INTEGRITY`: a stored checksum or SHA-256 differs from the computed one
+ * - `ERR_TEXT`, `ERR_CSV`, `ERR_PEM`, `ERR_DER`, `ERR_NAME`: malformed hex, base64 or UTF-8; rows; PEM,
+ *   or none; ASN.1; subject or SAN
+ * - `ERR_KEY`, `ERR_CERTIFICATE`: a key, or a certificate or request, is malformed or unfit for its use
+ * - `ERR_PASSWORD`: missing or wrong; `ERR_DECRYPT`: the tag does not match, from another key or changed
+ *   data
+ * - `ERR_TOO_LARGE`: the content does not fit; `ERR_NOT_FOUND`: there is no such entry
+ * - `ERR_UNSUPPORTED`: well-formed input that this version cannot handle
+ * - `ERR_PLAN`: what was asked for cannot be built, with all `problems`
+ * - `ERR_VERIFY`: the finished image did not pass its check and is withheld, with its `verdict`
  *
  * @category Errors and text
  */
@@ -104,12 +96,7 @@ export class SecureCertError extends Error {
     }[];
   };
 
-  /**
-   * An error that says what went wrong and where.
-   *
-   * @param message One line for people; names the place, holds no secret.
-   * @param options `cause`: the error that led to this one; the rest as the members of these names.
-   */
+  /** An error with a message of one line for people, which names the place and holds no secret. */
   constructor(
     readonly code: ErrorCode,
     message: string,

@@ -43,8 +43,7 @@ export function parsePem(text: string): PemBlock[] {
 }
 
 /**
- * A PEM block in the one form that everything reads: 64 characters a line, LF, also at the end, and no
- * NUL. The label is the words between `BEGIN` and the dashes, such as `CERTIFICATE`.
+ * A PEM block: 64 characters a line, each line ended by LF, no NUL. The label is such as `CERTIFICATE`.
  *
  * @category Errors and text
  */

@@ -34,12 +34,9 @@ export interface Signer {
   /** SubjectPublicKeyInfo of the public key, PEM or DER. */
   readonly publicKey: Uint8Array;
   /**
-   * Signs a message.
-   *
-   * @param message What is to be signed, not hashed yet.
-   * @returns RSA-3072: RSASSA-PSS with SHA-256 and a salt of 32 bytes, 384 bytes big-endian. ECDSA with
-   * SHA-256, for P-384 with SHA-384: a DER sequence of r and s, or r and s one after the other, each
-   * as long as the curve's coordinate, big-endian.
+   * Signs a message that is not hashed yet. Returns for RSA-3072 an RSASSA-PSS signature with SHA-256
+   * and a salt of 32 bytes, 384 bytes big-endian; for ECDSA with SHA-256, or SHA-384 for P-384, r and
+   * s, in a DER sequence or big-endian, each as long as a coordinate.
    */
   sign(message: Uint8Array): Promise<Uint8Array>;
 }

@@ -28,22 +28,12 @@ const SHA256_SIZE = 32;
 const ERASED = 0xFF;
 
 /**
- * The bytes of a chain of entries. It must fit `size`, 0x2000 bytes by default, and is as long as its
- * entries unless `fill` asks for 0xFF up to that size; `integrity` closes it with an integrity entry.
+ * The bytes of a chain of entries, as long as they are, or filled with 0xFF up to `size`, 0x2000 by
+ * default; `integrity` adds an integrity entry at the end.
  *
  * @category TLV images
- * @throws {SecureCertError} `ERR_TOO_LARGE` when the chain does not fit, with the excess and the
- * largest entry; `ERR_LENGTH` when a value is longer than an entry can hold.
- * @throws {RangeError} when an entry's numbers are out of range.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { decodePartition, encodePartition } from "@esp-secure-cert/toolkit";
- *
- * const image = encodePartition([{ type: 51, data: new Uint8Array([7]) }], { integrity: true });
- * assertEquals(decodePartition(image).entries.map((entry) => entry.type), [51, 9]);
- * ```
+ * @throws {SecureCertError} `ERR_TOO_LARGE` when the chain does not fit, with the excess and the largest
+ * entry; `ERR_LENGTH` and `RangeError` as {@linkcode encodeTlv}.
  */
 export function encodePartition(
   entries: readonly Tlv[],
@@ -108,14 +98,13 @@ export function withIntegrity(entries: readonly StoredTlv[]): StoredTlv[] {
 }
 
 /**
- * The entries of an image, strictly: every entry must be whole with a right checksum, and nothing
- * but erased flash (0xFF) may follow the last. An erased image has no entries. Their data are views of
- * the image, their offsets count from its start, and `used` is the number of bytes they take.
+ * The entries of an image, strictly: every entry is whole and has the right checksum, and only erased
+ * flash (0xFF) follows the last. Erased flash has no entries. Data are views of the image, offsets count
+ * from its start, and `used` is the number of bytes that the entries take.
  *
  * @category TLV images
  * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_MAGIC`, `ERR_LENGTH`, `ERR_CHECKSUM`,
- * `ERR_TOO_LARGE` (a chain of 64 KiB or more) or `ERR_STRAY_BYTES`, with the entry and the offset
- * from the start of the image.
+ * `ERR_STRAY_BYTES`, or `ERR_TOO_LARGE` for 64 KiB or more, with entry and offset.
  */
 export function decodePartition(image: Uint8Array): {
   readonly entries: readonly (DecodedTlv & { readonly offset: number })[];

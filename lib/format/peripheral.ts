@@ -21,12 +21,12 @@ const NO_TAIL = new Uint8Array(SECURITY_CONFIG_SIZE - 1);
 export type DsData = Parameters<typeof encodeDsData>[0];
 
 /**
- * The bytes of a DS data entry, `esp_ds_data_t` of the firmware (FORMAT: TLV types, DS_DATA):
- * bits / 32 - 1 as u32, little-endian | initialisation vector 16 | ciphertext, 1604 or 1220 together.
+ * DS data, `esp_ds_data_t` of the firmware (FORMAT: TLV types, DS_DATA), 1604 or 1220 bytes: bits / 32 -
+ * 1 as u32, little-endian | IV 16 | ciphertext.
  *
  * @category Peripheral values
- * @throws {RangeError} for a ciphertext or initialisation vector of another length, or a key size
- * that is not a multiple of 32 bits or longer than the ciphertext has room for.
+ * @throws {RangeError} for a ciphertext or IV of another length, or a key size that is not a multiple of
+ * 32 bits or that the ciphertext has no room for.
  */
 export function encodeDsData(data: {
   /** Size of the RSA key in bits, a multiple of 32. */
@@ -59,11 +59,10 @@ export function encodeDsData(data: {
 }
 
 /**
- * What a DS data entry of 1604 or 1220 bytes holds, in views of them.
+ * Reads DS data of 1604 or 1220 bytes, as views of them.
  *
  * @category Peripheral values
- * @throws {SecureCertError} `ERR_LENGTH` for any other length, or when the key size is more than the
- * ciphertext has room for.
+ * @throws {SecureCertError} `ERR_LENGTH` for any other length, or a key too long for its ciphertext.
  */
 export function decodeDsData(
   bytes: Uint8Array,
@@ -96,8 +95,8 @@ export function decodeDsData(
 export type DsContext = Parameters<typeof encodeDsContext>[0];
 
 /**
- * The 8 bytes of a DS context entry, integers little-endian (FORMAT: TLV types, DS_CONTEXT):
- * pointer u32, 0 | eFuse key id u8 | 0 | key size in bits u16.
+ * The 8 bytes of a DS context, integers little-endian (FORMAT: TLV types, DS_CONTEXT): pointer u32, 0 |
+ * eFuse key id u8 | 0 | key size in bits u16.
  *
  * @category Peripheral values
  * @throws {RangeError} for a number that its field cannot hold.
@@ -127,7 +126,7 @@ export function encodeDsContext(context: {
 }
 
 /**
- * What a DS context entry of 8 bytes holds. The numbers are not checked: the firmware takes any.
+ * Reads a DS context of 8 bytes. Its numbers are not checked: the firmware takes any.
  *
  * @category Peripheral values
  * @throws {SecureCertError} `ERR_LENGTH` for any other length.
@@ -156,12 +155,12 @@ export function decodeDsContext(bytes: Uint8Array): {
 export type SecurityConfig = ReturnType<typeof decodeSecurityConfig>;
 
 /**
- * The 40 bytes of a security configuration entry (FORMAT: TLV types, SEC_CFG): eFuse block u8 | 0 x 39.
- * The block is given as `efuseBlock` or as `efuseKeyId`, the block less 4.
+ * The 40 bytes of a security configuration (FORMAT: TLV types, SEC_CFG): eFuse block u8 | 0 x 39. The
+ * block is given as `efuseBlock`, or as `efuseKeyId`, which is the block less 4.
  *
  * @category Peripheral values
- * @throws {RangeError} when the block is not 0 to 255, the key id not 0 to 5, the two contradict each
- * other, or the tail is not 39 bytes.
+ * @throws {RangeError} for a block outside 0 to 255, a key id outside 0 to 5, two that contradict each
+ * other, or a tail that is not 39 bytes.
  */
 export function encodeSecurityConfig(config: {
   /** Number of the eFuse block, 0 to 255. */
@@ -199,7 +198,7 @@ export function encodeSecurityConfig(config: {
 }
 
 /**
- * What a security configuration entry of 40 bytes holds.
+ * Reads a security configuration of 40 bytes.
  *
  * @category Peripheral values
  * @throws {SecureCertError} `ERR_LENGTH` for any other length.

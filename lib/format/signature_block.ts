@@ -28,9 +28,9 @@ export const SIGNATURE_ALGORITHMS = {
 } as const satisfies Record<SignatureAlgorithm, unknown>;
 
 /**
- * A public key that signatures of a partition verify against, numbers big-endian: an RSA-3072 key with
- * the two numbers that the chip's multiplier needs, which {@linkcode rsaSignatureKey} works out, or an
- * EC key with its point.
+ * A public key that signatures of a partition verify against, numbers big-endian: an EC key with its
+ * point, or an RSA-3072 key. R = 2^6144 mod n and M' = -n^-1 mod 2^32, which the chip's multiplier
+ * needs, are computed when they are left out; decoders always give them.
  *
  * @category Signatures
  */
@@ -41,10 +41,10 @@ export type SignatureKey =
     readonly n: Uint8Array;
     /** Public exponent, 32 bits. */
     readonly e: number;
-    /** 2^6144 mod n, 384 bytes. */
-    readonly rinv: Uint8Array;
-    /** -n^-1 mod 2^32. */
-    readonly mPrime: number;
+    /** R = 2^6144 mod n, 384 bytes. @default computed */
+    readonly rinv?: Uint8Array;
+    /** M' = -n^-1 mod 2^32. @default computed */
+    readonly mPrime?: number;
   }
   | {
     readonly algorithm: "ecdsa192" | "ecdsa256" | "ecdsa384";
@@ -88,7 +88,6 @@ const ENTRY_HEADER_SIZE = 16;
  * An RSA key as a block holds it, from its modulus of 384 bytes, big-endian, and its public exponent:
  * with R = 2^6144 mod n and M' = -n^-1 mod 2^32 (FORMAT: Secure Boot v2 block).
  *
- * @category Signatures
  * @throws {SecureCertError} `ERR_KEY` unless the modulus is odd and has 3072 bits.
  */
 export function rsaSignatureKey(n: Uint8Array, e: number): {
@@ -116,15 +115,18 @@ export function rsaSignatureKey(n: Uint8Array, e: number): {
  * @returns RSA: n, e, R, M', 776 bytes. P-192 and P-256: curve id and point, 65 bytes. P-384: 97.
  * Numbers are little-endian.
  * @throws {RangeError} when a number has the wrong length.
+ * @throws {SecureCertError} as {@linkcode rsaSignatureKey} when R or M' must be computed.
  */
 export function publicKeyDigestInput(key: SignatureKey): Bytes {
   if (key.algorithm === "rsa3072") {
-    const n = reversed(sized(key.n, 384, "n"));
+    const n = sized(key.n, 384, "n");
+    const { rinv = rsaSignatureKey(n, key.e).rinv, mPrime = rsaSignatureKey(n, key.e).mPrime } =
+      key;
     return concat(
-      n,
+      reversed(n),
       u32(key.e, "e"),
-      reversed(sized(key.rinv, 384, "rinv")),
-      u32(key.mPrime, "M'"),
+      reversed(sized(rinv, 384, "rinv")),
+      u32(mPrime, "M'"),
     );
   }
   const { number, slot } = SIGNATURE_ALGORITHMS[key.algorithm];
@@ -132,12 +134,13 @@ export function publicKeyDigestInput(key: SignatureKey): Bytes {
 }
 
 /**
- * The 1216 bytes of a secure-boot-v2 signature block (FORMAT: Secure Boot v2 block), numbers
- * little-endian: magic u8 | version u8 | SHA version u8 | 0 | digest | key | signature | zeros |
- * CRC-32 u32 at 1196 | 0 x 16.
+ * The 1216 bytes of a secure boot v2 signature block (FORMAT: Secure Boot v2 block), numbers
+ * little-endian: magic u8 | version u8 | SHA version u8 | 0 | digest | key | signature | zeros | CRC-32
+ * u32 | 0 x 16.
  *
  * @category Signatures
- * @throws {RangeError} when a number has the wrong length.
+ * @throws {SecureCertError} `ERR_KEY` for an RSA modulus that is even or has no 3072 bits; `RangeError`
+ * for a number of the wrong length.
  */
 export function encodeSignatureBlock(block: {
   /** The public key. */
@@ -162,12 +165,11 @@ export function encodeSignatureBlock(block: {
 }
 
 /**
- * What a secure-boot-v2 signature block of 1216 bytes holds; neither the signature nor R and M' are
- * verified.
+ * Reads a secure boot v2 signature block of 1216 bytes. Neither the signature nor R and M' are verified.
  *
  * @category Signatures
- * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_MAGIC`, `ERR_UNSUPPORTED` (version
- * or curve), `ERR_CHECKSUM` or `ERR_STRAY_BYTES` (a byte that must be zero is not).
+ * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_MAGIC`, `ERR_CHECKSUM`,
+ * `ERR_UNSUPPORTED` (version or curve) or `ERR_STRAY_BYTES` (a byte that must be zero).
  */
 export function decodeSignatureBlock(
   bytes: Uint8Array,
@@ -192,13 +194,13 @@ export function decodeSignatureBlock(
 }
 
 /**
- * The value of a signature entry (FORMAT: signature entry), numbers little-endian: version u8 |
- * 0 x 3 | offset u32 = 0 | signed length u32 | algorithm u8 | 0 x 3 | RSA: the whole block; ECDSA:
- * curve id u8 | point | r | s. RSA takes 1232 bytes, P-192 113, P-256 145, P-384 209.
+ * The value of a signature entry (FORMAT: signature entry), numbers little-endian: version u8 | 0 x 3 |
+ * offset u32 = 0 | signed length u32 | algorithm u8 | 0 x 3 | RSA: the whole block; ECDSA: curve id u8 |
+ * point | r | s. RSA takes 1232 bytes, P-192 113, P-256 145, P-384 209.
  *
  * @category Signatures
- * @throws {RangeError} when a number is out of range or has the wrong length.
- * @throws {TypeError} when an RSA entry lacks its digest or another has one.
+ * @throws {SecureCertError} as {@linkcode encodeSignatureBlock}; `RangeError` for a number out of range
+ * or of the wrong length; `TypeError` for an RSA entry without its digest, or another entry with one.
  */
 export function encodeSignatureEntry(entry: {
   /** Bytes from the start of the partition that are signed, 32 bits. The firmware ignores it. */
@@ -225,12 +227,12 @@ export function encodeSignatureEntry(entry: {
 }
 
 /**
- * What the value of a signature entry holds, 1232, 113, 145 or 209 bytes; nothing is verified.
+ * Reads the value of a signature entry, 1232, 113, 145 or 209 bytes. Nothing is verified.
  *
  * @category Signatures
  * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_UNSUPPORTED` (version, algorithm or
- * curve), `ERR_STRAY_BYTES` (a byte that must be zero is not), and for RSA whatever
- * {@linkcode decodeSignatureBlock} throws; offsets count from the start of the value.
+ * curve), `ERR_STRAY_BYTES` (a byte that must be zero), or as {@linkcode decodeSignatureBlock}; offsets
+ * count from the start of the value.
  */
 export function decodeSignatureEntry(data: Uint8Array): {
   readonly signedLength: number;

@@ -38,11 +38,11 @@ export interface StoredTlv {
 }
 
 /**
- * One entry as it is read from bytes.
+ * One entry as it is read from bytes. Reserved bytes and padding are present only when one is not zero.
  *
  * @category TLV images
  */
-export interface DecodedTlv {
+export interface DecodedTlv extends Tlv {
   /** Entry type, 0 to 255. */
   readonly type: number;
   /** The firmware's name of the type, `UNKNOWN_n` for a number without one. */
@@ -51,12 +51,6 @@ export interface DecodedTlv {
   readonly subtype: number;
   /** Flags byte. */
   readonly flags: number;
-  /** The value, 0 to 65504 bytes. */
-  readonly data: Uint8Array;
-  /** The 3 reserved bytes of the header, present only when one is not zero. */
-  readonly reserved?: Uint8Array;
-  /** The padding after the value, present only when a byte is not zero. */
-  readonly padding?: Uint8Array;
 }
 
 /**
@@ -80,8 +74,7 @@ export interface Tlv {
 }
 
 /**
- * Bytes that an entry with a value of so many bytes takes on flash: header 12, value padded to a
- * multiple of 16, checksum 4.
+ * Bytes that an entry takes on flash: header 12, value padded to a multiple of 16, checksum 4.
  *
  * @category TLV images
  */
@@ -90,23 +83,12 @@ export function tlvSize(dataLength: number): number {
 }
 
 /**
- * The {@linkcode tlvSize} bytes of one entry, integers little-endian (FORMAT: one entry):
- * magic u32 | flags u8 | 0 x 3 | type u8 | subtype u8 | length u16 | value | zeros to 16 | CRC-32 u32.
+ * The {@linkcode tlvSize} bytes of one entry, integers little-endian (FORMAT: one entry): magic u32 |
+ * flags u8 | 0 x 3 | type u8 | subtype u8 | length u16 | value | zeros to 16 | CRC-32 u32.
  *
  * @category TLV images
- * @throws {SecureCertError} `ERR_LENGTH` for a value of more than 65504 bytes.
- * @throws {RangeError} for a type, subtype or flags outside 0 to 255, an unknown type name, or
- * reserved bytes or padding of the wrong length.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { decodeTlv, encodeTlv } from "@esp-secure-cert/toolkit";
- *
- * const bytes = encodeTlv({ type: "ESP_SECURE_CERT_USER_DATA_1", data: new Uint8Array([1, 2]) });
- * assertEquals(bytes.length, 32);
- * assertEquals(decodeTlv(bytes).value.type, 51);
- * ```
+ * @throws {SecureCertError} `ERR_LENGTH` for a value of more than 65504 bytes; `RangeError` for a type,
+ * subtype or flags outside 0 to 255, an unknown type name, or padding of the wrong length.
  */
 export function encodeTlv(entry: Tlv): Bytes {
   const { data, reserved = NO_RESERVED } = entry;
@@ -137,12 +119,12 @@ export function encodeTlv(entry: Tlv): Bytes {
 }
 
 /**
- * One entry from the start of the bytes, its data a view of them, and its size in bytes. Odd flags,
- * reserved bytes and padding are kept, so that the entry encodes to the same bytes again.
+ * The entry at the start of the bytes, its data a view of them, and its size in bytes. Unusual flags,
+ * reserved bytes and padding are kept, so it encodes to the same bytes again.
  *
  * @category TLV images
- * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_MAGIC`, `ERR_LENGTH` (a length that wraps the
- * firmware's 16-bit walk) or `ERR_CHECKSUM`.
+ * @throws {SecureCertError} `ERR_TRUNCATED`, `ERR_MAGIC`, `ERR_CHECKSUM`, or `ERR_LENGTH` for a length
+ * that wraps the firmware's 16-bit offset.
  */
 export function decodeTlv(
   bytes: Uint8Array,

@@ -76,18 +76,7 @@ export interface SecureCert {
  * Opens an image as the firmware's component esp_secure_cert_mgr does.
  *
  * @category Reading and checking
- * @throws {SecureCertError} `ERR_MAGIC` when the firmware would not take the bytes for its partition.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { encodePartition, openSecureCert } from "@esp-secure-cert/toolkit";
- *
- * const image = encodePartition([{ type: 51, data: new Uint8Array([1, 2]) }], { integrity: true });
- * const device = openSecureCert(image);
- * assertEquals((await device.entry("user1")).data, new Uint8Array([1, 2]));
- * await device.verifyIntegrity();
- * ```
+ * @throws {SecureCertError} `ERR_MAGIC` when the firmware would not accept the bytes as its partition.
  */
 export function openSecureCert(
   image: Uint8Array,

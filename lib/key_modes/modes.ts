@@ -17,7 +17,7 @@ export const KEY_MODE_RULES: Readonly<Record<KeyMode, KeyModeRules>> = {
 };
 
 /**
- * The ways in which a chip can keep its private key, `plaintext` first.
+ * The key modes of a chip, `plaintext` first.
  *
  * @category Names and chips
  */

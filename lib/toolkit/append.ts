@@ -15,31 +15,17 @@ const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRIT
 type AppendOptions = Parameters<typeof append>[1];
 
 /**
- * Adds entries to an image, or puts others in the place of some, and keeps the rest. Integrity entries
- * stay where they are, those at the end after what is added, and are rebuilt. A signature covers
- * nothing after it, so that a signed image takes a further integrity entry and nothing else, unless
- * its signatures are left out.
- * The image is a TLV image, with an erased tail, which stays as long as it can, or without; or erased
- * flash.
+ * Adds entries to a TLV image or to erased flash, replaces others, and keeps the rest. Integrity entries
+ * are rebuilt where they are; those at the end come after what is added. An erased tail stays as far as
+ * there is room. Only an integrity entry may follow a signature, so a signed image takes nothing else
+ * unless `dropSignatures` removes its signatures.
  *
  * @category Building and changing
- * @throws {SecureCertError} `ERR_PLAN` for an entry that is there already, that is malformed, or that
- * would follow a signature; `ERR_NOT_FOUND` for one to replace that is not there; `ERR_TRUNCATED`,
- * `ERR_MAGIC`, `ERR_LENGTH`, `ERR_CHECKSUM`, `ERR_STRAY_BYTES`, `ERR_INTEGRITY` or `ERR_UNSUPPORTED`
- * when the image is damaged or of another layout; `ERR_PASSWORD`; `ERR_TOO_LARGE` when the result does
- * not fit; `ERR_VERIFY` when it has an error finding of a kind that the image had not, with the
- * {@linkcode Verdict} as its `verdict`.
- * @throws {TypeError} when there is nothing to do.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { append, decodePartition, encodePartition } from "@esp-secure-cert/toolkit";
- *
- * const image = encodePartition([{ type: 51, data: new Uint8Array(1) }], { integrity: true });
- * const result = await append(image, { entries: [{ type: 52, data: new Uint8Array(1) }] });
- * assertEquals(decodePartition(result.image).entries.map(({ type }) => type), [51, 52, 9]);
- * ```
+ * @throws {SecureCertError} `ERR_PLAN` for an entry that exists already, is malformed or would follow a
+ * signature; `ERR_NOT_FOUND` for one to replace that does not exist; for the image as {@linkcode
+ * decodePartition}, or `ERR_INTEGRITY`, or `ERR_UNSUPPORTED` for another layout; `ERR_PASSWORD`;
+ * `ERR_TOO_LARGE`; `ERR_VERIFY` for an error finding of a kind that the image did not have before;
+ * `TypeError` when there is nothing to do.
  */
 export async function append(
   image: Uint8Array,

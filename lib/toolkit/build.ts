@@ -19,18 +19,14 @@ import type { PlannedEntry } from "./plan/entry.ts";
 import { type EfuseKey, type Plan, planEntries } from "./plan/planner.ts";
 
 /**
- * How {@linkcode build} makes an image of a plan: how it is laid out and checked, where randomness and
- * time come from, and what its eFuse command names.
+ * How {@linkcode build} lays an image out and checks it, and where randomness and time come from.
  *
  * @category Building and changing
  */
 export interface BuildOptions {
   /** Layout. @default "tlv" */
   readonly format?: ImageFormat;
-  /**
-   * Size of the partition in bytes, which the content must fit.
-   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
-   */
+  /** Size of the partition in bytes. @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash */
   readonly size?: number;
   /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
   readonly fill?: boolean;
@@ -77,24 +73,12 @@ export interface BuildResult {
 }
 
 /**
- * Builds an image from credentials, and checks it as the device would read it. The plan says what the image
- * holds, the options how it is laid out and checked.
+ * Builds an image and checks it as the device would read it. The plan says what the image holds, the
+ * options how it is laid out and checked.
  *
  * @category Building and changing
  * @throws {SecureCertError} `ERR_PLAN` with everything that is wrong with the plan; `ERR_PASSWORD`;
- * `ERR_TOO_LARGE` when the content does not fit; `ERR_VERIFY` when the image has an error finding
- * and `verify` is not false, with the {@linkcode Verdict} as its `verdict`.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { build, createCa, generateKey } from "@esp-secure-cert/toolkit";
- *
- * const key = await generateKey();
- * const caCert = await createCa({ subject: "CN=CA", key });
- * const { image, verdict } = await build({ caCert }, { size: 0x1000 });
- * assertEquals([image.length % 16, verdict.ok], [0, true]);
- * ```
+ * `ERR_TOO_LARGE`; `ERR_VERIFY` for an error finding, unless `verify` is false.
  */
 export async function build(plan: BuildPlan, options: BuildOptions = {}): Promise<BuildResult> {
   const { chip, password, deviceCert, caCert } = plan;
@@ -117,58 +101,30 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
 }
 
 /**
- * How {@linkcode buildFromCsv} builds: what the rows leave open, and the rest as for {@linkcode build}.
+ * Builds an image from a configuration CSV and checks it. A CSV that {@linkcode extract} wrote gives the
+ * same image again, `isRestored`, which is returned whatever the check finds. The layout is that of the
+ * CSV unless the options name one.
  *
  * @category Building and changing
- */
-export interface CsvBuildOptions {
-  /** Brings the bytes of a file that the CSV names; undefined when there is no such file. */
-  readonly load: (path: string) => Promise<Uint8Array | undefined>;
-  /** The chip that the image is for; keys in peripherals need it. */
-  readonly chip?: ChipName;
-  /** Password of protected private keys. */
-  readonly password?: string;
-  /** The HMAC key of rows that have none of their own, 32 bytes as burned. */
-  readonly hmacKey?: Uint8Array;
-  /** Make an HMAC key for rows that have none. @default false */
-  readonly makeHmacKeys?: boolean;
-  /** Entries after those of the CSV. @default [] */
-  readonly entries?: readonly DataEntry[];
-  /** Layout. @default what the CSV says, else "tlv" */
-  readonly format?: ImageFormat;
-  /**
-   * Size of the partition in bytes, which the content must fit.
-   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
-   */
-  readonly size?: number;
-  /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
-  readonly fill?: boolean;
-  /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
-  readonly integrity?: boolean;
-  /** The CA that should have issued the device certificate. @default the CA certificate of the image */
-  readonly ca?: CertificateInput;
-  /** Withhold an image with an error finding. @default true */
-  readonly verify?: boolean;
-  /** Path of the key file in the eFuse plan's command. @default "hmac_key.bin" or "device.key.pem" */
-  readonly efuseKeyFile?: string;
-  /** A number of random bytes, which keys, salts and IVs are made from. @default `crypto.getRandomValues` */
-  readonly random?: (length: number) => Uint8Array;
-  /** The time at which certificates should be valid. @default the system clock */
-  readonly now?: () => Date;
-}
-
-/**
- * Builds an image from a configuration CSV, and checks it as the device would read it. A CSV that
- * `extract` wrote gives the image that it was extracted from, which is checked and not withheld.
- * Weak keys are for the check to find.
- *
- * @category Building and changing
- * @throws {SecureCertError} `ERR_CSV` with everything that is wrong, by line and column; as the
- * encoder of the layout; `ERR_VERIFY` as `build`.
+ * @throws {SecureCertError} `ERR_CSV` with everything that is wrong, by line and column; as the encoder
+ * of the layout; `ERR_VERIFY` as {@linkcode build}.
  */
 export async function buildFromCsv(
   text: string,
-  options: CsvBuildOptions,
+  options: BuildOptions & {
+    /** Brings the bytes of a file that the CSV names; undefined when there is no such file. */
+    readonly load: (path: string) => Promise<Uint8Array | undefined>;
+    /** The chip that the image is for; keys in peripherals need it. */
+    readonly chip?: ChipName;
+    /** Password of protected private keys. */
+    readonly password?: string;
+    /** The HMAC key of rows that have none of their own, 32 bytes as burned. */
+    readonly hmacKey?: Uint8Array;
+    /** Make an HMAC key for rows that have none. @default false */
+    readonly makeHmacKeys?: boolean;
+    /** Entries after those of the CSV. @default [] */
+    readonly entries?: readonly DataEntry[];
+  },
 ): Promise<
   BuildResult & {
     /** Whether the image is, byte for byte, the one that the CSV was extracted from. */
@@ -182,13 +138,14 @@ export async function buildFromCsv(
   const problems = [...csv.problems, ...planned.problems];
   if (problems.length > 0) throw csvError(problems);
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, options);
-  const { chip, now, hmacKey, efuseKeyFile } = options;
+  const { chip, now, hmacKey, allowWeak, efuseKeyFile } = options;
   const verdict = await check(image, planned, {
     partitionSize: options.size ?? Math.max(DEFAULT_PARTITION_SIZE, image.length),
     ca: options.ca ?? storedCa(entries),
     chip,
     now,
     hmacKey,
+    allowWeak,
   });
   if (!verdict.ok && !isRestored && options.verify !== false) throw withheld(verdict);
   return { image, verdict, isRestored, ...burned(planned, chip, efuseKeyFile) };

@@ -19,23 +19,13 @@ const {
 type ConvertOptions = Parameters<typeof convert>[1];
 
 /**
- * Writes the credentials of an image in another layout. What the layout cannot carry is refused with
- * the list, never dropped; an integrity entry is rebuilt. With the HMAC key, an HMAC-encrypted
- * private key is opened for the layouts that hold only plaintext.
+ * Writes the credentials of an image in another layout and rebuilds an integrity entry. Nothing is
+ * dropped: what the layout has no room for is refused. With the HMAC key, an HMAC-encrypted private key
+ * is opened for the layouts that hold only plaintext.
  *
  * @category Building and changing
- * @throws {SecureCertError} `ERR_MAGIC` when the bytes are not an image, `ERR_CHECKSUM` or
- * `ERR_INTEGRITY` for a damaged one, `ERR_PLAN` with the list of what cannot be carried, `ERR_TOO_LARGE` when it does not fit.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { convert, createCa, encodeCustFlash, generateKey } from "@esp-secure-cert/toolkit";
- *
- * const { der: caCert } = await createCa({ subject: "CN=CA", key: await generateKey() });
- * const { from, image } = await convert(encodeCustFlash({ caCert }), { to: "tlv" });
- * assertEquals([from, image[0]], ["cust_flash", 0x11]);
- * ```
+ * @throws {SecureCertError} `ERR_MAGIC` for bytes that are not an image; `ERR_CHECKSUM` or
+ * `ERR_INTEGRITY` for a damaged one; `ERR_PLAN` with everything that has no room; `ERR_TOO_LARGE`.
  */
 export async function convert(
   image: Uint8Array,

@@ -89,11 +89,11 @@ type FieldValue = NonNullable<FieldDifference["a"]>;
 export type EntryPlace = NonNullable<EntryDifference["a"]>;
 
 /**
- * What differs between two images, entry by entry, whatever their layouts: entries are the same when
- * type and subtype are. Each is an image, a dump of flash with one in it, or erased flash.
+ * What differs between two images, whatever their layouts: entries correspond when type and subtype are
+ * equal. Each is an image, a dump of flash that contains one, or erased flash.
  *
  * @category Reading and checking
- * @throws {SecureCertError} `ERR_MAGIC` when one of them is neither an image nor erased flash.
+ * @throws {SecureCertError} `ERR_MAGIC` when one of them is none of these.
  */
 export async function diff(
   a: Uint8Array,

@@ -71,24 +71,13 @@ const PUBLIC_TYPES: readonly number[] = [
 const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 
 /**
- * Takes an image apart into a CSV and the files it names, from which `buildFromCsv` builds the very
- * same image: what the columns cannot say is in comment lines, and bytes that belong to no entry are
- * in a patch. The names are those of Espressif's `--parse_bin`; the CSV comes first.
+ * Takes an image apart into a CSV, which comes first, and the files it names; {@linkcode buildFromCsv}
+ * builds the identical image from them. What the columns cannot express is in comment lines, and bytes
+ * that belong to no entry are in a patch. File names are those of Espressif's `--parse_bin`.
  *
  * @category Building and changing
- * @throws {SecureCertError} `ERR_CHECKSUM` when a value's checksum is wrong, `ERR_TRUNCATED` or
- * `ERR_LENGTH` when an entry cannot be delimited, `ERR_MAGIC` when the bytes are not an image; with the
- * place.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { encodePartition, extract } from "@esp-secure-cert/toolkit";
- *
- * const image = encodePartition([{ type: 51, data: new TextEncoder().encode("hello") }]);
- * const [csv] = await extract(image);
- * assertEquals(new TextDecoder().decode(csv?.bytes).includes("hello,string"), true);
- * ```
+ * @throws {SecureCertError} `ERR_MAGIC` for bytes that are not an image; `ERR_CHECKSUM` for a value with
+ * a wrong checksum; `ERR_TRUNCATED` or `ERR_LENGTH` when an entry has no end; with the place.
  */
 export async function extract(
   image: Uint8Array,

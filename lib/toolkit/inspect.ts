@@ -194,22 +194,12 @@ export interface Inspection {
 export type PartitionTableReport = NonNullable<Inspection["partitionTable"]>;
 
 /**
- * Reports what some bytes hold: an image, a dump of flash with the partition in it, which is found as
- * `findSecureCert` does it, or a partition table, binary or as text. Never throws for content; takes time
- * linear in the length of the image. The report serialises to JSON as it is; offsets of entries and
- * findings count from the start of the image.
+ * Reports what some bytes hold: an image, a dump of flash that contains one, or a partition table,
+ * binary or CSV. Never throws for content; takes time linear in its length. The report is ready for
+ * `JSON.stringify`; offsets count from the start of the image.
  *
  * @category Reading and checking
  * @throws {RangeError} for a table offset that is not a 32-bit number.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { encodePartition, inspect } from "@esp-secure-cert/toolkit";
- *
- * const report = await inspect(encodePartition([{ type: 51, data: new Uint8Array([65]) }]));
- * assertEquals(report.entries[0]?.userData, { text: "A" });
- * ```
  */
 export async function inspect(
   image: Uint8Array,

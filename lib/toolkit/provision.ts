@@ -1,29 +1,25 @@
 import { createCa, issueCertificate, type Issuer } from "../crypto/x509/issue.ts";
-import {
-  type Certificate,
-  type CertificateInput,
-  readCertificates,
-} from "../crypto/x509/certificate.ts";
+import { type Certificate, readCertificates } from "../crypto/x509/certificate.ts";
 import { createDerivedKey } from "../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
 import type { EcCurve } from "../crypto/keys/curves.ts";
 import { generateKey, type PrivateKey } from "../crypto/keys/keys.ts";
 import { randomBytes } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips/chips.ts";
-import type { ImageFormat, KeyMode } from "../format/names.ts";
+import type { KeyMode } from "../format/names.ts";
 import { KEY_MODE_RULES } from "../key_modes/modes.ts";
 import { keyModeProblems } from "../key_modes/requirements.ts";
 import { kindOf, wantedKey } from "../key_modes/wanted_key.ts";
-import { build, type BuildResult, planError } from "./build.ts";
+import { build, type BuildOptions, type BuildResult, planError } from "./build.ts";
 import { type BuildPlan, type DataEntry, DEFAULT_EFUSE_KEY_ID } from "./plan/credentials.ts";
 
 /**
- * What {@linkcode provision} makes for one device: its certificate and key, what the image holds beside
- * them, and how it is made.
+ * What {@linkcode provision} makes for one device: its key and certificate, what else the image
+ * holds, and how it is built.
  *
  * @category Building and changing
  */
-export interface ProvisionOptions {
+export interface ProvisionOptions extends BuildOptions {
   /** The CA that issues the device certificate and is stored in the image, as PEM. */
   readonly issuer: Issuer;
   /** Subject of the device certificate, such as `CN=device-1`. */
@@ -52,29 +48,6 @@ export interface ProvisionOptions {
   readonly iv?: Uint8Array;
   /** Further entries. @default [] */
   readonly data?: readonly DataEntry[];
-  /** Layout. @default "tlv" */
-  readonly format?: ImageFormat;
-  /**
-   * Size of the partition in bytes, which the content must fit.
-   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
-   */
-  readonly size?: number;
-  /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
-  readonly fill?: boolean;
-  /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
-  readonly integrity?: boolean;
-  /** The CA that should have issued the device certificate. @default the CA certificate of the image */
-  readonly ca?: CertificateInput;
-  /** Take RSA keys under 2048 bits, and report them as a warning, not as an error. @default false */
-  readonly allowWeak?: boolean;
-  /** Withhold an image with an error finding. @default true */
-  readonly verify?: boolean;
-  /** Path of the key file in the eFuse plan's command. @default "hmac_key.bin" or "device.key.pem" */
-  readonly efuseKeyFile?: string;
-  /** A number of random bytes, which keys, salts and IVs are made from. @default `crypto.getRandomValues` */
-  readonly random?: (length: number) => Uint8Array;
-  /** The time at which certificates should be valid. @default the system clock */
-  readonly now?: () => Date;
 }
 
 /**
@@ -93,7 +66,7 @@ export interface ProvisionResult extends BuildResult {
 const DEVELOPMENT_CA_SUBJECT = "CN=Development CA,OU=NOT FOR PRODUCTION";
 
 /**
- * A CA for the bench, whose name says what it is: its key is in a file.
+ * A CA for development, as its name says: its key is in memory or in a file, and not in an HSM.
  *
  * @category Building and changing
  */
@@ -110,21 +83,10 @@ export async function createDevelopmentCa(
 }
 
 /**
- * Provisions one device from nothing but a CA: makes its key, issues its certificate, builds its
- * image and checks it.
+ * Provisions one device: makes its key, issues its certificate, builds its image and checks it.
  *
  * @category Building and changing
  * @throws {SecureCertError} as {@linkcode issueCertificate} and {@linkcode build}.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { createDevelopmentCa, provision } from "@esp-secure-cert/toolkit";
- *
- * const issuer = await createDevelopmentCa();
- * const { verdict } = await provision({ issuer, subject: "CN=device-1" });
- * assertEquals(verdict.ok, true);
- * ```
  */
 export async function provision(options: ProvisionOptions): Promise<ProvisionResult> {
   const { issuer, data = [] } = options;

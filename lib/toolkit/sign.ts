@@ -29,28 +29,15 @@ const SIGNATURE: number = TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV;
 type SignOptions = NonNullable<Parameters<typeof signPartition>[2]>;
 
 /**
- * Signs an image for the firmware's secure verification: after the last entry comes one signature
- * entry for each key, each over all bytes before the first of them (FORMAT: signature entry). An erased tail
- * stays as long as it can. The one to three keys, or what signs in the place of one, are of one kind:
- * RSA-3072, P-192, P-256 or P-384.
+ * Signs an image for the firmware's secure verification: adds one signature entry for each key, each
+ * over all bytes before the first of them (FORMAT: signature entry). An erased tail stays as far as
+ * there is room. The one to three keys or signers are of one kind: RSA-3072, P-192, P-256 or P-384.
  *
  * @category Signatures
- * @throws {SecureCertError} `ERR_PLAN` when the image is empty or signed already; `ERR_TRUNCATED`,
- * `ERR_MAGIC`, `ERR_LENGTH`, `ERR_CHECKSUM`, `ERR_STRAY_BYTES`, `ERR_INTEGRITY` or `ERR_UNSUPPORTED`
- * when it is damaged or of another layout; `ERR_DER` or `ERR_KEY` for keys that cannot sign it;
- * `ERR_TOO_LARGE` when the signatures do not fit; `ERR_VERIFY` when a signer returns a signature that
- * is not right.
- * @throws {RangeError} for no signer or more than three.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { encodePartition, generateKey, signPartition, verifySignatures } from "@esp-secure-cert/toolkit";
- *
- * const image = encodePartition([{ type: 51, data: new Uint8Array([7]) }], { integrity: true });
- * const signed = await signPartition(image, [await generateKey({ curve: "P-256" })]);
- * assertEquals((await verifySignatures(signed)).map(({ ok }) => ok), [true]);
- * ```
+ * @throws {SecureCertError} `ERR_PLAN` for an image that is empty or signed already, and what {@linkcode
+ * append} throws for a damaged one; `ERR_DER` or `ERR_KEY` for a key that cannot sign it;
+ * `ERR_TOO_LARGE`; `ERR_VERIFY` when a signer's signature does not verify; `RangeError` for no signer or
+ * more than three.
  */
 export async function signPartition(
   image: Uint8Array,
@@ -94,8 +81,8 @@ async function signerOf(signer: KeyInput | Signer): Promise<Signer> {
 }
 
 /**
- * What a signer outside must sign; {@linkcode attachSignatures} puts its answer in. `message` is the bytes
- * that are signed, all entries; `schemes` are those of all kinds of key, or of the one given.
+ * What an external signer must sign; {@linkcode attachSignatures} adds its answer. `message` is all
+ * entries of the image; `schemes` are those of every kind of key, or only of the key given.
  *
  * @category Signatures
  * @throws {SecureCertError} as {@linkcode signPartition} for the image and the key.
@@ -131,13 +118,12 @@ export async function signingDigest(
 }
 
 /**
- * Puts one to three signatures that were made elsewhere, by keys of one kind, into the image that was
- * signed, all at once and in this order; see {@linkcode signingDigest}.
+ * Adds signatures that were made elsewhere to the image that was signed: one to three, by keys of one
+ * kind, in this order; see {@linkcode signingDigest}.
  *
  * @category Signatures
- * @throws {SecureCertError} as {@linkcode signPartition} does; `ERR_VERIFY` when a signature is not
- * one of this image by its key.
- * @throws {RangeError} for no signature or more than three.
+ * @throws {SecureCertError} as {@linkcode signPartition}; `ERR_VERIFY` when a signature does not verify;
+ * `RangeError` for no signature or more than three.
  */
 export async function attachSignatures(
   image: Uint8Array,

@@ -28,15 +28,14 @@ const SCHEMES = { "P-192": "ecdsa192", "P-256": "ecdsa256", "P-384": "ecdsa384" 
 type SignatureCheck = Awaited<ReturnType<typeof verifySignatures>>[number];
 
 /**
- * Checks every signature entry of an image as the firmware does (FORMAT: signature entry; what the
- * device's reader does with odd images): what is before the entry with subtype 0, which must exist, is
- * signed; of several entries with one subtype the first counts, and subtypes above 2 do not. The
- * firmware accepts an image with at least one good signature whose key digest is in an eFuse. At most
- * three signatures are computed; an image that is not signed gives an empty list.
+ * Checks the signature entries of an image as the firmware does (FORMAT: signature entry): they sign
+ * what comes before the entry with subtype 0, which must exist; only subtypes 0 to 2 count, and of
+ * several entries with one subtype the first. The firmware accepts an image with at least one good
+ * signature whose key digest is in an eFuse. An image without signatures gives an empty list.
  *
  * @category Signatures
- * @throws {SecureCertError} `ERR_PEM`, `ERR_DER`, `ERR_UNSUPPORTED` or `ERR_KEY` for a key among the
- * options that cannot be read; never for the image.
+ * @throws {SecureCertError} `ERR_PEM`, `ERR_DER`, `ERR_KEY` or `ERR_UNSUPPORTED` for a signing key that
+ * cannot be read; never for the image.
  */
 export async function verifySignatures(
   image: Uint8Array,
@@ -260,7 +259,7 @@ async function remarksOn(value: ReadSignature, message: Uint8Array): Promise<str
 function isConsistent(key: RsaSignatureKey): boolean {
   try {
     const { rinv, mPrime } = rsaSignatureKey(key.n, key.e);
-    return mPrime === key.mPrime && equalBytes(rinv, key.rinv);
+    return mPrime === key.mPrime && key.rinv !== undefined && equalBytes(rinv, key.rinv);
   } catch (error) {
     if (error instanceof SecureCertError) return false;
     throw error;

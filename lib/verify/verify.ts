@@ -142,23 +142,13 @@ const APPLIES: Readonly<Partial<Record<CheckName, Applies>>> = {
 };
 
 /**
- * Checks an image: whether the firmware will read from it what it should, and the device be safe.
- * The partition is found in a dump of flash as `findSecureCert` does it. Never throws for what the image
- * holds; takes time linear in its length.
+ * Checks whether the firmware reads from an image what it should, and whether the device is safe. The
+ * partition is found in a dump of flash as by {@linkcode findSecureCert}. Never throws for content;
+ * takes time linear in its length.
  *
  * @category Reading and checking
- * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when the CA given cannot be read; `ERR_PEM`,
- * `ERR_DER`, `ERR_UNSUPPORTED` or `ERR_KEY` when a signing key cannot.
- * @throws {RangeError} for a table offset that is not a 32-bit number.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { verify } from "@esp-secure-cert/toolkit";
- *
- * const verdict = await verify(new Uint8Array(0x2000).fill(0xFF));
- * assertEquals(verdict.findings.map(({ code }) => code), ["LOOKS_ERASED"]);
- * ```
+ * @throws {SecureCertError} `ERR_CERTIFICATE`, `ERR_PEM`, `ERR_DER`, `ERR_KEY` or `ERR_UNSUPPORTED` for
+ * a CA or signing key that cannot be read; `RangeError` for a table offset that is not a 32-bit number.
  */
 export async function verify(image: Uint8Array, options: VerifyOptions = {}): Promise<Verdict> {
   return verdictOf(await checkImage(image, options));

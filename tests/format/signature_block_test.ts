@@ -94,6 +94,8 @@ Deno.test("R and M' of the golden RSA block follow from its modulus", () => {
   if (key.algorithm !== "rsa3072") throw new Error("not an RSA key");
   assertEquals(rsaSignatureKey(key.n, key.e), key as never);
   assertEquals(publicKeyDigestInput(key).length, 776);
+  const { algorithm, n, e } = key;
+  assertEquals(publicKeyDigestInput({ algorithm, n, e }), publicKeyDigestInput(key));
 });
 
 Deno.test("a modulus that is even or has not 3072 bits is refused", () => {

@@ -15,6 +15,7 @@ import {
   decryptEntry,
   exportPrivateKey,
   generateKey,
+  importPrivateKey,
   issueCertificate,
   openSecureCert,
 } from "../../mod.ts";
@@ -216,4 +217,19 @@ Deno.test("a value too long for an entry, and a chain too long for the partition
   assertEquals(await code(0x2000), "ERR_TOO_LARGE");
   const { image } = await buildFromCsv(text, { load: big(0x2000), size: 0x3000, fill: true });
   assertEquals(image.length, 0x3000);
+});
+
+Deno.test("a weak RSA key is an error, and a warning when weak keys are allowed", async () => {
+  const { publicKey } = await importPrivateKey(rsaPkcs8(1024));
+  const weak = await issueCertificate({ issuer, publicKey, subject: "CN=weak" });
+  const withWeak: Load = async (path) => path === "weak.der" ? weak.der : await load(path);
+  const text = csv("1,0,weak.der,file,,,,,", "2,0,rsa.der,file,plaintext,,,,");
+  const { findings } = (await buildFromCsv(text, { load: withWeak, allowWeak: true })).verdict;
+  const { severity } = findings.find(({ code }) => code === "CERT_WEAK")!;
+  assertEquals(severity, "warning");
+  const refused = await assertRejects(
+    () => buildFromCsv(text, { load: withWeak }),
+    SecureCertError,
+  );
+  assertEquals(refused.code, "ERR_VERIFY");
 });

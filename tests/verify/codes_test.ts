@@ -14,7 +14,7 @@ import {
   verify,
   type VerifyOptions,
 } from "../../mod.ts";
-import { type FindingCode } from "../../lib/findings/findings.ts";
+import type { FindingCode } from "../../lib/findings/findings.ts";
 import { createSigner } from "../../lib/crypto/signature.ts";
 import { rsaKey } from "../rsa_keys.ts";
 

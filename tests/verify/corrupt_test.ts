@@ -1,7 +1,7 @@
 /** The damaged golden images, judged beside what the firmware's C reader did with them. */
 import { assertEquals } from "@std/assert";
 import { verify } from "../../mod.ts";
-import { type FindingCode } from "../../lib/findings/findings.ts";
+import type { FindingCode } from "../../lib/findings/findings.ts";
 import { walkPartition } from "../../lib/format/partition.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../vectors.ts";
 

@@ -16,7 +16,6 @@ import {
   generateKey,
   inspect,
   issueCertificate,
-  type IssueCertificateOptions,
   provision,
   readCertificate,
   type Verdict,
@@ -86,7 +85,7 @@ Deno.test("a huge NVS image is read up to a MiB, and what follows is reported", 
 });
 
 async function planWith(
-  options: Partial<IssueCertificateOptions> & { other?: boolean } = {},
+  options: Partial<Parameters<typeof issueCertificate>[0]> & { other?: boolean } = {},
 ): Promise<BuildPlan> {
   const device = await generateKey();
   const deviceCert = await issueCertificate({

@@ -253,7 +253,7 @@ export function readAlgorithm(
 }
 
 /**
- * Name of a kind of key as people write it: `RSA-2048`, `P-256`.
+ * The usual name of a kind of key: `RSA-2048`, `P-256`.
  *
  * @category Keys and certificates
  */

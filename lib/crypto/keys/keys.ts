@@ -39,21 +39,11 @@ const UNCOMPRESSED = 4;
 const RSA_PUBLIC_EXPONENT = new Uint8Array([1, 0, 1]);
 
 /**
- * A new private key: EC on P-256 unless the options say otherwise, RSA with public exponent 65537. With
- * `random` given, EC keys follow from it; RSA keys cannot, because WebCrypto takes no seed.
+ * A new private key: EC on P-256 by default, RSA with public exponent 65537. EC keys follow from
+ * `random`; RSA keys cannot, because WebCrypto takes no seed.
  *
  * @category Keys and certificates
- * @throws {RangeError} for a curve or length that is not offered.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { exportPrivateKey, generateKey } from "@esp-secure-cert/toolkit";
- *
- * const key = await generateKey({ curve: "P-384" });
- * const pem = new TextDecoder().decode(exportPrivateKey(key, { encoding: "traditional" }));
- * assertEquals(pem.split("\n")[0], "-----BEGIN EC PRIVATE KEY-----");
- * ```
+ * @throws {RangeError} for a curve or key size that is not offered.
  */
 export async function generateKey(
   options: {
@@ -83,14 +73,13 @@ export async function generateKey(
 }
 
 /**
- * A private key from a file, whatever its encoding: PEM or DER; PKCS#8, PKCS#1 or SEC1;
- * password-protected PKCS#8 (PBES2) or traditional PEM. Certificates beside it in a PEM are skipped,
- * and so is a NUL after it. A key whose halves do not belong together is refused; one that is read
- * already is returned as it is.
+ * A private key from a file in any encoding: PEM or DER; PKCS#8, PKCS#1 or SEC1; password-protected as
+ * PKCS#8 (PBES2) or traditional PEM. Certificates in the PEM and a NUL after it are skipped. A key whose
+ * halves do not belong together is refused; a key object is returned as it is.
  *
  * @category Keys and certificates
- * @throws {SecureCertError} `ERR_PEM`, `ERR_DER` or `ERR_KEY` when it is malformed, `ERR_PASSWORD`
- * when a password is missing or wrong, `ERR_UNSUPPORTED` for another kind of key or protection.
+ * @throws {SecureCertError} `ERR_PEM`, `ERR_DER` or `ERR_KEY` for a malformed key; `ERR_PASSWORD` for a
+ * missing or wrong password; `ERR_UNSUPPORTED` for another kind of key or protection.
  */
 export async function importPrivateKey(
   key: KeyInput,
@@ -122,8 +111,7 @@ export function isProtectedKey(bytes: Uint8Array): boolean {
 }
 
 /**
- * The bytes of a private key, unencrypted: PEM as UTF-8 without a NUL, or DER. Store them where nobody
- * else reads.
+ * The bytes of a private key, not encrypted: PEM as UTF-8 without a NUL, or DER. Keep them secret.
  *
  * @category Keys and certificates
  */

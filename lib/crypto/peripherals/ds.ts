@@ -46,17 +46,15 @@ function dsCiphertextSize(maxRsaBits: DsMaxRsaBits): number {
 }
 
 /**
- * Encrypts an RSA key for the DS peripheral (FORMAT: RSA-DS calculation):
- * d | n | r-bar | SHA-256 | M prime u32 | length u32 | 08 x 8, all little-endian, operands filled with
- * zeros to the chip's size, under AES-256-CBC with a key that the HMAC peripheral makes. The result is
- * the key length in bits, the IV (16 bytes) and the ciphertext (1200 or 1584 bytes).
+ * Encrypts an RSA key for the DS peripheral (FORMAT: RSA-DS calculation): d | n | r-bar | SHA-256 | M
+ * prime u32 | length u32 | 08 x 8, all little-endian, operands filled with zeros to the chip's size,
+ * under AES-256-CBC with a key from the HMAC peripheral. The ciphertext is of 1200 or 1584 bytes.
  *
  * @category Key peripherals
- * @throws {SecureCertError} `ERR_KEY` for numbers that are no RSA key, or one of a length the chip does
- * not take; `ERR_LENGTH` for an HMAC key that is not 32 bytes; `ERR_UNSUPPORTED` for a chip without
- * a DS peripheral.
- * @throws {RangeError} for an IV that is not 16 bytes, and when neither or both of `chip` and
- * `maxRsaBits` are given.
+ * @throws {SecureCertError} `ERR_KEY` for numbers that are not an RSA key, or a key size that the chip
+ * does not take; `ERR_LENGTH` for an HMAC key that is not 32 bytes; `ERR_UNSUPPORTED` for a chip without
+ * a DS peripheral; `RangeError` for an IV that is not 16 bytes, or unless there is either `chip` or
+ * `maxRsaBits`.
  */
 export async function encryptDsParameters(
   key: PrivateKey | {
@@ -103,14 +101,14 @@ export async function encryptDsParameters(
 }
 
 /**
- * Decrypts the DS value of an image, decoded or as it is stored, and checks it. Without a chip the
- * ciphertext's length tells the layout. A wrong HMAC key is not an error: it shows in the checks.
+ * Decrypts DS data, as stored or decoded, and checks what is in it. Without a chip, the length of the
+ * ciphertext decides the layout. A wrong HMAC key is not an error: the `checks` show it.
  *
  * @category Key peripherals
- * @throws {SecureCertError} as `decodeDsData` for stored bytes; `ERR_LENGTH` for a ciphertext that does
- * not fit the chip, a key length that the chip does not take, or an HMAC key that is not 32 bytes;
- * `ERR_UNSUPPORTED` for a chip without a DS peripheral.
- * @throws {RangeError} for an IV that is not 16 bytes, and when `chip` and `maxRsaBits` are both given.
+ * @throws {SecureCertError} as {@linkcode decodeDsData} for stored bytes; `ERR_LENGTH` for a ciphertext
+ * or key size that the chip does not take, or an HMAC key that is not 32 bytes; `ERR_UNSUPPORTED` for a
+ * chip without a DS peripheral; `RangeError` for an IV that is not 16 bytes, or both `chip` and
+ * `maxRsaBits`.
  */
 export async function decryptDsParameters(
   stored: Uint8Array | {

@@ -23,26 +23,15 @@ const MAX_SALTS = 30;
 const ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551n;
 
 /**
- * Encrypts a value as the firmware decrypts entries with flag 0x80 (FORMAT: HMAC-encrypted TLV):
- * AES-256-GCM without additional data, key and 16-byte IV made from the eFuse key.
+ * Encrypts a value as the firmware decrypts an entry with flag 0x80 (FORMAT: HMAC-encrypted TLV):
+ * AES-256-GCM, key and 16-byte IV made from the eFuse key. Returns ciphertext and tag, 16 bytes more
+ * than the value.
  *
- * Key and IV are the same for every value of a device: encrypt **one** value per eFuse key. Two of
- * them give away the XOR of their plaintexts and let anyone forge further ones. The result is ciphertext
- * and tag, 16 bytes more than the value.
+ * Key and IV are the same for every value of a device, so encrypt only one value per eFuse key: two of
+ * them reveal the XOR of their plaintexts and let anyone forge others.
  *
  * @category Key peripherals
  * @throws {SecureCertError} `ERR_LENGTH` for an HMAC key that is not 32 bytes.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { decryptEntry, encryptEntry } from "@esp-secure-cert/toolkit";
- *
- * const hmacKey = crypto.getRandomValues(new Uint8Array(32));
- * const stored = await encryptEntry(new Uint8Array([1, 2, 3]), { hmacKey });
- * assertEquals(stored.length, 19);
- * assertEquals(await decryptEntry(stored, { hmacKey }), new Uint8Array([1, 2, 3]));
- * ```
  */
 export async function encryptEntry(
   data: Uint8Array,
@@ -60,9 +49,8 @@ export async function encryptEntry(
  * Decrypts the value of an entry with flag 0x80; the inverse of {@linkcode encryptEntry}.
  *
  * @category Key peripherals
- * @throws {SecureCertError} `ERR_TRUNCATED` when there is no room for the tag; `ERR_DECRYPT` when the
- * tag does not match, which another HMAC key or a changed byte causes; `ERR_LENGTH` for an HMAC key
- * that is not 32 bytes.
+ * @throws {SecureCertError} `ERR_TRUNCATED` without room for the tag; `ERR_DECRYPT` when the tag does
+ * not match: another HMAC key, or changed data; `ERR_LENGTH` for an HMAC key that is not 32 bytes.
  */
 export async function decryptEntry(
   data: Uint8Array,
@@ -93,15 +81,14 @@ export async function decryptEntry(
 }
 
 /**
- * The key that the firmware derives for a private key entry with flag 0x40 (FORMAT: HMAC-derived
- * ECDSA): PBKDF2-HMAC-SHA-256 (RFC 8018), the eFuse key as password, 2048 iterations, 32 bytes read
- * big-endian as the scalar. The eFuse key has purpose HMAC_UP and 32 bytes, as burned; the salt is the
- * value of the salt entry of the same subtype, 32 bytes from the device's own generator, and may be of
- * any length.
+ * The P-256 key that the firmware derives for a private key entry with flag 0x40 (FORMAT: HMAC-derived
+ * ECDSA): PBKDF2-HMAC-SHA-256 (RFC 8018), 2048 iterations, 32 bytes read big-endian as the scalar. The
+ * password is the eFuse key with purpose HMAC_UP, 32 bytes as burned. The salt may be of any length; it
+ * is the value of the salt entry with the same subtype.
  *
  * @category Key peripherals
- * @throws {SecureCertError} `ERR_KEY` when this salt gives no valid scalar (about once in 2^32) and
- * another must be drawn; `ERR_LENGTH` for an HMAC key that is not 32 bytes.
+ * @throws {SecureCertError} `ERR_KEY` when this salt gives no valid scalar, about once in 2^32;
+ * `ERR_LENGTH` for an HMAC key that is not 32 bytes.
  */
 export async function deriveEcdsaKey(
   hmacKey: Uint8Array,

@@ -85,12 +85,12 @@ export interface Certificate {
 export type CertificateInput = Certificate | readonly Certificate[] | Uint8Array | string;
 
 /**
- * The first certificate of a file, PEM or DER, or of several; its signature is not checked. A NUL after
- * PEM does not matter, and what is read already is returned.
+ * The first certificate of a file, PEM or DER, or of a list. Its signature is not checked. A NUL after
+ * PEM does not matter, and an object is returned as it is.
  *
  * @category Keys and certificates
- * @throws {SecureCertError} `ERR_CERTIFICATE` when it is malformed, `ERR_PEM` when a PEM holds none.
- * @throws {RangeError} for an empty list.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when it is malformed; `ERR_PEM` when a PEM contains none;
+ * `RangeError` for an empty list.
  */
 export function readCertificate(input: CertificateInput): Certificate {
   if (!isRead(input)) return parseCertificate(derBlocks(input, CERTIFICATE_LABELS)[0]!);

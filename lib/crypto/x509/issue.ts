@@ -34,23 +34,19 @@ const SERIAL_SIZE = 20;
 const VERSION_3 = derContext(0, derInteger(2));
 
 /**
- * What issues certificates: a CA certificate, and either its key or a function that signs in the key's
- * place.
+ * What issues certificates: a CA certificate, and either its key or a function that signs for it.
  *
  * @category Keys and certificates
  */
 export interface Issuer {
-  /** The CA certificate; of several the first. */
+  /** The CA certificate, or a chain that begins with it. */
   readonly certificate: CertificateInput;
   /** Its private key. */
   readonly key?: KeyInput;
   /**
-   * Signs with a key that a device or a service keeps.
-   *
-   * @param signedPart The DER that is signed, not hashed yet.
-   * @param algorithm Kind of the CA's key, the hash, and the curve of an EC key; RSA is PKCS#1 v1.5.
-   * @returns RSA: as long as the modulus. ECDSA: a DER sequence of r and s, or r and s one after the
-   * other, each as long as the curve's coordinate, big-endian.
+   * Signs DER, not hashed yet, with a key that a device or a service keeps, by the kind of the CA's
+   * key, the hash, and the curve of an EC key. Returns for RSA a PKCS#1 v1.5 signature, as long as
+   * the modulus; for ECDSA r and s, in a DER sequence or big-endian, each as long as a coordinate.
    */
   readonly sign?: (
     signedPart: Bytes,
@@ -74,56 +70,8 @@ export interface Validity extends Sources {
   readonly days?: number | "forever";
 }
 
-/**
- * What CA {@linkcode createCa} makes.
- *
- * @category Keys and certificates
- */
-export interface CreateCaOptions {
-  /** Subject, such as `CN=Development CA,O=Example`. */
-  readonly subject: string;
-  /** The CA's own private key. */
-  readonly key: KeyInput;
-  /** The CA above; self-signed without. */
-  readonly issuer?: Issuer;
-  /** How many CAs may follow below. @default 0 under an issuer, unlimited for a root */
-  readonly pathLength?: number;
-  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650 */
-  readonly days?: number | "forever";
-  /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
-  readonly random?: (length: number) => Uint8Array;
-  /** The time from which it is valid. @default the system clock */
-  readonly now?: () => Date;
-}
-
-/**
- * What certificate {@linkcode issueCertificate} makes.
- *
- * @category Keys and certificates
- */
-export interface IssueCertificateOptions {
-  /** The CA; for many certificates one that {@linkcode createIssuer} prepared. */
-  readonly issuer: Issuer;
-  /** A signing request, which gives the public key, subject and names. */
-  readonly request?: SigningRequest | Uint8Array | string;
-  /** The public key, when there is no request: an object that has one, or SubjectPublicKeyInfo, PEM or DER. */
-  readonly publicKey?: { readonly publicKey: Uint8Array } | Uint8Array | string;
-  /** Subject such as `CN=device 1,O=Example`; replaces that of the request. */
-  readonly subject?: string;
-  /** Names such as `dns:a.example`; replace those of the request. */
-  readonly sans?: readonly string[];
-  /** What the certificate is for. @default ["client"] */
-  readonly usage?: readonly ("client" | "server")[];
-  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650 */
-  readonly days?: number | "forever";
-  /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
-  readonly random?: (length: number) => Uint8Array;
-  /** The time from which it is valid. @default the system clock */
-  readonly now?: () => Date;
-}
-
 /** What a TLS certificate is for. */
-export type CertificateUsage = NonNullable<IssueCertificateOptions["usage"]>[number];
+export type CertificateUsage = NonNullable<Parameters<typeof issueCertificate>[0]["usage"]>[number];
 
 /** What an issuer has ready for each certificate. */
 interface Prepared {
@@ -144,27 +92,13 @@ type Template = typeof import("./template.ts");
 const prepared = new WeakMap<object, Prepared>();
 
 /**
- * Prepares a CA to issue certificates in series: what they share is made once, and its key is read once.
- * One that is prepared is returned.
+ * Prepares a CA for many certificates: what they share is made once, and the key is read once. An issuer
+ * that is prepared already is returned as it is.
  *
  * @category Keys and certificates
- * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate is malformed, not a CA's, or of another
- * key; as {@linkcode importPrivateKey} for the key.
- * @throws {TypeError} unless there is one of key and sign.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { createCa, createIssuer, generateKey, issueCertificate } from "@esp-secure-cert/toolkit";
- *
- * const key = await generateKey();
- * const certificate = await createCa({ subject: "CN=CA", key });
- * const issuer = await createIssuer({ certificate, key });
- * for (const subject of ["CN=device-1", "CN=device-2"]) {
- *   const issued = await issueCertificate({ issuer, publicKey: await generateKey(), subject });
- *   assertEquals(issued.subject, subject);
- * }
- * ```
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate is malformed, not a CA's, or of
+ * another key; as {@linkcode importPrivateKey} for the key; `TypeError` unless there is either a key or
+ * `sign`.
  */
 export async function createIssuer(
   options: Issuer,
@@ -194,13 +128,29 @@ export async function createIssuer(
 }
 
 /**
- * A CA certificate (RFC 5280): a self-signed root, or an intermediate below an issuer.
+ * A CA certificate (RFC 5280): a self-signed root, or an intermediate CA with an `issuer`; by default
+ * valid for 3650 days, and with `pathLength` 0 for an intermediate CA.
  *
  * @category Keys and certificates
  * @throws {SecureCertError} `ERR_NAME` for a bad subject; `ERR_CERTIFICATE` when the issuer is not a CA,
- * may have no CA below it, or its key is not that of its certificate.
+ * allows no CA below it, or its key is not that of its certificate.
  */
-export async function createCa(options: CreateCaOptions): Promise<Certificate> {
+export async function createCa(options: {
+  /** Subject, such as `CN=Development CA,O=Example`. */
+  readonly subject: string;
+  /** The CA's own private key. */
+  readonly key: KeyInput;
+  /** The CA above. @default none: the CA is self-signed */
+  readonly issuer?: Issuer;
+  /** How many CAs may follow below. @default 0 with an issuer, unlimited for a root */
+  readonly pathLength?: number;
+  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650 */
+  readonly days?: number | "forever";
+  /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
+  readonly random?: (length: number) => Uint8Array;
+  /** The time from which it is valid. @default the system clock */
+  readonly now?: () => Date;
+}): Promise<Certificate> {
   const { subject, issuer } = options;
   const { pathLength = issuer === undefined ? undefined : 0 } = options;
   if (pathLength !== undefined && !(Number.isInteger(pathLength) && pathLength >= 0)) {
@@ -224,14 +174,34 @@ export async function createCa(options: CreateCaOptions): Promise<Certificate> {
 }
 
 /**
- * A certificate for a device (RFC 5280), from a signing request or a public key.
+ * A certificate for a device (RFC 5280), from a signing request or a public key; by default for a TLS
+ * client, and valid for 3650 days.
  *
  * @category Keys and certificates
- * @throws {SecureCertError} `ERR_NAME` for a bad subject or name; `ERR_CERTIFICATE` when the request's
- * signature is wrong, the issuer is not a CA, its key is not that of its certificate, or neither subject
- * nor names are given; `ERR_KEY` when there is no public key.
+ * @throws {SecureCertError} `ERR_NAME` for a bad subject or SAN; `ERR_KEY` without a public key;
+ * `ERR_CERTIFICATE` when the request's signature is wrong, the issuer is not a CA or its key is not that
+ * of its certificate, or there is neither a subject nor a SAN.
  */
-export async function issueCertificate(options: IssueCertificateOptions): Promise<Certificate> {
+export async function issueCertificate(options: {
+  /** The CA; for many certificates one that {@linkcode createIssuer} prepared. */
+  readonly issuer: Issuer;
+  /** A signing request, which gives the public key, subject and names. */
+  readonly request?: SigningRequest | Uint8Array | string;
+  /** The public key, when there is no request: an object that has one, or SubjectPublicKeyInfo, PEM or DER. */
+  readonly publicKey?: { readonly publicKey: Uint8Array } | Uint8Array | string;
+  /** Subject such as `CN=device 1,O=Example`; replaces that of the request. */
+  readonly subject?: string;
+  /** Names such as `dns:a.example`; replace those of the request. */
+  readonly sans?: readonly string[];
+  /** What the certificate is for. @default ["client"] */
+  readonly usage?: readonly ("client" | "server")[];
+  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650 */
+  readonly days?: number | "forever";
+  /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
+  readonly random?: (length: number) => Uint8Array;
+  /** The time from which it is valid. @default the system clock */
+  readonly now?: () => Date;
+}): Promise<Certificate> {
   const request = options.request === undefined ? undefined : await readRequest(options.request);
   const certified = request ?? options.publicKey;
   if (certified === undefined) {

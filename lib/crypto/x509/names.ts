@@ -243,9 +243,9 @@ function stringOf(value: DerNode): string {
 }
 
 /**
- * A value for the text of a distinguished name, escaped as RFC 4514 section 2.4 has it, so that
- * {@linkcode encodeName} gives the same value: blanks at its ends stay, and a separator in it separates
- * nothing. Control and bidirectional characters become their UTF-8 bytes in hex.
+ * Escapes a value for the text of a distinguished name (RFC 4514, section 2.4), so that it is read as
+ * this value: blanks at its ends stay, and a separator in it separates nothing. Control and
+ * bidirectional characters become their UTF-8 bytes in hex.
  *
  * @category Keys and certificates
  */

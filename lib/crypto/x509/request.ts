@@ -60,7 +60,7 @@ export interface SigningRequest {
  * A certificate signing request (PKCS#10, RFC 2986).
  *
  * @category Keys and certificates
- * @throws {SecureCertError} `ERR_NAME` for a bad subject or name.
+ * @throws {SecureCertError} `ERR_NAME` for a bad subject or SAN, or as {@linkcode importPrivateKey}.
  */
 export async function createRequest(options: {
   /** The key to be certified; it signs the request. */

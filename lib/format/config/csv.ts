@@ -24,21 +24,12 @@ export interface ConfigCsv {
 }
 
 /**
- * The rows of a configuration CSV. Byte order mark, any line breaks,
- * blank lines and lines that begin with `#` are taken; spaces around a value are not part of it, but
- * those within the quotes of a string are; the last column may be left out. No file is read.
+ * The rows of a configuration CSV. A byte order mark, any line breaks, blank lines and lines that begin
+ * with `#` are accepted; spaces around a value are not part of it, those within quotes are; the last
+ * column may be left out. No file is read.
  *
  * @category Configuration CSV
  * @throws {SecureCertError} `ERR_CSV` with every problem of every row, and the line of the first.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { formatConfigCsv, parseConfigCsv } from "@esp-secure-cert/toolkit";
- *
- * const text = formatConfigCsv([{ type: 51, subtype: 0, dataValue: "hello", dataType: "string" }]);
- * assertEquals(parseConfigCsv(text)[0]?.dataValue, "hello");
- * ```
  */
 export function parseConfigCsv(text: string): readonly ConfigRow[] {
   const { rows, problems } = readConfigCsv(text);
@@ -92,11 +83,11 @@ function checkDouble(
 }
 
 /**
- * A configuration CSV with its header, which {@linkcode parseConfigCsv} and Espressif's host tool read.
+ * A configuration CSV with its header, as {@linkcode parseConfigCsv} and Espressif's tool read it.
  *
  * @category Configuration CSV
- * @throws {RangeError} for rows that would not read back as they are: reserved or doubled types, a
- * file name with spaces around it, numbers out of range.
+ * @throws {RangeError} for rows that would not be read back as they are: a reserved or repeated type, a
+ * file name with spaces around it, a number out of range.
  */
 export function formatConfigCsv(
   rows: readonly ConfigRow[],

@@ -32,27 +32,16 @@ export type CustFlash = ReturnType<typeof decodeCustFlash>;
 export type CustFlashValue = CustFlash["values"][number];
 
 /**
- * The bytes of a cust_flash image: metadata with a CRC-32 (seed 0xFFFFFFFF) and a length for each
- * value, and the values at fixed offsets, all else erased; integers little-endian (FORMAT:
- * cust_flash). The length of the ciphertext decides where the initialisation vector is. A value
- * that is absent gets length and checksum 0, which the firmware refuses when asked for it. The image is
- * of `size` bytes, 0x6000 by default.
+ * A cust_flash image of `size` bytes, 0x6000 by default: metadata with a length and a CRC-32 (seed
+ * 0xFFFFFFFF) for each value, the values at fixed offsets, the rest 0xFF; integers little-endian
+ * (FORMAT: cust_flash). The length of the ciphertext decides where the IV is. An absent value has length
+ * and checksum 0, and the firmware returns an error for it.
  *
  * @category cust_flash and NVS
- * @throws {SecureCertError} `ERR_LENGTH` with the field for a device certificate of more than 2048
- * bytes, or a CA certificate or private key of more than 4096: they would overlap.
- * @throws {RangeError} for both a private key and DS values, a ciphertext that is not 1584 or 1200
- * bytes, an initialisation vector that is not 16, numbers out of range, or a size that is too small.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { decodeCustFlash, encodeCustFlash } from "@esp-secure-cert/toolkit";
- *
- * const image = encodeCustFlash({ deviceCert: new Uint8Array([0x30, 0x00]) });
- * assertEquals(image.length, 0x6000);
- * assertEquals(decodeCustFlash(image).values[0]?.offset, 64);
- * ```
+ * @throws {SecureCertError} `ERR_LENGTH` for a device certificate of more than 2048 bytes, or a CA
+ * certificate or private key of more than 4096: they would overlap; `RangeError` for a private key with
+ * DS values, a ciphertext that is not 1584 or 1200 bytes, an IV that is not 16, or a number or size out
+ * of range.
  */
 export function encodeCustFlash(
   credentials: Credentials,
@@ -93,13 +82,13 @@ export function encodeCustFlash(
 }
 
 /**
- * The credentials of a cust_flash image, strictly: every value fits its region with a right
- * checksum, and every other byte is as {@linkcode encodeCustFlash} writes it, with an erased tail of
- * any length. What is returned are views of the image.
+ * The credentials of a cust_flash image, strictly: every value fits its region and has the right
+ * checksum, and every other byte is as {@linkcode encodeCustFlash} writes it; the erased tail may have
+ * any length. Values are views of the image.
  *
  * @category cust_flash and NVS
- * @throws {SecureCertError} `ERR_MAGIC`, `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_CHECKSUM` with the
- * value's field and offset, or `ERR_STRAY_BYTES` for other bytes between the values or after them.
+ * @throws {SecureCertError} `ERR_MAGIC`, `ERR_TRUNCATED`, `ERR_LENGTH`, `ERR_CHECKSUM` or
+ * `ERR_STRAY_BYTES`, with field and offset.
  */
 export function decodeCustFlash(
   image: Uint8Array,

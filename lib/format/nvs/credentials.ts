@@ -31,15 +31,14 @@ const DS_PARTS = ["ciphertext", "iv", "rsaLengthBits", "efuseKeyId"] as const;
 const IV_LENGTH = 16;
 
 /**
- * The NVS flavour of the partition (FORMAT: nvs flavour), byte for byte as Espressif's tool writes it.
- * Keys: `ca_cert`, `dev_cert` and `priv_key` as strings, `cipher_c` and `iv` as blobs, `rsa_len` u16,
- * `ds_key_id` u8. A NUL is added to PEM text where none ends it. The image is of `size` bytes.
+ * An NVS image, byte for byte as Espressif's tool writes it (FORMAT: nvs flavour): `ca_cert`, `dev_cert`
+ * and `priv_key` as strings, `cipher_c` and `iv` as blobs, `rsa_len` u16, `ds_key_id` u8. PEM text gets
+ * a NUL at its end where there is none. The image is of `size` bytes, 0x3000 by default.
  *
  * @category cust_flash and NVS
- * @throws {SecureCertError} `ERR_PEM` when a certificate or the key is not PEM text: NVS strings hold
- * no DER; `ERR_LENGTH` for one of more than 4000 bytes, or an IV that is not of 16; `ERR_TOO_LARGE`
- * when they do not fit the partition.
- * @throws {RangeError} for an impossible size, or a key length or number out of range.
+ * @throws {SecureCertError} `ERR_PEM` for a certificate or key that is not PEM text, because NVS strings
+ * hold no DER; `ERR_LENGTH` for one of more than 4000 bytes, or an IV that is not 16; `ERR_TOO_LARGE`;
+ * `RangeError` for an impossible size, or a key length or number out of range.
  */
 export function encodeNvsCredentials(
   credentials: Credentials,
@@ -79,12 +78,11 @@ export function encodeNvsCredentials(
 
 /**
  * The credentials in an NVS image, as the firmware's getters return them: from the namespace
- * `esp_secure_cert`, or from `pre_prov` when the image has not the former. `offsets` says where each
- * value starts, in bytes from the start of the image; what is damaged is absent and reported.
+ * `esp_secure_cert`, or from `pre_prov` without it. `offsets` are those of the values, in bytes from the
+ * start of the image; what is damaged is absent and reported.
  *
  * @category cust_flash and NVS
- * @throws {SecureCertError} `ERR_LENGTH` or `ERR_MAGIC` as {@linkcode decodeNvs}; `ERR_NOT_FOUND` when
- * neither namespace is there.
+ * @throws {SecureCertError} as {@linkcode decodeNvs}; `ERR_NOT_FOUND` when there is neither namespace.
  */
 export function decodeNvsCredentials(image: Uint8Array): {
   /** The namespace that holds them. */

@@ -33,13 +33,13 @@ const MOST_READ = 0x100000;
 
 /**
  * The items of an NVS partition, version 1 or 2, not encrypted, as the firmware would return them.
- * Damage does not throw: a page, entry or value that the firmware would not believe is left out and
- * reported. Values are views of the image, except for blobs of several chunks. Takes time and memory
- * linear in the length of the image, which is whole pages of 4096 bytes.
+ * Damage is reported in `problems`, and what the firmware would not accept is left out. Values are views
+ * of the image, except for blobs of several chunks. Takes time and memory linear in its length, a
+ * multiple of 4096.
  *
  * @category cust_flash and NVS
- * @throws {SecureCertError} `ERR_LENGTH` when the length is 0 or not a multiple of 4096; `ERR_MAGIC`
- * when no page carries anything like a page header, as in erased flash.
+ * @throws {SecureCertError} `ERR_LENGTH` for any other length; `ERR_MAGIC` when no page has anything
+ * like a page header, as in erased flash.
  */
 export function decodeNvs(image: Uint8Array): DecodedNvs {
   if (image.length === 0 || image.length % NVS_PAGE_SIZE !== 0) {

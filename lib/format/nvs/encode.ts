@@ -26,28 +26,15 @@ interface Draft {
 type Owner = Pick<NvsRecordInput, "namespace" | "key">;
 
 /**
- * An NVS partition of version 2, not encrypted, laid out as Espressif's current generator does it
- * (FORMAT: NVS partition format): items in their order, a namespace named before its first item, pages
- * that are left marked full, unused pages erased, one page in reserve. The image is of `size` bytes,
- * 0x3000 by default.
+ * An NVS partition of version 2, not encrypted, of `size` bytes, 0x3000 by default, as Espressif's
+ * current generator lays it out (FORMAT: NVS partition format): items in their order, a namespace named
+ * before its first item, used-up pages marked full, unused ones erased, one in reserve.
  *
  * @category cust_flash and NVS
- * @throws {SecureCertError} `ERR_TOO_LARGE` when the items need more pages, with how many and the
- * first item without room, or for more than 254 namespaces; `ERR_LENGTH` for a string, blob, key or
- * namespace of a forbidden length.
- * @throws {RangeError} for an integer outside its type, a key given twice or an impossible size.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { decodeNvs, encodeNvs } from "@esp-secure-cert/toolkit";
- *
- * const image = encodeNvs([
- *   { namespace: "box", key: "label", type: "string", value: "fragile" },
- *   { namespace: "box", key: "weight", type: "u32", value: 1200 },
- * ]);
- * assertEquals(decodeNvs(image).items[1]?.value, 1200);
- * ```
+ * @throws {SecureCertError} `ERR_TOO_LARGE` for more than 254 namespaces, or when the items need more
+ * pages, with how many and the first item without room; `ERR_LENGTH` for a string, blob, key or
+ * namespace of a length that NVS does not allow; `RangeError` for an integer outside its type, a key
+ * given twice or an impossible size.
  */
 export function encodeNvs(
   items: readonly NvsItem[],

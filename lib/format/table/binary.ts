@@ -74,25 +74,15 @@ export interface PartitionTable {
 }
 
 /**
- * The bytes of a partition table (FORMAT: partition table), integers little-endian. A row is
- * AA 50 | type u8 | subtype u8 | offset u32 | size u32 | name, zeros to 16 | flags u32; the row of
- * the digest is EB EB | FF x 14 | MD5 of all rows before it; erased bytes fill the table, at least a
- * row of them: it ends the table. The table is of 0xC00 bytes; its partitions are not checked against
- * the rules of ESP-IDF.
+ * The 0xC00 bytes of a partition table (FORMAT: partition table), integers little-endian. A row is AA 50
+ * | type u8 | subtype u8 | offset u32 | size u32 | name, zeros to 16 | flags u32; the row of the digest
+ * EB EB | FF x 14 | MD5 of all rows before it. The rest is 0xFF, at least one row, which ends the table.
+ * The partitions are not checked against the rules of ESP-IDF.
  *
  * @category Partition tables
- * @throws {SecureCertError} `ERR_TOO_LARGE` for more partitions than fit, 94 with the digest and 95
- * without; `ERR_LENGTH` with the entry for a name of more than 16 bytes.
- * @throws {RangeError} for a number that its field cannot hold, or a NUL in a name.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { decodePartitionTable, encodePartitionTable, parsePartitionCsv } from "@esp-secure-cert/toolkit";
- *
- * const table = encodePartitionTable(parsePartitionCsv("esp_secure_cert, 0x3F, , 0xD000, 0x2000\n"));
- * assertEquals(decodePartitionTable(table).entries[0]?.offset, 0xD000);
- * ```
+ * @throws {SecureCertError} `ERR_TOO_LARGE` for more than 94 partitions, 95 without the digest;
+ * `ERR_LENGTH` with the entry for a name of more than 16 bytes; `RangeError` for a number that its field
+ * cannot hold, or a NUL in a name.
  */
 export function encodePartitionTable(
   entries: readonly PartitionTableEntry[],
@@ -127,14 +117,14 @@ export function maxPartitions(md5: boolean): number {
 }
 
 /**
- * The partitions of a table, strictly: every row as {@linkcode encodePartitionTable} writes it, the
- * digest right, and nothing but erased bytes after the last row.
+ * The partitions of a table, strictly: every row is as {@linkcode encodePartitionTable} writes it, the
+ * digest is right, and only erased bytes follow the last row.
  *
  * @category Partition tables
  * @throws {SecureCertError} `ERR_TRUNCATED` when no erased row ends the table within 0xC00 bytes,
- * `ERR_MAGIC` for a row of no known kind, `ERR_TEXT` for a name that is not UTF-8 closed by zeros,
- * `ERR_STRAY_BYTES` for bytes in the digest's row or after the last, with entry and offset, and
- * `ERR_CHECKSUM` for a wrong digest.
+ * `ERR_MAGIC` for an unknown kind of row, `ERR_TEXT` for a name that is not UTF-8 with zeros after it,
+ * `ERR_STRAY_BYTES` for bytes in the digest's row or after the last row, `ERR_CHECKSUM` for a wrong
+ * digest; with entry and offset.
  */
 export function decodePartitionTable(bytes: Uint8Array): PartitionTable {
   const table = readPartitionTable(bytes);

@@ -49,16 +49,16 @@ function numbered(prefix: string, first: number, count: number): Record<string, 
 }
 
 /**
- * The partitions of a text as ESP-IDF projects have it: `name, type, subtype, offset, size, flags`,
- * a row a line, `#` at the start of a comment (FORMAT: partition table). Numbers are decimal or 0x,
- * with K or M after offsets and sizes; types and subtypes may be names; flags are joined by `:`. A
- * blank offset is the next free aligned one, a negative size reaches up to that address, a blank
- * subtype is `undefined` except for an app. Quotes and variables have no meaning, and `N/A` is no
- * offset: rows for the bootloader and the table itself need numbers, and move no other row.
+ * The partitions of a CSV as ESP-IDF projects have it (FORMAT: partition table): a row a line of `name,
+ * type, subtype, offset, size, flags`, with `#` before a comment. Numbers are decimal or 0x, offsets and
+ * sizes also with K or M; types and subtypes may be names; flags are joined by `:`. A blank offset is
+ * the next free aligned one, a negative size ends at that address, and a blank subtype is `undefined`
+ * except for an app. Quotes and variables have no meaning, and `N/A` is not an offset: rows for the
+ * bootloader and the table need numbers, and do not move other rows.
  *
  * @category Partition tables
- * @throws {SecureCertError} `ERR_CSV` with line and field at the first row that cannot be read.
- * @throws {RangeError} for a table offset that is not a 32-bit number.
+ * @throws {SecureCertError} `ERR_CSV` with line and field at the first row that cannot be read;
+ * `RangeError` for a table offset that is not a 32-bit number.
  */
 export function parsePartitionCsv(
   text: string,
@@ -84,13 +84,12 @@ export function parsePartitionCsv(
 }
 
 /**
- * The text of a table, which {@linkcode parsePartitionCsv} reads back: a heading, then a row a
- * partition, with names for the types, subtypes and flags that have one and hexadecimal addresses, each
- * line closed by LF.
+ * The text of a table, as {@linkcode parsePartitionCsv} reads it: a heading, then a row a partition,
+ * ended by LF, with names for the types, subtypes and flags that have one, and hexadecimal addresses.
  *
  * @category Partition tables
- * @throws {SecureCertError} `ERR_CSV` with the entry for a name that the text cannot carry (a comma,
- * a line break, blanks at an end, `#` at the start) or flags without a name.
+ * @throws {SecureCertError} `ERR_CSV` with the entry for a name that the text cannot express (a comma, a
+ * line break, blanks at an end, `#` at the start) or flags without a name.
  */
 export function formatPartitionCsv(entries: readonly PartitionTableEntry[]): string {
   const rows = entries.map((entry, index) => formatRow(entry, index));

@@ -101,11 +101,10 @@ const READER_ORDER: readonly Partial<PartitionTableEntry>[] = [
 ];
 
 /**
- * Finds the esp_secure_cert partition in a dump of flash, whole or in part: the bytes may be an image
- * themselves, else the partition table says where it is, else chains of TLV entries are looked
- * for at every multiple of 16 bytes. A dump that begins with a table, and goes on after its sector,
- * is taken to begin where the table is in flash. Never throws for content; takes time linear in
- * the length of the dump, and copies nothing.
+ * Finds the esp_secure_cert partition in a dump of flash, whole or in part: the bytes are an image, or
+ * their partition table says where it is, or there are chains of TLV entries at multiples of 16 bytes. A
+ * dump that begins with a table, and goes on after its sector, begins at `tableOffset`. Never throws for
+ * content; takes time linear in the length of the dump, and copies nothing.
  *
  * Of several partitions the first in the firmware's order counts that is not erased: type 0x3F
  * `esp_secure_cert`, NVS `esp_secure_cert`, NVS `pre_prov`, type 0x3F `pre_prov` (FORMAT: placement).

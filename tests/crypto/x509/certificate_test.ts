@@ -2,11 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import { encodeUtf8, parseBase64 } from "../../../lib/bytes/text.ts";
-import {
-  createCa,
-  type CreateCaOptions,
-  issueCertificate,
-} from "../../../lib/crypto/x509/issue.ts";
+import { createCa, issueCertificate } from "../../../lib/crypto/x509/issue.ts";
 import {
   type Certificate,
   readCertificate,
@@ -42,7 +38,7 @@ import { openssl, opensslTest, shared, sharedTest, sharedText } from "../../vect
 const NOW = () => new Date("2026-11-24T12:00:00.987Z");
 
 async function makeCa(
-  options: Partial<CreateCaOptions> = {},
+  options: Partial<Parameters<typeof createCa>[0]> = {},
 ): Promise<{ key: PrivateKey; certificate: Certificate }> {
   const key = options.key === undefined ? await generateKey() : await importPrivateKey(options.key);
   return { key, certificate: await createCa({ subject: "CN=Root,O=Example", key, ...options }) };

@@ -12,7 +12,6 @@ import {
   generateKey,
   importPrivateKey,
   issueCertificate,
-  type IssueCertificateOptions,
   type PrivateKey,
   readCertificate,
 } from "../../../mod.ts";
@@ -39,7 +38,7 @@ const NAMES = [
   { subject: "", sans: ["dns:dev-1.example", "ip:192.0.2.1"] },
   { subject: "C=DE,serialNumber=1+CN=ä", sans: ["uri:urn:dev:1"] },
 ];
-const SHARED: readonly Pick<IssueCertificateOptions, "days" | "usage">[] = [
+const SHARED: readonly Pick<Parameters<typeof issueCertificate>[0], "days" | "usage">[] = [
   {},
   { days: "forever", usage: ["server"] },
   { days: 1.000007, usage: ["client", "server"] },
