@@ -44,6 +44,20 @@ export const FINDINGS = {
     meaning: "the firmware stops where an entry or a table does not begin with its magic number",
     advice: "rebuild the image; check that nothing was written across it",
   },
+  WRONG_PARTITION: {
+    severities: ["error"],
+    checks: ["layout"],
+    meaning:
+      "the firmware looks for another layout in that partition, or in another partition first",
+    advice:
+      "give the partition the type and label that this layout is read in, or convert the image",
+  },
+  NVS_TYPE: {
+    severities: ["error"],
+    checks: ["layout"],
+    meaning: "the firmware asks NVS for another type of value, and gets an error",
+    advice: "write certificates and key as strings (`file,string` in an NVS CSV)",
+  },
   TRUNCATED: {
     severities: ["error", "warning"],
     checks: ["layout"],
@@ -92,6 +106,12 @@ export const FINDINGS = {
     meaning: "the firmware refuses the signature, or reads what it does not cover",
     advice: "sign the image again, with the keys whose digests are burned",
   },
+  P192_REMOVED: {
+    severities: ["warning"],
+    checks: ["signatures"],
+    meaning: "ESP-IDF from 6.0.2 on does not check P-192 signatures; 5.5 and 6.0.1 do",
+    advice: "sign with P-256 where the chip has it",
+  },
   DUPLICATE_ENTRY: {
     severities: ["error", "warning"],
     checks: ["entry numbers"],
@@ -109,6 +129,12 @@ export const FINDINGS = {
     checks: ["entry numbers"],
     meaning: "the firmware has no name for the type, or reserves its number",
     advice: "use user1 to user5 for data of your own",
+  },
+  FLAGS_MISREAD: {
+    severities: ["error"],
+    checks: ["entry flags"],
+    meaning: "the flags are a key's, and make the firmware reset or refuse what it should read",
+    advice: "clear the flags, or give the --hmac-key that opens the entry",
   },
   LAST_SUBTYPE: {
     severities: ["warning"],

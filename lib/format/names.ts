@@ -170,7 +170,7 @@ export const IMAGE_FORMATS: readonly ImageFormat[] = [
  */
 export type ImageFormat = "tlv" | "cust_flash" | "cust_flash_legacy" | "nvs" | "nvs_legacy";
 
-/** Bits of an entry's flags byte; only private keys use them (FORMAT: flags). */
+/** Bits of an entry's flags byte; only private keys are meant to have them (FORMAT: flags). */
 export const TLV_FLAGS = {
   /** Bits 7..6 = 0b10: the value is AES-256-GCM ciphertext and tag. */
   hmacEncrypted: 0x80,
@@ -205,18 +205,54 @@ export const KEY_MODES: readonly KeyMode[] = [
 export type KeyStorage = Exclude<KeyMode, "rsa-ds">;
 
 /**
- * Where the flags of a private key entry say that the key is, as the firmware compares them: in
- * groups of bits, so that the 0xFF of old images and other odd values mean a plaintext key (FORMAT:
- * what the device's reader does with odd images).
+ * Where the flags of a private key entry say that the key is, in the order and by the groups of bits
+ * in which the firmware compares them: 0x88 is a key in an eFuse, and the 0xFF of old images and other
+ * odd values mean a plaintext key (FORMAT: what the device's reader does with odd images; flags on
+ * entries other than the private key).
  *
  * @param flags The flags byte.
  */
 export function keyStorageOf(flags: number): KeyStorage {
-  const hmac = flags & 0xC0;
-  if (hmac === TLV_FLAGS.hmacEncrypted) return "hmac-encrypted";
-  if (hmac === TLV_FLAGS.hmacDerived) return "hmac-derived";
-  return (flags & 0x38) === TLV_FLAGS.ecdsaPeripheral ? "ecdsa-peripheral" : "plaintext";
+  const protection = protectionOf(flags);
+  if (protection === "derived") return "hmac-derived";
+  if ((flags & 0x38) === TLV_FLAGS.ecdsaPeripheral) return "ecdsa-peripheral";
+  return protection === "encrypted" ? "hmac-encrypted" : "plaintext";
 }
+
+/**
+ * What the firmware does with the value of an entry when it fetches it, whatever the type: it returns
+ * it as it is, decrypts it, or derives a private key in its place.
+ */
+export type ValueProtection = "none" | "encrypted" | "derived";
+
+/**
+ * What the flags of an entry make the firmware do with its value (FORMAT: flags; flags on entries other
+ * than the private key).
+ *
+ * @param flags The flags byte, of which bits 7 and 6 count.
+ */
+export function protectionOf(flags: number): ValueProtection {
+  const hmac = flags & 0xC0;
+  if (hmac === TLV_FLAGS.hmacEncrypted) return "encrypted";
+  return hmac === TLV_FLAGS.hmacDerived ? "derived" : "none";
+}
+
+/**
+ * What the firmware does with the value of an entry of a type, by its flags. It reads the security
+ * configuration and the integrity entry in place, without a look at their flags.
+ *
+ * @param entry Type and flags.
+ */
+export function entryProtectionOf(
+  { type, flags }: { readonly type: number; readonly flags: number },
+): ValueProtection {
+  return READ_IN_PLACE.includes(type) ? "none" : protectionOf(flags);
+}
+
+const READ_IN_PLACE: readonly number[] = [
+  TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG,
+  TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV,
+];
 
 /** Subtypes of Matter's entries (FORMAT: types, MATTER; esp-matter-tools mfg_tool). */
 const MATTER_TITLES: ReadonlyMap<number, string> = new Map([

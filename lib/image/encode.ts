@@ -2,7 +2,13 @@ import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { CUST_FLASH_SIZE, custFlashEnd, encodeCustFlash } from "../format/cust_flash/codec.ts";
 import type { Credentials } from "../format/credentials.ts";
-import { keyStorageOf, TLV_TYPES, tlvTypeNumber, tlvTypeTitle } from "../format/names.ts";
+import {
+  entryProtectionOf,
+  keyStorageOf,
+  TLV_TYPES,
+  tlvTypeNumber,
+  tlvTypeTitle,
+} from "../format/names.ts";
 import { encodeNvsCredentials } from "../format/nvs/credentials.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
 import { DEFAULT_PARTITION_SIZE, encodePartition } from "../format/partition.ts";
@@ -111,11 +117,14 @@ function carried(entries: readonly Tlv[], format: ImageFormat): Credentials {
   };
 }
 
-/** Flags say of keys that they are elsewhere, and of any value that it is encrypted. */
+/**
+ * Flags say of keys that they are elsewhere, and of any value that it is encrypted. That a value beside the
+ * key is derived they say by mistake, which the layouts without flags leave behind.
+ */
 function isPlain(type: number, flags = 0): boolean {
-  const storage = keyStorageOf(flags);
-  const isKey = type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
-  return isKey ? storage === "plaintext" : storage !== "hmac-encrypted";
+  return type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV
+    ? keyStorageOf(flags) === "plaintext"
+    : entryProtectionOf({ type, flags }) !== "encrypted";
 }
 
 async function asPem({ caCert, deviceCert, privateKey, ds }: Credentials): Promise<Credentials> {

@@ -1,12 +1,14 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
-import { decryptEntry, deriveEcdsaKey } from "../crypto/peripherals/hmac.ts";
+import { decryptEntry, deriveEcdsaKey, GCM_TAG_SIZE } from "../crypto/peripherals/hmac.ts";
 import { digest } from "../crypto/signing.ts";
+import { layoutsReadIn } from "../device/partition.ts";
 import {
   type ImageFormat,
   type KeyStorage,
   keyStorageOf,
   LAST_OF_TYPE,
+  protectionOf,
   TLV_TYPES,
   type TlvType,
   tlvTypeNumber,
@@ -15,9 +17,10 @@ import {
 import { type Walk, type WalkedTlv, walkPartition } from "../format/partition.ts";
 import { decodeDsContext } from "../format/peripheral.ts";
 import type { DecodedTlv } from "../format/tlv.ts";
-import { findSalt } from "./contents/contents.ts";
+import { findSalt, openSalt } from "./contents/salt.ts";
 import type { ImageEntry } from "./read/entry.ts";
-import { readImage } from "./read/image.ts";
+import { readImageAs } from "./read/image.ts";
+import { recognise } from "./recognise.ts";
 
 /** How {@linkcode openSecureCert} reads. */
 type OpenOptions = NonNullable<Parameters<typeof openSecureCert>[1]>;
@@ -38,8 +41,9 @@ export interface SecureCert {
   /** Layout of the image. */
   readonly format: ImageFormat;
   /**
-   * The entries up to the first with a bad checksum, as the firmware's iterator lists them. One that
-   * cannot be opened, without the HMAC key or with a wrong one, is listed as it is stored.
+   * The entries up to the first with a bad checksum, as the firmware's iterator lists them, without
+   * those of which it has no value: their flags ask for an HMAC key that does not open them or was not
+   * given, or for a salt that is not there.
    */
   entries(): Promise<DecodedTlv[]>;
   /**
@@ -86,16 +90,63 @@ export function openSecureCert(
     /**
      * Read as a firmware build with the legacy formats enabled does: of several entries of a type the
      * last one counts, not the one with subtype 0. Other layouts than TLV are read only by such builds,
-     * so that the option makes no difference there. @default false
+     * so that the option makes no difference there, unless `partition` is given. @default false
      */
     readonly legacyBuild?: boolean;
+    /**
+     * The partition that the image is in: its type, 0 to 255, and its label. The firmware goes by them
+     * (FORMAT: which partition the reader looks in), and every getter rejects where its build does not
+     * look there or expects another layout. @default one in which the layout is read
+     */
+    readonly partition?: { readonly type: number; readonly label: string };
   } = {},
 ): SecureCert {
-  const { format, entries, findings } = readImage(image);
-  if (format === "tlv") return tlvGetters(image, options);
-  if (format !== "unknown") return otherGetters(format, entries);
-  const message = `Cannot open image: ${findings[0]?.message ?? "unknown format"}`;
-  throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
+  const { partition, legacyBuild = false } = options;
+  const { format, finding } = recognise(image, partition);
+  if (format === "unknown") {
+    const message = `Cannot open image: ${finding?.message ?? "unknown format"}`;
+    throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
+  }
+  const layout = partition === undefined
+    ? format
+    : layoutTakenFor(format, layoutsReadIn(partition, legacyBuild));
+  if (layout === undefined) return noGetters(format, partition!);
+  if (layout === "tlv") return tlvGetters(image, options);
+  return otherGetters(layout, readImageAs(image, layout).entries);
+}
+
+/** Both orders of cust_flash metadata look alike; the firmware takes the one that it expects. */
+function layoutTakenFor(
+  format: ImageFormat,
+  expected: readonly ImageFormat[],
+): ImageFormat | undefined {
+  if (expected.includes(format)) return format;
+  const isCustFlash = (each: ImageFormat) => CUST_FLASH.includes(each);
+  return isCustFlash(format) ? expected.find(isCustFlash) : undefined;
+}
+
+const CUST_FLASH: readonly ImageFormat[] = ["cust_flash", "cust_flash_legacy"];
+
+/** The getters of a build that does not read the image where it is. */
+function noGetters(
+  format: ImageFormat,
+  { type, label }: NonNullable<OpenOptions["partition"]>,
+): SecureCert {
+  const where = `a partition of type 0x${type.toString(16)} named ${JSON.stringify(label)}`;
+  const message = `Cannot read image: this build of the firmware reads no ${format} in ${where}`;
+  const refuse = () => Promise.reject(new SecureCertError("ERR_NOT_FOUND", message));
+  return {
+    format,
+    entries: () => Promise.resolve([]),
+    entry: refuse,
+    deviceCert: refuse,
+    caCert: refuse,
+    privateKey: refuse,
+    privateKeyType: refuse,
+    privateKeyEfuseBlock: refuse,
+    dsContext: refuse,
+    verifyIntegrity: refuse,
+  };
 }
 
 const KEY_TYPES = {
@@ -121,23 +172,28 @@ function tlvGetters(image: Uint8Array, options: OpenOptions): SecureCert {
     privateKey: () => value(TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV),
     privateKeyType: () => Promise.try(() => readKeyType(walk, subtype)),
     privateKeyEfuseBlock: () => Promise.try(() => readEfuseBlock(walk)),
-    dsContext: () => Promise.try(() => readDsContext(walk)),
+    dsContext: () => readDsContext(read),
     verifyIntegrity: () => checkIntegrity(image, walk),
   };
 }
 
-function readAll(walk: Walk, hmacKey: Uint8Array | undefined): Promise<DecodedTlv[]> {
+/** The iterator asks for each entry by its type and subtype, so that of two alike it gives the first. */
+async function readAll(walk: Walk, hmacKey: Uint8Array | undefined): Promise<DecodedTlv[]> {
   const { entries } = walk;
   const bad = entries.findIndex(({ crc }) => crc.stored !== crc.computed);
+  const first = new Map(
+    entries.toReversed().map((entry) => [entry.value.type << 8 | entry.value.subtype, entry]),
+  );
   const listed = entries.slice(0, bad < 0 ? undefined : bad);
-  return Promise.all(listed.map(async (entry) => {
+  const found = await Promise.all(listed.map(async ({ value: { type, subtype } }) => {
     try {
-      return await openEntry(entry, entry.value.subtype, walk, hmacKey);
+      return [await openEntry(first.get(type << 8 | subtype)!, subtype, walk, hmacKey)];
     } catch (error) {
-      if (!(error instanceof SecureCertError)) throw error;
-      return entry.value;
+      if (error instanceof SecureCertError) return [];
+      throw error;
     }
   }));
+  return found.flat();
 }
 
 /** The firmware checks the checksum of the entry it was asked for and of no other. */
@@ -159,25 +215,48 @@ function findEntry({ entries, broken }: Walk, type: number, subtype: number): Wa
   throw new SecureCertError("ERR_CHECKSUM", message, { entry: entries.indexOf(found), offset });
 }
 
-/** Values that the HMAC peripheral protects come out as the firmware's caller gets them. */
+/**
+ * The value that the firmware's caller gets: what the flags say is encrypted or derived, the HMAC
+ * peripheral makes, whatever the type (FORMAT: flags on entries other than the private key).
+ */
 async function openEntry(
-  { value, offset }: WalkedTlv,
+  entry: WalkedTlv,
   asked: number,
   { entries }: Walk,
   hmacKey: Uint8Array | undefined,
 ): Promise<DecodedTlv> {
-  const storage = keyStorageOf(value.flags);
-  const isKey = value.type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
-  if (storage !== "hmac-encrypted" && !(isKey && storage === "hmac-derived")) return value;
-  if (hmacKey === undefined) {
-    const message = `Cannot read ${tlvTypeTitle(value.type)}: need the HMAC key, it is ${storage}`;
-    throw new SecureCertError("ERR_KEY", message, { offset });
+  const { value } = entry;
+  switch (protectionOf(value.flags)) {
+    case "none":
+      return value;
+    case "encrypted":
+      return { ...value, data: await decrypt(entry, hmacKey) };
+    case "derived": {
+      const salt = findSalt(entries, asked);
+      const key = neededKey(entry, hmacKey);
+      const { sec1 } = await deriveEcdsaKey(key, await openSalt(salt, key));
+      return { ...value, data: sec1 };
+    }
   }
-  if (storage === "hmac-encrypted") {
-    return { ...value, data: await decryptEntry(value.data, { hmacKey }) };
+}
+
+/** The firmware finds no memory for a value that has no byte beside its tag. */
+async function decrypt(entry: WalkedTlv, hmacKey: Uint8Array | undefined): Promise<Uint8Array> {
+  const { value: { type, data }, offset } = entry;
+  if (data.length > GCM_TAG_SIZE) {
+    return await decryptEntry(data, { hmacKey: neededKey(entry, hmacKey) });
   }
-  const { sec1 } = await deriveEcdsaKey(hmacKey, findSalt(entries, asked));
-  return { ...value, data: sec1 };
+  const message = `Cannot read ${tlvTypeTitle(type)}: need more than ${GCM_TAG_SIZE} bytes, ` +
+    `have ${data.length}; it is encrypted`;
+  throw new SecureCertError("ERR_TRUNCATED", message, { offset });
+}
+
+function neededKey({ value, offset }: WalkedTlv, hmacKey: Uint8Array | undefined): Uint8Array {
+  if (hmacKey !== undefined) return hmacKey;
+  const message = `Cannot read ${tlvTypeTitle(value.type)}: need the HMAC key, it is ${
+    protectionOf(value.flags)
+  }`;
+  throw new SecureCertError("ERR_KEY", message, { offset });
 }
 
 function readKeyType(walk: Walk, subtype: number): PrivateKeyType {
@@ -194,11 +273,13 @@ function readEfuseBlock(walk: Walk): number {
   });
 }
 
-function readDsContext(walk: Walk): FirmwareDsContext {
-  const context = findEntry(walk, TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV, 0);
-  const { value: { data } } = findEntry(walk, TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV, 0);
-  const { efuseKeyId, rsaLengthBits } = decodeDsContext(context.value.data);
-  return { efuseKeyId, rsaLengthBits, dsData: data };
+async function readDsContext(
+  read: (type: number, subtype: number) => Promise<DecodedTlv>,
+): Promise<FirmwareDsContext> {
+  const { data: dsData } = await read(TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV, 0);
+  const { data } = await read(TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV, 0);
+  const { efuseKeyId, rsaLengthBits } = decodeDsContext(data);
+  return { efuseKeyId, rsaLengthBits, dsData };
 }
 
 async function checkIntegrity(image: Uint8Array, walk: Walk): Promise<void> {

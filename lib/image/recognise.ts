@@ -4,6 +4,7 @@ import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
 import { readDer } from "../crypto/der.ts";
 import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash/codec.ts";
+import { layoutsReadIn, type PartitionKind } from "../device/partition.ts";
 import type { ImageFormat } from "../format/names.ts";
 import { findMagic } from "../format/partition.ts";
 import { TLV_MAGIC } from "../format/tlv.ts";
@@ -30,21 +31,37 @@ const NVS_VERSIONS: readonly number[] = [0xFE, 0xFF];
  * What some bytes are, by their structure. Takes time linear in their number.
  *
  * @param image Any bytes.
+ * @param partition Where they are: of the layouts that fit them, one that is read there is taken.
  */
-export function recognise(image: Uint8Array): Recognised {
+export function recognise(image: Uint8Array, partition?: PartitionKind): Recognised {
+  const isExpected = (format: ImageFormat) =>
+    partition !== undefined && layoutsReadIn(partition, true).includes(format);
   if (hasWord(image, 0, TLV_MAGIC)) return { format: "tlv" };
   if (looksLikeCustFlash(image)) {
-    return { format: readCustFlash(image).legacy ? "cust_flash_legacy" : "cust_flash" };
+    const isLegacy = isExpected("cust_flash_legacy") && fitsLegacyOrder(image);
+    return {
+      format: isLegacy || readCustFlash(image).legacy ? "cust_flash_legacy" : "cust_flash",
+    };
   }
-  if (looksLikeNvs(image)) return { format: isLegacyNvs(image) ? "nvs_legacy" : "nvs" };
+  if (looksLikeNvs(image)) {
+    const isOld = isLegacyNvs(image, isExpected("nvs_legacy") && !isExpected("nvs"));
+    return { format: isOld ? "nvs_legacy" : "nvs" };
+  }
   return { format: "unknown", finding: explain(image) };
 }
 
-/** The older namespace, and no other that holds credentials. */
-function isLegacyNvs(image: Uint8Array): boolean {
+/** Certificates of one length and checksum fit both orders of the metadata. */
+function fitsLegacyOrder(image: Uint8Array): boolean {
+  return readCustFlash(image, { legacy: true }).values
+    .every(({ crc }) => crc.stored === crc.computed);
+}
+
+/** The older namespace, and no other that holds credentials; beside such a one where it is preferred. */
+function isLegacyNvs(image: Uint8Array, isPreferred: boolean): boolean {
   try {
     const { namespaces } = decodeBoundedNvs(image);
-    return namespaces.includes("pre_prov") && !namespaces.includes("esp_secure_cert");
+    return namespaces.includes("pre_prov") &&
+      (isPreferred || !namespaces.includes("esp_secure_cert"));
   } catch (error) {
     if (error instanceof SecureCertError) return false;
     throw error;

@@ -1,7 +1,7 @@
 import { createDerivedKey, deriveEcdsaKey } from "../crypto/peripherals/hmac.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
 import { TLV_FLAGS, TLV_TYPES } from "../format/names.ts";
-import { findSalt } from "../image/contents/contents.ts";
+import { findSalt, openSalt } from "../image/contents/salt.ts";
 import { HMAC_UP_NOTE } from "./hmac_encrypted.ts";
 import type { KeyModeRules, ModeEntries, ModeRequest } from "./mode.ts";
 
@@ -24,7 +24,8 @@ export const hmacDerived: KeyModeRules = {
     // The chip looks for the salt before anything else, and resets without it.
     const salt = findSalt(entries, value.subtype);
     if (hmacKey === undefined) return content;
-    return { ...content, publicKey: (await deriveEcdsaKey(hmacKey, salt)).publicKey };
+    const { publicKey } = await deriveEcdsaKey(hmacKey, await openSalt(salt, hmacKey));
+    return { ...content, publicKey };
   },
   check: () => [],
 };

@@ -1,6 +1,6 @@
 import { readStoredKey } from "../image/contents/contents.ts";
 import { decryptEntry, encryptEntry } from "../crypto/peripherals/hmac.ts";
-import { keyStorageOf, TLV_FLAGS, TLV_TYPES } from "../format/names.ts";
+import { entryProtectionOf, TLV_FLAGS, TLV_TYPES } from "../format/names.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import type { KeyModeRules, ModeImage } from "./mode.ts";
 
@@ -35,10 +35,7 @@ export const HMAC_UP_NOTE =
 /** The key and the nonce of AES-GCM are constants of the device. */
 function check({ entries }: ModeImage): Finding[] {
   const encrypted = entries.flatMap(({ raw: { value, offset } }, entry) =>
-    keyStorageOf(value.flags) === "hmac-encrypted" &&
-      value.type !== TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV
-      ? [{ entry, offset }]
-      : []
+    entryProtectionOf(value) === "encrypted" ? [{ entry, offset }] : []
   );
   if (encrypted.length === 0) return [];
   const reader =

@@ -1,3 +1,4 @@
+import { SecureCertError } from "../bytes/errors.ts";
 import { decryptEntry } from "../crypto/peripherals/hmac.ts";
 import {
   type Content,
@@ -46,16 +47,26 @@ async function open(
       return await KEY_MODE_RULES["rsa-ds"].open(content, raw, context);
     case "encrypted": {
       if (hmacKey === undefined) return content;
-      const opened = await readValue(
-        image,
-        raw,
-        await decryptEntry(raw.value.data, { hmacKey }),
-        reading,
-      );
+      const data = await decrypted(raw, hmacKey);
+      if (data instanceof SecureCertError) return { ...content, problem: data.message };
+      const opened = await readValue(image, raw, data, reading);
       const { open: openDs } = KEY_MODE_RULES["rsa-ds"];
       return opened.kind === "dsData" ? await openDs(opened, raw, context) : opened;
     }
     default:
       return content;
+  }
+}
+
+/** The value of an encrypted entry, or why it does not open. */
+async function decrypted(
+  { value }: ImageEntry,
+  hmacKey: Uint8Array,
+): Promise<Uint8Array | SecureCertError> {
+  try {
+    return await decryptEntry(value.data, { hmacKey });
+  } catch (error) {
+    if (error instanceof SecureCertError) return error;
+    throw error;
   }
 }

@@ -1,7 +1,14 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { decryptEntry } from "../crypto/peripherals/hmac.ts";
-import { type ImageFormat, keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import {
+  entryProtectionOf,
+  type ImageFormat,
+  keyStorageOf,
+  TLV_TYPES,
+  tlvTypeNumber,
+  tlvTypeTitle,
+} from "../format/names.ts";
 import { integrityEntry } from "../format/partition.ts";
 import type { Tlv } from "../format/tlv.ts";
 import { encodeImage, partitionSizeOf } from "../image/encode.ts";
@@ -149,7 +156,14 @@ async function openFor(
   entry: Tlv,
   hmacKey: Uint8Array | undefined,
 ): Promise<Tlv> {
-  const isEncrypted = keyStorageOf(entry.flags ?? 0) === "hmac-encrypted";
-  if (format === "tlv" || !isEncrypted || hmacKey === undefined) return entry;
+  if (format === "tlv" || !isEncrypted(entry) || hmacKey === undefined) return entry;
   return { ...entry, flags: 0, data: await decryptEntry(entry.data, { hmacKey }) };
+}
+
+/** A private key may be encrypted and yet be called one in an eFuse, which has no plaintext to write. */
+function isEncrypted({ type, flags = 0 }: Tlv): boolean {
+  const number = tlvTypeNumber(type);
+  return number === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV
+    ? keyStorageOf(flags) === "hmac-encrypted"
+    : entryProtectionOf({ type: number, flags }) === "encrypted";
 }

@@ -4,6 +4,7 @@ import type { Certificate } from "../crypto/x509/certificate.ts";
 import type { PrivateKey } from "../crypto/keys/keys.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
 import { digest } from "../crypto/signing.ts";
+import { LEGACY_FORMATS_OPTION } from "../device/partition.ts";
 import { type ImageFormat, type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
 import type { PartitionTable, PartitionTableEntry } from "../format/table/binary.ts";
 import { checkPartitionTable, type PartitionTableFinding } from "../format/table/check.ts";
@@ -15,7 +16,7 @@ import { secureCertEntries } from "../image/find/find.ts";
 import { checkDigest, type ImageLocation, placeOf } from "../image/find/locate.ts";
 import { reportOther } from "./others.ts";
 import { startsTable, tableOfFile } from "../format/table/read.ts";
-import { checkImage } from "../verify/verify.ts";
+import { type CheckedImage, checkImage } from "../verify/verify.ts";
 
 /** How {@linkcode inspect} reports. */
 type InspectOptions = NonNullable<Parameters<typeof inspect>[1]>;
@@ -132,6 +133,11 @@ export interface Inspection {
   readonly size: number;
   /** Bytes that the entries take. */
   readonly used: number;
+  /**
+   * The Kconfig option with which the firmware must be built to read this layout; absent for TLV, which
+   * every build reads.
+   */
+  readonly kconfig?: "CONFIG_ESP_SECURE_CERT_SUPPORT_LEGACY_FORMATS";
   /** The entries in the order of the image. */
   readonly entries: readonly EntryReport[];
   /** What an NVS image holds beside them, present when there is any; the values are not shown. */
@@ -222,6 +228,7 @@ export async function inspect(
     format,
     size,
     used,
+    kconfig: needsOption(checked) ? LEGACY_FORMATS_OPTION : undefined,
     entries: await Promise.all(checked.entries.map((entry) => reportEntry(entry, options))),
     others: checked.others.length > 0 ? checked.others.map(reportOther) : undefined,
     credentials: reportCredentials(checked.credentials),
@@ -229,6 +236,12 @@ export async function inspect(
     location,
     partitionTable: checked.table && reportTable(checked.table, options),
   };
+}
+
+/** Every build reads TLV images, and no build one in the wrong partition. */
+function needsOption({ format, findings }: CheckedImage): boolean {
+  return format !== "tlv" && format !== "unknown" &&
+    findings.every(({ code }) => code !== "WRONG_PARTITION");
 }
 
 function inspectTable(
@@ -377,10 +390,10 @@ function reportContent(
       return { integrity: { sha256: content.sha256, ok: content.ok } };
     case "userData":
       return { userData: content.text === undefined ? undefined : { text: content.text } };
+    case "encrypted":
     case "unreadable":
       return { problem: content.problem };
     case "salt":
-    case "encrypted":
     case "opaque":
       return {};
     default:

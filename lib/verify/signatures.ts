@@ -105,7 +105,19 @@ export async function checkSignatures(
       ...remarks.map((remark) => report(remark, "warning")),
     ];
   });
-  return [...findings, ...checkOrder(bytes), ...checkSchemes(checks, chip)];
+  return [...findings, ...checkOrder(bytes), ...checkSchemes(checks, chip), ...checkP192(checks)];
+}
+
+/** One for the image: firmware that lacks P-192 takes none of its signatures. */
+function checkP192(checks: readonly SignatureCheck[]): Finding[] {
+  return checks.filter(({ algorithm }) => algorithm === "ecdsa192").slice(0, 1)
+    .map(({ entry, offset }) =>
+      finding(
+        "P192_REMOVED",
+        "the image has a P-192 signature, which ESP-IDF does not check from version 6.0.2 on",
+        { entry, offset },
+      )
+    );
 }
 
 /** The chip's ROM and eFuses take some schemes, and digests of so many keys. */

@@ -12,6 +12,7 @@ import { type Finding, type FindingCode, FINDINGS, isGood } from "../findings/fi
 import type { Content, ReadEntry, Reading } from "../image/contents/contents.ts";
 import { type Credentials, findCredentials } from "../image/contents/credentials.ts";
 import { type ImageLocation, locate, type Located } from "../image/find/locate.ts";
+import { checkPlacement, kindOf } from "../image/find/placement.ts";
 import type { ImageEntries } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
 import { checkKeyModes } from "../key_modes/check.ts";
@@ -26,6 +27,7 @@ import {
   checkPemEndings,
   checkReadable,
 } from "./entries.ts";
+import { checkFlags, isClosed } from "./flags.ts";
 import { checkKeyBytes, checkKeyMatch } from "./key.ts";
 import { checkSignatures } from "./signatures.ts";
 
@@ -104,6 +106,7 @@ const IMAGE_CHECKS: readonly ImageCheck[] = [
   checkChecksums,
   checkIntegrity,
   checkSignatures,
+  checkFlags,
   checkReadable,
   checkKeyBytes,
   checkPemEndings,
@@ -128,6 +131,7 @@ const has = (kind: Content["kind"]): Applies => ({ entries }) =>
 const APPLIES: Readonly<Partial<Record<CheckName, Applies>>> = {
   "integrity": has("integrity"),
   "signatures": has("signature"),
+  "entry flags": ({ entries }) => !entries.some(isClosed),
   "key matches certificate": ({ credentials: { deviceCerts, keyEntry, dsData } }, options) =>
     deviceCerts.length > 0 &&
     // A key in a peripheral is known only to those who have the eFuse key or the public half.
@@ -197,12 +201,17 @@ export async function checkImage(
 
 /** The entries of the image, with what is wrong with where it is. */
 function readLocated(
-  { image, partitionSize, findings }: Located,
+  { image, partitionSize, findings, table, entry }: Located,
   options: VerifyOptions,
 ): ImageEntries {
   if (image === undefined) return { format: "unknown", entries: [], used: 0, findings };
-  const contents = readImage(image, options.partitionSize ?? partitionSize);
-  return { ...contents, findings: [...findings, ...contents.findings] };
+  const contents = readImage(image, {
+    size: options.partitionSize ?? partitionSize,
+    partition: entry && kindOf(entry),
+  });
+  const { format } = contents;
+  const place = format !== "unknown" && entry && table ? checkPlacement(format, entry, table) : [];
+  return { ...contents, findings: [...findings, ...place, ...contents.findings] };
 }
 
 async function runChecks(

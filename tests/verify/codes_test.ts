@@ -3,7 +3,9 @@ import { assertEquals } from "@std/assert";
 import {
   createDevelopmentCa,
   decodePartition,
+  encodeNvs,
   encodePartition,
+  encodePartitionTable,
   exportPrivateKey,
   generateKey,
   issueCertificate,
@@ -17,6 +19,7 @@ import {
 import type { FindingCode } from "../../lib/findings/findings.ts";
 import { createSigner } from "../../lib/crypto/signature.ts";
 import { rsaKey } from "../rsa_keys.ts";
+import { vector } from "../vectors.ts";
 
 type Case = { readonly image: Uint8Array; readonly options?: VerifyOptions };
 
@@ -29,6 +32,15 @@ const [ca, dev, key] = entries as readonly [Tlv, Tlv, Tlv];
 const of = (...list: readonly Tlv[]) => encodePartition(list, { integrity: true });
 const ds = await make({ keyMode: "rsa-ds", chip: "esp32s3" });
 const dsEntries = decodePartition(ds.image).entries.slice(0, -1);
+/** A flash dump with the image in a partition at 0xD000. */
+function flashWith(image: Uint8Array, partition: { type: number; name: string }): Uint8Array {
+  const dump = new Uint8Array(0x10000).fill(0xFF);
+  const entry = { ...partition, subtype: 6, offset: 0xD000, size: 0x3000 };
+  dump.set(encodePartitionTable([entry]), 0x8000);
+  dump.set(image, 0xD000);
+  return dump;
+}
+
 const encrypted = await make({ keyMode: "hmac-encrypted", chip: "esp32c3" });
 
 const damaged = (at: number, from = plain.image) => {
@@ -65,6 +77,14 @@ const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
     return { image };
   },
   BAD_MAGIC: () => ({ image: damaged(decodeOffset(1)) }),
+  WRONG_PARTITION: () => ({ image: flashWith(plain.image, { type: 0x3F, name: "pre_prov" }) }),
+  NVS_TYPE: () => ({
+    image: encodeNvs([
+      { namespace: "esp_secure_cert", key: "dev_cert", type: "blob", value: dev.data },
+    ]),
+  }),
+  FLAGS_MISREAD: () => ({ image: of(ca, { ...dev, flags: 0x40 }, key) }),
+  P192_REMOVED: () => ({ image: vector("sign_ecdsa192.bin") }),
   TRUNCATED: () => ({ image: plain.image.slice(0, 40) }),
   BAD_CHECKSUM: () => ({ image: damaged(20) }),
   BAD_INTEGRITY: () => ({

@@ -14,7 +14,12 @@ const BAR = 32;
 /** An inspection as people read it. */
 export function renderInspection(report: Inspection, columns: number): string {
   const width = Math.max(MIN_COLUMNS, columns);
-  const lines = [...wrap(renderTitle(report), width), ...renderWhere(report), ""];
+  const lines = [
+    ...wrap(renderTitle(report), width),
+    ...renderWhere(report),
+    ...report.kconfig === undefined ? [] : wrap(`read by firmware with ${report.kconfig}`, width),
+    "",
+  ];
   if (report.entries.length > 0) {
     lines.push(...renderSpace(report), "");
     lines.push(...renderEntries(report.entries, width));

@@ -6,7 +6,7 @@ import { checkedHmacKey, hmacOfWord } from "./hmac_key.ts";
 import { randomBytes } from "../sources.ts";
 
 /** Bytes of the GCM tag after the ciphertext of an HMAC-encrypted entry. */
-const GCM_TAG_SIZE = 16;
+export const GCM_TAG_SIZE = 16;
 /** Bytes of the salt that the device's own generator draws. */
 const DERIVATION_SALT_SIZE = 32;
 

@@ -6,6 +6,7 @@ import type { Credentials, StoredDs } from "../credentials.ts";
 import { decodeNvs } from "./decode.ts";
 import type { DecodedNvs, NvsItem, NvsProblem, NvsStoredItem } from "./decoded.ts";
 import { DEFAULT_NVS_SIZE, encodeNvs } from "./encode.ts";
+import { NVS_PAGE_SIZE } from "./page.ts";
 
 /** Namespaces that hold credentials, in the order in which the firmware looks for them. */
 export const NVS_CREDENTIAL_NAMESPACES = ["esp_secure_cert", "pre_prov"] as const;
@@ -109,17 +110,19 @@ export function decodeNvsCredentials(image: Uint8Array): {
  * The credentials among what {@linkcode decodeNvs} found.
  *
  * @param decoded The items and namespaces.
+ * @param searched The namespaces that the firmware looks for, in its order.
  * @returns As {@linkcode decodeNvsCredentials}.
  * @throws {SecureCertError} `ERR_NOT_FOUND` when neither namespace is there.
  */
 export function credentialsOfNvs(
   { items, namespaces, problems }: DecodedNvs,
+  searched: readonly (typeof NVS_CREDENTIAL_NAMESPACES)[number][] = NVS_CREDENTIAL_NAMESPACES,
 ): DecodedNvsCredentials {
-  const namespace = NVS_CREDENTIAL_NAMESPACES.find((name) => namespaces.includes(name));
+  const namespace = searched.find((name) => namespaces.includes(name));
   if (namespace === undefined) {
     throw new SecureCertError(
       "ERR_NOT_FOUND",
-      `Cannot decode NVS credentials: no namespace ${NVS_CREDENTIAL_NAMESPACES.join(" or ")}`,
+      `Cannot decode NVS credentials: no namespace ${searched.join(" or ")}`,
     );
   }
   const found = items.filter((item) => item.namespace === namespace);
@@ -129,20 +132,32 @@ export function credentialsOfNvs(
   for (const part of Object.keys(PARTS) as NvsCredentialPart[]) {
     const { key, type } = PARTS[part];
     const item = found.find((each) => each.key === key && each.type === type);
-    if (item !== undefined) {
+    const other = found.find((each) => each.key === key && each.type !== type);
+    if (other !== undefined && hides(other, item)) {
+      const message =
+        `${key} is of type ${other.type}; the firmware asks for ${type} and gets an error`;
+      own.push({ kind: "type", message, offset: other.offset, namespace, key });
+    } else if (item !== undefined) {
       values[part] = item.value;
       offsets[part] = item.offset;
     }
-    const other = found.find((each) => each.key === key && each.type !== type);
-    if (other === undefined) continue;
-    const message = `${key} at ${other.offset} has type ${other.type} instead of ${type}`;
-    own.push({ kind: "credential", message, offset: other.offset, namespace, key });
   }
   const credentials = assemble(values, (part, what) => {
     const offset = offsets[part] ?? 0;
     own.push({ kind: "credential", message: what, offset, namespace, key: PARTS[part].key });
   });
   return { namespace, credentials, offsets, problems: [...problems, ...own] };
+}
+
+/**
+ * Whether the firmware comes upon a value of another type before the one that it asks for. It gives up
+ * on a page at the first value of the key, and looks at the next page (esp-idf, components/nvs_flash/src:
+ * Page::findItem, Storage::findItem).
+ */
+function hides(other: NvsStoredItem, item: NvsStoredItem | undefined): boolean {
+  if (item === undefined) return true;
+  const pageOf = ({ offset }: NvsStoredItem) => Math.floor(offset / NVS_PAGE_SIZE);
+  return pageOf(other) === pageOf(item) && other.offset < item.offset;
 }
 
 function assemble(

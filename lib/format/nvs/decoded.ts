@@ -110,7 +110,9 @@ export interface DecodedNvs {
       | "duplicate"
       /** A string does not end in NUL. */
       | "string"
-      /** A credential has an unexpected type, or a part of the DS parameters is missing. */
+      /** A credential has another type than the firmware asks for, which it then does not get. */
+      | "type"
+      /** A part of the DS parameters is missing or of another size. */
       | "credential";
     /** One line for people. */
     readonly message: string;

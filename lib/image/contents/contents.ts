@@ -9,7 +9,7 @@ import {
 import type { DecryptedDsParameters } from "../../crypto/peripherals/ds.ts";
 import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { publicKeyDigest } from "../../crypto/signature.ts";
-import { type KeyStorage, keyStorageOf, LAST_OF_TYPE, TLV_TYPES } from "../../format/names.ts";
+import { entryProtectionOf, type KeyStorage, keyStorageOf, TLV_TYPES } from "../../format/names.ts";
 import { integrityEntry } from "../../format/partition.ts";
 import {
   decodeDsContext,
@@ -44,7 +44,8 @@ export type Content =
   | { readonly kind: "integrity"; readonly sha256: string; readonly ok: boolean }
   | { readonly kind: "signature"; readonly signature: ReadSignature; readonly keyDigest: string }
   | { readonly kind: "userData"; readonly text?: string }
-  | { readonly kind: "encrypted" }
+  /** HMAC-encrypted; `problem` says why it does not open with the key that was given. */
+  | { readonly kind: "encrypted"; readonly problem?: string }
   | { readonly kind: "opaque" }
   | { readonly kind: "unreadable"; readonly problem: string };
 
@@ -131,9 +132,10 @@ function readContent(
   reading: Reading,
 ): Content | Promise<Content> {
   const { type, data, flags } = raw.value;
-  const storage = keyStorageOf(flags);
-  if (type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV) return { kind: "privateKey", storage };
-  if (storage === "hmac-encrypted") return { kind: "encrypted" };
+  if (type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV) {
+    return { kind: "privateKey", storage: keyStorageOf(flags) };
+  }
+  if (entryProtectionOf(raw.value) === "encrypted") return { kind: "encrypted" };
   return readValue(image, raw, data, reading);
 }
 
@@ -180,23 +182,6 @@ async function readSignatureEntry(data: Uint8Array): Promise<Content> {
     signature,
     keyDigest: formatHex(await publicKeyDigest(signature.key)),
   };
-}
-
-/**
- * The salt that belongs to a derived key: of the subtype by which the key was asked for, 254 being the
- * last one, with a right checksum.
- */
-export function findSalt(entries: readonly ImageEntry[], subtype: number): Uint8Array {
-  const type = TLV_TYPES.ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT;
-  const salts = entries.filter(({ value }) => value.type === type);
-  const salt = subtype === LAST_OF_TYPE
-    ? salts.at(-1)
-    : salts.find(({ value }) => value.subtype === subtype);
-  if (salt !== undefined && salt.crc.stored === salt.crc.computed) return salt.value.data;
-  const message = salt === undefined
-    ? `no salt with subtype ${subtype} for the derived key; the chip resets when it is asked for`
-    : `the salt of the derived key has a wrong checksum; the chip resets when the key is asked for`;
-  throw new SecureCertError(salt === undefined ? "ERR_NOT_FOUND" : "ERR_CHECKSUM", message);
 }
 
 /** The firmware reads the first byte, and does not look at the length. */

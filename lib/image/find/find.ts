@@ -1,4 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { searchedPartitions } from "../../device/partition.ts";
 import { hasWord, inRange, isFilledWith, viewOf } from "../../bytes/pack.ts";
 import { looksLikeCustFlash } from "../../format/cust_flash/codec.ts";
 import { NVS_CREDENTIAL_NAMESPACES } from "../../format/nvs/credentials.ts";
@@ -89,16 +90,7 @@ export const MAX_CHAINS = 100;
 
 const MAX_U32 = 0xFFFFFFFF;
 const ERASED = 0xFF;
-const ESPRESSIF = 0x3F;
 const NVS_SUBTYPE = 2;
-
-/** In which order the firmware looks for its partition (FORMAT: placement). */
-const READER_ORDER: readonly Partial<PartitionTableEntry>[] = [
-  { name: "esp_secure_cert", type: ESPRESSIF },
-  { name: "esp_secure_cert", type: PARTITION_TYPES.data, subtype: NVS_SUBTYPE },
-  { name: "pre_prov", type: PARTITION_TYPES.data, subtype: NVS_SUBTYPE },
-  { name: "pre_prov", type: ESPRESSIF },
-];
 
 /**
  * Finds the esp_secure_cert partition in a dump of flash, whole or in part: the bytes are an image, or
@@ -135,18 +127,18 @@ export function findSecureCert(
 }
 
 /**
- * The entries of a table that the firmware would look at for its credentials, in its order.
+ * The entries of a table that the firmware would look at for its credentials, in its order. Of those of
+ * type data only the ones that are NVS count: the firmware finds others by their label, and then does
+ * not open them.
  *
  * @param entries The partitions of a table.
  * @returns At most four of them.
  */
 export function secureCertEntries<T extends PartitionTableEntry>(entries: readonly T[]): T[] {
-  const found = READER_ORDER.flatMap(({ name, type, subtype }) =>
-    entries.find((entry) =>
-      entry.name === name && entry.type === type && entry.subtype === (subtype ?? entry.subtype)
-    ) ?? []
-  );
-  return [...new Set(found)];
+  const kinds = entries
+    .filter(({ type, subtype }) => type !== PARTITION_TYPES.data || subtype === NVS_SUBTYPE)
+    .map((entry) => ({ type: entry.type, label: entry.name, entry }));
+  return searchedPartitions(kinds).map(({ entry }) => entry);
 }
 
 /** As the firmware recognises it; NVS only when it holds credentials, because every board has other NVS. */
@@ -192,13 +184,18 @@ function partitionsOf(
   table: FoundTable,
   tableOffset: number,
 ): FoundPartition[] {
-  const origin = table.offset === tableOffset ? 0 : tableOffset;
+  const origin = originOf(table, tableOffset);
   return secureCertEntries(table.entries).map((entry) => {
     const { size, flags = 0 } = entry;
     const offset = entry.offset - origin;
     const bytes = offset < 0 ? dump.subarray(0, 0) : dump.subarray(offset, offset + size);
     return { entry, offset, size, encrypted: (flags & PARTITION_FLAGS.encrypted) !== 0, bytes };
   });
+}
+
+/** The address in flash of a dump's first byte: a dump that begins with its table begins there. */
+export function originOf({ offset }: FoundTable, tableOffset: number): number {
+  return offset === tableOffset ? 0 : tableOffset;
 }
 
 /** Not erased, as far as the dump shows. */

@@ -6,12 +6,14 @@ import {
   type PartitionTable,
   type PartitionTableEntry,
 } from "../../format/table/binary.ts";
+import { isSearchedName } from "../../device/partition.ts";
 import {
   findSecureCert,
   type Found,
   type FoundChain,
   type FoundPartition,
   type FoundTable,
+  originOf,
 } from "./find.ts";
 import { type Finding, finding } from "../../findings/findings.ts";
 
@@ -77,7 +79,9 @@ export interface Located {
   readonly location?: ImageLocation;
   /** The partition table. */
   readonly table?: PartitionTable;
-  /** What is wrong with where it is. */
+  /** The partition of that table that it is in. */
+  readonly entry?: PartitionTableEntry;
+  /** What is wrong with where it is, whatever its layout. */
   readonly findings: readonly Finding[];
 }
 
@@ -136,6 +140,7 @@ function locateByTable({ table, partition, others }: Extract<Found, { kind: "tab
       others: others.map((other) => placeOf(other.entry)),
     },
     table,
+    entry,
     findings: [...checkTable(table, false), ...checkCut(partition)],
   };
 }
@@ -175,7 +180,8 @@ function locateByScan(
   tableOffset: number,
 ): Located {
   const chain = chains.find(({ offset }) => offset % FLASH_SECTOR === 0);
-  const why = table ? checkTable(table, true) : [noTable(tableOffset, tableProblem)];
+  const entry = table && chain && namesakeAt(table, chain.offset + originOf(table, tableOffset));
+  const why = table ? checkTable(table, entry === undefined) : [noTable(tableOffset, tableProblem)];
   if (chain === undefined) {
     const errors = why.filter(({ severity }) => severity === "error");
     return { table, findings: [...errors, chainsOnly(chains)] };
@@ -192,8 +198,14 @@ function locateByScan(
       others: chains.filter((other) => other !== chain),
     },
     table,
+    entry,
     findings: why,
   };
+}
+
+/** The partition at an address that has a name that the firmware looks for, though not its type. */
+function namesakeAt({ entries }: PartitionTable, address: number): PartitionTableEntry | undefined {
+  return entries.find(({ name, offset }) => offset === address && isSearchedName(name));
 }
 
 function noTable(tableOffset: number, problem: SecureCertError | undefined): Finding {

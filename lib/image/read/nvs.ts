@@ -1,6 +1,10 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { TLV_TYPES } from "../../format/names.ts";
-import { credentialsOfNvs, type DecodedNvsCredentials } from "../../format/nvs/credentials.ts";
+import {
+  credentialsOfNvs,
+  type DecodedNvsCredentials,
+  NVS_CREDENTIAL_NAMESPACES,
+} from "../../format/nvs/credentials.ts";
 import { NVS_ENTRY_SIZE, type NvsCrc } from "../../format/nvs/entry.ts";
 import type { NvsErased, NvsProblem } from "../../format/nvs/decoded.ts";
 import { type BoundedNvs, decodeBoundedNvs } from "../../format/nvs/decode.ts";
@@ -28,8 +32,12 @@ const CODES: Readonly<Record<NvsProblem["kind"], FindingCode>> = {
   "blob": "TRUNCATED",
   "duplicate": "DUPLICATE_ENTRY",
   "string": "PEM_NO_NUL",
+  "type": "NVS_TYPE",
   "credential": "DS_CONTEXT",
 };
+
+/** An image may have both namespaces; which one is read depends on the partition. */
+const NAMESPACES = { nvs: NVS_CREDENTIAL_NAMESPACES, nvs_legacy: ["pre_prov"] } as const;
 
 /** Problems that leave every credential readable. */
 const HARMLESS: ReadonlySet<NvsProblem["kind"]> = new Set(["reserve", "page-dirty", "duplicate"]);
@@ -43,7 +51,7 @@ export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): I
   try {
     all = decodeBoundedNvs(image);
     const { items } = all;
-    const decoded = credentialsOfNvs(all);
+    const decoded = credentialsOfNvs(all, NAMESPACES[format]);
     const crcs = new Map(items.map(({ offset, crc }) => [offset, crc]));
     const entries = entriesOf(decoded, crcs).toSorted((a, b) => a.offset - b.offset);
     const used = Math.max(0, ...entries.map(({ offset, value }) => offset + value.data.length));

@@ -1,4 +1,4 @@
-import { alignUp, isFilledWith } from "../../bytes/pack.ts";
+import { isFilledWith } from "../../bytes/pack.ts";
 import {
   CREDENTIAL_TYPES,
   isKnownType,
@@ -7,6 +7,7 @@ import {
   tlvTypeTitle,
 } from "../../format/names.ts";
 import {
+  DEFAULT_PARTITION_SIZE,
   findMagic,
   markerOffset,
   type Walk,
@@ -19,6 +20,7 @@ import { type Finding, finding } from "../../findings/findings.ts";
 import type { ImageEntries } from "./entry.ts";
 
 const FLASH_SECTOR = 4096;
+const MAGIC_SIZE = 4;
 
 /** Takes a TLV image apart. */
 export function readTlvImage(image: Uint8Array, partitionSize?: number): ImageEntries {
@@ -67,6 +69,11 @@ function checkTail(image: Uint8Array, used: number): Finding {
   return finding(magic < 0 ? "STRAY_BYTES" : "BAD_MAGIC", what, place, "error");
 }
 
+/**
+ * The firmware compares the word after the last entry with the magic number, wherever that word is. An
+ * image without a partition is taken for a whole one when it is as large as the documented one, or
+ * larger, in whole sectors; a smaller one may be in a partition with room after it.
+ */
 function checkSize(
   image: Uint8Array,
   { used }: Walk,
@@ -79,10 +86,13 @@ function checkSize(
       used - size
     } more than the partition's ${size}`;
     findings.push(finding("TOO_LARGE", message));
-  } else if (used === size && size === alignUp(size, FLASH_SECTOR)) {
-    const message =
-      "the chain fills the partition, and the firmware reads on after it to find the end";
-    findings.push(finding("TOO_LARGE", message, { offset: used }, "warning"));
+  } else if (size - used < MAGIC_SIZE && used < WALK_LIMIT) {
+    const isWhole = partitionSize !== undefined || size >= DEFAULT_PARTITION_SIZE;
+    if (partitionSize !== undefined || size % FLASH_SECTOR === 0) {
+      const message =
+        "the chain fills the partition, and the firmware reads on after its last byte to find the end";
+      findings.push(finding("TOO_LARGE", message, { offset: used }, isWhole ? "error" : "warning"));
+    }
   }
   if (image.length % TLV_ALIGNMENT !== 0) {
     const message =
