@@ -1,6 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, plainBytes } from "../bytes/pack.ts";
-import { CURVES, type EcCurve, type HashName } from "./keys/curves.ts";
+import { md5, sha224 } from "./deps.ts";
+import { CURVES, type EcCurve, type HashName, type SignatureHash } from "./keys/curves.ts";
 import {
   derError,
   derSequence,
@@ -18,6 +19,7 @@ import {
   type PublicKeyParts,
 } from "./keys/encoding.ts";
 import type { CurveOperations } from "./keys/other_curves.ts";
+import type { RsaPadding } from "./rsa.ts";
 
 /** How a signature is made. */
 export interface SignatureScheme {
@@ -25,6 +27,12 @@ export interface SignatureScheme {
   readonly hash: HashName;
   /** Salt length in bytes when RSA pads with PSS; PKCS#1 v1.5 without. */
   readonly pssSaltLength?: number;
+}
+
+/** How a signature was made that is to be checked. */
+export interface CheckedScheme extends RsaPadding {
+  /** The kind of key that made it. @default any */
+  readonly type?: "ec" | "rsa";
 }
 
 /** What has a public key, such as a certificate or a private key; it does not change. */
@@ -104,40 +112,67 @@ export function keepHandle(key: PrivateKey, handle: CryptoKey): void {
 }
 
 /**
- * Whether a signature is that of the message under a public key.
+ * Whether a signature is that of the message under a public key. WebCrypto checks it where it can; it has
+ * neither every curve nor every hash that certificates are signed with, nor RSA with any exponent.
  *
  * @param key What has the public key; it is imported once for each such object.
  * @param message What was signed.
  * @param signature The signature as {@linkcode signBytes} returns it.
- * @param scheme Hash and padding. @default the hash that fits the key, PKCS#1 v1.5
+ * @param scheme Kind of key, hash and padding. @default the hash that fits the key, PKCS#1 v1.5
  * @throws {SecureCertError} `ERR_DER` or `ERR_UNSUPPORTED` for a public key that cannot be read.
  */
 export async function verifyBytes(
   key: PublicKeyHolder,
   message: Uint8Array,
   signature: Uint8Array,
-  scheme?: SignatureScheme,
+  scheme?: CheckedScheme,
 ): Promise<boolean> {
   const opened = openedKeys.get(key) ?? { parts: decodeSpki(key.publicKey), handles: new Map() };
   openedKeys.set(key, opened);
   const { parts } = opened;
-  const curve = parts.type === "ec" ? parts.curve : undefined;
-  const { hash, pssSaltLength } = scheme ?? { hash: hashFor({ curve, bits: parts.bits }) };
-  const isOther = curve !== undefined && !CURVES[curve].webCrypto;
-  const operations = isOther ? await otherCurve(curve) : undefined;
-  try {
-    const raw = curve === undefined
-      ? plainBytes(signature)
-      : decodeEcdsaSignature(signature, CURVES[curve].size);
-    if (operations !== undefined && parts.type === "ec") {
-      return operations.verifyDigest(raw, await digest(hash, message), parts.point);
+  const wanted = scheme ?? { hash: hashFor(parts) };
+  if ((wanted.type ?? parts.type) !== parts.type) return false;
+  const raw = parts.type === "ec" ? ecdsaNumbers(signature, parts.curve) : plainBytes(signature);
+  if (raw === undefined) return false;
+  const algorithm = checkingAlgorithm(parts, wanted);
+  if (algorithm !== undefined) {
+    try {
+      const handle = await verifyingHandle(key, opened, algorithm);
+      return await crypto.subtle.verify(algorithm, handle, raw, plainBytes(message));
+    } catch {
+      // This WebCrypto has no such algorithm, or takes no such key.
     }
-    const algorithm = algorithmOf(curve, { hash, pssSaltLength });
-    const handle = await verifyingHandle(key, opened, algorithm);
-    return await crypto.subtle.verify(algorithm, handle, raw, plainBytes(message));
-  } catch {
-    return false;
   }
+  if (parts.type === "ec") {
+    const operations = await otherCurve(parts.curve);
+    return operations.verifyDigest(raw, await digest(wanted.hash, message), parts.point);
+  }
+  const { isRsaSignature } = await import("./rsa.ts");
+  return isRsaSignature(parts, message, raw, wanted);
+}
+
+/** r and s as {@linkcode decodeEcdsaSignature} gives them; undefined when they are malformed. */
+function ecdsaNumbers(signature: Uint8Array, curve: EcCurve): Bytes | undefined {
+  try {
+    return decodeEcdsaSignature(signature, CURVES[curve].size);
+  } catch (error) {
+    if (error instanceof SecureCertError) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * What WebCrypto calls an algorithm; undefined for what it lacks, or has not everywhere: some call a good
+ * ECDSA signature wrong when its hash is shorter than the curve.
+ */
+function checkingAlgorithm(
+  parts: PublicKeyParts,
+  { hash, pssSaltLength, pssMaskHash = hash }: CheckedScheme,
+): SigningAlgorithm | undefined {
+  if (hash === "MD5" || hash === "SHA-224" || pssMaskHash !== hash) return undefined;
+  const curve = parts.type === "ec" ? parts.curve : undefined;
+  if (curve !== undefined && (!CURVES[curve].webCrypto || hash === "SHA-1")) return undefined;
+  return algorithmOf(curve, { hash, pssSaltLength });
 }
 
 async function verifyingHandle(
@@ -155,7 +190,9 @@ async function verifyingHandle(
 }
 
 /** The hash of bytes. */
-export async function digest(hash: HashName, bytes: Uint8Array): Promise<Bytes> {
+export async function digest(hash: SignatureHash, bytes: Uint8Array): Promise<Bytes> {
+  if (hash === "MD5") return new Uint8Array(md5(bytes));
+  if (hash === "SHA-224") return new Uint8Array(sha224(bytes));
   return new Uint8Array(await crypto.subtle.digest(hash, plainBytes(bytes)));
 }
 
@@ -187,7 +224,7 @@ export function decodeEcdsaSignature(der: Uint8Array, size: number): Bytes {
   return raw;
 }
 
-/** The operations on a curve that WebCrypto lacks, which need @noble/curves. */
+/** The operations on a curve in JavaScript, which need @noble/curves. */
 export async function otherCurve(curve: EcCurve): Promise<CurveOperations> {
   const { curveOperations } = await import("./keys/other_curves.ts");
   return curveOperations(curve);

@@ -4,6 +4,7 @@ import { derBlocks, formatPem } from "../../bytes/pem.ts";
 import { formatHex } from "../../bytes/text.ts";
 import {
   bitsOf,
+  childrenOf,
   constructedTag,
   contentOf,
   contextTag,
@@ -12,6 +13,7 @@ import {
   enterDer,
   nextDer,
   numberOf,
+  oidOf,
   optionalDer,
   rawOf,
   readDer,
@@ -25,7 +27,14 @@ import {
   publicKeyParts,
   readAlgorithm,
 } from "../keys/encoding.ts";
-import { decodeTime, EXTENSION, KEY_USAGE, readExtensions, signatureScheme } from "./extensions.ts";
+import {
+  decodeTime,
+  EXTENSION,
+  KEY_USAGE,
+  type KeyUsageName,
+  readExtensions,
+  signatureScheme,
+} from "./extensions.ts";
 import { nameOf, sansOf } from "./names.ts";
 
 /**
@@ -54,10 +63,31 @@ export interface Certificate {
   readonly pathLength?: number;
   /** X.509 version, 1 to 3. */
   readonly version: number;
-  /** How it is signed: the hash, and the salt length in bytes of RSA-PSS; absent when not known. */
+  /** Whether basicConstraints say that it is a CA's, whatever keyUsage says. */
+  readonly claimsCa: boolean;
+  /** What keyUsage lets its key do, by the names of RFC 5280; absent without that extension. */
+  readonly keyUsage?: readonly (
+    | "digitalSignature"
+    | "nonRepudiation"
+    | "keyEncipherment"
+    | "dataEncipherment"
+    | "keyAgreement"
+    | "keyCertSign"
+    | "cRLSign"
+    | "encipherOnly"
+    | "decipherOnly"
+  )[];
+  /** What extendedKeyUsage lets it do, as object identifiers; absent without that extension. */
+  readonly extendedKeyUsage?: readonly string[];
+  /**
+   * How it is signed: kind of key, hash, salt length in bytes of RSA-PSS, and the hash of its mask when
+   * that is another; absent when not known.
+   */
   readonly signedWith?: {
-    readonly hash: "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512";
+    readonly type?: "ec" | "rsa";
+    readonly hash: "MD5" | "SHA-1" | "SHA-224" | "SHA-256" | "SHA-384" | "SHA-512";
     readonly pssSaltLength?: number;
+    readonly pssMaskHash?: "MD5" | "SHA-1" | "SHA-224" | "SHA-256" | "SHA-384" | "SHA-512";
   };
   /** SubjectPublicKeyInfo, DER. */
   readonly publicKey: Bytes;
@@ -152,6 +182,22 @@ export function publicKeyOf(certificate: Certificate): PublicKeyParts | undefine
   }
 }
 
+/**
+ * Which certificate of a device's bundle is for a key that the first is not for, in words that go on after
+ * what is wrong; empty when none is.
+ *
+ * @param bundle Device certificate, and what follows it.
+ * @param isFor Whether a certificate is for the key.
+ */
+export function fitInBundle(
+  bundle: readonly Certificate[],
+  isFor: (certificate: Certificate) => boolean,
+): string {
+  const at = bundle.findIndex(isFor);
+  if (at <= 0) return "";
+  return `; certificate ${at + 1} of the device bundle fits the key; the device presents the first`;
+}
+
 function parseCertificate(file: Bytes): Certificate {
   const root = readDer(file, "certificate", TAG.sequence, "ERR_CERTIFICATE");
   const outer = enterDer(root);
@@ -170,7 +216,8 @@ function parseCertificate(file: Bytes): Certificate {
   const values = extensionValues(fields);
   const sans = values.get(EXTENSION.subjectAltName);
   const keyId = values.get(EXTENSION.subjectKeyIdentifier);
-  const { isCa, pathLength } = basicConstraints(values.get(EXTENSION.basicConstraints));
+  const { claimsCa, pathLength } = basicConstraints(values.get(EXTENSION.basicConstraints));
+  const keyUsage = wellFormed(keyUsageOf, values.get(EXTENSION.keyUsage));
   const [subjectDer, issuerDer] = [rawOf(subject), rawOf(issuer)];
   const der = rawOf(root);
   let text: string | undefined;
@@ -185,8 +232,11 @@ function parseCertificate(file: Bytes): Certificate {
     // A version 1 certificate cannot say that it is a CA's; mbedTLS takes a self-issued one for it.
     isCa: version === 1
       ? equalBytes(subjectDer, issuerDer)
-      : isCa && maySign(values.get(EXTENSION.keyUsage)),
+      : claimsCa && keyUsage?.includes("keyCertSign") !== false,
+    claimsCa,
     pathLength,
+    keyUsage,
+    extendedKeyUsage: wellFormed(purposesOf, values.get(EXTENSION.extendedKeyUsage)),
     version,
     signedWith,
     publicKey: rawOf(publicKey),
@@ -215,23 +265,41 @@ function extensionValues(fields: DerCursor): ReadonlyMap<string, DerNode> {
 }
 
 /** Without them, and without a value for cA, the certificate is not a CA's. */
-function basicConstraints(value: DerNode | undefined): { isCa: boolean; pathLength?: number } {
-  if (value === undefined) return { isCa: false };
+function basicConstraints(
+  value: DerNode | undefined,
+): { claimsCa: boolean; pathLength?: number } {
+  if (value === undefined) return { claimsCa: false };
   const fields = enterDer(nextDer(enterDer(value), TAG.sequence));
   const cA = optionalDer(fields, TAG.boolean);
   // The device takes a number for it as well.
   const asNumber = cA ?? optionalDer(fields, TAG.integer);
   const pathLength = optionalDer(fields, TAG.integer);
   return {
-    isCa: asNumber !== undefined && contentOf(asNumber).some((byte) => byte !== 0),
+    claimsCa: asNumber !== undefined && contentOf(asNumber).some((byte) => byte !== 0),
     pathLength: pathLength && Math.min(numberOf(pathLength), Number.MAX_SAFE_INTEGER),
   };
 }
 
-function maySign(keyUsage: DerNode | undefined): boolean {
-  if (keyUsage === undefined) return true;
-  const [bits = 0] = bitsOf(nextDer(enterDer(keyUsage), TAG.bitString));
-  return (bits & 0x80 >> KEY_USAGE.keyCertSign) !== 0;
+/** What an extension says; undefined without it, or when it is malformed, which the device refuses. */
+function wellFormed<T>(read: (value: DerNode) => T, value: DerNode | undefined): T | undefined {
+  if (value === undefined) return undefined;
+  try {
+    return read(value);
+  } catch (error) {
+    if (error instanceof SecureCertError) return undefined;
+    throw error;
+  }
+}
+
+function keyUsageOf(value: DerNode): KeyUsageName[] {
+  const [first = 0, second = 0] = bitsOf(nextDer(enterDer(value), TAG.bitString));
+  const bits = first << 8 | second;
+  const names = Object.keys(KEY_USAGE) as KeyUsageName[];
+  return names.filter((name) => (bits & 0x8000 >> KEY_USAGE[name]) !== 0);
+}
+
+function purposesOf(value: DerNode): string[] {
+  return childrenOf(nextDer(enterDer(value), TAG.sequence)).map(oidOf);
 }
 
 function serialOf(bytes: Bytes): string {

@@ -1,3 +1,4 @@
+import { SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import type { Certificate } from "./certificate.ts";
 import { verifyBytes } from "../signing.ts";
@@ -5,36 +6,84 @@ import { verifyBytes } from "../signing.ts";
 /** Longest path that is followed, in certificates; mbedTLS stops at the same by default. */
 const MAX_PATH = 8;
 
-/** Whether one certificate was signed by the holder of another, as far as it has been asked. */
-const signedBy = new WeakMap<Certificate, WeakMap<Certificate, Promise<boolean>>>();
+/**
+ * The most certificates with the issuer's name whose keys are tried: a bundle may hold hundreds of them on
+ * a curve that takes long to check.
+ */
+const MAX_TRIED = 16;
+
+/** What is known of a signature; `unchecked` when its algorithm, or the key's curve, is not known here. */
+type SignatureState = "right" | "wrong" | "unchecked";
+
+/** Whether one certificate was signed with the key of another, as far as it has been asked. */
+const signedBy = new WeakMap<Certificate, WeakMap<Certificate, Promise<SignatureState>>>();
+
+/**
+ * Why a path does not reach a trusted certificate. `absent`: no certificate has the issuer's name. `wrong`:
+ * one has it, and its key did not sign, or it allows no such path. `unchecked`: one has it, and its
+ * signature cannot be checked here. `unfit`: one has it, and its key signed, and it is not a CA's.
+ */
+export type ChainFault = "absent" | "wrong" | "unchecked" | "unfit";
+
+interface NoIssuer {
+  readonly fault: ChainFault;
+  readonly problem: string;
+}
 
 /** A path from a certificate up to a trusted one, or why there is none. */
 export interface ChainResult {
   /** The certificates from the first up, the trusted one last when it was reached. */
   readonly path: readonly Certificate[];
   /** Why the path does not reach a trusted certificate; absent when it does. */
+  readonly fault?: ChainFault;
+  /** The same in words. */
   readonly problem?: string;
 }
 
+/** Whether a certificate names another as its issuer. */
+function isNamedIssuer(certificate: Certificate, issuer: Certificate): boolean {
+  if (equalBytes(certificate.issuerDer, issuer.subjectDer)) return true;
+  // The types of strings, and capitals, do not count (RFC 5280 section 7.1).
+  return certificate.issuer.toLowerCase() === issuer.subject.toLowerCase();
+}
+
+/** Whether a certificate was signed with the key of another, whatever their names. */
+function signatureState(
+  certificate: Certificate,
+  issuer: Certificate,
+): Promise<SignatureState> {
+  const known = signedBy.get(certificate) ?? new WeakMap<Certificate, Promise<SignatureState>>();
+  signedBy.set(certificate, known);
+  const state = known.get(issuer) ?? checkSignature(certificate, issuer);
+  known.set(issuer, state);
+  return state;
+}
+
+async function checkSignature(
+  { signedPart, signature, signedWith }: Certificate,
+  issuer: Certificate,
+): Promise<SignatureState> {
+  if (signedWith === undefined) return "unchecked";
+  try {
+    return await verifyBytes(issuer, signedPart, signature, signedWith) ? "right" : "wrong";
+  } catch (error) {
+    if (error instanceof SecureCertError) return "unchecked";
+    throw error;
+  }
+}
+
 /**
- * Whether a certificate was signed by the holder of another.
+ * Whether a certificate was issued by the holder of another.
  *
  * @param certificate The certificate.
- * @param issuer The other one; its names, CA bit and signature count, not its validity.
+ * @param issuer The other one; its name, CA bit and signature count, not its validity.
  */
 export async function isIssuedBy(
   certificate: Certificate,
   issuer: Certificate,
 ): Promise<boolean> {
-  const { issuerDer, signedPart, signature, signedWith } = certificate;
-  if (!issuer.isCa || signedWith === undefined) return false;
-  if (!equalBytes(issuerDer, issuer.subjectDer)) return false;
-  const known = signedBy.get(certificate) ?? new WeakMap<Certificate, Promise<boolean>>();
-  signedBy.set(certificate, known);
-  const isSigned = known.get(issuer) ??
-    verifyBytes(issuer, signedPart, signature, signedWith).catch(() => false);
-  known.set(issuer, isSigned);
-  return await isSigned;
+  return issuer.isCa && isNamedIssuer(certificate, issuer) &&
+    await signatureState(certificate, issuer) === "right";
 }
 
 /**
@@ -56,25 +105,47 @@ export async function followChain(
     // A certificate that may sign none ends no path but its own, which would vouch for nothing.
     if (last.isCa && trusted.some(({ der }) => equalBytes(der, last.der))) return { path };
     const above = intermediates.filter((each) => !path.includes(each));
-    const issuer = await firstIssuer(last, trusted) ?? await firstIssuer(last, above);
-    if (issuer === undefined) return { path, problem: `no issuer of "${last.subject}"` };
-    if (issuer.pathLength !== undefined && issuer.pathLength < path.length - 1) {
-      return { path, problem: `"${issuer.subject}" allows ${issuer.pathLength} CAs below it` };
+    const found = await findIssuer(last, new Set([...trusted, ...above]));
+    if ("fault" in found) return { path, ...found };
+    const { pathLength, subject } = found;
+    if (pathLength !== undefined && pathLength < path.length - 1) {
+      return { path, fault: "wrong", problem: `"${subject}" allows ${pathLength} CAs below it` };
     }
-    path.push(issuer);
-    if (trusted.includes(issuer)) return { path };
+    path.push(found);
+    if (trusted.includes(found)) return { path };
   }
-  return { path, problem: "the path is too long" };
+  return { path, fault: "wrong", problem: "the path is too long" };
 }
 
-async function firstIssuer(
+/** The first of some certificates that issued another, or why none did. */
+async function findIssuer(
   certificate: Certificate,
-  candidates: readonly Certificate[],
-): Promise<Certificate | undefined> {
-  for (const candidate of candidates) {
-    if (await isIssuedBy(certificate, candidate)) return candidate;
+  candidates: ReadonlySet<Certificate>,
+): Promise<Certificate | NoIssuer> {
+  const { subject, issuer } = certificate;
+  const named = [...candidates].filter((each) => isNamedIssuer(certificate, each));
+  const states = new Set<SignatureState>();
+  for (const candidate of named.slice(0, MAX_TRIED)) {
+    const state = await signatureState(certificate, candidate);
+    if (state === "right" && candidate.isCa) return candidate;
+    states.add(state);
   }
-  return undefined;
+  if (named.length === 0) return { fault: "absent", problem: `no issuer of "${subject}"` };
+  if (states.has("right")) {
+    return { fault: "unfit", problem: `"${issuer}", which issued "${subject}", is not a CA's` };
+  }
+  if (named.length > MAX_TRIED) {
+    const problem = `${named.length} certificates have the name of the issuer of "${subject}"`;
+    return { fault: "unchecked", problem };
+  }
+  if (states.has("unchecked")) return { fault: "unchecked", problem: unknownKind(certificate) };
+  return { fault: "wrong", problem: `the key of "${issuer}" did not sign "${subject}"` };
+}
+
+function unknownKind({ subject, issuer, signedWith }: Certificate): string {
+  return signedWith === undefined
+    ? `"${subject}" is signed with an algorithm that is not known here`
+    : `"${issuer}", which issued "${subject}", has a kind of key that is not known here`;
 }
 
 /**
@@ -90,7 +161,7 @@ export function chainAfter(
 ): Certificate[] {
   const chain: Certificate[] = [];
   const isIssuerOf = (below: Certificate) => (above: Certificate) =>
-    above.isCa && equalBytes(above.subjectDer, below.issuerDer) &&
+    above.isCa && isNamedIssuer(below, above) &&
     !equalBytes(above.subjectDer, above.issuerDer) && !chain.includes(above);
   for (let next = others.find(isIssuerOf(leaf)); next; next = others.find(isIssuerOf(next))) {
     chain.push(next);

@@ -19,9 +19,9 @@ import {
   readDer,
   TAG,
 } from "../der.ts";
-import type { EcCurve, HashName } from "../keys/curves.ts";
+import { type EcCurve, HASH_OIDS, type HashName, type SignatureHash } from "../keys/curves.ts";
 import { readAlgorithm } from "../keys/encoding.ts";
-import { hashFor, type SignatureScheme } from "../signing.ts";
+import { type CheckedScheme, hashFor } from "../signing.ts";
 
 /** Object identifiers of the extensions that are written and read (RFC 5280 section 4.2.1). */
 export const EXTENSION = {
@@ -36,16 +36,27 @@ export const EXTENSION = {
 /** Bits of keyUsage, numbered as RFC 5280 section 4.2.1.3 numbers them. */
 export const KEY_USAGE = {
   digitalSignature: 0,
+  nonRepudiation: 1,
   keyEncipherment: 2,
+  dataEncipherment: 3,
+  keyAgreement: 4,
   keyCertSign: 5,
   cRLSign: 6,
+  encipherOnly: 7,
+  decipherOnly: 8,
 } as const;
+
+/** A name of {@linkcode KEY_USAGE}. */
+export type KeyUsageName = keyof typeof KEY_USAGE;
 
 /** Object identifiers of extendedKeyUsage (RFC 5280 section 4.2.1.12). */
 export const EXTENDED_KEY_USAGE = {
   server: "1.3.6.1.5.5.7.3.1",
   client: "1.3.6.1.5.5.7.3.2",
 } as const;
+
+/** anyExtendedKeyUsage (RFC 5280 section 4.2.1.12): a certificate with it is for everything. */
+export const ANY_USAGE = "2.5.29.37.0";
 
 /** The moment that means "no well-defined expiration date" (RFC 5280 section 4.1.2.5). */
 export const NO_EXPIRY: Date = new Date("9999-12-31T23:59:59Z");
@@ -55,7 +66,7 @@ const ZULU = 0x5A;
 /** More characters than any time needs. */
 const MAX_TIME = 40;
 
-/** Signature algorithms: ECDSA (RFC 5758) and RSA PKCS#1 v1.5 (RFC 8017) by hash. */
+/** Signature algorithms that are made: ECDSA (RFC 5758) and RSA PKCS#1 v1.5 (RFC 8017) by hash. */
 const SIGNATURE_OIDS = {
   ec: {
     "SHA-1": "1.2.840.10045.4.1",
@@ -71,13 +82,29 @@ const SIGNATURE_OIDS = {
   },
 } as const satisfies Record<string, Record<HashName, string>>;
 
-const RSA_PSS = "1.2.840.113549.1.1.10";
-const PSS_HASHES: ReadonlyMap<string, HashName> = new Map([
-  ["1.3.14.3.2.26", "SHA-1"],
-  ["2.16.840.1.101.3.4.2.1", "SHA-256"],
-  ["2.16.840.1.101.3.4.2.2", "SHA-384"],
-  ["2.16.840.1.101.3.4.2.3", "SHA-512"],
+/** Signature algorithms that are only checked; the last is that of OIW, which mbedTLS knows too. */
+const OTHER_SIGNATURES: readonly (readonly [string, CheckedScheme])[] = [
+  ["1.2.840.10045.4.3.1", { type: "ec", hash: "SHA-224" }],
+  ["1.2.840.113549.1.1.4", { type: "rsa", hash: "MD5" }],
+  ["1.2.840.113549.1.1.14", { type: "rsa", hash: "SHA-224" }],
+  ["1.3.14.3.2.29", { type: "rsa", hash: "SHA-1" }],
+];
+
+const SIGNATURE_SCHEMES: ReadonlyMap<string, CheckedScheme> = new Map([
+  ...(["ec", "rsa"] as const).flatMap((type) =>
+    Object.entries(SIGNATURE_OIDS[type]).map(([hash, oid]) =>
+      [oid, { type, hash: hash as HashName }] as const
+    )
+  ),
+  ...OTHER_SIGNATURES,
 ]);
+
+const RSA_PSS = "1.2.840.113549.1.1.10";
+const MGF1 = "1.2.840.113549.1.1.8";
+const PSS_SALT_LENGTH = 20;
+const HASHES = new Map(
+  Object.entries(HASH_OIDS).map(([hash, oid]) => [oid, hash as SignatureHash]),
+);
 
 /** AlgorithmIdentifier of the signatures a key makes, DER. */
 export function signatureAlgorithm(
@@ -88,26 +115,39 @@ export function signatureAlgorithm(
 }
 
 /** How a signature was made, from its AlgorithmIdentifier; undefined for one that is not known. */
-export function signatureScheme(algorithm: DerNode): SignatureScheme | undefined {
+export function signatureScheme(algorithm: DerNode): CheckedScheme | undefined {
   const { oid, parameters } = readAlgorithm(algorithm);
   if (oid === RSA_PSS) return parameters && pssScheme(parameters);
-  for (const oids of Object.values(SIGNATURE_OIDS)) {
-    for (const hash of Object.keys(oids) as HashName[]) if (oids[hash] === oid) return { hash };
-  }
-  return undefined;
+  return SIGNATURE_SCHEMES.get(oid);
 }
 
 /** RSASSA-PSS-params (RFC 4055 section 3.1): hash, mask function, salt length, each with its default. */
-function pssScheme(parameters: DerNode): SignatureScheme | undefined {
+function pssScheme(parameters: DerNode): CheckedScheme | undefined {
   const fields = enterDer(parameters);
   const hashField = optionalDer(fields, constructedTag(0));
-  optionalDer(fields, constructedTag(1));
+  const maskField = optionalDer(fields, constructedTag(1));
   const saltField = optionalDer(fields, constructedTag(2));
-  const hash = PSS_HASHES.get(
-    hashField ? readAlgorithm(nextDer(enterDer(hashField), TAG.sequence)).oid : "1.3.14.3.2.26",
-  );
+  const trailerField = optionalDer(fields, constructedTag(3));
+  const trailer = trailerField && numberOf(nextDer(enterDer(trailerField), TAG.integer));
+  const hash = hashField ? hashOf(nextDer(enterDer(hashField), TAG.sequence)) : "SHA-1";
+  const mask = maskField ? maskHashOf(nextDer(enterDer(maskField), TAG.sequence)) : "SHA-1";
+  if (hash === undefined || mask === undefined || (trailer ?? 1) !== 1) return undefined;
   const salt = saltField && nextDer(enterDer(saltField), TAG.integer);
-  return hash && { hash, pssSaltLength: salt ? numberOf(salt) : 20 };
+  return {
+    type: "rsa",
+    hash,
+    pssSaltLength: salt ? numberOf(salt) : PSS_SALT_LENGTH,
+    pssMaskHash: mask === hash ? undefined : mask,
+  };
+}
+
+function hashOf(algorithm: DerNode): SignatureHash | undefined {
+  return HASHES.get(readAlgorithm(algorithm).oid);
+}
+
+function maskHashOf(algorithm: DerNode): SignatureHash | undefined {
+  const { oid, parameters } = readAlgorithm(algorithm);
+  return oid === MGF1 && parameters !== undefined ? hashOf(parameters) : undefined;
 }
 
 /** The values of extensions (RFC 5280 section 4.1.2.9) by their object identifiers, as OCTET STRINGs. */

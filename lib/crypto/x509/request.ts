@@ -22,7 +22,7 @@ import {
 } from "../der.ts";
 import { publicKeyParts } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput } from "../keys/keys.ts";
-import { type SignatureScheme, signBytes, verifyBytes } from "../signing.ts";
+import { type CheckedScheme, signBytes, verifyBytes } from "../signing.ts";
 import {
   EXTENSION,
   namesExtension,
@@ -110,7 +110,7 @@ interface RequestParts {
   readonly request: SigningRequest;
   readonly signedPart: Bytes;
   readonly signature: Bytes;
-  readonly scheme?: SignatureScheme;
+  readonly scheme?: CheckedScheme;
 }
 
 function takeApart(file: Bytes): RequestParts {
