@@ -1,10 +1,10 @@
 import { type Problem, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { formatHex } from "../bytes/text.ts";
-import { type CertificateInput, readCertificates } from "../crypto/x509/certificate.ts";
+import type { CertificateInput } from "../crypto/x509/certificate.ts";
 import { digest } from "../crypto/signing.ts";
 import type { ChipName } from "../format/chips/chips.ts";
-import { type ImageFormat, TLV_TYPES } from "../format/names.ts";
+import type { ImageFormat } from "../format/names.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
 import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
 import type { StoredTlv } from "../format/tlv.ts";
@@ -15,7 +15,6 @@ import { type EfusePlan, planEfuse } from "../key_modes/efuse_plan.ts";
 import { checkImage, type Verdict, verdictOf, type VerifyOptions } from "../verify/verify.ts";
 import { type BuildPlan, type DataEntry, entriesOf } from "./plan/credentials.ts";
 import { csvError, type CsvPlan, planFromCsv } from "./plan/csv.ts";
-import type { PlannedEntry } from "./plan/entry.ts";
 import { type EfuseKey, type Plan, planEntries } from "./plan/planner.ts";
 
 /**
@@ -81,8 +80,8 @@ export interface BuildResult {
  * `ERR_TOO_LARGE`; `ERR_VERIFY` for an error finding, unless `verify` is false.
  */
 export async function build(plan: BuildPlan, options: BuildOptions = {}): Promise<BuildResult> {
-  const { chip, password, deviceCert, caCert } = plan;
-  const { random, allowWeak, efuseKeyFile } = options;
+  const { chip, password } = plan;
+  const { ca, random, allowWeak, efuseKeyFile } = options;
   const planned = await planEntries(entriesOf(plan), {
     chip,
     password,
@@ -93,7 +92,6 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
   });
   if (planned.problems.length > 0) throw planError(planned.problems);
   const image = await encodeImage(planned.entries, options);
-  const ca = options.ca ?? (deviceCert === undefined ? undefined : caCert);
   const known = { partitionSize: partitionSizeOf(options), ca, chip, allowWeak };
   const verdict = await check(image, planned, { ...known, now: options.now });
   if (!verdict.ok && options.verify !== false) throw withheld(verdict);
@@ -141,7 +139,7 @@ export async function buildFromCsv(
   const { chip, now, hmacKey, allowWeak, efuseKeyFile } = options;
   const verdict = await check(image, planned, {
     partitionSize: options.size ?? Math.max(DEFAULT_PARTITION_SIZE, image.length),
-    ca: options.ca ?? storedCa(entries),
+    ca: options.ca,
     chip,
     now,
     hmacKey,
@@ -222,27 +220,6 @@ export function efuseOutput(key: EfuseKey, chip: ChipName, keyFile?: string): Ef
   const usual = hmacKey === undefined ? "device.key.pem" : "hmac_key.bin";
   const plan = planEfuse({ chip, keyMode, keyId, curve, keyFile: keyFile ?? file ?? usual });
   return { plan, ...hmacKey && { hmacKey: new Uint8Array(hmacKey) } };
-}
-
-/** The CA certificate of the image, where there is a device certificate that it may have issued. */
-function storedCa(entries: readonly PlannedEntry[]): CertificateInput | undefined {
-  const first = (wanted: number) =>
-    entries.find(({ type, subtype = 0 }) => type === wanted && subtype === 0)?.data;
-  if (first(TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV) === undefined) return undefined;
-  const ca = first(TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV);
-  // An entry that is stored as it is may be anything; the verdict shows what.
-  return ca !== undefined && isCertificate(ca as CertificateInput)
-    ? ca as CertificateInput
-    : undefined;
-}
-
-function isCertificate(input: CertificateInput): boolean {
-  try {
-    return readCertificates(input).length > 0;
-  } catch (error) {
-    if (error instanceof SecureCertError) return false;
-    throw error;
-  }
 }
 
 /** The error of a plan that cannot be built, with everything that is wrong with it. */

@@ -96,7 +96,7 @@ export async function provision(options: ProvisionOptions): Promise<ProvisionRes
   const caCert = readCertificates(issuer.certificate);
   const built = await build(
     { ...options, ...made, deviceCert: certificate, caCert, data },
-    options,
+    { ...options, ca: options.ca ?? caCert },
   );
   return { ...built, key, certificate };
 }

@@ -71,6 +71,7 @@ export async function makeDevice(
     size,
     fill,
     integrity,
+    ca: caCerts,
     efuseKeyFile: isKeyBurned ? paths.key(device.id) : paths.hmacKey(device.id),
     now,
     random,

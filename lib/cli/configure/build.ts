@@ -31,14 +31,21 @@ const DEFAULT_KEY_ID = 1;
 /** Findings about the credentials, which that tool puts into an image as they come. */
 const CREDENTIAL_CODES: ReadonlySet<FindingCode> = new Set<FindingCode>([
   "KEY_MISMATCH",
-  "CHAIN_BROKEN",
   "CERT_EXPIRED",
   "CERT_NOT_YET_VALID",
   "CERT_WEAK",
 ]);
 
-/** Builds an image from flags and a CSV; gives the path of the file to flash. */
-export async function buildConfigured(given: ConfigureArguments, io: Io): Promise<string> {
+/**
+ * Builds an image from flags and a CSV; gives the path of the file to flash.
+ *
+ * @param found Takes what was found in the image.
+ */
+export async function buildConfigured(
+  given: ConfigureArguments,
+  io: Io,
+  found: Finding[],
+): Promise<string> {
   const csv = await readPlan(given, io);
   const entries = [...await flagEntries(given, io), ...csv.entries];
   const { chip, password } = given;
@@ -52,7 +59,7 @@ export async function buildConfigured(given: ConfigureArguments, io: Io): Promis
   refuse(csv, planned, given, io);
   const format = FORMATS[given.type];
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, { format });
-  await checkImage(image, given.verify && !isRestored, io);
+  found.push(...await checkImage(image, given.verify && !isRestored, io));
   const signed = given.secureSign ? await signImage(image, given, io) : undefined;
   await io.makeDir(DATA_FOLDER);
   const burnLines = await keepEfuseKeys(planned.efuseKeys, given, io);
@@ -140,7 +147,7 @@ function refuse(
  * overrides that or the image comes back as it was extracted; what is wrong with the credentials
  * themselves is shown, and left to the user.
  */
-async function checkImage(image: Bytes, refuses: boolean, io: Io): Promise<void> {
+async function checkImage(image: Bytes, refuses: boolean, io: Io): Promise<readonly Finding[]> {
   const { findings } = await verify(image);
   const isFatal = ({ severity, code }: Finding) =>
     refuses && severity === "error" && !CREDENTIAL_CODES.has(code);
@@ -149,7 +156,7 @@ async function checkImage(image: Bytes, refuses: boolean, io: Io): Promise<void>
   );
   noteFindings(shown, io);
   const fatal = findings.find(isFatal);
-  if (fatal === undefined) return;
+  if (fatal === undefined) return shown;
   const message = `Cannot build image: ${fatal.message} (${fatal.code})`;
   throw new SecureCertError("ERR_VERIFY", message, fatal.place);
 }

@@ -1,3 +1,4 @@
+import type { Finding } from "../../findings/findings.ts";
 import { fileError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { appendIntegrityTo } from "./append.ts";
@@ -16,10 +17,15 @@ import { signFile } from "./sign.ts";
  */
 export async function configure(words: readonly string[], io: Io): Promise<number> {
   const given = parseConfigureArguments(words);
-  return await (given.json ? printAsJson((io) => carryOut(given, io), io) : carryOut(given, io));
+  if (!given.json) return await carryOut(given, io);
+  return await printAsJson((io, findings) => carryOut(given, io, findings), io);
 }
 
-async function carryOut(given: ConfigureArguments, io: Io): Promise<number> {
+async function carryOut(
+  given: ConfigureArguments,
+  io: Io,
+  findings: Finding[] = [],
+): Promise<number> {
   if (given.password !== undefined) {
     io.note("warning: everybody on this machine can see a password in the command line");
     io.note("hint: the commands build and sign take it from a file");
@@ -38,7 +44,7 @@ async function carryOut(given: ConfigureArguments, io: Io): Promise<number> {
     }
   }
   const path = given.certFile === undefined
-    ? await buildConfigured(given, io)
+    ? await buildConfigured(given, io, findings)
     : await signFile(given.certFile, given, io);
   return await flash(path, given, io);
 }

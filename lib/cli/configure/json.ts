@@ -1,13 +1,19 @@
+import type { Finding } from "../../findings/findings.ts";
 import { CliError } from "../errors.ts";
 import type { Io } from "../io.ts";
 
 /**
  * Runs something whose lines on stdout are for people and scripts, and prints one JSON document
- * instead: the files that were written, and the lines.
+ * instead: the files that were written, the lines, and what was found in the image that was built.
  *
+ * @param act What runs; it adds to the findings.
  * @throws {CliError} `ERR_IO` with what was noted when it failed without throwing.
  */
-export async function printAsJson(act: (io: Io) => Promise<number>, io: Io): Promise<number> {
+export async function printAsJson(
+  act: (io: Io, findings: Finding[]) => Promise<number>,
+  io: Io,
+): Promise<number> {
+  const findings: Finding[] = [];
   const lines: string[] = [];
   const errors: string[] = [];
   const files = new Set<string>();
@@ -24,11 +30,11 @@ export async function printAsJson(act: (io: Io) => Promise<number>, io: Io): Pro
       for (const { path } of outputs) files.add(path);
     },
     ...io.run && { run: (names, words) => io.run!(names, words, "stderr") },
-  });
+  }, findings);
   if (code !== 0) {
     lines.forEach((line) => io.note(line));
     throw new CliError("ERR_IO", errors.join("; "));
   }
-  io.print(JSON.stringify({ files: [...files], lines }, null, 2));
+  io.print(JSON.stringify({ files: [...files], lines, findings }, null, 2));
   return 0;
 }
