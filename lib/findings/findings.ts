@@ -151,7 +151,7 @@ export const FINDINGS = {
   NO_CA_CERT: {
     severities: ["warning", "error"],
     checks: ["CA certificate"],
-    meaning: "the firmware finds no CA certificate, or one that cannot be read or is not a CA's",
+    meaning: "the firmware finds no CA certificate, or one that cannot be read",
     advice: "add it with --ca-cert, if the device is to check its server",
   },
   NO_KEY: {
@@ -185,12 +185,24 @@ export const FINDINGS = {
     advice: "use the key for which the certificate was issued",
   },
   CHAIN_BROKEN: {
-    severities: ["error", "warning"],
+    severities: ["error"],
     checks: ["certificate chain"],
     meaning:
       "the device certificate does not lead to the CA; servers that trust it refuse the device",
     advice:
       "use the CA that issued it, add the intermediate to the bundle, or name the issuer with --ca",
+  },
+  CA_NOT_ISSUER: {
+    severities: ["warning"],
+    checks: ["certificate chain"],
+    meaning: "the CA that the device stores is another than the issuer of its certificate",
+    advice: "right when that CA is the server's; name the issuer with --ca to check the chain",
+  },
+  CHAIN_UNCHECKED: {
+    severities: ["warning"],
+    checks: ["certificate chain"],
+    meaning: "a signature of the chain is of a kind, or by a kind of key, that is not known here",
+    advice: "check the chain with another tool, such as `openssl verify`",
   },
   CERT_EXPIRED: {
     severities: ["error"],
@@ -209,6 +221,13 @@ export const FINDINGS = {
     checks: ["certificate strength"],
     meaning: "TLS peers may refuse the certificate's key or signature, or attackers break it",
     advice: "use P-256 or RSA-2048 and SHA-256, or better",
+  },
+  CERT_PURPOSE: {
+    severities: ["warning"],
+    checks: ["certificate purpose"],
+    meaning: "the certificate is read, and says that it is for something else; peers may refuse it",
+    advice:
+      "issue the device certificate with clientAuth and digitalSignature, and no CA's in its place",
   },
   CHIP_UNSUPPORTED: {
     severities: ["error", "warning"],

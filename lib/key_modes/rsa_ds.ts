@@ -6,7 +6,7 @@ import {
   type DecryptedDsParameters,
   encryptDsParameters,
 } from "../crypto/peripherals/ds.ts";
-import { type Certificate, publicKeyOf } from "../crypto/x509/certificate.ts";
+import { type Certificate, fitInBundle, publicKeyOf } from "../crypto/x509/certificate.ts";
 import { type ChipName, dsLayout } from "../format/chips/chips.ts";
 import { keyBlockAccepts, MOST_KEY_BLOCKS } from "../format/chips/key_blocks.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
@@ -79,7 +79,7 @@ function checkDs({ credentials, chip }: ModeImage): Finding[] {
   return [
     ...findings,
     ...checkSize(data.rsaLengthBits, data.ciphertext.length, chip, place),
-    ...checkCertificate(credentials.deviceCerts[0], data.rsaLengthBits, opened),
+    ...checkCertificate(credentials.deviceCerts, data.rsaLengthBits, opened),
     ...opened === undefined ? [] : checkOpened(opened, place),
   ];
 }
@@ -132,20 +132,23 @@ function checkSize(
 
 /** Without the HMAC key only the size can be compared, with it the key itself. */
 function checkCertificate(
-  certificate: Certificate | undefined,
+  deviceCerts: readonly Certificate[],
   bits: number,
   opened: DecryptedDsParameters | undefined,
 ): Finding[] {
+  const [certificate] = deviceCerts;
   if (certificate === undefined) return [];
-  const key = publicKeyOf(certificate);
-  if (key?.type !== "rsa" || key.bits !== bits) {
-    const message =
-      `the DS peripheral holds an RSA-${bits} key, the device certificate is for ${certificate.key}`;
-    return [finding("KEY_MISMATCH", message)];
-  }
-  if (opened?.checks.digest !== true || equalBytes(opened.modulus, key.modulus)) return [];
-  const message = "the key in the DS data is not that of the device certificate";
-  return [finding("KEY_MISMATCH", message)];
+  const modulus = opened?.checks.digest === true ? opened.modulus : undefined;
+  const isFor = (each: Certificate) => {
+    const key = publicKeyOf(each);
+    return key?.type === "rsa" && key.bits === bits &&
+      (modulus === undefined || equalBytes(modulus, key.modulus));
+  };
+  if (isFor(certificate)) return [];
+  const message = certificate.key === `RSA-${bits}`
+    ? "the key in the DS data is not that of the device certificate"
+    : `the DS peripheral holds an RSA-${bits} key, the device certificate is for ${certificate.key}`;
+  return [finding("KEY_MISMATCH", message + fitInBundle(deviceCerts, isFor))];
 }
 
 function checkOpened({ checks }: DecryptedDsParameters, place: FindingPlace): Finding[] {

@@ -31,7 +31,10 @@ export interface BuildOptions {
   readonly fill?: boolean;
   /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
   readonly integrity?: boolean;
-  /** The CA that should have issued the device certificate. @default the CA certificate of the image */
+  /**
+   * The CA that should have issued the device certificate.
+   * @default that of the image, which may be another one, such as the server's
+   */
   readonly ca?: CertificateInput;
   /** Take RSA keys under 2048 bits, and report them as a warning, not as an error. @default false */
   readonly allowWeak?: boolean;

@@ -1,11 +1,15 @@
 import { equalBytes } from "../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
+import type { PublicKeyParts } from "../crypto/keys/encoding.ts";
 import { type Certificate, publicKeyOf } from "../crypto/x509/certificate.ts";
 import { followChain } from "../crypto/x509/chain.ts";
+import { ANY_USAGE, EXTENDED_KEY_USAGE } from "../crypto/x509/extensions.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import type { CheckOptions, ReadImage } from "./check.ts";
 
 const WEAK_EC_BITS = 224;
+/** RSA exponents up to this one are weak with careless padding. */
+const WEAK_RSA_EXPONENT = 3;
 
 /**
  * Whether the device certificate leads to the CA: the one that is given, or else that of the image,
@@ -18,26 +22,53 @@ export async function checkChain(
   const [first, ...rest] = deviceCerts;
   const trusted = issuers ?? caCerts;
   if (first === undefined || trusted.length === 0) return [];
-  const { problem } = await followChain(first, [...rest, ...caCerts], trusted);
-  if (problem === undefined) return [];
-  const message = `the device certificate does not lead to the CA: ${problem}`;
-  const isNamed = !isSelfIssued(first) &&
-    trusted.some(({ subjectDer }) => equalBytes(subjectDer, first.issuerDer));
-  if (issuers !== undefined || isNamed) return [finding("CHAIN_BROKEN", message)];
-  return [finding("CHAIN_BROKEN", `${message}; fine when that CA is the server's`, {}, "warning")];
+  const { fault, problem } = await followChain(first, [...rest, ...caCerts], trusted);
+  if (fault === undefined) return [];
+  if (fault === "unchecked") {
+    return [finding("CHAIN_UNCHECKED", `the chain cannot be checked: ${problem}`)];
+  }
+  if (issuers === undefined && fault === "unfit") return [];
+  const isOwn = !isSelfIssued(first) && caCerts.every(({ der }) => equalBytes(der, first.der));
+  if (issuers !== undefined || fault === "wrong" || isOwn) {
+    const message = `the device certificate does not lead to the CA: ${problem}`;
+    return [finding("CHAIN_BROKEN", message)];
+  }
+  const message =
+    `the CA of the image did not issue the device certificate: ${problem}; fine when that CA is ` +
+    "the server's";
+  return [finding("CA_NOT_ISSUER", message)];
 }
 
 function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
   return equalBytes(subjectDer, issuerDer);
 }
 
-/** CA certificates that may not sign others. */
-export function checkCas({ credentials: { caCerts } }: ReadImage): Finding[] {
-  return caCerts.filter(({ isCa }) => !isCa).map(({ subject }) => {
-    const message =
-      `the CA certificate "${subject}" is not that of a CA, and may not sign other certificates`;
-    return finding("NO_CA_CERT", message);
-  });
+/** What certificates say that they are for, where a TLS client needs something else. */
+export function checkPurposes({ credentials: { deviceCerts, caCerts } }: ReadImage): Finding[] {
+  const [first] = deviceCerts;
+  const problems = [
+    ...first === undefined
+      ? []
+      : clientProblems(first).map((problem) =>
+        `the device certificate "${first.subject}" ${problem}`
+      ),
+    ...caCerts.filter(({ isCa }) => !isCa).map(({ subject }) =>
+      `the CA certificate "${subject}" is not that of a CA, and may not sign other certificates`
+    ),
+  ];
+  return problems.map((message) => finding("CERT_PURPOSE", message));
+}
+
+function clientProblems({ keyUsage, extendedKeyUsage, claimsCa }: Certificate): string[] {
+  const isForClients = extendedKeyUsage === undefined ||
+    extendedKeyUsage.includes(EXTENDED_KEY_USAGE.client) || extendedKeyUsage.includes(ANY_USAGE);
+  return [
+    ...isForClients ? [] : ["is not for TLS clients: its extended key usage lacks clientAuth"],
+    ...keyUsage?.includes("digitalSignature") === false
+      ? ["may not sign, as TLS asks: its key usage lacks digitalSignature"]
+      : [],
+    ...claimsCa ? ["is a CA's, and TLS servers may refuse it"] : [],
+  ];
 }
 
 /** Dates and strength of the certificates. */
@@ -52,12 +83,13 @@ export function checkCertificates(
         index === 0 ? "device certificate" : "certificate in the device's bundle",
         options,
       ),
-      ...checkKeySize(certificate, options),
-      ...checkSignature(certificate),
+      ...checkKey(certificate, options),
+      ...index > 0 && isSelfIssued(certificate) ? [] : checkSignature(certificate),
     ]),
     ...caCerts.flatMap((certificate) => [
       ...checkDates(certificate, "CA certificate", options),
-      ...checkKeySize(certificate, options),
+      ...checkKey(certificate, options),
+      ...isSelfIssued(certificate) ? [] : checkSignature(certificate),
     ]),
   ];
 }
@@ -76,28 +108,39 @@ function checkDates(
   return [finding("CERT_NOT_YET_VALID", message)];
 }
 
-function checkKeySize(certificate: Certificate, { allowWeak }: CheckOptions): Finding[] {
-  const key = publicKeyOf(certificate);
+/** Keys that can be broken; one that cannot be read is for other checks. */
+function checkKey(certificate: Certificate, options: CheckOptions): Finding[] {
   const { subject } = certificate;
-  if (key === undefined) {
-    return [finding("CERT_WEAK", `"${subject}" has a kind of key that is neither RSA nor EC`)];
-  }
-  if (key.type === "rsa" && key.bits < WEAK_RSA_BITS) {
-    const message = `"${subject}" has an RSA key of ${key.bits} bits, which can be broken`;
-    return [finding("CERT_WEAK", message, {}, allowWeak ? "warning" : "error")];
-  }
-  if (key.type === "ec" && key.bits < WEAK_EC_BITS) {
-    return [finding("CERT_WEAK", `"${subject}" is on ${key.curve}, which TLS peers rarely take`)];
-  }
-  return [];
+  const key = publicKeyOf(certificate);
+  if (key?.type === "rsa") return checkRsaKey(subject, key, options);
+  if (key === undefined || key.bits >= WEAK_EC_BITS) return [];
+  return [finding("CERT_WEAK", `"${subject}" is on ${key.curve}, which TLS peers rarely take`)];
 }
 
-function checkSignature({ signedWith, subject }: Certificate): Finding[] {
-  if (signedWith === undefined) {
-    return [finding("CERT_WEAK", `"${subject}" is signed with an unknown algorithm`)];
+function checkRsaKey(
+  subject: string,
+  { bits, exponent }: Extract<PublicKeyParts, { readonly type: "rsa" }>,
+  { allowWeak }: CheckOptions,
+): Finding[] {
+  const findings: Finding[] = [];
+  if (bits < WEAK_RSA_BITS) {
+    const message = `"${subject}" has an RSA key of ${bits} bits, which can be broken`;
+    findings.push(finding("CERT_WEAK", message, {}, allowWeak ? "warning" : "error"));
   }
-  if (signedWith.hash !== "SHA-1") return [];
-  return [finding("CERT_WEAK", `"${subject}" is signed with SHA-1, which TLS peers refuse`)];
+  if (exponent.length <= 1 && (exponent[0] ?? 0) <= WEAK_RSA_EXPONENT) {
+    const message = `"${subject}" has an RSA key with the public exponent ${exponent[0] ?? 0}`;
+    findings.push(finding("CERT_WEAK", message));
+  }
+  return findings;
+}
+
+/** The signature of a certificate that peers trust by itself, as they do a root, does not count. */
+function checkSignature(
+  { signedWith, subject }: Certificate,
+): Finding[] {
+  if (signedWith?.hash !== "SHA-1" && signedWith?.hash !== "MD5") return [];
+  const message = `"${subject}" is signed with ${signedWith.hash}, which TLS peers refuse`;
+  return [finding("CERT_WEAK", message)];
 }
 
 function isoDay(date: Date): string {

@@ -1,22 +1,25 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeKeyParts, isSamePublicKey } from "../crypto/keys/encoding.ts";
+import { fitInBundle } from "../crypto/x509/certificate.ts";
 import { type KeyStorage, keyStorageOf, TLV_TYPES } from "../format/names.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import type { CheckOptions, ReadImage } from "./check.ts";
 
 /** Whether the private key, as far as it is known, is that of the device certificate. */
 export function checkKeyMatch(
-  { credentials: { deviceCerts: [certificate], keyEntry, dsData } }: ReadImage,
+  { credentials: { deviceCerts, keyEntry, dsData } }: ReadImage,
   options: CheckOptions,
 ): Finding[] {
+  const [certificate] = deviceCerts;
   const publicKey = keyEntry?.publicKey ?? options.publicKey;
   // The check of the DS mode has compared what it opened.
   if (certificate === undefined || publicKey === undefined || dsData?.opened) return [];
   if (isSamePublicKey(certificate.publicKey, publicKey)) return [];
   const message =
     "the private key is not that of the device certificate; no TLS handshake will succeed";
-  return [finding("KEY_MISMATCH", message)];
+  const fit = fitInBundle(deviceCerts, (each) => isSamePublicKey(each.publicKey, publicKey));
+  return [finding("KEY_MISMATCH", message + fit)];
 }
 
 /** Key bytes in entries whose flags say that the key is elsewhere, or encrypted. */

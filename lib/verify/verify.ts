@@ -17,8 +17,9 @@ import type { ImageEntries } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
 import { checkKeyModes } from "../key_modes/check.ts";
 import { openContents } from "../key_modes/open.ts";
-import { checkCas, checkCertificates, checkChain } from "./certificates.ts";
+import { checkCertificates, checkChain, checkPurposes } from "./certificates.ts";
 import type { ImageCheck, ReadImage } from "./check.ts";
+import { findUnchecked } from "./complete.ts";
 import {
   checkChecksums,
   checkIntegrity,
@@ -65,6 +66,8 @@ export interface VerifyOptions {
 export interface Verdict {
   /** False exactly when a finding is an error. */
   readonly ok: boolean;
+  /** False when a check that applies to this image was not run. */
+  readonly complete: boolean;
   /** Layout of the image. */
   readonly format: ImageFormat | "unknown";
   /** The checks, in order. */
@@ -78,6 +81,13 @@ export interface Verdict {
   }[];
   /** Everything that was found; offsets count from the start of the image. */
   readonly findings: readonly Finding[];
+  /** The checks that apply to this image and were not run; present exactly when `complete` is false. */
+  readonly unchecked?: readonly {
+    /** What was not checked, in words. */
+    readonly what: string;
+    /** The flag of `verify` that would run the check; absent when none would. */
+    readonly flag?: "chip" | "hmac-key" | "signing-key";
+  }[];
   /** Where the image was found, present when it is inside something larger. */
   readonly location?: ImageLocation;
 }
@@ -112,11 +122,11 @@ const IMAGE_CHECKS: readonly ImageCheck[] = [
   checkPemEndings,
   checkLengths,
   checkMissing,
-  checkCas,
   ({ credentials, entries }, { chip }) => checkKeyModes(credentials, entries, chip),
   checkKeyMatch,
   checkChain,
   checkCertificates,
+  checkPurposes,
 ];
 
 /** Names of the checks in a {@linkcode Verdict}, in order. */
@@ -140,6 +150,7 @@ const APPLIES: Readonly<Partial<Record<CheckName, Applies>>> = {
     deviceCerts.length > 0 && (ca ?? caCerts[0]) !== undefined,
   "certificate dates": has("certificate"),
   "certificate strength": has("certificate"),
+  "certificate purpose": has("certificate"),
   "chip": (_, { chip }) => chip !== undefined,
   "DS peripheral": ({ credentials }) => credentials.dsData?.opened !== undefined,
   "HMAC encryption": ({ credentials }) => credentials.keyEntry?.storage === "hmac-encrypted",
@@ -159,8 +170,10 @@ export async function verify(image: Uint8Array, options: VerifyOptions = {}): Pr
 }
 
 /** What {@linkcode verify} returns of what was checked. */
-export function verdictOf({ ok, format, checks, findings, location }: CheckedImage): Verdict {
-  return { ok, format, checks, findings, location };
+export function verdictOf(
+  { ok, complete, format, checks, findings, unchecked, location }: CheckedImage,
+): Verdict {
+  return { ok, complete, format, checks, findings, unchecked, location };
 }
 
 /** As {@linkcode verify}, with all that was read. */
@@ -183,12 +196,15 @@ export async function checkImage(
     : checksOf(findings, image, options);
   const { credentials } = image;
   const ok = isGood(findings);
+  const unchecked = findUnchecked(image, findings, options);
   const size = bytes.length;
   return {
     ok,
+    complete: unchecked.length === 0,
     format,
     checks,
     findings,
+    unchecked: unchecked.length === 0 ? undefined : unchecked,
     location,
     table,
     size,

@@ -247,7 +247,7 @@ Deno.test("the JSON of inspect and verify has the documented members", async () 
     efuseBlock: null,
   });
   const verdict = JSON.parse((await world.run("verify", IMAGE, "--json")).stdout);
-  assertEquals(Object.keys(verdict), ["ok", "format", "checks", "findings"]);
+  assertEquals(Object.keys(verdict), ["ok", "complete", "format", "checks", "findings"]);
   assertEquals(Object.keys(verdict.findings[0]), ["severity", "code", "message", "place"]);
 });
 

@@ -1,6 +1,7 @@
 /** One image for every code of the contract. */
 import { assertEquals } from "@std/assert";
 import {
+  createCa,
   createDevelopmentCa,
   decodePartition,
   encodeNvs,
@@ -124,6 +125,11 @@ const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
     image: plain.image,
     options: { ca: (await createDevelopmentCa()).certificate },
   }),
+  CA_NOT_ISSUER: async () => {
+    const { der: data } = await createCa({ subject: "CN=Server CA", key: await generateKey() });
+    return { image: of({ ...ca, data }, dev, key) };
+  },
+  CHAIN_UNCHECKED: () => ({ image: of(ca, { ...dev, data: signedOtherwise() }, key) }),
   CERT_EXPIRED: async () => ({
     image: await withCertificate({ now: () => new Date("2020-01-01") }),
   }),
@@ -131,6 +137,9 @@ const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
     image: await withCertificate({ now: () => new Date("2090-01-01") }),
   }),
   CERT_WEAK: async () => ({ image: await withCertificate({ weak: true }) }),
+  CERT_PURPOSE: async () => ({
+    image: (await make({ usage: ["server"] })).image,
+  }),
   PLAINTEXT_KEY: () => ({ image: plain.image }),
   KEY_IN_PERIPHERAL_ENTRY: () => ({ image: of(ca, dev, { ...key, flags: 8 }) }),
   CHIP_UNSUPPORTED: () => ({ image: ds.image, options: { chip: "esp32c2" } }),
@@ -143,6 +152,15 @@ const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
   },
   GCM_READER_VERSION: () => ({ image: encrypted.image }),
 };
+
+/** The device certificate, signed with ecdsa-with-SHA3-256 by its own account. */
+function signedOtherwise(): Uint8Array {
+  const der = plain.certificate.der.slice();
+  const sha256 = [0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 3, 2];
+  const at = der.findLastIndex((_, at) => sha256.every((byte, index) => der[at + index] === byte));
+  der.set([0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 10].slice(0, 8), at);
+  return der;
+}
 
 /** Where an entry starts. */
 function decodeOffset(index: number): number {

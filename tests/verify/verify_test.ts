@@ -190,7 +190,7 @@ Deno.test("what is odd and works is a warning", async () => {
         dev!,
         key!,
       ]),
-      ["CHAIN_BROKEN", "PLAINTEXT_KEY"],
+      ["CA_NOT_ISSUER", "PLAINTEXT_KEY"],
     ],
   ];
   for (const [name, image, expected] of cases) {

@@ -41,7 +41,7 @@ const MARKS: Readonly<Record<Check["state"], () => string>> = {
 
 /** A verdict as people read it. */
 export function renderVerdict(verdict: Verdict, columns: number): string {
-  const { ok, checks, findings, location } = verdict;
+  const { ok, complete, checks, findings, unchecked = [], location } = verdict;
   const width = Math.max(MIN_COLUMNS, columns);
   const marks = checks.map(({ name, state }) => {
     return `  ${MARKS[state]()} ${state === "unchecked" ? dim(`${name}, not checked`) : name}`;
@@ -55,7 +55,10 @@ export function renderVerdict(verdict: Verdict, columns: number): string {
     "",
     ...renderFindings(findings, width),
     "",
-    `verdict: ${word}`,
+    `verdict: ${word}${complete ? "" : "; not complete"}`,
+    ...unchecked.map(({ what, flag }) =>
+      yellow(`not checked: ${what}${flag === undefined ? "" : `, give --${flag}`}`)
+    ),
   ].join("\n");
 }
 

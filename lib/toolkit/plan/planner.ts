@@ -9,6 +9,7 @@ import { randomBytes, type Sources } from "../../crypto/sources.ts";
 import {
   type Certificate,
   type CertificateInput,
+  fitInBundle,
   publicKeyOf,
   readCertificate,
   readCertificates,
@@ -431,13 +432,16 @@ function hmacEfuseKey(
 
 /** Device certificates that are for another key than the private key with the same subtype. */
 function certificateMismatches({ all, certificates, publicKeys }: Draft): Problem[] {
-  return [...certificates].flatMap(([subtype, [certificate]]) => {
+  return [...certificates].flatMap(([subtype, bundle]) => {
     const key = publicKeys.get(subtype);
-    if (key === undefined || isSamePublicKey(certificate!.publicKey, key)) return [];
+    const isFor = ({ publicKey }: Certificate) =>
+      key !== undefined && isSamePublicKey(publicKey, key);
+    const [certificate] = bundle;
+    if (key === undefined || isFor(certificate!)) return [];
     const entry = all.find((each) => each.type === DEV && each.subtype === subtype);
-    const message = `the device certificate "${
-      certificate!.subject
-    }" is for another key than the private key`;
+    const message =
+      `the device certificate "${certificate!.subject}" is for another key than the private key` +
+      fitInBundle(bundle, isFor);
     return [{ ...entry?.places?.data_value, message }];
   });
 }
