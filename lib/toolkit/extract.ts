@@ -10,6 +10,7 @@ import type { ConfigRow, StoredForm } from "../format/config/row.ts";
 import {
   CREDENTIAL_TYPES,
   isReservedType,
+  type KeyMode,
   keyStorageOf,
   MAX_SUBTYPE,
   TLV_TYPES,
@@ -68,6 +69,8 @@ const PUBLIC_TYPES: readonly number[] = [
   SIGNATURE,
   INTEGRITY,
 ];
+/** Key modes that keep EC keys only. */
+const EC_MODES: readonly KeyMode[] = ["ecdsa-peripheral", "hmac-derived"];
 const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 
 /**
@@ -273,8 +276,13 @@ async function isCanonical(entry: StoredTlv, bytes: Uint8Array): Promise<boolean
 
 async function keyColumns({ type, data, flags }: StoredTlv): Promise<Partial<ConfigRow>> {
   switch (type) {
-    case KEY:
-      return { keyMode: keyStorageOf(flags), algorithm: await algorithmOf(data) };
+    case KEY: {
+      const keyMode = keyStorageOf(flags);
+      const algorithm = await algorithmOf(data);
+      // Key bytes where the flags say that there are none may be of a kind that the mode does not know.
+      const isOdd = algorithm === "RSA" && EC_MODES.includes(keyMode);
+      return { keyMode, algorithm: isOdd ? undefined : algorithm };
+    }
     case DS_DATA:
       return { keyMode: "rsa-ds", algorithm: "RSA", ...columnsOf(() => decodeDsData(data)) };
     case DS_CONTEXT:
