@@ -154,6 +154,13 @@ const OTHER_NAME = 0;
 const DIRECTORY_NAME = 4;
 const IP_ADDRESS = 7;
 
+/** What may follow the public key, by its tag. */
+const OPTIONAL_FIELDS: ReadonlyMap<number, string> = new Map([
+  [constructedTag(1), "unique identifiers"],
+  [constructedTag(2), "unique identifiers"],
+  [constructedTag(3), "extensions"],
+]);
+
 const MAX_INT = 2 ** 31 - 1;
 
 /**
@@ -258,17 +265,12 @@ function checkPssField(
 }
 
 function checkHash(cursor: DerCursor): void {
-  const algorithm = readAlgorithm(cursor);
-  checkHashAlgorithm(algorithm, isWithoutParameters(algorithm));
+  const hash = readAlgorithm(cursor);
+  checkHashName(hash);
+  if (!isWithoutParameters(hash)) refuse("parameters of the hash");
 }
 
-function checkHashAlgorithm({ oid }: AlgorithmParts, isPlain: boolean): void {
-  const hash = oidOf(oid);
-  if (!HASHES.has(hash)) refuse(`hash ${shownOid(hash)}`);
-  if (!isPlain) refuse("parameters of the hash");
-}
-
-/** MGF1 with a hash; of its parameters, only NULL will do. */
+/** MGF1 with a hash, which has no parameters or NULL: here tag 0 will not do for it. */
 function checkMaskFunction(cursor: DerCursor): void {
   const { oid, parameters } = readAlgorithm(cursor);
   const name = oidOf(oid);
@@ -276,7 +278,13 @@ function checkMaskFunction(cursor: DerCursor): void {
   if (parameters === undefined) refuse("mask function without a hash");
   const { start, end, source } = parameters;
   const hash = readAlgorithm({ at: start, end, source });
-  checkHashAlgorithm(hash, hash.parameters?.tag !== 0 && isWithoutParameters(hash));
+  checkHashName(hash);
+  if (hash.parameters?.tag === 0 || !isWithoutParameters(hash)) refuse("parameters of the hash");
+}
+
+function checkHashName({ oid }: AlgorithmParts): void {
+  const hash = oidOf(oid);
+  if (!HASHES.has(hash)) refuse(`hash ${shownOid(hash)}`);
 }
 
 function checkTrailer(cursor: DerCursor): void {
@@ -324,29 +332,26 @@ function checkValidity(fields: DerCursor): void {
 
 /** UTCTime or GeneralizedTime down to seconds, `Z` or not (mbedTLS, `mbedtls_x509_get_time`). */
 function checkTime({ tag, content, end, source: { bytes } }: DerNode): void {
-  if (tag !== TAG.utcTime && tag !== TAG.generalizedTime) refuse(`${typeName(tag)} for a time`);
-  const yearDigits = tag === TAG.utcTime ? 2 : 4;
-  const afterDigits = content + yearDigits + 10;
+  const isShort = tag === TAG.utcTime;
+  if (!isShort && tag !== TAG.generalizedTime) refuse(`${typeName(tag)} for a time`);
+  const afterYear = content + (isShort ? 2 : 4);
+  const afterDigits = afterYear + 10;
   const hasZ = end === afterDigits + 1 && bytes[afterDigits] === 0x5A;
   if (end !== afterDigits && !hasZ) {
-    refuse(`${typeName(tag)} of another form than ${TIME_FORMS[tag]}`);
+    refuse(`${typeName(tag)} not of the form ${isShort ? "YY" : "YYYY"}MMDDhhmmssZ`);
   }
-  let year = 0;
-  for (let at = content; at < content + yearDigits; at += 2) {
-    year = 100 * year + twoDigits(bytes, at);
-  }
-  if (yearDigits === 2) year += year < 50 ? 2000 : 1900;
-  const rest: number[] = [];
-  for (let at = content + yearDigits; at < afterDigits; at += 2) rest.push(twoDigits(bytes, at));
-  const [month, day, hour, minute, second] = rest as [number, number, number, number, number];
-  const isReal = day >= 1 && day <= daysOf(year, month) && hour < 24 && minute < 60 && second < 60;
-  if (!isReal) refuse(`${typeName(tag)} that is no date and time`);
+  const pairs: number[] = [];
+  for (let at = content; at < afterDigits; at += 2) pairs.push(twoDigits(bytes, at));
+  if (isShort) pairs.unshift(pairs[0]! < 50 ? 20 : 19);
+  if (!isMoment(pairs)) refuse(`${typeName(tag)} that is not a date and time`);
 }
 
-const TIME_FORMS = {
-  [TAG.utcTime]: "YYMMDDhhmmssZ",
-  [TAG.generalizedTime]: "YYYYMMDDhhmmssZ",
-} as const;
+/** Whether century, year of it, month, day, hour, minute and second exist; NaN does not. */
+function isMoment(pairs: readonly number[]): boolean {
+  const [century = NaN, year = NaN, month = NaN, day = NaN, hour = NaN, minute, second] = pairs;
+  const days = daysOf(100 * century + year, month);
+  return day >= 1 && day <= days && hour < 24 && minute! < 60 && second! < 60;
+}
 
 /** The number of two ASCII digits; NaN when they are not. */
 function twoDigits(bytes: Uint8Array, at: number): number {
@@ -368,10 +373,11 @@ function checkOptionalFields(fields: DerCursor, version: number): void {
     optionalDer(fields, constructedTag(2));
   }
   if (fields.at === fields.end) return;
-  const tag = fields.source.bytes[fields.at];
+  const tag = fields.source.bytes[fields.at]!;
   if (tag === contextTag(1) || tag === contextTag(2)) refuse("primitive unique identifier");
-  if (tag === constructedTag(3) && version < 3) refuse(`version ${version} with extensions`);
-  if (version === 3) checkExtensions(fields);
+  if (version === 3) return checkExtensions(fields);
+  const name = OPTIONAL_FIELDS.get(tag);
+  if (name !== undefined) refuse(`version ${version} with ${name}`);
 }
 
 /** Each known extension at most once (mbedTLS, `x509_get_crt_ext`). */
@@ -492,8 +498,10 @@ function checkDirectoryName(fields: DerCursor): void {
   checkName(enterDer(nextDer(fields, TAG.sequence)));
 }
 
-/** Policies with or without qualifiers; a critical one must be anyPolicy (mbedTLS,
- * `x509_get_certificate_policies`). */
+/**
+ * Policies with or without qualifiers; where they are critical, anyPolicy only (mbedTLS,
+ * `x509_get_certificate_policies`).
+ */
 function checkPolicies(value: DerCursor, isCritical: boolean): void {
   const policies = enterOnlySequence(value);
   if (policies.at === policies.end) refuse("no policies");

@@ -59,7 +59,7 @@ const REASONS: Readonly<Record<string, string>> = {
   "cert-name-constraints": "critical extension nameConstraints",
   "cert-sig-ecdsa-sha3": "signature algorithm ECDSA with SHA3-256",
   "cert-unique-ids": "primitive unique identifier",
-  "cert-utctime-no-seconds": "UTCTime of another form than YYMMDDhhmmssZ in the validity",
+  "cert-utctime-no-seconds": "UTCTime not of the form YYMMDDhhmmssZ in the validity",
   "ext-aki-malformed":
     "need sequence (tag 0x30), found octetString (tag 0x04) at byte 214 in authorityKeyIdentifier",
   "ext-crit-freshest-crl": "critical extension freshestCRL",
