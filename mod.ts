@@ -15,51 +15,79 @@
  *
  * @module
  */
+
+// Errors and text
 export { type ErrorCode, SecureCertError } from "./lib/bytes/errors.ts";
 export type { Bytes } from "./lib/bytes/pack.ts";
 export { formatPem } from "./lib/bytes/pem.ts";
+
+// Names and chips
 export { type ImageFormat, type KeyMode, TLV_TYPE_TABLE, TLV_TYPES, type TlvType } from "./lib/format/names.ts";
-export { type DecodedTlv, decodeTlv, encodeTlv, type Tlv, tlvSize } from "./lib/format/tlv.ts";
-export { decodePartition, encodePartition } from "./lib/format/partition.ts";
 export type { Chip } from "./lib/format/chips/chip.ts";
 export { type ChipName, CHIPS } from "./lib/format/chips/chips.ts";
-export { decodeDsContext, decodeDsData, decodeSecurityConfig, encodeDsContext, encodeDsData, encodeSecurityConfig } from "./lib/format/peripheral.ts";
+
+// TLV images
+export { type DecodedTlv, decodeTlv, encodeTlv, type Tlv, tlvSize } from "./lib/format/tlv.ts";
+export { decodePartition, encodePartition } from "./lib/format/partition.ts";
+
+// cust_flash and NVS
 export type { Credentials } from "./lib/format/credentials.ts";
 export { decodeCustFlash, encodeCustFlash } from "./lib/format/cust_flash/codec.ts";
 export type { DecodedNvs, NvsItem } from "./lib/format/nvs/decoded.ts";
 export { decodeNvs } from "./lib/format/nvs/decode.ts";
 export { encodeNvs } from "./lib/format/nvs/encode.ts";
 export { decodeNvsCredentials, encodeNvsCredentials } from "./lib/format/nvs/credentials.ts";
+
+// Values in an image: peripherals and signatures
+export { decodeDsContext, decodeDsData, decodeSecurityConfig, encodeDsContext, encodeDsData, encodeSecurityConfig } from "./lib/format/peripheral.ts";
+export { decodeSignatureBlock, decodeSignatureEntry, encodeSignatureBlock, encodeSignatureEntry, type SignatureKey } from "./lib/format/signature_block.ts";
+
+// Partition tables and configuration CSV
 export { decodePartitionTable, encodePartitionTable, type PartitionTable, type PartitionTableEntry } from "./lib/format/table/binary.ts";
 export { formatPartitionCsv, parsePartitionCsv } from "./lib/format/table/csv.ts";
-export { decodeSignatureBlock, decodeSignatureEntry, encodeSignatureBlock, encodeSignatureEntry, type SignatureKey } from "./lib/format/signature_block.ts";
 export type { ConfigRow } from "./lib/format/config/row.ts";
 export { formatConfigCsv, parseConfigCsv } from "./lib/format/config/csv.ts";
+
+// Keys and certificates
 export type { EcCurve } from "./lib/crypto/keys/curves.ts";
-export { keyName } from "./lib/crypto/keys/encoding.ts";
-export { exportPrivateKey, generateKey, importPrivateKey, type KeyInput, type PrivateKey } from "./lib/crypto/keys/keys.ts";
-export type { Signer } from "./lib/crypto/signature.ts";
-export { createCa, createIssuer, issueCertificate, type Issuer } from "./lib/crypto/x509/issue.ts";
+export { keyName, type PrivateKey } from "./lib/crypto/keys/encoding.ts";
+export { exportPrivateKey, generateKey, importPrivateKey, type KeyInput } from "./lib/crypto/keys/keys.ts";
 export { type Certificate, type CertificateInput, readCertificate } from "./lib/crypto/x509/certificate.ts";
 export { escapeNameValue } from "./lib/crypto/x509/names.ts";
 export { createRequest, type SigningRequest } from "./lib/crypto/x509/request.ts";
+export { createCa, createIssuer, issueCertificate, type Issuer } from "./lib/crypto/x509/issue.ts";
+export type { Signer } from "./lib/crypto/signature.ts";
+
+// What the DS and HMAC peripherals compute
 export { decryptDsParameters, encryptDsParameters } from "./lib/crypto/peripherals/ds.ts";
 export { decryptEntry, deriveEcdsaKey, encryptEntry } from "./lib/crypto/peripherals/hmac.ts";
+
+// Findings
 export { type Finding, FINDINGS } from "./lib/findings/findings.ts";
-export { openSecureCert, type SecureCert } from "./lib/image/firmware.ts";
+
+// Images: what is in a dump, and what the firmware reads
 export { findSecureCert, type Found } from "./lib/image/find/find.ts";
 export type { ImageLocation } from "./lib/image/find/locate.ts";
+export { openSecureCert, type SecureCert } from "./lib/image/firmware.ts";
+
+// Key modes and their eFuses
 export { keyModesOf } from "./lib/key_modes/modes.ts";
 export type { EfusePlan } from "./lib/key_modes/efuse_plan.ts";
+
+// Checking
 export { type Verdict, verify, type VerifyOptions } from "./lib/verify/verify.ts";
 export { verifySignatures } from "./lib/verify/signatures.ts";
-export type { BuildPlan, DataEntry } from "./lib/toolkit/plan/credentials.ts";
-export { build, buildFromCsv, type BuildOptions, type BuildResult } from "./lib/toolkit/build.ts";
+
+// Reading
 export { type EntryReport, inspect, type Inspection, reportCertificate } from "./lib/toolkit/inspect.ts";
-export { convert } from "./lib/toolkit/convert.ts";
-export { attachSignatures, signingDigest, signPartition } from "./lib/toolkit/sign.ts";
-export { append } from "./lib/toolkit/append.ts";
 export { diff, type Diff } from "./lib/toolkit/diff.ts";
-export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/toolkit/provision.ts";
+
+// Building and changing
+export type { BuildPlan, DataEntry } from "./lib/toolkit/plan/credentials.ts";
 export type { EfuseKey } from "./lib/toolkit/plan/planner.ts";
+export { build, buildFromCsv, type BuildOptions, type BuildResult } from "./lib/toolkit/build.ts";
+export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/toolkit/provision.ts";
+export { append } from "./lib/toolkit/append.ts";
+export { convert } from "./lib/toolkit/convert.ts";
 export { extract } from "./lib/toolkit/extract.ts";
+export { attachSignatures, signingDigest, signPartition } from "./lib/toolkit/sign.ts";

@@ -1,32 +1,80 @@
+/** The public modules: what they export, by subject. A new name is a new promise. */
 import { assertEquals } from "@std/assert";
-import * as batch from "../lib/batch/mod.ts";
-import * as toolkit from "../mod.ts";
 
-/** What scripts import by name. */
-const EXPORTS = `
-  encodeTlv decodeTlv tlvSize encodePartition decodePartition
-  encodeCustFlash decodeCustFlash encodeNvs decodeNvs encodeNvsCredentials decodeNvsCredentials
-  encodeDsData decodeDsData encodeDsContext decodeDsContext encodeSecurityConfig decodeSecurityConfig
-  encodeSignatureBlock decodeSignatureBlock encodeSignatureEntry decodeSignatureEntry
-  parseConfigCsv formatConfigCsv
-  encodePartitionTable decodePartitionTable parsePartitionCsv formatPartitionCsv
-  generateKey importPrivateKey exportPrivateKey
-  createCa createRequest issueCertificate readCertificate
-  encryptDsParameters decryptDsParameters encryptEntry decryptEntry deriveEcdsaKey
-  signPartition verifySignatures openSecureCert
-  build inspect verify extract convert diff append provision
-  CHIPS TLV_TYPES SecureCertError
-`.trim().split(/\s+/);
+const ROOT = new URL("../", import.meta.url);
 
-/** The same of the batch's own module. */
-const BATCH_EXPORTS = `
-  bulk countDevices readCsvDevices readNdjsonDevices parseBulkProfile memoryBatch
-  formatManifestCsv formatManifestCsvHeader formatManifestNdjson parseManifestNdjson
-  exportAws exportAzure exportCsv exportRainmaker
-`.trim().split(/\s+/);
+/** What scripts import from `mod.ts`, types too, by the `@category` of its documentation. */
+const TOOLKIT = {
+  "Errors and text": "Bytes ErrorCode SecureCertError formatPem",
+  "Names and chips":
+    "CHIPS Chip ChipName ImageFormat KeyMode TLV_TYPES TLV_TYPE_TABLE TlvType keyModesOf",
+  "TLV images": "DecodedTlv Tlv decodePartition decodeTlv encodePartition encodeTlv tlvSize",
+  "cust_flash and NVS": `Credentials DecodedNvs NvsItem decodeCustFlash decodeNvs
+    decodeNvsCredentials encodeCustFlash encodeNvs encodeNvsCredentials`,
+  "Peripheral values": `decodeDsContext decodeDsData decodeSecurityConfig encodeDsContext
+    encodeDsData encodeSecurityConfig`,
+  "Partition tables": `PartitionTable PartitionTableEntry decodePartitionTable
+    encodePartitionTable formatPartitionCsv parsePartitionCsv`,
+  "Configuration CSV": "ConfigRow formatConfigCsv parseConfigCsv",
+  "Keys and certificates": `Certificate CertificateInput EcCurve Issuer KeyInput PrivateKey
+    SigningRequest createCa createIssuer createRequest escapeNameValue exportPrivateKey
+    generateKey importPrivateKey issueCertificate keyName readCertificate`,
+  "Key peripherals":
+    "decryptDsParameters decryptEntry deriveEcdsaKey encryptDsParameters encryptEntry",
+  "Signatures": `SignatureKey Signer attachSignatures decodeSignatureBlock decodeSignatureEntry
+    encodeSignatureBlock encodeSignatureEntry signPartition signingDigest verifySignatures`,
+  "Reading and checking": `Diff EntryReport FINDINGS Finding Found ImageLocation Inspection
+    SecureCert Verdict VerifyOptions diff findSecureCert inspect openSecureCert reportCertificate
+    verify`,
+  "Building and changing": `BuildOptions BuildPlan BuildResult DataEntry EfuseKey EfusePlan
+    ProvisionOptions ProvisionResult append build buildFromCsv convert createDevelopmentCa extract
+    provision`,
+};
 
-Deno.test("every name that scripts import is exported", () => {
-  assertEquals(EXPORTS.filter((name) => !(name in toolkit)), []);
-  assertEquals(BATCH_EXPORTS.filter((name) => !(name in batch)), []);
-  assertEquals(BATCH_EXPORTS.filter((name) => name in toolkit), []);
+interface Export {
+  readonly name: string;
+  /** The file that has it, from the root. */
+  readonly file: string;
+}
+
+/** What the lines `export { … } from "…"` of a module name. */
+function exportsOf(path: string): Export[] {
+  const url = new URL(path, ROOT);
+  return [...Deno.readTextFileSync(url).matchAll(/^export (?:type )?\{(.+)\} from "(.+)";$/gm)]
+    .flatMap(([, names, file]) =>
+      names!.split(",").map((name) => ({
+        name: name.trim().replace(/^type /, ""),
+        file: new URL(file!, url).pathname.slice(ROOT.pathname.length),
+      }))
+    );
+}
+
+/** The `@category` in the documentation of an export. */
+function categoryOf({ name, file }: Export): string | undefined {
+  const text = Deno.readTextFileSync(new URL(file, ROOT));
+  const at = text.search(
+    new RegExp(`^export (?:async )?(?:function|const|class|interface|type) ${name}\\b`, "m"),
+  );
+  const comment = text.slice(text.lastIndexOf("/**", at), at);
+  return /@category (.+)/.exec(comment)?.[1];
+}
+
+function bySubject(path: string): Record<string, string> {
+  const groups = Map.groupBy(exportsOf(path), (each) => categoryOf(each) ?? "no category");
+  return Object.fromEntries(
+    [...groups].map(([subject, found]) => [
+      subject,
+      found.map(({ name }) => name).toSorted().join(" "),
+    ]),
+  );
+}
+
+/** A list with its line breaks taken out. */
+const flat = (lists: Readonly<Record<string, string>>) =>
+  Object.fromEntries(
+    Object.entries(lists).map(([subject, names]) => [subject, names.split(/\s+/).join(" ")]),
+  );
+
+Deno.test("mod.ts exports these names, each with its subject", () => {
+  assertEquals(bySubject("mod.ts"), flat(TOOLKIT));
 });
