@@ -31,6 +31,19 @@ const TOOLKIT = {
     provision`,
 };
 
+/** The same of `lib/batch/mod.ts`. */
+const BATCH = {
+  "Making a batch": "BulkOptions BulkPhase BulkResult BulkShard BulkState BulkSummary bulk",
+  "Ports": `Awaitable BulkFile BulkFiles BulkJob BulkJournal BulkMaker JournaledDevice KeySource
+    memoryBatch`,
+  "Device list and profile": `BulkData BulkDevice BulkProfile DeviceRow bulkProfileSchema
+    countDevices parseBulkProfile readCsvDevices readNdjsonDevices`,
+  "Manifest and labels": `ManifestRow formatLabel formatManifestCsv formatManifestCsvHeader
+    formatManifestNdjson parseManifestNdjson`,
+  "Exporters": `EXPORT_SERVICES ExportDevice ExportPart ExportService Exporter exportAws
+    exportAzure exportCsv exportRainmaker`,
+};
+
 interface Export {
   readonly name: string;
   /** The file that has it, from the root. */
@@ -53,7 +66,7 @@ function exportsOf(path: string): Export[] {
 function categoryOf({ name, file }: Export): string | undefined {
   const text = Deno.readTextFileSync(new URL(file, ROOT));
   const at = text.search(
-    new RegExp(`^export (?:async )?(?:function|const|class|interface|type) ${name}\\b`, "m"),
+    new RegExp(`^export (?:async )?(?:function\\*?|const|class|interface|type) ${name}\\b`, "m"),
   );
   const comment = text.slice(text.lastIndexOf("/**", at), at);
   return /@category (.+)/.exec(comment)?.[1];
@@ -75,6 +88,7 @@ const flat = (lists: Readonly<Record<string, string>>) =>
     Object.entries(lists).map(([subject, names]) => [subject, names.split(/\s+/).join(" ")]),
   );
 
-Deno.test("mod.ts exports these names, each with its subject", () => {
+Deno.test("the public modules export these names, each with its subject", () => {
   assertEquals(bySubject("mod.ts"), flat(TOOLKIT));
+  assertEquals(bySubject("lib/batch/mod.ts"), flat(BATCH));
 });

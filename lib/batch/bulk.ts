@@ -19,13 +19,17 @@ import type {
 } from "./ports.ts";
 import type { BulkProfile } from "./profile/profile.ts";
 
-/** How {@linkcode bulk} works. */
+/**
+ * What {@linkcode bulk} makes, with what, and where it puts it.
+ *
+ * @category Making a batch
+ */
 export interface BulkOptions {
   /** What all devices share. */
   readonly profile: BulkProfile;
   /** The CA; only its certificate when the device certificates come from elsewhere. */
   readonly issuer?: Issuer;
-  /** Where what was done is kept. */
+  /** Where the batch keeps what was done. */
   readonly journal: BulkJournal;
   /** Where images, certificates and keys go. */
   readonly files: BulkFiles;
@@ -35,11 +39,11 @@ export interface BulkOptions {
   readonly labels?: boolean;
   /** All, or up to the signing requests, or on from the certificates. @default "all" */
   readonly phase?: BulkPhase;
-  /** Where ready keys come from. @default WebCrypto makes them */
+  /** Where keys come from. @default WebCrypto makes them */
   readonly keys?: KeySource;
-  /** The certificate of a device that the journal has as certified, PEM or DER. */
+  /** Reads the certificate of a device that the journal has as certified, PEM or DER. */
   readonly certificateOf?: (device: JournaledDevice) => Awaitable<Uint8Array>;
-  /** Files that a device's row names, as its certificate and key. */
+  /** Reads the files that a device's row names: its certificate and key. */
   readonly jobOf?: (device: BulkDevice) => Awaitable<Partial<BulkJob>>;
   /** The part of the list to take. @default all of it */
   readonly shard?: BulkShard;
@@ -55,19 +59,23 @@ export interface BulkOptions {
   readonly signal?: AbortSignal;
   /** The time at which certificates begin. @default the system clock */
   readonly now?: () => Date;
-  /** Bytes in place of random ones, for tests: devices are made one after another then. */
+  /** A number of random bytes, for tests; devices are then made one by one. */
   readonly random?: (length: number) => Uint8Array;
 }
 
-/** What {@linkcode bulk} did. */
+/**
+ * What {@linkcode bulk} did.
+ *
+ * @category Making a batch
+ */
 export interface BulkSummary {
   /** Devices in each state, those of earlier runs too. */
   readonly counts: Readonly<Record<BulkState, number>>;
-  /** Devices that this run brought to an end. */
+  /** Devices that this run finished. */
   readonly made: number;
-  /** Devices that this run saw fail. */
+  /** Devices that failed in this run. */
   readonly failed: number;
-  /** Whether the run ended before all was done: by its signal, or because there were no keys for now. */
+  /** Whether the run ended early: by its signal, or because there were no keys for now. */
   readonly stopped: boolean;
 }
 
@@ -81,33 +89,15 @@ const COMMIT_MS = 200;
 const CALL_MS = 80;
 
 /**
- * Makes devices by the thousand: keys, certificates and images into files, each image read back and
- * checked, each device journaled before it is returned. What a run that was cut off had journaled is
- * not done again. One device that fails does not stop the others. To leave the loop early waits for the
- * devices under way, which are journaled too.
+ * Makes devices by the thousand: keys, certificates and images. Each image is read back and checked, and
+ * each device is in the journal before it is returned, in the order of the list. The whole list is
+ * checked, and one device of each kind is made as a trial, before the first key. Devices that the
+ * journal has as done are not made again; one that fails does not stop the others. Leaving the loop
+ * early waits for the devices under way. Returns the summary.
  *
- * @param devices The device list; all of it is checked before the first key is made, and of each kind of
- * device one is made in memory, with a key that is thrown away.
- * @param options Profile, CA, journal and files.
- * @returns Each device once it is journaled, in the order of the list; at the end the summary.
- * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong, in `problems` too. What
- * journal and files throw goes on to the caller: it is not a device's fault.
- *
- * @example
- * ```ts
- * import { assertEquals } from "@std/assert";
- * import { createDevelopmentCa } from "@esp-secure-cert/toolkit";
- * import { bulk, countDevices, memoryBatch } from "@esp-secure-cert/toolkit/batch";
- *
- * const { journal, files } = memoryBatch();
- * const issuer = await createDevelopmentCa();
- * const states: string[] = [];
- * const devices = countDevices(3, "dev-{n:03}");
- * for await (const { state } of bulk(devices, { profile: {}, issuer, journal, files })) {
- *   states.push(state);
- * }
- * assertEquals(states, ["verified", "verified", "verified"]);
- * ```
+ * @category Making a batch
+ * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong; what the journal and
+ * the files throw, because that is not the fault of a device.
  */
 export async function* bulk(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,

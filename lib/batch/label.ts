@@ -19,22 +19,14 @@ export function formatLabelPayload({ id, serial }: Pick<ManifestRow, "id" | "ser
 }
 
 /**
- * A device's label: a QR code (ISO/IEC 18004, 15 % error correction) of
- * {@linkcode formatLabelPayload}, with name and serial number under it for people.
+ * A device's label, an SVG document (SVG 1.1): a QR code (ISO/IEC 18004, 15 % error correction) of the
+ * JSON `{"id":"…","serial":"…"}`, with both as text under it. It has no size of its own and fills what
+ * the printer gives it.
  *
- * @param row Name and serial number of the device.
- * @returns An SVG document (SVG 1.1) without a size of its own: it fills what the printer gives it.
- * @throws {Error} when name and serial number are longer than the largest QR code holds.
- *
- * @example
- * ```ts
- * import { assertMatch } from "@std/assert";
- * import { formatLabel } from "@esp-secure-cert/toolkit/batch";
- *
- * assertMatch(formatLabel({ id: "dev-1", serial: "0a" }), /^<svg .*dev-1/s);
- * ```
+ * @category Manifest and labels
+ * @throws {Error} when id and serial number are longer than the largest QR code holds.
  */
-export function formatLabel(row: Pick<ManifestRow, "id" | "serial">): string {
+export function formatLabel(row: { readonly id: string; readonly serial: string }): string {
   const modules = encodeQR(formatLabelPayload(row), "raw", { ecc: "medium", border: QUIET_ZONE });
   const side = modules.length;
   const lines = [row.id, row.serial].filter((text) => text !== "");

@@ -15,7 +15,11 @@ export const MANIFEST_COLUMNS = [
 
 const TEXT_COLUMNS = MANIFEST_COLUMNS.filter((name) => name !== "efuseKeyId");
 
-/** One finished device, as the manifest of a batch lists it. */
+/**
+ * One finished device, as the manifest of a batch lists it.
+ *
+ * @category Manifest and labels
+ */
 export interface ManifestRow {
   /** Name of the device; unique in the batch. */
   readonly id: string;
@@ -27,31 +31,39 @@ export interface ManifestRow {
   readonly publicKey: string;
   /** SHA-256 of the image file, hexadecimal. */
   readonly imageSha256: string;
-  /** How the key is stored. */
+  /** Key mode. */
   readonly keyMode: string;
   /** Number of the eFuse key, where there is one. */
   readonly efuseKeyId: number | null;
   /** Whether the device's image was read back and found good. */
   readonly status: "verified" | "failed";
-  /** Every other column of the device list, as it is there. */
+  /** The other columns of the device list, unchanged. */
   readonly [column: string]: string | number | null;
 }
 
-/** A row as a line of NDJSON, with its line break. */
+/**
+ * A row as a line of NDJSON, with its line break.
+ *
+ * @category Manifest and labels
+ */
 export function formatManifestNdjson(row: ManifestRow): string {
   return `${JSON.stringify(row)}\n`;
 }
 
-/** The header line of a manifest in CSV (RFC 4180), with its line break. */
+/**
+ * The header line of a manifest in CSV (RFC 4180), with its line break. `columns` are those of the
+ * device list.
+ *
+ * @category Manifest and labels
+ */
 export function formatManifestCsvHeader(columns: readonly string[]): string {
   return formatLine([...MANIFEST_COLUMNS, ...extraColumns(columns)]);
 }
 
 /**
- * A row as a line of CSV (RFC 4180), with its line break.
+ * A row as a line of CSV (RFC 4180), with its line break. `columns` are those of the device list.
  *
- * @param row The device.
- * @param columns Columns of the device list; those that every manifest has anyway are left out.
+ * @category Manifest and labels
  */
 export function formatManifestCsv(row: ManifestRow, columns: readonly string[]): string {
   const names = [...MANIFEST_COLUMNS, ...extraColumns(columns)];
@@ -66,6 +78,7 @@ export function cellOf(row: ManifestRow, name: string): string {
 /**
  * The rows of a manifest in NDJSON.
  *
+ * @category Manifest and labels
  * @throws {SecureCertError} `ERR_TEXT` with the line of the first that is not a row.
  */
 export function parseManifestNdjson(text: string): ManifestRow[] {

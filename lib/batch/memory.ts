@@ -12,20 +12,7 @@ import {
 import { failTwiceUsed } from "./record.ts";
 
 /** A batch in memory. */
-export interface MemoryBatch {
-  /** The journal, and what it holds. */
-  readonly journal: BulkJournal & {
-    /** What was recorded of each device, in the order of the list. */
-    results(): readonly BulkResult[];
-    /** Gives a device that has its key the certificate that was issued for it, PEM. */
-    certify(id: string, pem: string): void;
-  };
-  /** The files, and all of them by name. */
-  readonly files: BulkFiles & {
-    /** The files by name. */
-    readonly all: ReadonlyMap<string, Uint8Array>;
-  };
-}
+export type MemoryBatch = ReturnType<typeof memoryBatch>;
 
 interface MemoryDevice extends JournaledDevice {
   state: BulkState;
@@ -33,8 +20,23 @@ interface MemoryDevice extends JournaledDevice {
   result?: BulkResult;
 }
 
-/** Journal and files for a batch that need not outlive the process. */
-export function memoryBatch(): MemoryBatch {
+/**
+ * A journal and files in memory, for a batch that need not outlive the process.
+ *
+ * @category Ports
+ */
+export function memoryBatch(): {
+  readonly journal: BulkJournal & {
+    /** What was recorded of each device, in the order of the list. */
+    results(): readonly BulkResult[];
+    /** Gives a device that has its key the certificate that was issued for it, PEM. */
+    certify(id: string, pem: string): void;
+  };
+  readonly files: BulkFiles & {
+    /** The files by name. */
+    readonly all: ReadonlyMap<string, Uint8Array>;
+  };
+} {
   const all = new Map<string, Uint8Array>();
   return { journal: memoryJournal(all), files: memoryFiles(all) };
 }

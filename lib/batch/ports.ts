@@ -1,26 +1,42 @@
 import type { BulkDevice } from "./list/devices.ts";
 import type { ManifestRow } from "./manifest.ts";
 
-/** A value, now or later. */
+/**
+ * A value, now or later.
+ *
+ * @category Ports
+ */
 export type Awaitable<T> = T | Promise<T>;
 
+/**
+ * How far a device of a batch has come.
+ *
+ * @category Making a batch
+ */
+export type BulkState = "pending" | "key made" | "certified" | "built" | "verified" | "failed";
+
 /** All states, in the order in which they are reached. */
-export const BULK_STATES = [
+export const BULK_STATES: readonly BulkState[] = [
   "pending",
   "key made",
   "certified",
   "built",
   "verified",
   "failed",
-] as const;
+];
 
-/** How far a device of a batch has come. */
-export type BulkState = typeof BULK_STATES[number];
-
-/** What a batch does: all of it, up to the signing requests, or on from the certificates. */
+/**
+ * What a run does: everything, or up to the signing requests, or from the certificates on.
+ *
+ * @category Making a batch
+ */
 export type BulkPhase = "all" | "requests" | "certificates";
 
-/** A device whose work is to be done. */
+/**
+ * A device to be made.
+ *
+ * @category Ports
+ */
 export interface BulkJob {
   /** The device. */
   readonly device: BulkDevice;
@@ -28,17 +44,21 @@ export interface BulkJob {
   readonly key?: Uint8Array;
   /** A certificate that was issued elsewhere, PEM or DER. */
   readonly certificate?: Uint8Array;
-  /** What makes the work impossible; the device fails with it. */
+  /** Why it cannot be made; the device fails with it. */
   readonly problem?: string;
 }
 
-/** What became of a device. */
+/**
+ * What became of a device.
+ *
+ * @category Making a batch
+ */
 export interface BulkResult {
   /** The device. */
   readonly device: BulkDevice;
   /** `verified` when all is done, `key made` when its signing request waits for a certificate. */
   readonly state: "verified" | "key made" | "failed";
-  /** How far a device that failed had come. */
+  /** How far a failed device had come. */
   readonly reached?: BulkState;
   /** Why it failed; holds no secret. */
   readonly reason?: string;
@@ -46,10 +66,18 @@ export interface BulkResult {
   readonly row: ManifestRow;
 }
 
-/** Does the work of devices; one call may be many devices. */
+/**
+ * Makes devices, many in one call.
+ *
+ * @category Ports
+ */
 export type BulkMaker = (jobs: readonly BulkJob[]) => Promise<readonly BulkResult[]>;
 
-/** A file of a batch. */
+/**
+ * A file of a batch.
+ *
+ * @category Ports
+ */
 export interface BulkFile {
   /** Name within the batch's folder, such as `images/dev-1.bin`. */
   readonly path: string;
@@ -59,20 +87,28 @@ export interface BulkFile {
   readonly secret?: boolean;
 }
 
-/** Where a batch puts its files. */
+/**
+ * Where a batch puts its files.
+ *
+ * @category Ports
+ */
 export interface BulkFiles {
   /**
-   * Puts files in place; what is there is replaced, whole or not at all. A new file that a crash cuts
-   * off belongs to a device that the journal does not have yet, and is replaced when it is made again.
+   * Writes files; an existing one is replaced, whole or not at all. A new one may be cut off by a crash:
+   * the journal does not have its device yet, which is made again.
    */
   write(files: readonly BulkFile[]): Awaitable<void>;
-  /** The bytes of a file, from where it was put. */
+  /** The bytes of a file, read back. */
   read(path: string): Awaitable<Uint8Array>;
-  /** Returns when all that was written before outlives a loss of power. */
+  /** Returns when everything written before survives a loss of power. */
   sync(): Awaitable<void>;
 }
 
-/** A device as the journal has it. */
+/**
+ * A device as the journal has it.
+ *
+ * @category Ports
+ */
 export interface JournaledDevice {
   /** The device. */
   readonly device: BulkDevice;
@@ -80,40 +116,42 @@ export interface JournaledDevice {
   readonly certificate?: string;
 }
 
-/** Where a batch keeps what was done: on return, what was recorded outlives a crash. */
+/**
+ * Where a batch keeps what was done. What was recorded survives a crash once the method returns.
+ *
+ * @category Ports
+ */
 export interface BulkJournal {
   /**
-   * Takes devices up as pending; those it has already stay as they are.
-   *
-   * @param devices What is to be made here.
-   * @param others Devices of the same list that others make, so that an id that is there twice is found.
-   * @default none
-   * @returns What is wrong: an id that is there twice, a list that is not that of the first run.
+   * Adds devices as pending, unless it has them already. `others` are the devices of the list that other
+   * shards make. Returns what is wrong: a repeated id, or a list that is not that of the first run.
    */
   plan(
     devices: readonly BulkDevice[],
     others?: readonly BulkDevice[],
   ): Awaitable<readonly string[]>;
-  /** The first devices after an index that are in a state, in the order of the list. */
+  /** The first devices in a state after an index of the list, in its order. */
   next(state: BulkState, after: number, limit: number): Awaitable<readonly JournaledDevice[]>;
   /**
-   * Records what became of devices, all of it or nothing. What a device that fails has written is the
-   * journal's to clear, for nothing uses its key.
-   *
-   * @returns The results as recorded: a key that another device has makes a device fail.
+   * Records results, all of them or none, and removes the files of a device that failed. Returns them as
+   * recorded: a device fails when another one has its key.
    */
   commit(results: readonly BulkResult[]): Awaitable<readonly BulkResult[]>;
   /** How many devices are in each state. */
   counts(): Awaitable<Readonly<Record<BulkState, number>>>;
 }
 
-/** Where the private keys of a batch come from, when they are not made by WebCrypto. */
+/**
+ * Where the private keys of a batch come from, when WebCrypto does not make them.
+ *
+ * @category Ports
+ */
 export interface KeySource {
   /** In words, for the summary. */
   readonly name: string;
   /**
-   * A key for each device, or what keeps it from having one, or null for a device that is to stay as it
-   * is, as when the run is to end; the same key for the same device.
+   * A key for each device, always the same for the same device; or why it has none, which makes it fail;
+   * or null to leave the device as it is, such as when the run is ending.
    */
   take(
     devices: readonly BulkDevice[],

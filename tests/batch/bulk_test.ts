@@ -21,7 +21,6 @@ import {
   type BulkSummary,
   countDevices,
   type DeviceRow,
-  type MemoryBatch,
   memoryBatch,
   readCsvDevices,
   readNdjsonDevices,
@@ -36,7 +35,7 @@ const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 async function run(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
-  batch: MemoryBatch,
+  batch: ReturnType<typeof memoryBatch>,
   options: Partial<BulkOptions> = {},
 ): Promise<{ results: BulkResult[]; summary: BulkSummary }> {
   const results: BulkResult[] = [];

@@ -1,11 +1,10 @@
 import { assertEquals, assertMatch } from "@std/assert";
+import { checkDevice, type DeviceCheckOptions } from "../../lib/batch/check/device.ts";
 import { createDuplicateFinder } from "../../lib/batch/check/duplicates.ts";
 import {
   bulk,
   type BulkProfile,
-  checkDevice,
   countDevices,
-  type DeviceCheckOptions,
   type ManifestRow,
   memoryBatch,
 } from "../../lib/batch/mod.ts";

@@ -20,25 +20,21 @@ const NO_POLICY =
   "the template attaches no policy, so the things may do nothing; name one with --policy";
 const TEXT = { Type: "String" } as const;
 
-/** What {@linkcode exportAws} exports for. */
-export interface AwsExportOptions {
+/**
+ * AWS IoT bulk registration: `parameters.ndjson`, the input file of StartThingRegistrationTask, and
+ * `template.json`, its provisioning template, with the CA certificate as the default of its parameter.
+ *
+ * @category Exporters
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate of the CA is not a CA's;
+ * `ERR_TOO_LARGE` for a template of more than 10240 characters; `RangeError` for a policy name that the
+ * service does not take.
+ */
+export function exportAws(options: {
   /** The CA that issued the device certificates, registered with the account; PEM or DER. */
   readonly ca: CertificateInput;
   /** Name of a policy that exists in the account and is attached to every certificate. @default none */
   readonly policy?: string;
-}
-
-/**
- * AWS IoT bulk registration: `parameters.ndjson`, the input file of StartThingRegistrationTask, and
- * `template.json`, its provisioning template. The CA certificate is in the template only, as the
- * default of its parameter.
- *
- * @param options CA and policy.
- * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate of the CA is not a CA's, `ERR_TOO_LARGE` when the
- * template is longer than 10240 characters.
- * @throws {RangeError} for a name of a policy that the service does not take.
- */
-export function exportAws(options: AwsExportOptions): Exporter {
+}): Exporter {
   const template = formatAwsTemplate(options);
   return {
     problemsOf: thingNameProblems,
@@ -81,7 +77,7 @@ function formatAwsParameters({ row, certificate }: ExportDevice): string {
 }
 
 /** The provisioning template: a thing with its serial number, its certificate, and a policy. */
-function formatAwsTemplate({ ca, policy }: AwsExportOptions): string {
+function formatAwsTemplate({ ca, policy }: Parameters<typeof exportAws>[0]): string {
   const problem = policy === undefined ? undefined : policyProblem(policy);
   if (problem !== undefined) throw new RangeError(problem);
   const template = {

@@ -19,24 +19,21 @@ const DEFAULT_GROUP = "devices";
 /** Concepts, "Registration ID": letters, digits, `-._:`, ending with a letter, a digit or a hyphen. */
 const REGISTRATION_ID = /^[a-zA-Z0-9._:-]{0,127}[a-zA-Z0-9-]$/;
 
-/** What {@linkcode exportAzure} exports for. */
-export interface AzureExportOptions {
+/**
+ * Azure IoT Hub Device Provisioning Service: `enrollments.ndjson`, on each line the body of one `POST
+ * /enrollments` with at most 10 individual enrolments, and `enrollment_group.json`, the body of `PUT
+ * /enrollmentGroups/GROUP`, which replaces all of them.
+ *
+ * @category Exporters
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate of the CA is not a CA's; `RangeError`
+ * for a group name that the service does not take.
+ */
+export function exportAzure(options: {
   /** The CA that issued the device certificates, PEM or DER. */
   readonly ca: CertificateInput;
   /** Name of the enrolment group. @default "devices" */
   readonly group?: string;
-}
-
-/**
- * Azure IoT Hub Device Provisioning Service: `enrollments.ndjson`, on each line the body of one
- * `POST /enrollments` with at most 10 individual enrolments, and `enrollment_group.json`, the body of
- * `PUT /enrollmentGroups/GROUP`, which takes the place of all of them.
- *
- * @param options CA and name of the group.
- * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate of the CA is not a CA's.
- * @throws {RangeError} for a name of a group that the service does not take.
- */
-export function exportAzure(options: AzureExportOptions): Exporter {
+}): Exporter {
   const group = formatAzureGroup(options);
   const seen = new Set<string>();
   return {
@@ -103,7 +100,9 @@ function formatAzureBatch(devices: readonly ExportDevice[]): string {
 }
 
 /** The enrolment group that takes every device whose certificate the CA signed. */
-function formatAzureGroup({ ca, group = DEFAULT_GROUP }: AzureExportOptions): string {
+function formatAzureGroup(
+  { ca, group = DEFAULT_GROUP }: Parameters<typeof exportAzure>[0],
+): string {
   const problem = groupProblem(group);
   if (problem !== undefined) throw new RangeError(problem);
   const body = {

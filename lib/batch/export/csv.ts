@@ -2,19 +2,16 @@ import { formatCsvRecord } from "../../bytes/csv.ts";
 import { cellOf, MANIFEST_COLUMNS } from "../manifest.ts";
 import { exportColumns, type Exporter, type ExportService } from "./exporter.ts";
 
-/** What {@linkcode exportCsv} exports. */
-export interface CsvExportOptions {
+/**
+ * Plain CSV (RFC 4180): `devices.csv`, the columns of the manifest and then `subject`, `notBefore`,
+ * `notAfter` (ISO 8601) and `certificate` (PEM).
+ *
+ * @category Exporters
+ */
+export function exportCsv(options: {
   /** Further columns of the manifest. @default [] */
   readonly columns?: readonly string[];
-}
-
-/**
- * Plain CSV (RFC 4180): `devices.csv`, the columns of the manifest and then what a registry may ask
- * for beside them: `subject`, `notBefore`, `notAfter` (ISO 8601) and `certificate` (PEM).
- *
- * @param options Further columns.
- */
-export function exportCsv(options: CsvExportOptions = {}): Exporter {
+} = {}): Exporter {
   const added = ["subject", "notBefore", "notAfter", "certificate"];
   const { columns: extra, notes } = exportColumns(options.columns ?? [], added);
   const names = [...MANIFEST_COLUMNS, ...extra.map(({ name }) => name)];

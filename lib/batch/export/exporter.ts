@@ -10,7 +10,11 @@ import { sha256 } from "../../crypto/deps.ts";
 import { commonNameOf } from "../../crypto/x509/names.ts";
 import { extraColumns, type ManifestRow } from "../manifest.ts";
 
-/** A finished device on its way to a registry in the cloud. */
+/**
+ * A finished device on its way to a registry in the cloud.
+ *
+ * @category Exporters
+ */
 export interface ExportDevice {
   /** Its row of the manifest. */
   readonly row: ManifestRow;
@@ -18,7 +22,11 @@ export interface ExportDevice {
   readonly certificate: Certificate;
 }
 
-/** A piece of a file of an export, in order; the files are written one after another. */
+/**
+ * The next piece of a file of an export; the files are written one after another.
+ *
+ * @category Exporters
+ */
 export interface ExportPart {
   /** Name of the file. */
   readonly file: string;
@@ -26,41 +34,25 @@ export interface ExportPart {
   readonly text: string;
 }
 
-/** What a registry takes. Made for each export, because it may remember the devices it has seen. */
+/**
+ * Writes the files that a registry takes. It is for one export, because it may remember devices.
+ *
+ * @category Exporters
+ */
 export interface Exporter {
-  /** What the registry would refuse about a device, in words; called once for each. */
+  /** What the registry would refuse in a device, in words; called once for each. */
   readonly problemsOf: (device: ExportDevice) => readonly string[];
   /** What the user should know of the files, in words. @default [] */
   readonly notes?: readonly string[];
-  /** The files, from devices about which there is no problem. */
+  /** The files, from devices without a problem. */
   readonly parts: (devices: AsyncIterable<ExportDevice>) => AsyncGenerator<ExportPart>;
 }
 
-/** A setting of a service, which the command line takes as a flag. */
-export interface ExportSetting {
-  /** Name, such as `policy`. */
-  readonly name: string;
-  /** The value's name in the help. */
-  readonly value: string;
-  /** What it is, in words. */
-  readonly help: string;
-  /** What holds when it is not given, in words. */
-  readonly default?: string;
-  /** Why the service does not take a value, in words; undefined when it does. */
-  readonly problemOf: (value: string) => string | undefined;
-}
-
-/** What an exporter of a service is made from. */
-export interface ExportRequest {
-  /** The CA that issued the device certificates, PEM or DER; given to services that need it. */
-  readonly ca?: CertificateInput;
-  /** Further columns of the manifest. */
-  readonly columns: readonly string[];
-  /** Values of settings, by name. */
-  readonly settings: Readonly<Record<string, string | undefined>>;
-}
-
-/** A service that takes the devices of a batch. */
+/**
+ * A service that takes the devices of a batch.
+ *
+ * @category Exporters
+ */
 export interface ExportService {
   /** Name, such as `aws`. */
   readonly name: string;
@@ -68,14 +60,28 @@ export interface ExportService {
   readonly title: string;
   /** Whether it is given the CA that issued the device certificates. */
   readonly needsCa: boolean;
-  /** What the service can be told besides. */
-  readonly settings: readonly ExportSetting[];
-  /**
-   * Makes the exporter.
-   *
-   * @throws {SecureCertError} `ERR_CERTIFICATE` when the certificate of the CA is not a CA's.
-   */
-  readonly exporter: (request: ExportRequest) => Exporter;
+  /** Its settings, which are flags of the command line. */
+  readonly settings: readonly {
+    /** Name, such as `policy`. */
+    readonly name: string;
+    /** The value's name in the help. */
+    readonly value: string;
+    /** What it is, in words. */
+    readonly help: string;
+    /** What holds when it is not given, in words. */
+    readonly default?: string;
+    /** Why the service does not take a value, in words; undefined when it does. */
+    readonly problemOf: (value: string) => string | undefined;
+  }[];
+  /** Makes the exporter. Throws `ERR_CERTIFICATE` when the certificate of the CA is not a CA's. */
+  readonly exporter: (request: {
+    /** The CA that issued the device certificates, PEM or DER; given to services that need it. */
+    readonly ca?: CertificateInput;
+    /** Further columns of the manifest. */
+    readonly columns: readonly string[];
+    /** Values of settings, by name. */
+    readonly settings: Readonly<Record<string, string | undefined>>;
+  }) => Exporter;
 }
 
 /** AWS IoT, API Reference: CreateThing. */

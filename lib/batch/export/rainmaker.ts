@@ -12,18 +12,15 @@ import {
 // a CSV with the columns node_id and certs, further ones for tags (`--tags city:@city`), and checks
 // that the certificate's common name is the node's ID. Its nodes are things of AWS IoT.
 
-/** What {@linkcode exportRainmaker} exports. */
-export interface RainmakerExportOptions {
-  /** Further columns of the manifest, for tags. @default [] */
-  readonly columns?: readonly string[];
-}
-
 /**
  * ESP RainMaker: `node_certs.csv`, the input of `rainmaker_admin_cli.py certs devicecert register`.
  *
- * @param options Columns for tags.
+ * @category Exporters
  */
-export function exportRainmaker(options: RainmakerExportOptions = {}): Exporter {
+export function exportRainmaker(options: {
+  /** Further columns of the manifest, for tags. @default [] */
+  readonly columns?: readonly string[];
+} = {}): Exporter {
   const own = ["node_id", "certs"];
   const { columns, notes } = exportColumns(options.columns ?? [], own);
   const file = "node_certs.csv";

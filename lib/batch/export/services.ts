@@ -4,5 +4,9 @@ import { csv } from "./csv.ts";
 import type { ExportService } from "./exporter.ts";
 import { rainmaker } from "./rainmaker.ts";
 
-/** All services that the devices of a batch can be exported for. */
+/**
+ * All services that the devices of a batch can be exported for.
+ *
+ * @category Exporters
+ */
 export const EXPORT_SERVICES: readonly ExportService[] = [aws, azure, rainmaker, csv];

@@ -4,7 +4,11 @@ import { extraColumns } from "../manifest.ts";
 import { DEVICE_COLUMNS } from "./columns.ts";
 import { expandTemplate, joinList } from "./template.ts";
 
-/** One device of a batch. */
+/**
+ * One device of a batch.
+ *
+ * @category Device list and profile
+ */
 export interface BulkDevice {
   /** Place in the device list, from 0. */
   readonly index: number;
@@ -14,7 +18,11 @@ export interface BulkDevice {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** A row of a device list: a device, or what is wrong with the row. */
+/**
+ * A row of a device list: a device, or what is wrong with the row.
+ *
+ * @category Device list and profile
+ */
 export type DeviceRow =
   | { readonly device: BulkDevice }
   | { readonly problem: string };
@@ -53,9 +61,10 @@ export function twiceProblem(id: string, row: number, other: number): string {
 }
 
 /**
- * The devices of a CSV text with a header line (RFC 4180), as they come; memory holds one row.
+ * The devices of a CSV with a header line (RFC 4180), from its lines without their breaks, as they come;
+ * memory holds one row.
  *
- * @param lines The lines of the text, without their breaks.
+ * @category Device list and profile
  */
 export async function* readCsvDevices(
   lines: AsyncIterable<string> | Iterable<string>,
@@ -82,7 +91,11 @@ export async function* readCsvDevices(
   if (columns === undefined) yield { problem: "the device list is empty" };
 }
 
-/** The devices of a text with a JSON object a line, as they come. */
+/**
+ * The devices of a text with a JSON object a line, from its lines, as they come.
+ *
+ * @category Device list and profile
+ */
 export async function* readNdjsonDevices(
   lines: AsyncIterable<string> | Iterable<string>,
 ): AsyncGenerator<DeviceRow> {
@@ -98,10 +111,9 @@ export async function* readNdjsonDevices(
 }
 
 /**
- * Devices that are counted, with ids after a template in which `{n}` counts from 1.
+ * Counted devices, with ids from a template such as `dev-{n:06}`, in which `{n}` counts from 1.
  *
- * @param count How many.
- * @param template Such as `dev-{n:06}`.
+ * @category Device list and profile
  */
 export function* countDevices(count: number, template: string): Generator<DeviceRow> {
   for (let index = 0; index < count; index++) {

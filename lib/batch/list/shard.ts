@@ -1,6 +1,10 @@
 import type { BulkDevice } from "./devices.ts";
 
-/** A part of a batch, for one of several machines. */
+/**
+ * A part of a batch, for one of several machines.
+ *
+ * @category Making a batch
+ */
 export interface BulkShard {
   /** Number of the part, from 1. */
   readonly index: number;

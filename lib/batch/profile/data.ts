@@ -7,7 +7,11 @@ import {
   TLV_TYPES,
 } from "../../format/names.ts";
 
-/** An entry that each image of a batch carries; `string` may have placeholders. */
+/**
+ * An entry that each image of a batch carries; `string` may have placeholders.
+ *
+ * @category Device list and profile
+ */
 export interface BulkData {
   /** Entry type: a number, `user1` to `user5` or a name of the firmware's enum. */
   readonly type: number | string;
@@ -19,7 +23,7 @@ export interface BulkData {
   readonly hex?: string;
   /** The value in base64. */
   readonly base64?: string;
-  /** A file's name; the caller of `bulk` replaces it by its content. */
+  /** Name of a file, which the caller of `bulk` replaces with its content. */
   readonly file?: string;
 }
 

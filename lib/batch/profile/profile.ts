@@ -14,21 +14,14 @@ import {
 } from "../../format/names.ts";
 import { MAX_SIGNATURES } from "../../format/signature_block.ts";
 import { type BulkData, entryType, layoutProblems, MAX_TYPE } from "./data.ts";
-import {
-  choice,
-  either,
-  flag,
-  type JsonSchema,
-  list,
-  object,
-  type Shape,
-  text,
-  whole,
-  withRule,
-} from "./shape.ts";
+import { choice, either, flag, list, object, type Shape, text, whole, withRule } from "./shape.ts";
 import { DEFAULT_EFUSE_KEY_ID } from "../../toolkit/plan/credentials.ts";
 
-/** What all devices of a batch share; a column of the device list overrides it for its device. */
+/**
+ * What all devices of a batch share; a column of the device list overrides it for its device.
+ *
+ * @category Device list and profile
+ */
 export interface BulkProfile {
   /** The chip; needed for every key mode but `plaintext`. */
   readonly chip?: ChipName;
@@ -59,15 +52,9 @@ export interface BulkProfile {
   readonly efuseKeyId?: number;
   /** Further entries. @default [] */
   readonly data?: readonly BulkData[];
-  /**
-   * Files of the private keys that sign each image, one to three; TLV images only. The caller of `bulk`
-   * makes signers of them. @default []
-   */
+  /** Files of one to three keys that sign each TLV image; the caller opens them as `signers`. @default [] */
   readonly signingKeys?: readonly string[];
-  /**
-   * Size of the partition in bytes, which the content must fit.
-   * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
-   */
+  /** Size of the partition in bytes. @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash */
   readonly size?: number;
   /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
   readonly fill?: boolean;
@@ -175,12 +162,11 @@ const PROFILE = object(MEMBERS, {}, {
 });
 
 /**
- * The JSON Schema of a profile (draft 2020-12), for editors and other programs;
- * {@linkcode parseBulkProfile} checks by the same description.
+ * The JSON Schema of a profile (draft 2020-12), by which {@linkcode parseBulkProfile} checks too.
  *
- * @returns A value that `JSON.stringify` writes.
+ * @category Device list and profile
  */
-export function bulkProfileSchema(): JsonSchema {
+export function bulkProfileSchema(): Readonly<Record<string, unknown>> {
   return {
     $schema: "https://json-schema.org/draft/2020-12/schema",
     title: "What all devices of a batch share (esp-secure-cert bulk --profile)",
@@ -189,12 +175,11 @@ export function bulkProfileSchema(): JsonSchema {
 }
 
 /**
- * A profile from its JSON text. {@linkcode bulkProfileSchema} describes it.
+ * A profile from its JSON text.
  *
- * @param json The text.
- * @returns The profile.
- * @throws {SecureCertError} `ERR_TEXT` when it is not JSON, `ERR_PLAN` with everything that is wrong, in
- * `problems` too.
+ * @category Device list and profile
+ * @throws {SecureCertError} `ERR_TEXT` for text that is not JSON; `ERR_PLAN` with everything that is
+ * wrong.
  */
 export function parseBulkProfile(json: string): BulkProfile {
   let value: unknown;
