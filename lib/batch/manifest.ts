@@ -1,5 +1,6 @@
 import { formatCsvRecord } from "../bytes/csv.ts";
 import { SecureCertError } from "../bytes/errors.ts";
+import { fileNameProblem } from "../bytes/file_name.ts";
 
 /** The columns that every row of a manifest has, in their order. */
 export const MANIFEST_COLUMNS = [
@@ -111,6 +112,9 @@ export function parseManifestRow(text: string, line: number): ManifestRow {
 function rowProblem(row: Readonly<Record<string, unknown>>): string | undefined {
   const missing = TEXT_COLUMNS.find((name) => typeof row[name] !== "string");
   if (missing !== undefined) return `${missing} is missing`;
+  // It becomes the name of files.
+  const unfit = fileNameProblem(row.id as string);
+  if (unfit !== undefined) return `id ${unfit}`;
   if (row.status !== "verified" && row.status !== "failed") {
     return "status is neither verified nor failed";
   }

@@ -3,7 +3,6 @@ import type { Bytes } from "./pack.ts";
 
 const ENCODER = new TextEncoder();
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
-const LONGEST_NAME = 200;
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 /** The UTF-8 bytes of a text. */
@@ -64,18 +63,59 @@ export function formatBase64(bytes: Uint8Array): string {
   return bytes.toBase64();
 }
 
-/** Control characters other than tab and line feed, and those that change the direction of text. */
-export const UNPRINTABLE = /[^\P{Cc}\t\n]|[\u061C\u200E\u200F\u202A-\u202E\u2066-\u2069]/gu;
+/**
+ * Characters that text from elsewhere must not bring to a terminal: control characters other than tab
+ * and line feed, those that change the direction of text, line separators, and what takes no room, in
+ * which text can hide (zero-width characters, tags, fillers, unpaired surrogates).
+ */
+export const UNPRINTABLE: RegExp = /[^\P{Cc}\t\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/gu;
 
 /**
  * Text that moves no terminal's cursor and that reads in the order of its characters: what is
  * {@linkcode UNPRINTABLE} becomes `\u001b`, as JSON writes it.
  */
 export function printable(text: string): string {
-  return text.replace(
-    UNPRINTABLE,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
-  );
+  return text.replace(UNPRINTABLE, escapeUnits);
+}
+
+/** As {@linkcode printable}, and on one line: tabs and line feeds are escaped too. */
+export function printableLine(text: string): string {
+  return printable(text).replace(/[\t\n]/g, escapeUnits);
+}
+
+/** UTF-16 units, as JSON knows no others. */
+function escapeUnits(character: string): string {
+  return character.split("").map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .join("");
+}
+
+/** The longest name of a file that Linux, macOS and Windows take, in bytes. */
+const LONGEST_NAME = 255;
+/** So many characters of hex or base64 in a row may be a key of 128 bits or more. */
+const RUN = /[A-Za-z0-9+/=_-]{32,}/g;
+/** Sixteen bytes as hex, with blanks, colons or `0x` between them or without. */
+const HEX_BYTES = /(?:(?:0x|\\x)?[0-9A-Fa-f]{2}[\s:,-]*){16}/i;
+const UUID = /\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/gi;
+/** What names are made of, and random text is not: a number, or words without a gap. */
+const WORDS = /^(?:[A-Z]+|(?:[A-Z]?[a-z]{2,})+)?\d{0,4}$/;
+
+/**
+ * Whether a text may be a key or a password rather than a name: it has a line break, is longer than any
+ * name, or has 32 characters or more of hex or base64 in a row. Paths are made of base64's characters
+ * too: slashes, dashes and underscores may join words.
+ */
+export function mayBeSecret(text: string): boolean {
+  if (/[\n\r]|-----BEGIN|PRIVATE KEY/.test(text)) return true;
+  if (encodeUtf8(text).length > LONGEST_NAME) return true;
+  const rest = text.replace(UUID, " ");
+  return HEX_BYTES.test(rest) || (rest.match(RUN) ?? []).some(isRandom);
+}
+
+function isRandom(run: string): boolean {
+  const parts = run.split(/[/_-]+/);
+  if (parts.length === 1 || parts.some((part) => part.length >= 32)) return true;
+  const strange = parts.filter((part) => !WORDS.test(part));
+  return strange.join("").length >= 24;
 }
 
 /**
@@ -86,12 +126,12 @@ export function printable(text: string): string {
  * @returns The name on one line and {@linkcode printable}, or words in its place.
  */
 export function shownName(name: string): string {
-  const isKey =
-    /-----BEGIN|PRIVATE KEY|^[0-9A-Fa-f\s]{32,}$|^[A-Za-z0-9+/\s]{40,}={1,2}\s*$|^[A-Za-z0-9+]{43,}$/;
-  if (isKey.test(name) || name.length > LONGEST_NAME && /[\n\r]/.test(name)) {
-    return "(text that is not a file's name)";
-  }
-  return printable(name).replaceAll("\n", "\\n");
+  return mayBeSecret(name) ? "(text that is not a file's name)" : printableLine(name);
+}
+
+/** A value that is wrong, as a message may quote it; what may be a key is not shown. */
+export function shownValue(value: string): string {
+  return mayBeSecret(value) ? "(a value that may be a secret)" : `"${printableLine(value)}"`;
 }
 
 function badText(kind: string, problem: string, offset: number): SecureCertError {

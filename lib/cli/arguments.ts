@@ -1,3 +1,4 @@
+import { shownValue } from "../bytes/text.ts";
 import { usageError } from "./errors.ts";
 
 /** The arguments of a command, checked against its flags. */
@@ -47,7 +48,7 @@ export function argumentsOf(
       if (value === undefined) return undefined;
       const number = /^(0x[0-9a-f]+|[0-9]+)$/i.test(value) ? Number(value) : NaN;
       if (Number.isSafeInteger(number)) return number;
-      throw usageError(`--${name} is not a number, decimal or 0x: "${value}"`, name);
+      throw usageError(`--${name} is not a number, decimal or 0x: ${shownValue(value)}`, name);
     },
   };
 }

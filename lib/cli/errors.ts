@@ -1,4 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
+import { shownValue } from "../bytes/text.ts";
 
 /** Codes of the errors that the process adds to those of the library. */
 export type CliErrorCode =
@@ -39,6 +40,16 @@ export class CliError extends Error {
 /** An error of the command line: exit code 2. */
 export function usageError(message: string, flag?: string, hint?: string): CliError {
   return new CliError("ERR_USAGE", message, { flag, hint });
+}
+
+/**
+ * An error of the command line about a value that is wrong: exit code 2.
+ *
+ * @param rule What it should be, such as `--shard is i/n`.
+ * @param value What it is; not shown when it may be a secret.
+ */
+export function valueError(rule: string, value: string, flag?: string): CliError {
+  return usageError(`${rule}; not ${shownValue(value)}`, flag);
 }
 
 /** An error of a file: exit code 1. */

@@ -1,7 +1,8 @@
+import { mayBeSecret, printableLine, shownValue } from "../bytes/text.ts";
 import { type Arguments, argumentsOf } from "./arguments.ts";
 import type { Flag, NamedCommand } from "./command.ts";
 import { parseArgs } from "./deps.ts";
-import { usageError } from "./errors.ts";
+import { usageError, valueError } from "./errors.ts";
 import { COMMON_FLAGS } from "./flags.ts";
 
 /**
@@ -69,11 +70,17 @@ function splitFlag(
     each.name === long || each.short !== undefined && each.short === short
   );
   if (flag === undefined) {
-    const given = word.split("=")[0]!;
+    const given = shownFlag(word);
     throw usageError(`${command} knows no ${given}`, given, `run ${command} --help for its flags`);
   }
   const hasValue = long === undefined ? attached !== "" : word.includes("=");
   return { flag, value: hasValue ? attached : undefined };
+}
+
+/** An unknown flag as a message may show it, without what may be its value. */
+export function shownFlag(word: string): string {
+  const [name] = word.split("=") as [string];
+  return mayBeSecret(name) ? "such flag" : printableLine(name);
 }
 
 function checkValue(
@@ -85,7 +92,7 @@ function checkValue(
     throw usageError(`--${name} needs a value: ${value}`, name);
   }
   if (choices !== undefined && !choices.includes(taken)) {
-    throw usageError(`--${name} is ${choices.join(", ")}; not "${taken}"`, name);
+    throw valueError(`--${name} is ${choices.join(", ")}`, taken, name);
   }
   return taken;
 }
@@ -108,7 +115,7 @@ function check(command: NamedCommand, words: readonly string[], flags: readonly 
     throw usageError(`${name} needs ${missing}`, undefined, `run ${name} --help`);
   }
   if (given.length > expected.length && !expected.at(-1)?.repeats) {
-    throw usageError(`${name} does not take "${given[expected.length]}"`);
+    throw usageError(`${name} does not take ${shownValue(given[expected.length]!)}`);
   }
   return argumentsOf(name, given, parsed);
 }

@@ -1,3 +1,4 @@
+import { mayBeSecret, shownName, shownValue } from "../bytes/text.ts";
 import { SecureCertError } from "../bytes/errors.ts";
 import {
   type CommandName,
@@ -9,6 +10,7 @@ import {
 import type { NamedCommand } from "./command.ts";
 import { CliError, usageError } from "./errors.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
+import { secretFilesOf, withSecretFiles } from "./input/secret_files.ts";
 import type { Io } from "./io.ts";
 import { parseArguments } from "./parse.ts";
 import { setColorEnabled, terminalText } from "./render/colors.ts";
@@ -35,9 +37,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const args = line.kind === "command" ? parseArguments(command, line.rest) : undefined;
     if (args === undefined) return print(formatCommandHelp(command), world);
     setColorEnabled(wantsColor(args.get("color"), world));
-    return await command.run(args, world, loadCommands);
+    const io = withSecretFiles(world, secretFilesOf(command.flags, args));
+    return await command.run(args, io, loadCommands);
   } catch (error) {
-    return report(knownError(error), { command, asJson: argv.includes("--json") }, world);
+    return report(knownError(error), { command, argv }, world);
   }
 }
 
@@ -66,17 +69,22 @@ function readCommandName(words: readonly string[]): { name: CommandName; rest: r
   const both = `${first} ${second}`;
   if (isCommandName(both)) return { name: both, rest: words.slice(2) };
   if (isCommandName(first)) return { name: first, rest: words.slice(1) };
-  throw usageError(`unknown command "${first}"`, undefined, "run --help for the list of commands");
+  throw usageError(
+    `unknown command ${shownValue(first)}`,
+    undefined,
+    "run --help for the list of commands",
+  );
 }
 
 /** The same world, where no text that is printed can move a cursor, wherever it came from. */
 function printing(io: Io): Io {
-  const { drawLine } = io;
+  const { drawLine, promptSecret } = io;
   return {
     ...io,
     print: (text) => io.print(terminalText(text)),
     note: (text) => io.note(terminalText(text)),
     ...drawLine && { drawLine: (text) => drawLine(terminalText(text)) },
+    ...promptSecret && { promptSecret: (question) => promptSecret(terminalText(question)) },
   };
 }
 
@@ -89,23 +97,35 @@ function print(text: string, io: Io): number {
 interface Context {
   /** The command, when it is known. */
   readonly command: NamedCommand | undefined;
-  /** Whether stdout is for one JSON document. */
-  readonly asJson: boolean;
+  /** The command line. */
+  readonly argv: readonly string[];
 }
 
-function report(error: SecureCertError | CliError, { command, asJson }: Context, io: Io): number {
-  const { code, message, place } = error;
-  if (asJson) {
+function report(error: SecureCertError | CliError, { command, argv }: Context, io: Io): number {
+  const { code, place } = error;
+  const hide = hiding(argv);
+  const message = hide(error.message);
+  // With --json, stdout is for one JSON document.
+  if (argv.includes("--json")) {
     try {
-      io.print(JSON.stringify({ error: { code, message, place, ...problemsOf(error) } }));
+      const json = { error: { code, message, place, ...problemsOf(error) } };
+      io.print(JSON.stringify(json, (_, value) => typeof value === "string" ? hide(value) : value));
     } catch {
       // It may be stdout itself that fails; the line for people follows.
     }
   }
   io.note(`error: ${message}`);
   const hint = error instanceof CliError ? error.hint : hintOf(error, command);
-  if (hint !== undefined) io.note(`hint: ${hint}`);
+  if (hint !== undefined) io.note(`hint: ${hide(hint)}`);
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;
+}
+
+/** Takes out of a text what somebody typed that may be a key: an error may call it a file. */
+function hiding(argv: readonly string[]): (text: string) => string {
+  const secrets = argv.flatMap((word) => [word, word.slice(word.indexOf("=") + 1)])
+    .filter(mayBeSecret);
+  return (text) =>
+    secrets.reduce((hidden, secret) => hidden.replaceAll(secret, shownName(secret)), text);
 }
 
 /** What is wrong with a list of devices, one by one. */

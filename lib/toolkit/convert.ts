@@ -14,6 +14,7 @@ import type { Tlv } from "../format/tlv.ts";
 import { encodeImage, partitionSizeOf } from "../image/encode.ts";
 import type { ImageEntries, ImageEntry } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
+import { printableLine } from "../bytes/text.ts";
 import { otherTitle, reportOther } from "./others.ts";
 import { type Verdict, verify } from "../verify/verify.ts";
 
@@ -143,7 +144,9 @@ const MOST_LISTED = 50;
 /** Only the credentials are written again, in NVS too. */
 function refuseOthers({ others = [] }: ImageEntries, format: ImageFormat): void {
   if (others.length === 0) return;
-  const shown = others.slice(0, MOST_LISTED).map((item) => otherTitle(reportOther(item)));
+  const shown = others.slice(0, MOST_LISTED).map((item) =>
+    printableLine(otherTitle(reportOther(item)))
+  );
   const rest = others.length - shown.length;
   const list = [...shown, ...rest > 0 ? [`${rest} more`] : []].join(", ");
   throw new SecureCertError("ERR_PLAN", `Cannot write ${format}: it cannot carry ${list}`, {

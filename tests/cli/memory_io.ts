@@ -51,7 +51,9 @@ export class MemoryWorld {
         if (path === "-") return Promise.resolve(this.stdin);
         const file = this.files.get(path);
         if (file !== undefined) return Promise.resolve(file.bytes);
-        return Promise.reject(fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${path}`));
+        return Promise.reject(
+          fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${path}: no such file`),
+        );
       },
       readIfExists: (path) => Promise.resolve(this.files.get(path)?.bytes),
       write: (files, force) => {

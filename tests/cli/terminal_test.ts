@@ -3,12 +3,16 @@ import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { Io } from "../../lib/cli/io.ts";
 import { openLines } from "../../lib/cli/terminal/lines.ts";
 import { startLine } from "../../lib/cli/terminal/progress_line.ts";
-import { encodePartitionTable, encodeTlv } from "../../mod.ts";
+import { formatPem } from "../../lib/bytes/pem.ts";
+import { encodeNvs, encodePartitionTable, encodeTlv, generateKey } from "../../mod.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
 const CLEAR = "\x1b[1A\x1b[2K";
-/** What moves a cursor, hides text or turns it around. */
-const HOSTILE = "a\x1b[2J\x1b[8mb\u202Ec\x9Bd\x07";
+/** What moves a cursor, hides text, turns it around or breaks its line. */
+const HOSTILE =
+  "a\x1b[2J\x1b[8mb\u202Ec\x9Bd\x07\x7F\u2028e\u2029f\u200Bg\u2066h\u061Ci\uFEFFj\u{E0041}k\u3164l\u00ADm";
+/** Of it, and of anything like it. */
+const UNSEEN = /[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{DI}]/u;
 
 Deno.test("what is said beside the line stays, and the line is taken away once", () => {
   const written: string[] = [];
@@ -40,6 +44,15 @@ Deno.test("there is no line where there is no terminal", () => {
 Deno.test("text from files, names and flags moves no cursor, and JSON keeps its value", async () => {
   const world = new MemoryWorld();
   world.put("i.bin", encodeTlv({ type: 51, subtype: 0, flags: 0, data: text("x\u202Ey\u200Fz") }));
+  world.put("s.bin", vector("hostile/escapes_tlv.bin"));
+  world.put(
+    "n.bin",
+    encodeNvs([{ namespace: "a\x1b[2J", key: "b\u2028c\nd", type: "u8", value: 1 }]),
+  );
+  world.put(
+    "rows.csv",
+    `tlv_type,tlv_subtype,data_value,data_type,priv_key_type,algorithm,key_size,efuse_id,efuse_key\n51,0,"${HOSTILE}",file,,,,,\n`,
+  );
   world.put(
     "t.bin",
     encodePartitionTable([
@@ -50,6 +63,15 @@ Deno.test("text from files, names and flags moves no cursor, and JSON keeps its 
   const lines = [
     ["inspect", "i.bin"],
     ["inspect", "t.bin"],
+    ["inspect", "s.bin"],
+    ["verify", "s.bin"],
+    ["inspect", "n.bin"],
+    ["diff", "n.bin", "s.bin"],
+    ["convert", "n.bin", "--to", "tlv", "-o", "x.bin"],
+    ["build", "--csv", "rows.csv", "-o", "x.bin"],
+    ["build", "--data", HOSTILE, "-o", "x.bin"],
+    ["provision", "--id", HOSTILE, "--san", `dns:${HOSTILE}`, "-o", "x"],
+    ["csr", "--key", "k.pem", "--subject", HOSTILE, "-o", HOSTILE],
     ["inspect", HOSTILE],
     [HOSTILE],
     [
@@ -66,7 +88,7 @@ Deno.test("text from files, names and flags moves no cursor, and JSON keeps its 
       // deno-lint-ignore no-control-regex
       const shown = (stdout + stderr).replaceAll(/\x1b\[(1|2|22|3[1-69])m/g, "");
       assertEquals(
-        /[^\P{Cc}\n]|[\u200F\u202E]/u.exec(shown)?.[0],
+        UNSEEN.exec(shown)?.[0],
         undefined,
         JSON.stringify(shown),
       );
@@ -78,6 +100,70 @@ Deno.test("text from files, names and flags moves no cursor, and JSON keeps its 
   assertStringIncludes(stdout, "x\\u202ey\\u200fz");
   assertEquals(JSON.parse(stdout).entries[0].userData.text, "x\u202Ey\u200Fz");
 });
+
+Deno.test("a line feed in a name begins no line of its own", async () => {
+  const world = new MemoryWorld();
+  world.put("s.bin", vector("hostile/escapes_tlv.bin"));
+  world.put(
+    "t.bin",
+    encodePartitionTable([{ name: "a\nFAKE", type: 1, subtype: 2, offset: 0x9000, size: 0x4000 }]),
+  );
+  world.put("n.bin", encodeNvs([{ namespace: "a\nFAKE", key: "b\nFAKE", type: "u8", value: 1 }]));
+  for (
+    const line of [
+      ["inspect", "s.bin"],
+      ["verify", "s.bin"],
+      ["diff", "s.bin", "n.bin"],
+      ["inspect", "t.bin"],
+      ["inspect", "n.bin"],
+      ["convert", "n.bin", "--to", "tlv", "-o", "x.bin"],
+      ["keygen", "--curve", "a\nFAKE", "-o", "k.pem"],
+      ["a\nFAKE"],
+      ["provision", "--id", "a\nFAKE", "-o", "d"],
+      ["ca", "--subject", "CN=a\nFAKE", "-o", "ca2"],
+      ["verify", "a\nFAKE"],
+      ["verify", "--a\nFAKE"],
+    ]
+  ) {
+    const { stdout, stderr } = await world.run(...line);
+    assertEquals(/^ *FAKE/m.test(stdout + stderr), false, stdout + stderr);
+  }
+});
+
+Deno.test("JSON is the same after its escapes are read", async () => {
+  const world = new MemoryWorld();
+  const name = "\u2028\u{E0041}\u202E\x7F";
+  world.put(
+    "n.bin",
+    encodeNvs([{ namespace: name.slice(0, 1), key: name.slice(1), type: "u8", value: 1 }]),
+  );
+  const { stdout } = await world.run("inspect", "n.bin", "--json");
+  assertStringIncludes(stdout, "\\udb40\\udc41\\u202e\\u007f");
+  const [{ namespace, key }] = JSON.parse(stdout).others;
+  assertEquals(namespace + key, name);
+});
+
+Deno.test("a text with every private character colours nothing", async () => {
+  const world = new MemoryWorld();
+  const all = String.fromCharCode(...Array.from({ length: 6400 }, (_, at) => 0xE000 + at));
+  const line = ["keygen", "--curve", [...all].map((each) => `${each}8m`).join(""), "-o", "x"];
+  const { stderr } = await world.run(...line, "--color", "always");
+  assertEquals(stderr.includes("\x1b"), false);
+});
+
+Deno.test("what is asked at the terminal is escaped as well", async () => {
+  const world = new MemoryWorld();
+  const key = await generateKey();
+  const name = "a\x1b[2J\u202E.pem";
+  world.put(name, formatPem("ENCRYPTED PRIVATE KEY", key.pkcs8));
+  world.answer = "secret";
+  await world.run("csr", "--key", name, "--subject", "CN=x");
+  assertEquals(world.questions, ["password of a\\u001b[2J\\u202e.pem:"]);
+});
+
+function vector(name: string): Uint8Array {
+  return Deno.readFileSync(new URL(`../vectors/${name}`, import.meta.url));
+}
 
 function text(value: string): Uint8Array {
   return new TextEncoder().encode(value);

@@ -1,3 +1,4 @@
+import { shownValue } from "../../bytes/text.ts";
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
 import {
@@ -63,7 +64,7 @@ export const aws: ExportService = {
 };
 
 function policyProblem(policy: string): string | undefined {
-  return POLICY_NAME.test(policy) ? undefined : `"${policy}" is not a name of a policy`;
+  return POLICY_NAME.test(policy) ? undefined : `${shownValue(policy)} is not a name of a policy`;
 }
 
 /** The line of a device: the parameters of the template. */

@@ -1,3 +1,4 @@
+import { shownValue } from "../../bytes/text.ts";
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import {
   commonNameProblems,
@@ -82,7 +83,7 @@ export const azure: ExportService = {
 };
 
 function groupProblem(group: string): string | undefined {
-  return REGISTRATION_ID.test(group) ? undefined : `"${group}" is not a name of a group`;
+  return REGISTRATION_ID.test(group) ? undefined : `${shownValue(group)} is not a name of a group`;
 }
 
 /** The body of one bulk request, on one line. */

@@ -1,4 +1,5 @@
-import { encodeUtf8 } from "../../bytes/text.ts";
+import { fileNameProblem } from "../../bytes/file_name.ts";
+import { shownValue } from "../../bytes/text.ts";
 import { type CsvField, OPEN_QUOTE, readCsv } from "../../bytes/csv.ts";
 import { extraColumns } from "../manifest.ts";
 import { DEVICE_COLUMNS } from "./columns.ts";
@@ -31,22 +32,12 @@ export type DeviceRow =
 const NO_COMMENTS = { comments: false } as const;
 /** Characters of a row. */
 const MAX_ROW = 0x100000;
-const MAX_ID = 100;
-/** Names that Windows keeps for devices, with any ending. */
-const RESERVED = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
-
 /**
  * What makes an id unfit for a file's name on any system, in words; undefined when nothing does.
  */
 export function idProblem(id: string): string | undefined {
-  if (id === "") return "id is empty";
-  if ([...id].length > MAX_ID) return `id has ${[...id].length} characters, at most ${MAX_ID}`;
-  if (encodeUtf8(id).length > 200) return "id has more than 200 bytes";
-  if (/\p{C}/u.test(id)) return "id has control characters";
-  if (/[/\\:*?"<>|]/.test(id)) return `id "${id}" has a character that file names cannot have`;
-  if (/^[. ]|[. ]$/.test(id)) return `id "${id}" begins or ends with a point or a space`;
-  if (RESERVED.test(id)) return `id "${id}" is a name that Windows keeps for itself`;
-  return undefined;
+  const problem = fileNameProblem(id);
+  return problem && `id ${problem}`;
 }
 
 /** An id as file systems compare names that take no notice of case. */
@@ -159,17 +150,17 @@ function columnProblem(name: string): string | undefined {
   const plain = name.trim().toLowerCase().replace(/[-_ ]/g, "");
   const meant = DEVICE_COLUMNS.find((known) => known.toLowerCase() === plain);
   if (meant !== undefined) {
-    return meant === name ? undefined : `the column "${name}" must be "${meant}"`;
+    return meant === name ? undefined : `the column ${shownValue(name)} must be "${meant}"`;
   }
-  if (name === "__proto__") return `a column cannot have the name "${name}"`;
+  if (name === "__proto__") return `a column cannot have the name ${shownValue(name)}`;
   return extraColumns([name]).length > 0
     ? undefined
-    : `the column "${name}" is one that the manifest has itself; give it another name`;
+    : `the column ${shownValue(name)} is one that the manifest has itself; give it another name`;
 }
 
 function headerProblem(columns: readonly string[]): string | undefined {
   const twice = columns.find((name, at) => columns.indexOf(name) !== at);
-  if (twice !== undefined) return `the column "${twice}" is there twice`;
+  if (twice !== undefined) return `the column ${shownValue(twice)} is there twice`;
   if (columns.includes("")) return "a column has no name";
   const unfit = columns.map(columnProblem).find((problem) => problem !== undefined);
   if (unfit !== undefined) return unfit;
@@ -210,7 +201,7 @@ function jsonRow(text: string): Record<string, string> | string {
     if (each === null) continue;
     if (isList) row[name] = name === "sans" ? joinList(each) : each.join(",");
     else if (typeof each === "string" || typeof each === "boolean") row[name] = String(each);
-    else return `"${name}" is neither text nor a number`;
+    else return `${shownValue(name)} is neither text nor a number`;
   }
   return row;
 }

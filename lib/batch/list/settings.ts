@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { encodeUtf8 } from "../../bytes/text.ts";
+import { encodeUtf8, shownValue } from "../../bytes/text.ts";
 import { encodeName, encodeSans, escapeNameValue } from "../../crypto/x509/names.ts";
 import { type ChipName, isChipName } from "../../format/chips/chips.ts";
 import { MOST_KEY_BLOCKS } from "../../format/chips/key_blocks.ts";
@@ -85,10 +85,11 @@ function keyOf(
   const id = fields.efuseKeyId || undefined;
   const standard = profile.efuseKeyId ?? PROFILE_DEFAULTS.efuseKeyId;
   const efuseKeyId = id === undefined ? standard : numberOf(id);
-  if (!KEY_MODES.includes(keyMode)) problems.push(`keyMode "${keyMode}" is not known`);
-  else if (chip !== undefined && !isChipName(chip)) problems.push(`chip "${chip}" is not known`);
-  else if (efuseKeyId === undefined) {
-    problems.push(`efuseKeyId "${id}" is not 0 to ${MOST_KEY_BLOCKS - 1}`);
+  if (!KEY_MODES.includes(keyMode)) problems.push(`keyMode ${shownValue(keyMode)} is not known`);
+  else if (chip !== undefined && !isChipName(chip)) {
+    problems.push(`chip ${shownValue(chip)} is not known`);
+  } else if (efuseKeyId === undefined) {
+    problems.push(`efuseKeyId ${shownValue(id!)} is not 0 to ${MOST_KEY_BLOCKS - 1}`);
   } else problems.push(...modeProblems(keyMode, chip, efuseKeyId, profile));
   return { keyMode, chip: chip as ChipName | undefined, efuseKeyId };
 }

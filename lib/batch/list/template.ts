@@ -1,3 +1,5 @@
+import { shownValue } from "../../bytes/text.ts";
+
 /** Values for the placeholders of a template, by name. */
 export type TemplateValues = Readonly<Record<string, string>>;
 
@@ -24,8 +26,9 @@ export function expandTemplate(
   let problem: string | undefined;
   const text = template.replace(PLACEHOLDER, (found, name?: string, width?: string) => {
     if (found === "{{" || found === "}}") return found[0]!;
-    if (name === undefined) problem ??= `"${template}" has a brace that belongs to no {column}`;
-    else if (!Object.hasOwn(values, name)) problem ??= `there is no column "${name}"`;
+    if (name === undefined) {
+      problem ??= `${shownValue(template)} has a brace that belongs to no {column}`;
+    } else if (!Object.hasOwn(values, name)) problem ??= `there is no column ${shownValue(name)}`;
     else return escape(values[name]!.padStart(Number(width ?? 0), "0"));
     return "";
   });

@@ -1,3 +1,5 @@
+import { shownValue } from "../../bytes/text.ts";
+
 /** A JSON Schema (draft 2020-12), or a part of one. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
 
@@ -106,7 +108,7 @@ export function object(
       const given = Object.entries(value).filter(([, each]) => each !== undefined);
       const problems = given.flatMap(([name, each]) => {
         if (!Object.hasOwn(members, name)) {
-          return [`"${name}" is not known; there are ${Object.keys(members).join(", ")}`];
+          return [`${shownValue(name)} is not known; there are ${Object.keys(members).join(", ")}`];
         }
         const problem = members[name]!.problemsOf(each).join("; ");
         return problem === "" ? [] : [`${name}: ${problem}`];

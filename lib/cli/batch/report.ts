@@ -1,4 +1,5 @@
 import type { BatchProblem } from "../../batch/check/problem.ts";
+import { printableLine } from "../../bytes/text.ts";
 import { green, red } from "../render/colors.ts";
 
 /** Problems of a kind that people are shown; a batch may have a million of them. */
@@ -21,7 +22,7 @@ export function renderProblems(problems: readonly BatchProblem[]): string[] {
   const groups = Object.entries(Object.groupBy(problems, ({ code }) => code));
   const lines = groups.flatMap(([code, each]) => [
     ...each.slice(0, SHOWN).map(({ id, message }) =>
-      `${red(code)}${id === null ? "" : ` ${id}`}: ${message}`
+      `${red(code)}${printableLine(`${id === null ? "" : ` ${id}`}: ${message}`)}`
     ),
     ...each.length > SHOWN ? [`${red(code)}: ${each.length - SHOWN} more; --json lists all`] : [],
   ]);

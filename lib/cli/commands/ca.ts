@@ -6,6 +6,7 @@ import { DAYS, FORCE, JSON_FLAG, KEY_FLAGS, OUT_DIR, PASSWORD_FILE, SUBJECT } fr
 import { daysOf, readCertificateFile } from "../input/certificates.ts";
 import { keyOptions, noteSlowKey, readKey } from "../input/keys.ts";
 import { type Io, joinPath, textFile } from "../io.ts";
+import { printableLine } from "../render/text.ts";
 import { outputFolder, printResult } from "../output/out.ts";
 
 /** Makes a self-signed or intermediate CA: ca.pem and ca.key.pem. */
@@ -56,7 +57,13 @@ export const command: Command = {
       textFile(files.certificate, certificate.pem),
     ], args.has("force"));
     const json = { certificate: reportCertificate(certificate), files };
-    printResult(out, json, `CA "${subject}": ${files.certificate}, ${files.key}`, args, io);
+    printResult(
+      out,
+      json,
+      `CA "${printableLine(subject)}": ${files.certificate}, ${files.key}`,
+      args,
+      io,
+    );
     return 0;
   },
 };

@@ -1,5 +1,5 @@
 import type { Command, Flag, NamedCommand } from "../command.ts";
-import { usageError } from "../errors.ts";
+import { valueError } from "../errors.ts";
 import { COMMON_FLAGS, JSON_FLAG } from "../flags.ts";
 
 const PROGRAM = "esp-secure-cert";
@@ -16,7 +16,7 @@ export const command: Command = {
   async run(args, io, loadCommands) {
     const shell = args.positionals[0]!;
     if (!Object.hasOwn(SHELLS, shell)) {
-      throw usageError(`completions are for bash, zsh and fish, not "${shell}"`);
+      throw valueError("completions are for bash, zsh and fish", shell);
     }
     const script = SHELLS[shell as keyof typeof SHELLS](await loadCommands());
     io.print(args.has("json") ? JSON.stringify({ shell, script }) : script);

@@ -3,6 +3,7 @@ import { FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE, SAN, SUBJECT } from "../flag
 import { sansOf } from "../input/certificates.ts";
 import { readKey } from "../input/keys.ts";
 import { textFile } from "../io.ts";
+import { printableLine } from "../render/text.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 
 /** Makes a certificate signing request. */
@@ -30,7 +31,13 @@ export const command: Command = {
     const key = await readKey(path, args, io);
     const request = await createRequest({ key, subject, sans: sansOf(args) });
     await writeOutput(out, textFile(out, request.pem), args, io);
-    printResult(out, { subject, out }, `signing request "${subject}": ${out}`, args, io);
+    printResult(
+      out,
+      { subject, out },
+      `signing request "${printableLine(subject)}": ${out}`,
+      args,
+      io,
+    );
     return 0;
   },
 };

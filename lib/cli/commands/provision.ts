@@ -23,6 +23,7 @@ import { deviceKeyOptions, keyPlanOf, noteSlowKey, readHmacKey } from "../input/
 import { type Io, joinPath, textFile } from "../io.ts";
 import { noteIssuer } from "../output/certificates.ts";
 import type { EfuseFiles } from "../output/efuse_files.ts";
+import { printableLine } from "../render/text.ts";
 import { outputFolder, printJson } from "../output/out.ts";
 
 /** Provisions one device: key, certificate and a verified image in a folder. */
@@ -162,7 +163,7 @@ async function report(
     }, io);
   } else {
     io.print([
-      `provisioned ${id}`,
+      `provisioned ${printableLine(id)}`,
       ...renderCertificate(certificate).map((line) => `  ${line}`),
       ...Object.values(files).filter((path) => path !== undefined).map((path) =>
         `  wrote    ${path}`

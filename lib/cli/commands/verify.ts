@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { usageError } from "../errors.ts";
+import { valueError } from "../errors.ts";
 import { CHIP, ISSUED_BY, JSON_FLAG, OPENING_KEY, TABLE_OFFSET } from "../flags.ts";
 import { readAll, readFlag } from "../input/files.ts";
 import { tableOffsetOf } from "../input/images.ts";
@@ -63,8 +63,8 @@ function timeOf(text: string | undefined): Date | undefined {
   const moment = new Date(`${day}${time}${zone}`);
   const isDay = day !== undefined && isoDayOf(day) === day;
   if (isDay && !Number.isNaN(moment.getTime())) return moment;
-  const message = `--now is a date such as 2030-01-31 or 2030-01-31T12:00:00Z; not "${text}"`;
-  throw usageError(message, "now");
+  const rule = "--now is a date such as 2030-01-31 or 2030-01-31T12:00:00Z";
+  throw valueError(rule, text, "now");
 }
 
 /** The day that a date means: February 30 is a day in March, and the 40th is none. */

@@ -1,5 +1,7 @@
+import { shownFlag } from "../parse.ts";
+import { shownValue } from "../../bytes/text.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
-import { usageError } from "../errors.ts";
+import { usageError, valueError } from "../errors.ts";
 import { COMMON_FLAGS } from "../flags.ts";
 import { CONFIGURE_FLAGS, type ConfigureFlag } from "./flags.ts";
 
@@ -121,25 +123,26 @@ function splitFlag(word: string): { spelling: string; attached?: string } {
   if (longer.length === 1) return { spelling: longer[0]!, attached };
   if (/^-p./.test(word)) return { spelling: "-p", attached: word.slice(2).replace(/^=/, "") };
   if (longer.length > 1) throw usageError(`${name} may be ${longer.join(" or ")}`, name);
-  const what = word.startsWith("-") ? `knows no ${name}` : `does not take "${word}"`;
-  throw usageError(`configure ${what}`, name, "run configure --help for its flags");
+  const flag = shownFlag(word);
+  const what = word.startsWith("-") ? `knows no ${flag}` : `does not take ${shownValue(word)}`;
+  throw usageError(`configure ${what}`, flag, "run configure --help for its flags");
 }
 
 function checkChoice(name: string, value: string | undefined): string | undefined {
   const choices = CONFIGURE_FLAGS.find((flag) => flag.name === name)?.choices ?? [];
   if (value === undefined || choices.includes(value)) return value;
-  throw usageError(`--${name} is ${choices.join(", ")}; not "${value}"`, `--${name}`);
+  throw valueError(`--${name} is ${choices.join(", ")}`, value, `--${name}`);
 }
 
 function efuseKeyIdOf(text: string | undefined): number | undefined {
   if (text === undefined || /^[0-5]$/.test(text)) return text === undefined ? text : Number(text);
-  throw usageError(`--efuse_key_id is 0 to 5; not "${text}"`, "--efuse_key_id");
+  throw valueError("--efuse_key_id is 0 to 5", text, "--efuse_key_id");
 }
 
 function offsetOf(text: string): string {
   if (/^(0x[0-9a-f]{1,8}|[0-9]{1,10})$/i.test(text)) return text;
   const flag = "--sec_cert_part_offset";
-  throw usageError(`${flag} is a number such as 0xD000; not "${text}"`, flag);
+  throw valueError(`${flag} is a number such as 0xD000`, text, flag);
 }
 
 function algorithmOf(
@@ -148,10 +151,12 @@ function algorithmOf(
   if (words === undefined) return undefined;
   const name = (["RSA", "ECDSA"] as const).find((each) => each === words[0]!.toUpperCase());
   const flag = "--priv_key_algo";
-  if (name === undefined) throw usageError(`${flag} is RSA or ECDSA; not "${words[0]}"`, flag);
+  if (name === undefined) {
+    throw valueError(`${flag} is RSA or ECDSA`, words[0]!, flag);
+  }
   const bits = (SIZES[name] as readonly number[]).find((each) => String(each) === words[1]);
   if (bits !== undefined) return { name, bits };
-  throw usageError(`${flag} ${name} has ${SIZES[name].join(", ")} bits; not "${words[1]}"`, flag);
+  throw valueError(`${flag} ${name} has ${SIZES[name].join(", ")} bits`, words[1]!, flag);
 }
 
 /** Refuses flags that would have no effect, which that tool ignores. */

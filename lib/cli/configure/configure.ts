@@ -1,5 +1,5 @@
 import type { Finding } from "../../findings/findings.ts";
-import { fileError } from "../errors.ts";
+import { withSecretFiles } from "../input/secret_files.ts";
 import type { Io } from "../io.ts";
 import { appendIntegrityTo } from "./append.ts";
 import { type ConfigureArguments, parseConfigureArguments } from "./arguments.ts";
@@ -17,8 +17,17 @@ import { signFile } from "./sign.ts";
  */
 export async function configure(words: readonly string[], io: Io): Promise<number> {
   const given = parseConfigureArguments(words);
-  if (!given.json) return await carryOut(given, io);
-  return await printAsJson((io, findings) => carryOut(given, io, findings), io);
+  const world = withSecretFiles(io, secretFilesOf(given));
+  if (!given.json) return await carryOut(given, world);
+  return await printAsJson((io, findings) => carryOut(given, io, findings), world);
+}
+
+function secretFilesOf(given: ConfigureArguments): Map<string, string> {
+  const { privateKey, efuseKeyFile, signingKeyFiles } = given;
+  const files = new Map(signingKeyFiles.map((path) => [path, "signing-key-file"]));
+  if (efuseKeyFile !== undefined) files.set(efuseKeyFile, "efuse_key_file");
+  if (privateKey !== undefined) files.set(privateKey, "private-key");
+  return files;
 }
 
 async function carryOut(
@@ -39,9 +48,8 @@ async function carryOut(
     return await appendIntegrityTo(given.appendIntegrity, io);
   }
   for (const path of [given.privateKey, given.deviceCert, given.caCert]) {
-    if (path !== undefined && await io.readIfExists(path) === undefined) {
-      throw fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${path}: no such file`);
-    }
+    // All of them before the work begins.
+    if (path !== undefined) await io.read(path);
   }
   const path = given.certFile === undefined
     ? await buildConfigured(given, io, findings)

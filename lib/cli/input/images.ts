@@ -1,9 +1,9 @@
-import { encodeUtf8, parseBase64, parseHex } from "../../bytes/text.ts";
+import { encodeUtf8, parseBase64, parseHex, shownValue } from "../../bytes/text.ts";
 import { type ImageFormat, parseTlvType } from "../../format/names.ts";
 import type { BuildOptions } from "../../toolkit/build.ts";
 import type { DataEntry } from "../../toolkit/plan/credentials.ts";
 import type { Arguments } from "../arguments.ts";
-import { usageError } from "../errors.ts";
+import { usageError, valueError } from "../errors.ts";
 import type { Io } from "../io.ts";
 
 /** 32 MiB, the largest flash that the chips address, in bytes. */
@@ -53,12 +53,14 @@ async function parseData(flag: string, text: string, io: Io): Promise<DataEntry>
     /^([^=.]+)(?:\.([0-9]{1,3}))?=(string|hex|base64|file):(.*)$/s.exec(text) ?? [];
   if (name === undefined || value === undefined) {
     // The value may be a key.
-    const given = text.split("=")[0];
+    const given = text.split("=")[0]!;
     const forms = "=string:…, =hex:…, =base64:… or =file:…";
-    throw usageError(`--${flag} is TYPE[.SUBTYPE]${forms}; not "${given}"`, flag);
+    throw valueError(`--${flag} is TYPE[.SUBTYPE]${forms}`, given, flag);
   }
   const type = parseTlvType(name);
-  if (type === undefined) throw usageError(`--${flag}: unknown entry type "${name}"`, flag);
+  if (type === undefined) {
+    throw usageError(`--${flag}: unknown entry type ${shownValue(name)}`, flag);
+  }
   return { type, subtype: Number(subtype ?? 0), data: await dataBytes(form!, value, io) };
 }
 

@@ -3,10 +3,13 @@
 import { printable } from "../../bytes/text.ts";
 
 /**
- * Begins a colour until {@linkcode terminalText} makes it what a terminal takes. A private character,
- * another in each process, so that no text from a file can colour itself.
+ * Begins a colour until {@linkcode terminalText} makes it what a terminal takes. Private characters, others
+ * in each process and too many to try, so that no text from a file can colour itself.
  */
-const MARK = String.fromCharCode(0xE000 + crypto.getRandomValues(new Uint16Array(1))[0]! % 6400);
+const MARK = String.fromCharCode(
+  ...crypto.getRandomValues(new Uint16Array(4)).map((number) => 0xE000 + number % 6400),
+);
+const PAINT = new RegExp(`${MARK}\\d+m`, "g");
 
 let enabled = false;
 
@@ -31,6 +34,11 @@ export const cyan = (text: string): string => paint(text, 36, 39);
 /** Text as a terminal may show it: with the colours of this file, and {@linkcode printable}. */
 export function terminalText(text: string): string {
   return printable(text).replaceAll(MARK, "\x1b[");
+}
+
+/** Text without the colours of this file. */
+export function plainText(text: string): string {
+  return text.replace(PAINT, "");
 }
 
 function paint(text: string, on: number, off: number): string {

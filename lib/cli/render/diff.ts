@@ -1,3 +1,4 @@
+import { printableLine } from "../../bytes/text.ts";
 import { tlvTypeTitle } from "../../format/names.ts";
 import type { Diff, EntryDifference, EntryPlace, FieldDifference } from "../../toolkit/diff.ts";
 import type { OtherDifference } from "../../toolkit/others.ts";
@@ -11,7 +12,7 @@ export function renderDiff({ same, layout, entries, others = [] }: Diff): string
 }
 
 function renderOther({ change, namespace, key, differs, a, b }: OtherDifference): string {
-  const name = `${namespace}/${key}`;
+  const name = printableLine(`${namespace}/${key}`);
   if (change === "added") return green(`+ ${name}`) + dim(` ${place(b!)}`);
   if (change === "removed") return red(`- ${name}`) + dim(` ${place(a!)}`);
   return yellow(`~ ${name}`) + dim(` ${place(b!)}`) +
@@ -48,7 +49,7 @@ function renderField({ field, a, b }: FieldDifference): string {
 
 function show(field: string, value: FieldDifference["a"]): string {
   if (value === null) return "none";
-  const text = String(value).replace(/\s+/g, " ");
+  const text = printableLine(String(value).replace(/\s+/g, " "));
   return field === "sha256" ? `${text.slice(0, 16)}…` : text;
 }
 

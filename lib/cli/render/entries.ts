@@ -1,3 +1,4 @@
+import { printableLine } from "../../bytes/text.ts";
 import { type KeyStorage, tlvEntryTitle } from "../../format/names.ts";
 import type { CertificateReport, EntryReport } from "../../toolkit/inspect.ts";
 import { dim, green, red } from "./colors.ts";
@@ -21,11 +22,11 @@ export function renderCertificate(certificate: CertificateReport): string[] {
   const end = notAfter.startsWith(NO_EXPIRY_YEAR) ? "no expiry" : notAfter.slice(0, 10);
   const isSelfSigned = subject === issuer;
   return [
-    `subject  ${subject || dim("(empty)")}`,
-    isSelfSigned ? `issuer   ${dim("itself")}` : `issuer   ${issuer}`,
+    `subject  ${printableLine(subject) || dim("(empty)")}`,
+    isSelfSigned ? `issuer   ${dim("itself")}` : `issuer   ${printableLine(issuer)}`,
     `valid    ${notBefore.slice(0, 10)} to ${end}`,
     `key      ${key}, serial ${serial}`,
-    ...sans.length === 0 ? [] : [`names    ${sans.join(", ")}`],
+    ...sans.length === 0 ? [] : [`names    ${sans.map(printableLine).join(", ")}`],
   ];
 }
 
@@ -80,7 +81,7 @@ function renderDetails(entry: EntryReport, width: number): string[] {
     lines.push(...renderCertificate(each));
   }
   lines.push(...renderKey(entry), ...renderValue(entry));
-  if (problem !== undefined) lines.push(red(problem));
+  if (problem !== undefined) lines.push(red(printableLine(problem)));
   return foldLines(lines, width).map((line) =>
     line.startsWith("-") ? line : line.replace(/^(\w+) {2,}/, (label) => dim(label))
   );
@@ -137,6 +138,6 @@ function renderValue({ signature, integrity, userData }: EntryReport): string[] 
 }
 
 function clip(text: string): string {
-  const line = text.replace(/[\r\n\t]+/g, " ");
+  const line = printableLine(text.replace(/[\r\n\t]+/g, " "));
   return line.length > 60 ? `${line.slice(0, 59)}…` : line;
 }

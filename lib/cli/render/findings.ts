@@ -1,4 +1,5 @@
 import type { Place } from "../../bytes/errors.ts";
+import { printableLine } from "../../bytes/text.ts";
 import { type Finding, FINDINGS } from "../../findings/findings.ts";
 import { dim, green, red, yellow } from "./colors.ts";
 import { wrap } from "./text.ts";
@@ -11,7 +12,9 @@ export function renderFindings(findings: readonly Finding[], width: number): str
     const head = severity === "error" ? red(`error ${code}`) : yellow(`warning ${code}`);
     return [
       head,
-      ...wrap(`${message}${renderPlace(place)}`, width - 4).map((line) => `    ${line}`),
+      ...wrap(`${printableLine(message)}${renderPlace(place)}`, width - 4).map((line) =>
+        `    ${line}`
+      ),
       ...wrap(`→ ${FINDINGS[code].advice}`, width - 4).map((line) => dim(`    ${line}`)),
     ];
   });

@@ -1,3 +1,4 @@
+import { printableLine } from "../../bytes/text.ts";
 import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
 import type { Inspection } from "../../toolkit/inspect.ts";
 import { type OtherReport, otherTitle } from "../../toolkit/others.ts";
@@ -75,7 +76,7 @@ function renderOthers(others: readonly OtherReport[], width: number): string[] {
   return [
     dim("beside the credentials"),
     ...others.slice(0, MOST_OTHERS).flatMap((other) =>
-      wrap(otherTitle(other), width - 2).map((line) => `  ${line}`)
+      wrap(printableLine(otherTitle(other)), width - 2).map((line) => `  ${line}`)
     ),
     ...rest > 0 ? [`  and ${rest} more`] : [],
   ];

@@ -1,3 +1,4 @@
+import { printableLine } from "../../bytes/text.ts";
 import { partitionSubtypeName, partitionTypeName } from "../../format/table/csv.ts";
 import type { PartitionTableReport } from "../../toolkit/inspect.ts";
 import type { ImageLocation, PartitionPlace } from "../../image/find/locate.ts";
@@ -19,7 +20,7 @@ export function renderPartitionTable(table: PartitionTableReport): string[] {
     secureCert === null
       ? red("no partition for credentials: the firmware finds none")
       : `the firmware reads ${describe(secureCert)}`,
-    ...findings.map(({ kind, message }) => `${yellow(`table ${kind}`)} ${message}`),
+    ...findings.map(({ kind, message }) => `${yellow(`table ${kind}`)} ${printableLine(message)}`),
   ];
 }
 
@@ -52,14 +53,14 @@ export function renderLocation(location: ImageLocation): string[] {
 
 function describe({ name, type, subtype, offset, size, encrypted }: PartitionPlace): string {
   const kind = `${partitionTypeName(type)}/${partitionSubtypeName(type, subtype)}`;
-  return `${name} (${kind}) at ${hex(offset)}, ${hex(size)} bytes${
+  return `${printableLine(name)} (${kind}) at ${hex(offset)}, ${hex(size)} bytes${
     encrypted ? ", flagged encrypted" : ""
   }`;
 }
 
 function cellsOf({ name, type, subtype, offset, size, encrypted }: PartitionPlace): string[] {
   return [
-    name,
+    printableLine(name),
     partitionTypeName(type),
     partitionSubtypeName(type, subtype),
     hex(offset),

@@ -1,3 +1,6 @@
+export { printableLine } from "../../bytes/text.ts";
+import { plainText } from "./colors.ts";
+
 /** Text in lines of a width, broken at spaces, and within words that are longer than a line. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
@@ -14,7 +17,7 @@ export function wrap(text: string, width: number): string[] {
 
 /** Columns that a text takes, wide characters aside. */
 export function widthOf(text: string): number {
-  return [...text].length;
+  return [...plainText(text)].length;
 }
 
 function chunks(word: string, width: number): string[] {

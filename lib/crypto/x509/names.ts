@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
-import { decodeUtf8, encodeUtf8, formatHex, UNPRINTABLE } from "../../bytes/text.ts";
+import { decodeUtf8, encodeUtf8, formatHex, shownValue, UNPRINTABLE } from "../../bytes/text.ts";
 import {
   asciiOf,
   childrenOf,
@@ -129,7 +129,7 @@ function splitName(text: string): Part[] {
   const parts: Part[] = [];
   for (let at = 0; at <= text.length;) {
     const equals = text.indexOf("=", at);
-    if (equals < 0) throw badName(`no "=" in "${text.slice(at)}"`, at);
+    if (equals < 0) throw badName(`no "=" in ${shownValue(text.slice(at))}`, at);
     const { value, end } = readValue(text, equals + 1);
     parts.push({ key: text.slice(at, equals).trim(), value, offset: at, joins: text[end] === "+" });
     at = end + 1;
@@ -186,7 +186,7 @@ function encodeAttribute(key: string, value: string, offset: number): Bytes {
   const known: Attribute | undefined = ATTRIBUTES[key.toUpperCase() as keyof typeof ATTRIBUTES] ??
     Object.values(ATTRIBUTES).find(({ oid }) => oid === key) ??
     (isOid ? { oid: key, most: 32768 } : undefined);
-  if (known === undefined) throw badName(`unknown attribute "${key}"`, offset);
+  if (known === undefined) throw badName(`unknown attribute ${shownValue(key)}`, offset);
   const length = [...value].length;
   if (length === 0) throw badName(`${key} is empty`, offset);
   if (length > known.most) {
@@ -365,6 +365,6 @@ function fail(name: string, problem: string): never {
 function badSan(name: string, problem: string): SecureCertError {
   return new SecureCertError(
     "ERR_NAME",
-    `Cannot encode subject alternative name "${name}": ${problem}`,
+    `Cannot encode subject alternative name ${shownValue(name)}: ${problem}`,
   );
 }

@@ -1,4 +1,5 @@
 import { BULK_STATES } from "../../../batch/ports.ts";
+import { printableLine } from "../../../bytes/text.ts";
 import type { Arguments } from "../../arguments.ts";
 import type { Io } from "../../io.ts";
 import { printJson } from "../../output/out.ts";
@@ -42,7 +43,9 @@ export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
   io.print([
     bold(`${batch.path}: ${countOf(devices, "device")}`),
     ...lines,
-    ...failed.map(({ id, reason }) => `    ${yellow(id)}${reason === "" ? "" : `: ${reason}`}`),
+    ...failed.map(({ id, reason }) =>
+      `    ${yellow(printableLine(id))}${reason === "" ? "" : `: ${printableLine(reason)}`}`
+    ),
     ...done ? [] : [`not done; ${remedy(states)}`],
   ].join("\n"));
   return 0;

@@ -15,10 +15,8 @@ const GRACE_MS = 3000;
 const SETTLE_MS = 100;
 /** In which a signal that a program got reaches this process too. */
 const HEAR_MS = 500;
-/** Most bytes of a private key as PEM, and of what a program says of its failure. */
+/** Most bytes of a private key as PEM. */
 const MOST_KEY = 0x10000;
-const MOST_WORDS = 0x1000;
-const MOST_REASON = 200;
 /** Exit codes of shells for programs that SIGHUP, SIGINT and SIGTERM ended. */
 const SIGNAL_CODES: readonly number[] = [129, 130, 143];
 
@@ -30,21 +28,31 @@ const running = new Set<Deno.ChildProcess>();
 
 /**
  * A program that prints a private key, run once a device without a shell; `{id}` in its words becomes
- * the device's.
+ * the device's. What it prints to stderr is seen by nobody: it may print a key there, or a password.
  *
  * @param lanes Programs at a time.
  * @param stop Ends the programs; the devices that wait for them stay as they are.
+ * @param note Takes how to see why a program fails, once.
  * @throws {CliError} as {@linkcode checkProgram}.
  */
 export async function commandKeys(
   line: string,
   lanes: number,
   { signal, kill }: Pick<StopSignal, "signal" | "kill">,
+  note: (line: string) => void,
 ): Promise<KeySource> {
   const words = splitWords(line);
   if (words.length === 0) throw usageError("--key-command is empty", "key-command");
   if (!words[0]!.includes("{id}")) await checkProgram(words[0]!);
   kill.addEventListener("abort", () => running.forEach((child) => end(child, "SIGKILL")));
+  let hasFailed = false;
+  const onFailure = (id: string) => {
+    if (hasFailed) return;
+    hasFailed = true;
+    note(
+      `hint: what the key command says is not shown; to see it, run it by hand with ${id} for {id}`,
+    );
+  };
   let free = lanes;
   const waiting: (() => void)[] = [];
   const inLane = async (act: () => Promise<Taken>): Promise<Taken> => {
@@ -62,16 +70,19 @@ export async function commandKeys(
     name: `the command ${words[0]}`,
     take: (devices) =>
       Promise.all(
-        devices.map(({ id }) =>
-          inLane(() => runKeyCommand(words.map((word) => word.replaceAll("{id}", id)), signal))
-        ),
+        devices.map(({ id }) => inLane(() => runKeyCommand(words, id, signal, onFailure))),
       ),
   };
 }
 
-async function runKeyCommand(words: readonly string[], signal: AbortSignal): Promise<Taken> {
+async function runKeyCommand(
+  words: readonly string[],
+  id: string,
+  signal: AbortSignal,
+  onFailure: (id: string) => void,
+): Promise<Taken> {
   if (signal.aborted) return null;
-  const child = start(words);
+  const child = start(words.map((word) => word.replaceAll("{id}", id)));
   running.add(child);
   const limit = AbortSignal.timeout(KEY_TIME_MS);
   const ends = AbortSignal.any([signal, limit]);
@@ -83,18 +94,13 @@ async function runKeyCommand(words: readonly string[], signal: AbortSignal): Pro
   ends.addEventListener("abort", stop);
   try {
     const output = readUpTo(child.stdout, MOST_KEY, () => end(child, "SIGKILL"));
-    const messages = readUpTo(child.stderr, MOST_WORDS, () => {});
     const status = await child.status;
     // What the program started may hold its output open.
-    const cancel = () => {
-      output.cancel();
-      messages.cancel();
-    };
     const rest = [
-      setTimeout(() => hasKey(output.soFar()) && cancel(), SETTLE_MS),
-      setTimeout(cancel, GRACE_MS),
+      setTimeout(() => hasKey(output.soFar()) && output.cancel(), SETTLE_MS),
+      setTimeout(output.cancel, GRACE_MS),
     ];
-    const [key, said] = await Promise.all([output.bytes, messages.bytes]);
+    const key = await output.bytes;
     rest.forEach(clearTimeout);
     if (key !== undefined && status.success) return key;
     if (signal.aborted) return null;
@@ -103,7 +109,8 @@ async function runKeyCommand(words: readonly string[], signal: AbortSignal): Pro
     // A terminal sends Ctrl-C to it too, and it may end before this process has heard of it.
     if (wasAsked(status) && await isHeard(signal)) return null;
     if (status.signal !== null) return { problem: `the key command was ended by ${status.signal}` };
-    return { problem: `the key command ended with code ${status.code}${reasonOf(said)}` };
+    onFailure(id);
+    return { problem: `the key command ended with code ${status.code}` };
   } finally {
     ends.removeEventListener("abort", stop);
     clearTimeout(timer);
@@ -126,7 +133,7 @@ async function isHeard(signal: AbortSignal): Promise<boolean> {
 
 function start([program, ...args]: readonly string[]): Deno.ChildProcess {
   try {
-    const piped = { stdin: "null", stdout: "piped", stderr: "piped" } as const;
+    const piped = { stdin: "null", stdout: "piped", stderr: "null" } as const;
     return new Deno.Command(program!, { args, ...piped }).spawn();
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw forbiddenProgram(program!);
@@ -174,16 +181,4 @@ function readUpTo(stream: ReadableStream<Uint8Array>, most: number, onMore: () =
 /** Whether a private key has been printed whole. */
 function hasKey(bytes: Uint8Array): boolean {
   return /-----END [A-Z ]*PRIVATE KEY-----\s*$/.test(decodeUtf8(bytes) ?? "");
-}
-
-/** So many letters and digits in a row may be a key. */
-const SECRET = /[A-Za-z0-9+/=_-]{32}/;
-
-/** What a program said last; nothing when that may be a key. */
-function reasonOf(said: Uint8Array | undefined): string {
-  const text = decodeUtf8(said ?? new Uint8Array()) ?? "";
-  const last = text.trim().split("\n").at(-1)!.replace(/\p{C}/gu, " ").trim();
-  return last === "" || text.includes("-----") || SECRET.test(last)
-    ? ""
-    : `: ${last.slice(0, MOST_REASON)}`;
 }

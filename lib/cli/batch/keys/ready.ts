@@ -9,6 +9,7 @@ import { deviceKeyMode } from "../../../batch/list/settings.ts";
 import { type BulkShard, isInShard } from "../../../batch/list/shard.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile/profile.ts";
+import { unnamed } from "../../input/secret_files.ts";
 import { explain, joinPath } from "../../io.ts";
 import type { DatabaseSync } from "../deps.ts";
 import { transaction } from "../journal/meta.ts";
@@ -143,6 +144,6 @@ function namesIn(folder: string): string[] {
     return [...Deno.readDirSync(folder)].filter(({ isFile, name }) => isFile && name[0] !== ".")
       .map(({ name }) => name).sort();
   } catch (error) {
-    throw explain("read", folder, error);
+    throw unnamed(explain("read", folder, error), folder, "keys");
   }
 }

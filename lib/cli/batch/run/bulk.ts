@@ -142,7 +142,7 @@ async function keysOf(
     const password = await passwordOf(args, io);
     return readyKeys(folder, { database, profile, note: (line) => io.note(line), password, shard });
   }
-  return command === undefined ? undefined : await commandKeys(command, workers, stop);
+  return command === undefined ? undefined : await commandKeys(command, workers, stop, io.note);
 }
 
 /** Every wrong row on a line of its own, and an error that counts them. */

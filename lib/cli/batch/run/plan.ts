@@ -3,7 +3,7 @@ import { type BulkShard, parseShard } from "../../../batch/list/shard.ts";
 import type { BulkPhase } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile/profile.ts";
 import type { Arguments } from "../../arguments.ts";
-import { usageError } from "../../errors.ts";
+import { usageError, valueError } from "../../errors.ts";
 import type { Io } from "../../io.ts";
 import { outputFolder } from "../../output/out.ts";
 import { devicesOf } from "../list/devices.ts";
@@ -68,5 +68,5 @@ function shardOf(args: Arguments): BulkShard | undefined {
   const text = args.get("shard");
   const shard = text === undefined ? undefined : parseShard(text);
   if (text === undefined || shard !== undefined) return shard;
-  throw usageError(`--shard is i/n with i from 1 to n; not "${text}"`, "shard");
+  throw valueError("--shard is i/n with i from 1 to n", text, "shard");
 }

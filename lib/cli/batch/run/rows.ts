@@ -23,7 +23,7 @@ export function jobReader(io: Io): (device: BulkDevice) => Promise<Partial<BulkJ
     for (const [name, path] of [["certificate", certificate], ["key", privateKey]] as const) {
       if (path === undefined || path === "") continue;
       const bytes = await io.readIfExists(path);
-      if (bytes === undefined) return { problem: `Cannot read ${path}: no such file` };
+      if (bytes === undefined) return { problem: `Cannot read ${shownName(path)}: no such file` };
       job[name] = bytes;
     }
     return job;
