@@ -161,6 +161,11 @@ const HINTS: readonly Hint[] = [
     text: "--replace puts it in the place of the one that is there",
   },
   {
+    about: "allowWeak",
+    flag: "allow-weak",
+    text: "ask for a request with a longer key, or certify this one with --allow-weak",
+  },
+  {
     about: "ERR_PASSWORD",
     flag: "password-file",
     text: "give the password with --password-file",

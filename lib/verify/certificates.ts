@@ -22,7 +22,7 @@ export async function checkChain(
   const [first, ...rest] = deviceCerts;
   const trusted = issuers ?? caCerts;
   if (first === undefined || trusted.length === 0) return [];
-  const { fault, problem } = await followChain(first, [...rest, ...caCerts], trusted);
+  const { path, fault, problem } = await followChain(first, [...rest, ...caCerts], trusted);
   if (fault === undefined) return [];
   if (fault === "unchecked") {
     return [finding("CHAIN_UNCHECKED", `the chain cannot be checked: ${problem}`)];
@@ -33,9 +33,10 @@ export async function checkChain(
     const message = `the device certificate does not lead to the CA: ${problem}`;
     return [finding("CHAIN_BROKEN", message)];
   }
+  const { subject, issuer } = path.at(-1)!;
   const message =
-    `the CA of the image did not issue the device certificate: ${problem}; fine when that CA is ` +
-    "the server's";
+    `the stored CA "${trusted[0]!.subject}" is not "${issuer}", the issuer of "${subject}"; fine ` +
+    "when it is the server's";
   return [finding("CA_NOT_ISSUER", message)];
 }
 

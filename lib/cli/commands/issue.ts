@@ -19,6 +19,7 @@ export const command: Command = {
     DAYS,
     SAN,
     USAGE,
+    { name: "allow-weak", help: "certify RSA keys under 2048 bits" },
     PASSWORD_FILE,
     OUT_FILE,
     FORCE,
@@ -55,6 +56,7 @@ export const command: Command = {
       sans: sans.length === 0 ? undefined : sans,
       days: daysOf(args),
       usage: usageOf(args),
+      allowWeak: args.has("allow-weak"),
     });
     await writeOutput(out, textFile(out, issued.pem), args, io);
     noteIssuer(readCertificate(issuer.certificate), issued, io);

@@ -10,7 +10,7 @@ import {
   derSequence,
   derUnsigned,
 } from "../der.ts";
-import type { EcCurve } from "../keys/curves.ts";
+import { type EcCurve, WEAK_RSA_BITS } from "../keys/curves.ts";
 import { decodeSpki, isSamePublicKey, publicKeyDer } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../keys/keys.ts";
 import { encodeEcdsaSignature, hashFor, signBytes, verifyBytes } from "../signing.ts";
@@ -178,7 +178,8 @@ export async function createCa(options: {
  * client, and valid for 3650 days.
  *
  * @category Keys and certificates
- * @throws {SecureCertError} `ERR_NAME` for a bad subject or SAN; `ERR_KEY` without a public key;
+ * @throws {SecureCertError} `ERR_NAME` for a bad subject or SAN; `ERR_KEY` without a public key, or for a
+ * weak one;
  * `ERR_CERTIFICATE` when the request's signature is wrong, the issuer is not a CA or its key is not that
  * of its certificate, or there is neither a subject nor a SAN.
  */
@@ -195,6 +196,8 @@ export async function issueCertificate(options: {
   readonly sans?: readonly string[];
   /** What the certificate is for. @default ["client"] */
   readonly usage?: readonly ("client" | "server")[];
+  /** Certify an RSA key under 2048 bits. @default false for that of a request, else true */
+  readonly allowWeak?: boolean;
   /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650 */
   readonly days?: number | "forever";
   /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
@@ -209,6 +212,7 @@ export async function issueCertificate(options: {
     throw new SecureCertError("ERR_KEY", message);
   }
   const publicKey = publicKeyDer(certified);
+  if (!(options.allowWeak ?? request === undefined)) refuseWeak(publicKey);
   const text = options.subject ?? request?.subject ?? "";
   const sans = options.sans ?? request?.sans ?? [];
   if (text === "" && sans.length === 0) throw unfit("need a subject or a subject alternative name");
@@ -221,6 +225,14 @@ export async function issueCertificate(options: {
       ...sans.length === 0 ? [] : [namesExtension(encodeSans(sans), text === "")],
     ],
   });
+}
+
+function refuseWeak(publicKey: Uint8Array): void {
+  const { type, bits } = decodeSpki(publicKey);
+  if (type !== "rsa" || bits >= WEAK_RSA_BITS) return;
+  const message = `Cannot issue certificate: the key is RSA-${bits}, which can be broken; ` +
+    `need at least ${WEAK_RSA_BITS} bits`;
+  throw new SecureCertError("ERR_KEY", message, { field: "allowWeak" });
 }
 
 /** What differs from certificate to certificate, DER. */

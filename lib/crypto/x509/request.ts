@@ -99,7 +99,11 @@ export async function readRequest(
 ): Promise<SigningRequest> {
   if (typeof input !== "string" && !(input instanceof Uint8Array)) return input;
   const { request, signedPart, signature, scheme } = takeApart(derBlocks(input, LABELS)[0]!);
-  if (scheme && await verifyBytes(request, signedPart, signature, scheme)) return request;
+  if (scheme === undefined) {
+    const message = "Cannot use signing request: it is signed with an algorithm that is not known";
+    throw new SecureCertError("ERR_UNSUPPORTED", message);
+  }
+  if (await verifyBytes(request, signedPart, signature, scheme)) return request;
   throw new SecureCertError(
     "ERR_CERTIFICATE",
     "Cannot use signing request: its signature is wrong",
