@@ -18,7 +18,7 @@ const AT_LEAST = 0.95;
 interface Batch {
   /** Devices a second. */
   readonly rate: number;
-  /** Most memory that the process took, in MB; undefined where the system does not tell. */
+  /** Most memory that the process took, in MB; undefined where the system does not say. */
   readonly memory?: number;
 }
 

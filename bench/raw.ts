@@ -1,4 +1,4 @@
-/** What WebCrypto reaches alone, against which batches are measured. */
+/** What WebCrypto reaches by itself, against which batches are measured. */
 import { Worker } from "node:worker_threads";
 
 const P256 = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" };

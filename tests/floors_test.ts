@@ -1,4 +1,4 @@
-/** The rules of the house, as far as a program can see them: floors, circles, and what stands where. */
+/** The rules of the house, as far as a program can see them: floors, circles, and what is where. */
 import { assertEquals } from "@std/assert";
 
 const ROOT = new URL("../", import.meta.url);
@@ -131,7 +131,7 @@ Deno.test("no folder is a drawer", () => {
   }
 });
 
-Deno.test("files of one subject stand in a folder, not behind a prefix", () => {
+Deno.test("files of one subject are in a folder, not behind a prefix", () => {
   const folders = Map.groupBy(sources, ({ path }) => path.slice(0, path.lastIndexOf("/")));
   for (const [folder, files] of folders) {
     const stems = files.map(({ path }) => path.slice(folder.length + 1).replace(/\..*$/, ""));

@@ -8,7 +8,7 @@ const steps = (power: number) => (size: number) => () => {
   return sum;
 };
 
-Deno.test("growth tells linear work from quadratic", async () => {
+Deno.test("growth distinguishes linear work from quadratic", async () => {
   assertEquals(await growsLinearly(steps(1), [100_000, 1_600_000]), true);
   assertEquals(await growsLinearly(steps(2), [300, 4800]), false);
 });

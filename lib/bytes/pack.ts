@@ -38,7 +38,7 @@ export function alignUp(length: number, unit: number): number {
   return Math.ceil(length / unit) * unit;
 }
 
-/** Whether two byte arrays hold the same bytes. Not for secrets: the time tells where they differ. */
+/** Whether two byte arrays hold the same bytes. Not for secrets: the time shows where they differ. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
   for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;

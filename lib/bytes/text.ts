@@ -119,7 +119,7 @@ function isRandom(run: string): boolean {
 }
 
 /**
- * A file's name as a message may show it. Text in the place of a name, by a slip in a command or a
+ * A file's name as a message may show it. Text instead of a name, by a slip in a command or a
  * table, may be a key: what looks like one is not shown.
  *
  * @param name What was taken for a name.

@@ -158,7 +158,7 @@ const HINTS: readonly Hint[] = [
   {
     about: "replace",
     flag: "replace",
-    text: "--replace puts it in the place of the one that is there",
+    text: "--replace replaces the one that is there",
   },
   {
     about: "allowWeak",

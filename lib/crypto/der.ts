@@ -49,7 +49,7 @@ export type DerErrorMaker = (offset: number, problem: string, cause?: unknown) =
 
 /** An element: where it is. Nothing in it has been looked at. */
 export interface DerNode {
-  /** The identifier octet. Tag numbers above 30 are not told apart, as on the device. */
+  /** The identifier octet. Tag numbers above 30 are not distinguished, as on the device. */
   readonly tag: number;
   /** Offset of the identifier octet in what is read. */
   readonly start: number;

@@ -250,7 +250,7 @@ export const FINDINGS = {
   DS_CONTEXT: {
     severities: ["error"],
     checks: ["DS peripheral"],
-    meaning: "the firmware cannot tell which eFuse key or RSA length the DS data needs",
+    meaning: "the firmware does not know which eFuse key or RSA length the DS data needs",
     advice: "rebuild the image with --efuse-key-id",
   },
   GCM_READER_VERSION: {

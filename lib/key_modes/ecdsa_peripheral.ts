@@ -33,7 +33,7 @@ export const ecdsaPeripheral: KeyModeRules = {
     high === undefined ? [] : [
       `espefuse writes the low half to the first free block after ${high}, in a circle: ` +
       `it must be ${low}`,
-      `The image names only the block of the low half; the firmware must be told of block ${block}`,
+      `The image names only the block of the low half; the firmware needs the number of the other, ${block}`,
     ],
   makeEntries: ({ subtype, efuseKeyId }) => {
     const config = encodeSecurityConfig({ efuseKeyId: efuseKeyId! });
@@ -99,6 +99,6 @@ function checkCurve(certificate: Certificate, chip: ChipName | undefined): Findi
   }
   if (key.curve !== "P-384") return [];
   const message = "a P-384 key takes two eFuse blocks; the image names only the low one, " +
-    "the firmware must be told the high one";
+    "the firmware needs the number of the high one";
   return [finding("CHIP_UNSUPPORTED", message, {}, "warning")];
 }

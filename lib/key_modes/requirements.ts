@@ -54,7 +54,7 @@ function chipProblem(keyMode: KeyMode, chip: string | undefined): string | undef
   return `${chip} has no ${keyMode} keys; it has ${keyModesOf(chip).join(", ")}`;
 }
 
-/** Whether the block can be burned with such a key; a curve that is not known yet stands for P-256. */
+/** Whether the block can be burned with such a key; a curve that is not known yet counts as P-256. */
 function blockProblem(
   { keyMode, chip, keyId, key }: {
     readonly keyMode: KeyMode;

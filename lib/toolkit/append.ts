@@ -32,7 +32,7 @@ export async function append(
   options: {
     /** Entries to add; each must be new. @default [] */
     readonly entries?: readonly DataEntry[];
-    /** Entries to put in the place of those with the same type and subtype. @default [] */
+    /** Entries that replace those of the same type and subtype. @default [] */
     readonly replace?: readonly DataEntry[];
     /** End with an integrity entry over all before it. @default only where there is one already */
     readonly integrity?: boolean;

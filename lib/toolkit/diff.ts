@@ -267,7 +267,7 @@ function compareLayout(a: Opened, b: Opened, hasDifferences: boolean): FieldDiff
   }
   const rest = ({ image, report }: Opened) => image.subarray(report.used);
   const tails = first.format === "tlv"
-    ? compareBytes("bytes behind the entries", rest(a), rest(b))
+    ? compareBytes("bytes after the entries", rest(a), rest(b))
     : [];
   if (hasDifferences || tails.length > 0) return tails;
   return compareBytes("bytes outside the values", a.image, b.image);

@@ -124,7 +124,7 @@ Deno.test("every key mode and layout can be had in bulk", async () => {
   }
 });
 
-Deno.test("every wrong row is told, and nothing is made", async () => {
+Deno.test("every wrong row is reported, and nothing is made", async () => {
   const rows = [
     "id,chip,sans",
     "ok,,",
@@ -309,7 +309,7 @@ Deno.test("what is wrong with the CA is known before the first key, and fails ev
   assertEquals(results.filter(({ reason }) => reason?.includes("CERT_NOT_YET_VALID")).length, 20);
 });
 
-Deno.test("what no partition holds is told for the largest devices of each kind, and no key is made", async () => {
+Deno.test("what no partition holds is reported for the largest devices of each kind, and no key is made", async () => {
   const rows = ["id,keyMode,user1"];
   for (let n = 0; n < 9; n++) rows.push(`d${n},,${"x".repeat(n * 40)}`);
   rows.push(`w,hmac-encrypted,${"y".repeat(3000)}`);
@@ -330,7 +330,7 @@ Deno.test("what no partition holds is told for the largest devices of each kind,
   }
 });
 
-Deno.test("whoever leaves the loop early leaves nothing under way, and goes on with the same keys", async () => {
+Deno.test("leaving the loop early leaves nothing under way, and the next run has the same keys", async () => {
   const { journal, files } = memoryBatch();
   let [writes, underWay] = [0, 0];
   const turn = () => new Promise((resolve) => setTimeout(resolve));
@@ -418,7 +418,7 @@ Deno.test("rows that no reader of lists gives are refused, and shards that there
   }
 });
 
-Deno.test("an id that another shard's row has is told", async () => {
+Deno.test("an id that another shard's row has is reported", async () => {
   const rows = ["id", "a", "b", "A", "c"];
   for (const index of [1, 2, 3]) {
     const shard = { index, count: 3 };

@@ -107,7 +107,7 @@ Deno.test("aws: an object of parameters a line, and a template that declares and
   ]);
 });
 
-Deno.test("aws: names that a thing cannot have are told, and a CA too long for a template refused", async () => {
+Deno.test("aws: names that a thing cannot have are reported, and a CA too long for a template is refused", async () => {
   const { problemsOf } = exportAws({ ca });
   assertEquals(problemsOf(devices[0]!), []);
   assertEquals(problemsOf(await device("a:b_c-1")), []);
@@ -170,7 +170,7 @@ Deno.test("azure: requests of at most ten enrolments, and the group", async () =
   exportAzure({ ca, group: "eu:devices-" });
 });
 
-Deno.test("azure: a registration ID is the common name, and capitals do not tell two apart", async () => {
+Deno.test("azure: a registration ID is the common name, and capitals do not distinguish two", async () => {
   const { problemsOf } = exportAzure({ ca });
   assertEquals(problemsOf(devices[0]!), []);
   assertMatch(problemsOf(await device("DEV-1"))[0]!, /capitals/);
@@ -200,7 +200,7 @@ Deno.test("rainmaker: node_id, certs and the columns for tags", async () => {
   assertMatch(exportRainmaker().problemsOf(await device("n.1"))[0]!, /a thing's name/);
 });
 
-Deno.test("a column with the name of one of the export's own is kept under another, which is told", async () => {
+Deno.test("a column with the name of one of the export's own is kept under another, which is reported", async () => {
   const { columns, notes } = exportColumns(["certs", "list_certs", "city"], ["certs"]);
   assertEquals(columns.map(({ title }) => title), ["list_list_certs", "list_certs", "city"]);
   assertEquals(notes.length, 1);

@@ -3,7 +3,7 @@ import { areWhole, checkShards, type ShardFacts } from "../../lib/batch/check/sh
 
 const shards = (...facts: ShardFacts[]) =>
   facts.map((each, at) => ({ path: `s${at + 1}`, facts: each }));
-const told = (...facts: ShardFacts[]) =>
+const problemsOf = (...facts: ShardFacts[]) =>
   checkShards(shards(...facts)).map(({ code, message }) => `${code} ${message}`);
 const part = (shard: string): ShardFacts => ({ shard });
 
@@ -11,33 +11,33 @@ Deno.test("shards of one profile, CA and signing keys are of one batch, in whate
   const key = { type: "ec", curve: "P-256" } as const;
   const profile = { chip: "esp32c3", key, ca: "pki" } as const;
   const same = { key: { curve: "P-256" }, ca: "/mnt/pki", days: 3650, chip: "esp32c3" } as const;
-  assertEquals(told({ profile, ca: "a" }, {}, { profile: same, ca: "a" }), []);
-  assertEquals(told({}, { ca: "a" }, { ca: "b" }, { ca: "a" }), [
+  assertEquals(problemsOf({ profile, ca: "a" }, {}, { profile: same, ca: "a" }), []);
+  assertEquals(problemsOf({}, { ca: "a" }, { ca: "b" }, { ca: "a" }), [
     "FOREIGN_SHARD s3: its CA is not that of s2",
   ]);
-  assertEquals(told({ signers: "a" }, { signers: "" }), [
+  assertEquals(problemsOf({ signers: "a" }, { signers: "" }), [
     "FOREIGN_SHARD s2: its signing keys are not those of s1",
   ]);
-  assertEquals(told({ labels: "true" }, {}, { labels: "false" }, { labels: "true" }), [
+  assertEquals(problemsOf({ labels: "true" }, {}, { labels: "false" }, { labels: "true" }), [
     "FOREIGN_SHARD s3: it has no labels, unlike those of s1",
   ]);
-  assertEquals(told({ profile }, { profile: { ...same, days: 9, key: { type: "rsa" } } }), [
+  assertEquals(problemsOf({ profile }, { profile: { ...same, days: 9, key: { type: "rsa" } } }), [
     "FOREIGN_SHARD s2: its profile is not that (days, key) of s1",
   ]);
 });
 
 Deno.test("each part of a list is there once", () => {
-  assertEquals(told(part("2/2"), part("1/2"), {}), []);
-  assertEquals(told(part("1/1"), part("1/1")), []);
-  assertEquals(told(part("1/3"), part("3/3")), ["MISSING_SHARD of 3 parts, 2 are not there"]);
-  assertEquals(told(part("1/2"), part("1/2"), part("2/2")), [
+  assertEquals(problemsOf(part("2/2"), part("1/2"), {}), []);
+  assertEquals(problemsOf(part("1/1"), part("1/1")), []);
+  assertEquals(problemsOf(part("1/3"), part("3/3")), ["MISSING_SHARD of 3 parts, 2 are not there"]);
+  assertEquals(problemsOf(part("1/2"), part("1/2"), part("2/2")), [
     "DUPLICATE_SHARD s2 is part 1 of 2, as s1 is",
   ]);
-  assertEquals(told(part("1/2"), part("2/3"), part("1/1")), [
+  assertEquals(problemsOf(part("1/2"), part("2/3"), part("1/1")), [
     "FOREIGN_SHARD s2 is part 2 of 3, s1 one of 2",
     "FOREIGN_SHARD s3 is part 1 of 1, s1 one of 2",
   ]);
-  const [many] = told(part("2/999999999"));
+  const [many] = problemsOf(part("2/999999999"));
   assertMatch(many!, /, 20, 21 and 999999978 more are not there$/);
 });
 

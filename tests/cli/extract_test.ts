@@ -48,7 +48,7 @@ Deno.test("an extracted folder is not replaced without --force", async () => {
   assertEquals([...world.files.keys()].some((name) => name.startsWith("no/")), false);
 });
 
-Deno.test("files of a CSV lie beside it, else in the working folder", async () => {
+Deno.test("files of a CSV are next to it, else in the working folder", async () => {
   const world = new MemoryWorld();
   world.put("f/in.csv", `${HEADER}\n51,0,a.bin,file,,,,,\n52,0,b.bin,file,,,,,\n`);
   world.put("f/a.bin", "beside");

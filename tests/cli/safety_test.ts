@@ -297,7 +297,7 @@ opensslTest(
   },
 );
 
-Deno.test("--chip judges the signatures: schemes that it verifies, and digests that it keeps", async () => {
+Deno.test("--chip checks the signatures: schemes that it verifies, and digests that it keeps", async () => {
   const image = encodePartition([{ type: 51, data: new Uint8Array(9) }], { integrity: true });
   const world = new MemoryWorld();
   const keys = await Promise.all(

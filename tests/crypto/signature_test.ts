@@ -23,7 +23,7 @@ const KEYS = [
   await generateKey({ curve: "P-384" }),
 ];
 
-Deno.test("what a key signs is right, by its public key in PEM or DER alone", async () => {
+Deno.test("what a key signs verifies by its public key, in PEM or DER", async () => {
   for (const key of KEYS) {
     const signer = createSigner(key);
     const publicKey = readSignatureKey(signer.publicKey);
@@ -50,7 +50,7 @@ Deno.test("other kinds of keys do not sign", async () => {
   }
 });
 
-opensslTest("keys that need a password are told from others", async () => {
+opensslTest("keys that need a password are recognised", async () => {
   for (const key of KEYS) {
     const pem = await exportPrivateKey(key);
     const der = await exportPrivateKey(key, { form: "der" });

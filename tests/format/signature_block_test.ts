@@ -225,7 +225,7 @@ sharedTest("key digests are those of the reference", () => {
   }
 });
 
-sharedTest("the key digest of the published image stands in the published eFuses", () => {
+sharedTest("the key digest of the published image is in the published eFuses", () => {
   const folder = "espressif/qemu_test/secure_verification";
   const image = shared(`${folder}/secure_verification.bin`);
   const efuses = shared(`${folder}/secure_key_0_esp32c3_efuse.bin`).toHex();

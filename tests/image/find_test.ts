@@ -59,7 +59,7 @@ const CUST_FLASH = encodeCustFlash({ deviceCert: pem("a") }, { size: 0x3000 });
 
 interface DumpParts {
   readonly entries?: readonly PartitionTableEntry[];
-  /** Where the table stands; none without. */
+  /** Where the table is; none without. */
   readonly tableAt?: number;
   readonly parts?: readonly (readonly [number, Uint8Array])[];
   readonly length?: number;
@@ -105,7 +105,7 @@ Deno.test("an image is found to be one, whatever its layout", () => {
   }
 });
 
-Deno.test("the table tells where the partition lies, and its bytes are a view of the dump", () => {
+Deno.test("the table says where the partition is, and its bytes are a view of the dump", () => {
   for (const tableAt of [0x8000, 0x7000]) {
     for (const flags of [0, 1]) {
       const dump = dumpOf({ tableAt, entries: [NVS, { ...OURS, flags }, APP] });
@@ -121,13 +121,13 @@ Deno.test("the table tells where the partition lies, and its bytes are a view of
   }
 });
 
-Deno.test("a dump within a larger buffer is read where it lies", () => {
+Deno.test("a dump within a larger buffer is read in place", () => {
   const buffer = new Uint8Array(FLASH + 77);
   buffer.set(dumpOf(), 77);
   assertEquals(viaTable(findSecureCert(buffer.subarray(77))).partition.offset, 0xD000);
 });
 
-Deno.test("a dump that begins with its table begins where the table stands", () => {
+Deno.test("a dump that begins with its table begins where the table is", () => {
   const flash = dumpOf();
   const { table, partition } = viaTable(findSecureCert(flash.subarray(0x8000)));
   assertEquals([table.offset, partition.offset, partition.entry.offset], [0, 0x5000, 0xD000]);
@@ -161,7 +161,7 @@ Deno.test("partitions are taken in the firmware's order, erased ones last", () =
   assertEquals(bare.partition.entry.offset, OURS.offset);
 });
 
-Deno.test("a name alone does not make the partition", () => {
+Deno.test("a name by itself does not make the partition", () => {
   const entries = [
     { ...OURS, type: 0x40 },
     { ...OURS, name: "esp_secure_cer" },
@@ -275,7 +275,7 @@ Deno.test("other layouts are read through the table", async () => {
   }
 });
 
-Deno.test("an erased, encrypted, cut or absent partition is told", async () => {
+Deno.test("an erased, encrypted, cut or absent partition is reported", async () => {
   const encrypted = { ...OURS, flags: 1 };
   const random = randomBytes(0x2000);
   const gone = randomBytes(FLASH).fill(0xFF, 0, 0x1000).fill(0xFF, 0x7000, 0x8000);
@@ -321,13 +321,13 @@ Deno.test("a table that the firmware refuses makes the verdict bad", async () =>
   assertMatch(first!.message, /row at 32 has no magic number/);
 });
 
-Deno.test("bytes behind the row that ends a table do not hide it", () => {
+Deno.test("bytes after the row that ends a table do not hide it", () => {
   const dump = dumpOf();
   dump.fill(0, 0x8A00, 0x8C00);
   assertEquals(findSecureCert(dump).kind, "table");
 });
 
-Deno.test("what a scan found is judged as far as it goes, and the rest is listed", async () => {
+Deno.test("what a scan found is checked as far as it goes, and the rest is listed", async () => {
   const dump = new Uint8Array(FLASH).fill(0xFF);
   dump.set(IMAGE, 0x2000);
   dump.set(IMAGE, 0x3100);
@@ -436,7 +436,7 @@ Deno.test("a damaged table says what is wrong with it", async () => {
   }
 });
 
-Deno.test("any bytes are answered, and a found partition lies in them", async () => {
+Deno.test("any bytes get an answer, and a partition that is found is within them", async () => {
   const table = encodePartitionTable([NVS, OURS]).subarray(0, 128);
   const pieces = fc.array(
     fc.oneof(
@@ -515,7 +515,7 @@ Deno.test("16 MiB are searched without a copy", async () => {
   }
 });
 
-sharedTest("published tables tell where the published images lie", async () => {
+sharedTest("published tables say where the published images are", async () => {
   const formats = { nvs: "nvs", nvs_legacy: "nvs_legacy", cust_flash: "cust_flash" };
   const all = { ...formats, cust_flash_legacy: "cust_flash_legacy", cust_flash_tlv: "tlv" };
   for (const [name, format] of Object.entries(all)) {

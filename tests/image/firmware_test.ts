@@ -133,7 +133,7 @@ sharedTest("key types, eFuse blocks, integrity and entries are those of the C re
       );
     }
     const block = await read(() => open().privateKeyEfuseBlock()).catch(() => undefined);
-    // An empty security configuration yields the byte behind it there, an error here.
+    // An empty security configuration yields the byte after it there, an error here.
     if (!hasEvent(reader.get_priv_key_efuse_id) && name !== "corrupt_sec_cfg_empty") {
       const theirs = reader.get_priv_key_efuse_id!;
       assertEquals(block, isOk(theirs) ? theirs.value : undefined, name);
@@ -206,7 +206,7 @@ Deno.test("a legacy build reads the last entry of a type, a default build subtyp
   );
 });
 
-Deno.test("a bad checksum is a refusal for its entry alone", async () => {
+Deno.test("a bad checksum is a refusal only for its entry", async () => {
   const image = encodePartition([
     { type: 51, data: new Uint8Array([1]) },
     { type: 52, data: new Uint8Array([2]) },

@@ -177,7 +177,7 @@ Deno.test("what the chip cannot do is refused", () => {
   assertThrows(() => planEfuse({ ...ecdsa, chip: H2, keyId: 0, keyFile: "key" }), RangeError);
 });
 
-Deno.test("an HMAC key may lie in KEY5 in spite of the quirk", () => {
+Deno.test("an HMAC key may be in KEY5 despite the quirk", () => {
   const plan = planEfuse({ keyMode: "rsa-ds", chip: C3, keyId: 5, keyFile: "key" });
   assertEquals(plan.blocks[0]!.block, 9);
 });

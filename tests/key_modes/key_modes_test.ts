@@ -162,7 +162,7 @@ Deno.test("wrong keys, curves and sizes for a mode are refused", async () => {
   assertEquals(verdict.findings.some(({ code }) => code === "CERT_WEAK"), true);
 });
 
-Deno.test("with the HMAC key a DS value is opened and judged, and with another it is told", async () => {
+Deno.test("with the HMAC key a DS value is opened and checked, and another key is reported", async () => {
   const { image, efuse } = await makeDevice("esp32s3", "rsa-ds");
   const hmacKey = efuse!.hmacKey!;
   assertEquals(errors(await verify(image, { hmacKey, chip: "esp32s3" })), []);

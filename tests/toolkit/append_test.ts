@@ -36,13 +36,13 @@ async function refusal(image: Uint8Array, options: AppendOptions): Promise<Secur
   return await assertRejects(() => append(image, options), SecureCertError);
 }
 
-/** Whether the last integrity entry covers all before it, as the firmware judges. */
+/** Whether the last integrity entry covers all before it, as the firmware checks it. */
 async function isWhole(image: Uint8Array): Promise<boolean> {
   const { findings } = await verify(image);
   return !findings.some(({ code }) => code === "BAD_INTEGRITY");
 }
 
-Deno.test("entries are added before the integrity entry, which is made anew", async () => {
+Deno.test("entries are added before the integrity entry, which is rebuilt", async () => {
   const image = await appended(IMAGE, { entries: [TWO, { ...TWO, subtype: 1 }] });
   assertEquals([types(image), await isWhole(image)], ["51.0 52.0 52.1 9.0", true]);
   const both = await appended(IMAGE, { entries: [TWO], integrity: true });
@@ -103,7 +103,7 @@ Deno.test("what is there already, malformed or reserved is refused", async () =>
   await assertRejects(() => append(IMAGE, {}), TypeError);
 });
 
-Deno.test("a damaged image is refused, for a new hash would hide it", async () => {
+Deno.test("a damaged image is refused, because a new hash would hide it", async () => {
   const options = { integrity: true };
   const wrong = encodePartition([ONE, integrityEntry(new Uint8Array(1))]);
   const early = encodePartition([integrityEntry(ONE.data), ONE], { integrity: true });
@@ -117,7 +117,7 @@ Deno.test("a damaged image is refused, for a new hash would hide it", async () =
   for (const [image, code] of cases) assertEquals((await refusal(image, options)).code, code);
 });
 
-Deno.test("behind a signature goes an integrity entry and nothing else", async () => {
+Deno.test("only an integrity entry may follow a signature", async () => {
   const signers = [createSigner(await generateKey())];
   const signed = await signPartition(IMAGE, signers);
   for (const options of [{ entries: [TWO] }, { replace: [ONE] }]) {
@@ -158,7 +158,7 @@ Deno.test("a certificate is replaced, and one that does not fit the key is withh
   assertEquals([error.code, error.message.includes("KEY_MISMATCH")], ["ERR_VERIFY", true]);
   assertEquals(error.verdict?.findings.some(({ severity }) => severity === "error"), true);
   assertEquals((await append(device.image, { ...wrong, verify: false })).verdict.ok, false);
-  // What was wrong before does not stand in the way.
+  // What was wrong before does not matter.
   const added = await append(device.image, { entries: [TWO] });
   assertEquals(added.verdict.ok, false);
 });
@@ -188,7 +188,7 @@ Deno.test("what was added and what was there can be read again", async () => {
 });
 
 sharedTest(
-  "integrity entries are those of the reference, without the bytes behind them",
+  "integrity entries are those of the reference, without the bytes after them",
   async () => {
     const cases = sharedCases("integrity").filter((each) => !each.known_bad && !each.expect_error);
     assertEquals(cases.length >= 3, true);
@@ -222,7 +222,7 @@ sharedTest("entries are added as the firmware's own writer adds them", async () 
   assertEquals((await refusal(input("cw_flash_dup"), again)).code, "ERR_PLAN");
 });
 
-sharedTest("what Espressif's tool leaves behind a chain goes", async () => {
+sharedTest("what Espressif's tool leaves after a chain is removed", async () => {
   const marked = shared("generated/integ_fresh/expected.bin");
   const image = await appended(marked, { entries: [TWO] });
   const { findings } = await verify(image);

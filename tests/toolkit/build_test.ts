@@ -2,7 +2,7 @@ import { assertEquals } from "@std/assert";
 import { build, type BuildPlan, convert, type DataEntry } from "../../mod.ts";
 import { shared, type SharedCase, sharedCases, sharedTest, vector } from "../vectors.ts";
 
-/** The plan that a golden case's command line stands for. */
+/** The plan that a golden case's command line describes. */
 function planOf({ name, args = [], inputs = [] }: SharedCase): BuildPlan {
   const file = (option: string) => {
     const path = args[args.indexOf(option) + 1];

@@ -65,7 +65,7 @@ Deno.test("DS credentials go through every layout", async () => {
   }
 });
 
-Deno.test("DER credentials become PEM where the layout holds text alone", async () => {
+Deno.test("DER credentials become PEM where the layout holds only text", async () => {
   const key = await generateKey();
   const { issueCertificate } = await import("../../mod.ts");
   const deviceCert = await issueCertificate({ issuer, publicKey: key.publicKey, subject: "CN=d" });
@@ -191,7 +191,7 @@ Deno.test("data beside the credentials in NVS is refused with the list, never dr
   assertEquals((await inspect(image)).others, undefined);
 });
 
-Deno.test("an HMAC-encrypted key is opened for a plaintext layout with its key alone", async () => {
+Deno.test("an HMAC-encrypted key is opened for a plaintext layout only with its key", async () => {
   const { image, efuse, key } = await provision({
     issuer,
     subject: "CN=d",

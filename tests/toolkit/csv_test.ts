@@ -51,7 +51,7 @@ async function problems(...rows: readonly string[]): Promise<string[]> {
   return formatProblems([...plan.problems, ...planned.problems]).split("\n  ");
 }
 
-Deno.test("rows become entries in their order, with an integrity entry behind them", async () => {
+Deno.test("rows become entries in their order, with an integrity entry after them", async () => {
   const text = csv(
     "ESP_SECURE_CERT_CA_CERT_TLV,0,ca.pem,file,,,,,",
     "1,0,dev.pem,file,,,,,",
@@ -80,7 +80,7 @@ Deno.test("rows become entries in their order, with an integrity entry behind th
   assertEquals(entries.slice(3, 7).map(({ data }) => data.length), [5, 3, 3, 3]);
 });
 
-Deno.test("every problem of every row and file is told at once, with line and column", async () => {
+Deno.test("every problem of every row and file is reported at once, with line and column", async () => {
   assertEquals(
     await problems(
       "0,0,missing.pem,file,,,,,",
@@ -206,7 +206,7 @@ Deno.test("what is not wanted is not asked for", async () => {
   assertEquals(asked, ["blob.bin"]);
 });
 
-Deno.test("a value too long for an entry, and a chain too long for the partition, are told", async () => {
+Deno.test("a value too long for an entry, and a chain too long for the partition, are reported", async () => {
   const big = (length: number): Load => () => Promise.resolve(new Uint8Array(length));
   const text = csv("51,0,big.bin,file,,,,,");
   const code = async (length: number) => {

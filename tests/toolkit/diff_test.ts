@@ -57,7 +57,7 @@ Deno.test("data beside the credentials in NVS that differs is named, its value n
   assertEquals(present(await diff(first, first)), { same: true, layout: [], entries: [] });
 });
 
-Deno.test("entries that are added, removed, changed and moved are told apart", async () => {
+Deno.test("entries that are added, removed, changed and moved are distinguished", async () => {
   const cases: readonly (readonly [Parameters<typeof encodePartition>[0], readonly string[]])[] = [
     [[A!, B!, C!], []],
     [[A!, C!], ["removed 52.0"]],
@@ -120,7 +120,7 @@ Deno.test("bytes that belong to no value differ too", async () => {
   ]);
   const stray = concat(image, Uint8Array.of(0xFF, 0xFF, 0, 0));
   assertEquals((await diff(image, stray)).layout, [
-    { field: "bytes behind the entries", a: 0, b: 4 },
+    { field: "bytes after the entries", a: 0, b: 4 },
   ]);
   const wrong = image.with(-1, image.at(-1)! ^ 1);
   assertEquals(fields(await diff(image, wrong)), ["checksum"]);
@@ -185,7 +185,7 @@ Deno.test("a long list is compared in linear time", async () => {
   assertEquals(await growsLinearly(compare, [100, 1200]), true);
 });
 
-sharedTest("the same credentials in other layouts differ in their layout alone", async () => {
+sharedTest("the same credentials in other layouts differ only in their layout", async () => {
   const result = await diff(
     shared("generated/cf_ec/expected.bin"),
     shared("generated/nvs_full/expected.bin"),

@@ -63,24 +63,24 @@ for (const algorithm of ALGORITHMS) {
         entries.slice(2).map(({ type, subtype }) => [type, subtype]),
         [0, 1, 2].slice(0, count).map((subtype) => [8, subtype]),
       );
-      const judgements = await verifySignatures(signed);
-      for (const [at, judgement] of judgements.entries()) {
-        const { entry, subtype, signedLength, ok, remarks } = judgement;
+      const results = await verifySignatures(signed);
+      for (const [at, result] of results.entries()) {
+        const { entry, subtype, signedLength, ok, remarks } = result;
         assertEquals(
           { entry, subtype, signedLength, ok, remarks },
           { entry: 2 + at, subtype: at, signedLength: IMAGE.length, ok: true, remarks: [] },
         );
-        assertEquals(judgement.algorithm, algorithm);
+        assertEquals(result.algorithm, algorithm);
       }
-      assertEquals(judgements.length, count);
+      assertEquals(results.length, count);
     }
   });
 
-  Deno.test(`${algorithm}: golden signatures verify, and against their key alone`, async () => {
+  Deno.test(`${algorithm}: golden signatures verify, and only against their key`, async () => {
     const image = vector(`sign_${algorithm}.bin`);
-    const judgements = await verifySignatures(image);
-    assert(judgements.length >= 1);
-    for (const { ok, remarks } of judgements) assertEquals([ok, remarks], [true, []]);
+    const results = await verifySignatures(image);
+    assert(results.length >= 1);
+    for (const { ok, remarks } of results) assertEquals([ok, remarks], [true, []]);
     const signingKeys = [(await signer(algorithm)).publicKey];
     for (const { ok, trusted, problem } of await verifySignatures(image, { signingKeys })) {
       assertEquals([ok, trusted, problem], [false, false, "the key is not one to trust"]);
@@ -105,9 +105,9 @@ for (const algorithm of ALGORITHMS) {
           const changed = new Uint8Array(image);
           changed[at]! ^= 1 << bit;
           if (fixed) fixChecksums(changed, first.offset, first.size, algorithm === "rsa3072");
-          const judged = (await verifySignatures(changed)).find(({ subtype }) => subtype === 0);
+          const result = (await verifySignatures(changed)).find(({ subtype }) => subtype === 0);
           const padding = at >= first.offset + 12 + first.value.data.length;
-          assert(!judged?.ok || judged.remarks.length > 0 || (padding && fixed), `byte ${at}`);
+          assert(!result?.ok || result.remarks.length > 0 || (padding && fixed), `byte ${at}`);
         },
       ),
       { seed: SEED, numRuns: 250 },
@@ -168,7 +168,7 @@ Deno.test("images that cannot be signed are refused before anybody signs", async
   await signPartition(big, [await signer("ecdsa256")], { size: 0x3000 });
 });
 
-Deno.test("what Espressif's tool leaves behind the chain goes before signing", async () => {
+Deno.test("what Espressif's tool leaves after the chain is removed before signing", async () => {
   const marked = concat(IMAGE, Uint8Array.of(0xFF, 0xFF, 0, 0));
   const signed = await signPartition(marked, [await signer("ecdsa256")]);
   assertEquals([signed.length % 16, await oks(signed)], [0, [true]]);
@@ -258,7 +258,7 @@ function toDer(signature: Uint8Array): Uint8Array {
   return concat(Uint8Array.of(0x30, concat(...numbers).length), ...numbers);
 }
 
-Deno.test("the order, number and place of signature entries is judged", async () => {
+Deno.test("the order, number and place of signature entries are checked", async () => {
   const good = await signPartition(IMAGE, [await signer("ecdsa256"), await signer("ecdsa256", 1)]);
   const { entries } = decodePartition(good);
   const [user, integrity, zero, one] = entries as [
@@ -267,24 +267,24 @@ Deno.test("the order, number and place of signature entries is judged", async ()
     typeof entries[0],
     typeof entries[0],
   ];
-  const judge = async (...chain: readonly (typeof entries[0])[]) =>
+  const problemsOf = async (...chain: readonly (typeof entries[0])[]) =>
     (await verifySignatures(encodePartition(chain))).map(({ problem }) => problem ?? "");
-  assertEquals(await judge(user, integrity), []);
-  assertEquals(await judge(user, integrity, zero, one), ["", ""]);
-  assertEquals(await judge(user, integrity, one), ["there is none with subtype 0"]);
-  assertEquals(await judge(user, integrity, one, zero), [
+  assertEquals(await problemsOf(user, integrity), []);
+  assertEquals(await problemsOf(user, integrity, zero, one), ["", ""]);
+  assertEquals(await problemsOf(user, integrity, one), ["there is none with subtype 0"]);
+  assertEquals(await problemsOf(user, integrity, one, zero), [
     "the signature does not match",
     "the signature does not match",
   ]);
-  assertEquals(await judge(user, integrity, zero, zero), [
+  assertEquals(await problemsOf(user, integrity, zero, zero), [
     "",
     "an earlier one has the same subtype",
   ]);
-  assertEquals(await judge(user, integrity, zero, { ...one, subtype: 3 }), [
+  assertEquals(await problemsOf(user, integrity, zero, { ...one, subtype: 3 }), [
     "",
     "the firmware looks only at subtypes 0 to 2",
   ]);
-  assertEquals(await judge(zero, user), ["nothing is signed"]);
+  assertEquals(await problemsOf(zero, user), ["nothing is signed"]);
 });
 
 Deno.test("keys that are none make a bad signature and no exception", async () => {
@@ -320,7 +320,7 @@ Deno.test("many signature entries cost no more than three", async () => {
   assert(count >= 1 && count <= 3, `${count} signatures were verified`);
 });
 
-sharedTest("golden signatures are judged as the firmware judged them", async () => {
+sharedTest("golden signatures get the firmware's results", async () => {
   const cases = sharedCases("sign", "corrupt")
     .filter(({ name }) => /^(sign|corrupt_sig|corrupt_rsa|corrupt_p384)_/.test(name));
   assert(cases.length >= 25);
@@ -328,8 +328,8 @@ sharedTest("golden signatures are judged as the firmware judged them", async () 
     const { signature } = JSON.parse(sharedText(`generated/${name}/creader.json`));
     const accepted = Object.entries(signature as Record<string, { ret: string }>)
       .filter(([, { ret }]) => ret === "ESP_OK").map(([scheme]) => scheme);
-    const judgements = await verifySignatures(shared(`generated/${name}/expected.bin`));
-    const mine = judgements.filter(({ ok }) => ok).map(({ algorithm }) => algorithm);
+    const results = await verifySignatures(shared(`generated/${name}/expected.bin`));
+    const mine = results.filter(({ ok }) => ok).map(({ algorithm }) => algorithm);
     assertEquals([...new Set(mine)], accepted as never, name);
   }
 });
@@ -339,11 +339,11 @@ sharedTest("golden signatures verify against the keys they were made with", asyn
     const { keys, key_digests_sha256 } = JSON.parse(sharedText(`generated/${name}/verify.json`));
     const signingKeys = (keys as string[])
       .map((key) => parsePem(sharedText(`generated/inputs/${key}`))[0]!.bytes);
-    const judgements = await verifySignatures(shared(`generated/${name}/expected.bin`), {
+    const results = await verifySignatures(shared(`generated/${name}/expected.bin`), {
       signingKeys,
     });
-    assertEquals(judgements.map(({ ok, trusted }) => ok && trusted), keys.map(() => true), name);
-    assertEquals(judgements.map(({ keyDigest }) => keyDigest?.toHex()), key_digests_sha256, name);
+    assertEquals(results.map(({ ok, trusted }) => ok && trusted), keys.map(() => true), name);
+    assertEquals(results.map(({ keyDigest }) => keyDigest?.toHex()), key_digests_sha256, name);
   }
 });
 

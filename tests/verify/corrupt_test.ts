@@ -1,4 +1,4 @@
-/** The damaged golden images, judged beside what the firmware's C reader did with them. */
+/** The damaged golden images, checked against what the firmware's C reader did with them. */
 import { assertEquals } from "@std/assert";
 import { verify } from "../../mod.ts";
 import type { FindingCode } from "../../lib/findings/findings.ts";
@@ -45,7 +45,7 @@ const EXCEPTIONS: Readonly<Record<string, { readonly ok: boolean; readonly why: 
   corrupt_gap: { ok: false, why: "entries that were provisioned are never reached" },
   corrupt_ds_data_short: {
     ok: false,
-    why: "the getter trusts the length and hands out bytes behind the value",
+    why: "the getter trusts the length and returns bytes after the value",
   },
   corrupt_sec_cfg_empty: { ok: false, why: "the getter returns a byte of the checksum as block" },
   corrupt_magic_big_endian: { ok: false, why: "the partition is taken for an empty one" },
@@ -56,7 +56,7 @@ sharedTest(
   "damaged images are errors where the C reader fails on them, and where it does not they are none",
   async () => {
     const cases = sharedCases("corrupt");
-    let judged = 0;
+    let checked = 0;
     for (const { name } of cases) {
       const image = shared(`generated/${name}/expected.bin`);
       const creader = JSON.parse(sharedText(`generated/${name}/creader.json`));
@@ -68,9 +68,9 @@ sharedTest(
       const expected = EXCEPTIONS[name]?.ok ?? !isRefused(name, image, creader);
       const found = verdict.findings.map(({ severity, code }) => `${severity} ${code}`).join(", ");
       assertEquals(verdict.ok, expected, `${name}: ${EXCEPTIONS[name]?.why ?? ""} ${found}`);
-      judged++;
+      checked++;
     }
-    assertEquals(judged, 54);
+    assertEquals(checked, 54);
   },
 );
 

@@ -55,14 +55,14 @@ for (const algorithm of Object.keys(signers) as SignatureAlgorithm[]) {
     const pem = new TextEncoder().encode(formatPem("PUBLIC KEY", publicKey));
     assertEquals(await severities(signed), []);
     assertEquals(await severities(signed, [pem]), []);
-    const [judgement] = await verifySignatures(signed, { signingKeys: [pem] });
+    const [result] = await verifySignatures(signed, { signingKeys: [pem] });
     const { entries } = await inspect(signed);
     assertEquals(entries.at(-1)?.kind, "signature");
     assertEquals(entries.at(-1)?.signature, {
       version: 1,
       algorithm,
       signedLength: IMAGE.length,
-      keyDigest: formatHex(judgement!.keyDigest!),
+      keyDigest: formatHex(result!.keyDigest!),
     });
   });
 }
@@ -79,10 +79,10 @@ Deno.test("a right signature by a key that is not to be trusted is an error, or 
   assertEquals(error.code, "ERR_DER");
 });
 
-Deno.test("an entry behind the signature is an error, an integrity entry is none", async () => {
+Deno.test("an entry after the signature is an error, an integrity entry is not", async () => {
   const signed = await signPartition(IMAGE, [signers.ecdsa256]);
-  const behind = concat(signed, encodeTlv({ type: 52, data: new Uint8Array(1) }));
-  const { findings } = await verify(behind);
+  const longer = concat(signed, encodeTlv({ type: 52, data: new Uint8Array(1) }));
+  const { findings } = await verify(longer);
   const found = findings.filter(({ code }) => code === "BAD_SIGNATURE");
   assertEquals(found.map(({ severity, place }) => [severity, place.offset]), [
     ["error", signed.length],
@@ -125,11 +125,11 @@ Deno.test("what makes the firmware give up makes every signature bad", async () 
     ["an unknown curve second", [p256, p256.with(16, 9)], ["error", "error"]],
     ["cut", [p256.subarray(0, -1)], ["error"]],
     ["empty", [new Uint8Array()], ["error"]],
-    ["P-384 behind P-256", [p256, p384], ["error", "error"]],
-    ["P-256 behind P-384", [p384, p256], ["warning"]],
-    ["P-256 behind P-192", [p192, p256], ["warning"]],
-    ["RSA behind P-256", [p256, rsa], ["error", "error"]],
-    ["P-256 behind RSA", [rsa, p256], ["warning"]],
+    ["P-384 after P-256", [p256, p384], ["error", "error"]],
+    ["P-256 after P-384", [p384, p256], ["warning"]],
+    ["P-256 after P-192", [p192, p256], ["warning"]],
+    ["RSA after P-256", [p256, rsa], ["error", "error"]],
+    ["P-256 after RSA", [rsa, p256], ["warning"]],
   ];
   for (const [name, values, expected] of cases) {
     assertEquals(await severities(withSignatures(...values)), expected, name);

@@ -33,7 +33,7 @@ const codes = ({ findings }: Verdict) => findings.map(({ code }) => code).sort()
 const errors = ({ findings }: Verdict) =>
   findings.filter(({ severity }) => severity === "error").map(({ code }) => code).sort();
 
-/** An image with some entries of the good one replaced, its integrity made anew. */
+/** An image with some entries of the good one replaced, its integrity entry rebuilt. */
 function imageOf(list: readonly Tlv[], options = {}): Uint8Array {
   return encodePartition(list, { integrity: true, ...options });
 }
@@ -48,7 +48,7 @@ function encrypted(...first: readonly number[]): Uint8Array {
   return bytes;
 }
 
-Deno.test("a private key that still lies in an erased NVS entry is warned of", async () => {
+Deno.test("a private key that is still in an erased NVS entry gives a warning", async () => {
   const { image } = await provision({ issuer, subject: "CN=d", format: "nvs" });
   const key = decodeNvs(image).items.find((item) => item.key === "priv_key")!;
   const header = key.offset - 32;
@@ -199,7 +199,7 @@ Deno.test("what is odd and works is a warning", async () => {
   }
 });
 
-Deno.test("an image with an error is withheld, and no-verify insists", async () => {
+Deno.test("an image with an error is withheld, and no-verify overrides that", async () => {
   const other = await createDevelopmentCa();
   const past = () => new Date("2020-01-01");
   const weak = await rsaKey(1024);
@@ -337,7 +337,7 @@ Deno.test("a verdict takes time linear in the length of the image", async () => 
   assertEquals(await growsLinearly(check, [2000, 32_000]), true);
 });
 
-sharedTest("a published image is read, and its expired certificates are told", async () => {
+sharedTest("a published image is read, and its expired certificates are reported", async () => {
   const report = await inspect(shared("espressif/tools/esp_secure_cert.bin"), {
     now: () => new Date("2026-01-01"),
   });
@@ -350,7 +350,7 @@ sharedTest("a published image is read, and its expired certificates are told", a
   assertEquals(errors(verdict).includes("CERT_EXPIRED"), true);
 });
 
-Deno.test("every single bit of a small image is noticed, or stands where nothing is read", async () => {
+Deno.test("every single bit of a small image is noticed, or is where nothing is read", async () => {
   const image = encodePartition([{ type: 51, data: new Uint8Array(20) }], {
     integrity: true,
     fill: true,
@@ -361,7 +361,7 @@ Deno.test("every single bit of a small image is noticed, or stands where nothing
     const changed = image.slice();
     changed[bit >> 3]! ^= 1 << (bit & 7);
     const verdict = await verify(changed);
-    // Inside the chain it is an error; behind it the erased flash is no longer erased.
+    // Inside the chain it is an error; after it the erased flash is no longer erased.
     assertEquals(verdict.ok, false, `bit ${bit}`);
     assertEquals(JSON.stringify(verdict) === before, false, `bit ${bit}`);
   }

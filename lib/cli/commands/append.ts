@@ -19,7 +19,7 @@ export const command: Command = {
       name: "replace",
       value: "TYPE[.SUBTYPE]=…",
       repeats: true,
-      help: "what to put in the place of an entry, written likewise",
+      help: "entry that replaces another, in the same form",
     },
     { name: "integrity", help: "end with an integrity entry (SHA-256)" },
     { name: "drop-signatures", help: "leave the signatures out, to sign the image again" },

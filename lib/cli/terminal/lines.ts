@@ -2,7 +2,7 @@
 export interface TerminalLines {
   /** Writes a line that stays, above the one that is drawn. */
   note(text: string): void;
-  /** Puts a line in the place of the one drawn before; an empty one takes it away. */
+  /** Replaces the line drawn before; an empty one removes it. */
   drawLine(text: string): void;
 }
 

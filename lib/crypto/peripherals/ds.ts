@@ -68,7 +68,7 @@ export async function encryptDsParameters(
     readonly hmacKey: Uint8Array;
     /** The chip, a name of `CHIPS`. */
     readonly chip?: string;
-    /** The chip's longest RSA key in bits, in the place of `chip`. */
+    /** The chip's longest RSA key in bits, instead of `chip`. */
     readonly maxRsaBits?: 3072 | 4096;
     /** 16 bytes. One IV must never serve two keys under one HMAC key. @default random bytes */
     readonly iv?: Uint8Array;
@@ -121,7 +121,7 @@ export async function decryptDsParameters(
     readonly hmacKey: Uint8Array;
     /** The chip, a name of `CHIPS`. */
     readonly chip?: string;
-    /** The chip's longest RSA key in bits, in the place of `chip`. */
+    /** The chip's longest RSA key in bits, instead of `chip`. */
     readonly maxRsaBits?: 3072 | 4096;
   },
 ): Promise<{

@@ -66,7 +66,7 @@ export const PSRAM_128_PURPOSE: KeyPurposes = {
   XTS_AES_128_PSRAM_KEY: purpose(15, "xts", "reversed"),
 };
 
-/** The ESP32-S31 alone has this one; it is burned with a digest of a public key. */
+/** Only the ESP32-S31 has this one; it is burned with a digest of a public key. */
 export const SDC_PURPOSE: KeyPurposes = { SDC_KEY_DIGEST: purpose(19, "sdc") };
 
 /** The ESP32-C2 has one key block and numbers of its own. */

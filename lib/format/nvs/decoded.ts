@@ -55,7 +55,7 @@ export interface DecodedNvs {
   readonly pages: readonly {
     /** Bytes from the start of the image. */
     readonly offset: number;
-    /** State of the page; "unknown" for a word that is none of the firmware's. */
+    /** State of the page; "unknown" for a word that the firmware does not have. */
     readonly state: "empty" | "active" | "full" | "freeing" | "corrupt" | "invalid" | "unknown";
     /** Sequence number, 32 bits: pages are read in this order. */
     readonly sequence: number;

@@ -37,9 +37,9 @@ export interface NvsRecord {
 export interface ReadNvsPage {
   /** The header. */
   readonly page: NvsPage;
-  /** The entries that the firmware would find, in their order; none of a hidden page. */
+  /** The entries that the firmware would find, in their order, without those of a hidden page. */
   readonly records: readonly NvsRecord[];
-  /** The entries that it skips and that still hold bytes; none of a hidden page. */
+  /** The entries that it skips and that still hold bytes, without those of a hidden page. */
   readonly erased: readonly NvsErased[];
   /** What is wrong. */
   readonly problems: readonly NvsProblem[];

@@ -337,7 +337,7 @@ function checkCertified(entry: NumberedEntry, { all, options, problems }: Draft)
   problems.push(problemAt(entry, "efuse_key", message));
 }
 
-/** A derived key with its salt can be stored for any chip, and for a block that is not told here. */
+/** A derived key with its salt can be stored for any chip, and for a block that is not known here. */
 function needsEfuse(entry: NumberedEntry, chip: ChipName | undefined): boolean {
   const { privateKey } = KEY_MODE_RULES[entry.keyMode ?? "plaintext"];
   if (privateKey !== "derived" || entry.makeSalt === true) return true;

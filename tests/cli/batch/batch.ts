@@ -71,7 +71,7 @@ export async function makeBatch(folder: string, options: BatchOptions): Promise<
   return rows;
 }
 
-/** Both manifests of a folder, anew. */
+/** Both manifests of a folder, rebuilt. */
 export async function writeManifest(
   folder: string,
   rows: readonly ManifestRow[],
@@ -175,7 +175,7 @@ export async function swap(a: string, b: string): Promise<void> {
   await Deno.writeFile(b, left);
 }
 
-/** Replaces a text in a file, wherever it stands. */
+/** Replaces a text in a file, wherever it is. */
 export async function edit(path: string, from: string | RegExp, to: string): Promise<void> {
   const text = await Deno.readTextFile(path);
   const edited = text.replaceAll(from, to);

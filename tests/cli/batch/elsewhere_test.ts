@@ -35,8 +35,8 @@ opensslTest(
         assertEquals(code, 0, stderr);
         const pem = Deno.readTextFileSync(`${folder}/issued/${id}.pem`);
         const { serial } = readCertificate(new TextEncoder().encode(pem));
-        const told = await run("openssl", ["x509", "-in", `issued/${id}.pem`, "-serial"], folder);
-        assertStringIncludes(told.stdout, `serial=${serial.toUpperCase()}`);
+        const shown = await run("openssl", ["x509", "-in", `issued/${id}.pem`, "-serial"], folder);
+        assertStringIncludes(shown.stdout, `serial=${serial.toUpperCase()}`);
       }
       const { code, stderr } = await cli([...line, "--certificates", "issued"], folder);
       assertEquals(code, 0, stderr);

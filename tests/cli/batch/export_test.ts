@@ -82,7 +82,7 @@ Deno.test("bulk export refuses before it writes", async () => {
   });
 });
 
-Deno.test("bulk export of a batch that is not done is refused, or told to be a part", async () => {
+Deno.test("bulk export of a batch that is not done is refused, or reported as partial", async () => {
   await inFolder(async (folder) => {
     const batch = await bulkIn(folder, "b", "--count", "3");
     setPending(batch, 2);
@@ -148,7 +148,7 @@ Deno.test("bulk export checks each certificate before the first file", async () 
   });
 });
 
-Deno.test("bulk export tells a policy that is none, a rule once, and columns that it renames", async () => {
+Deno.test("bulk export reports a bad policy, a rule once, and columns that it renames", async () => {
   await inFolder(async (folder) => {
     const ids = Array.from({ length: 60 }, (_, at) => `dev ${at}`);
     await makeBatch(`${folder}/b`, { ids, issuer });

@@ -79,7 +79,7 @@ processes.test("a crash while the folder is made leaves a folder that can be gon
   });
 });
 
-processes.test("what was growing in the place of another file goes when the batch is gone on with", async () => {
+processes.test("what was written to replace another file is removed when the batch continues", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "3", "--workers", "2", "-o", "out"];
     assertEquals((await cli(line, folder)).code, 0);
@@ -90,7 +90,7 @@ processes.test("what was growing in the place of another file goes when the batc
   });
 });
 
-processes.test("a run that came to nothing leaves nothing behind, and binds no later one", async () => {
+processes.test("a run that came to nothing leaves nothing, and does not bind a later one", async () => {
   await inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/list.csv`, "id,keyMode\na,rsa-ds\n");
     const line = ["bulk", "--devices", "list.csv", "-o", "batch"];
@@ -198,7 +198,7 @@ signals.test("a batch that is not finished takes no other CA, and none at all an
   });
 });
 
-processes.test("what is no key is passed over, and shards take different ones", async () => {
+processes.test("what is not a key is skipped, and shards take different ones", async () => {
   await inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/keys`);
     await Deno.writeTextFile(`${folder}/keys/0.txt`, "no key");
@@ -260,8 +260,8 @@ processes.test("a key command that prints without end or fails costs its device 
     assertEquals(/token|BEGIN/.test(said), false, said);
     assertEquals(said.match(/hint: .* run it by hand with d[12] for \{id\}/g)?.length, 1, said);
     await writeKey(`${folder}/d1.pem`);
-    const told = await reason(keyProgram("print={id}.pem", "fail=143"), "e");
-    assertStringIncludes(told, "d2: the key command ended with code 143\n");
+    const failure = await reason(keyProgram("print={id}.pem", "fail=143"), "e");
+    assertStringIncludes(failure, "d2: the key command ended with code 143\n");
     assertEquals(statesOf(`${folder}/e`), ["verified", "failed"]);
   });
 });
@@ -343,7 +343,7 @@ processes.test("numbers of NDJSON are kept as they are written, and a new column
   });
 });
 
-processes.test("certificates come alone or with those of their CA, and not with another device's name", async () => {
+processes.test("certificates come with or without those of their CA, and not with another device's name", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "3", "--id-template", "d{n}", "-o", "batch"];
     const unready = await cli([...line, "--certificates", "ca"], folder);
@@ -396,7 +396,7 @@ processes.test("certificates come alone or with those of their CA, and not with 
   });
 });
 
-processes.test("what two rows share, what has ended and what the CA did not issue is told beforehand", async () => {
+processes.test("what two rows share, what has expired and what the CA did not issue is reported beforehand", async () => {
   await inFolder(async (folder) => {
     const issue = async (name: string, issuedBy = issuer, ended = false) => {
       const key = await generateKey();

@@ -80,7 +80,7 @@ needing(POSIX, NOT_ROOT).test(
   },
 );
 
-Deno.test("a doubled row does not stand for one that is missing", async () => {
+Deno.test("a repeated row does not count as one that is missing", async () => {
   await inFolder(async (folder) => {
     const batch = await bulkIn(folder, "b", "--count", "3");
     for (const name of ["manifest.ndjson", "manifest.csv"]) {

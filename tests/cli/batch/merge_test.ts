@@ -224,7 +224,7 @@ Deno.test("bulk merge --force leaves nothing of an earlier merge, whole or inter
   });
 });
 
-Deno.test("bulk merge places the files of a shard's own devices alone", async () => {
+Deno.test("bulk merge places only the files of a shard's own devices", async () => {
   await inFolder(async (folder) => {
     const [s1, s2, out] = [`${folder}/s1`, `${folder}/s2`, `${folder}/out`];
     await makeBatch(s1, { ids: ["a"], issuer });
@@ -238,7 +238,7 @@ Deno.test("bulk merge places the files of a shard's own devices alone", async ()
 });
 
 needing(POSIX).test(
-  "bulk merge makes secrets their owner's alone, whatever they were",
+  "bulk merge makes secrets readable only by their owner, whatever they were",
   async () => {
     await inFolder(async (folder) => {
       const s1 = `${folder}/s1`;
@@ -258,7 +258,7 @@ needing(POSIX).test(
   },
 );
 
-Deno.test("bulk merge joins shards of one batch alone, and all of them", async () => {
+Deno.test("bulk merge joins only shards of one batch, and all of them", async () => {
   await inFolder(async (folder) => {
     const of = (name: string, ...flags: string[]) => bulkIn(folder, name, "--count", "3", ...flags);
     const s1 = await of("s1", "--shard", "1/3");

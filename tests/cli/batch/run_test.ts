@@ -257,9 +257,9 @@ processes.test("--csr stops for an external CA, --certificates goes on and refus
 processes.test("shards make every device once", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "10", "--workers", "1"];
-    const alone = await cli([...line, "--shard", "1/3", "--ca", "none", "-o", "s1"], folder);
-    assertEquals(alone.code, 1);
-    assertStringIncludes(alone.stderr, "the shards of a batch share one");
+    const other = await cli([...line, "--shard", "1/3", "--ca", "none", "-o", "s1"], folder);
+    assertEquals(other.code, 1);
+    assertStringIncludes(other.stderr, "the shards of a batch share one");
     assertEquals(names(folder), ["ca"]);
     const parts = await Promise.all([
       cli([...line, "--shard", "1/3", "-o", "s1"], folder),
@@ -290,7 +290,7 @@ processes.test("shards make every device once", async () => {
   });
 });
 
-processes.test("a wrong list is told row by row and leaves no device; secrets are the owner's alone", async () => {
+processes.test("a wrong list is reported row by row and leaves no device; only the owner reads secrets", async () => {
   await inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/bad.csv`, "id,chip\na,esp32c3\nA,\nb/c,\nd,esp9\n");
     const bad = await cli(["bulk", "--devices", "bad.csv", "-o", "batch", "--json"], folder);

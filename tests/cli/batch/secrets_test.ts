@@ -102,7 +102,7 @@ Deno.test("an eFuse plan burns the device's own key where manifest and image say
   });
 });
 
-Deno.test("each device is judged by its own chip, of the list or the profile", async () => {
+Deno.test("each device is checked for its own chip, of the list or the profile", async () => {
   await inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/list.csv`, "id,chip\na,esp32c3\nb,esp32c6\nc,\n");
     const flags = ["--devices", `${folder}/list.csv`, "--key-mode", "hmac-derived"];
@@ -114,7 +114,7 @@ Deno.test("each device is judged by its own chip, of the list or the profile", a
   });
 });
 
-Deno.test("a copy without its keys is good, and said to be without them", async () => {
+Deno.test("a copy without its keys is good, and reported as without them", async () => {
   await inFolder(async (folder) => {
     const batch = await bulkIn(folder, "b", "--count", "2");
     await Deno.remove(`${batch}/secret`, { recursive: true });

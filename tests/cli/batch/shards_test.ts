@@ -38,7 +38,7 @@ Deno.test("labels are those of all devices, in all shards", async () => {
     const line = [s1, s2, "-o", `${folder}/w`];
     const problem = `FOREIGN_SHARD: ${s2}: it has no labels, unlike those of ${s1}`;
     assertEquals(await problemsOf(...line), [problem]);
-    // Also where the journals were left behind.
+    // Also where the journals stayed where they were.
     for (const path of [s1, s2]) await Deno.remove(`${path}/journal.sqlite`);
     assertEquals(await problemsOf(...line), [problem]);
   });

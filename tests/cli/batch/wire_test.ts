@@ -24,7 +24,7 @@ Deno.test("a message comes out of the wire as it went in, and has no array of by
 });
 
 Deno.test("a thread answers a call that it cannot do, and lives on", async () => {
-  const told = Promise.withResolvers<FromWorker>();
+  const received = Promise.withResolvers<FromWorker>();
   const start = {
     kind: "start",
     number: 0,
@@ -36,12 +36,12 @@ Deno.test("a thread answers a call that it cannot do, and lives on", async () =>
     syncs: false,
   } as const;
   const worker = startThread(0);
-  worker.on("message", (wire) => told.resolve(fromWire<FromWorker>(wire)));
-  worker.on("error", told.reject);
+  worker.on("message", (wire) => received.resolve(fromWire<FromWorker>(wire)));
+  worker.on("error", received.reject);
   const send = (message: ToWorker) => worker.postMessage(toWire(message));
   send(start);
   send({ kind: "make", call: 7, jobs: [] });
-  const message = await told.promise;
+  const message = await received.promise;
   await worker.terminate();
   assertEquals(message.kind === "failed" && [message.call, message.error], [7, {
     kind: "input",

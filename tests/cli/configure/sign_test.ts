@@ -74,7 +74,7 @@ sharedTest(
   },
 );
 
-sharedTest("--signing-scheme must be that of the keys; without it they tell", async () => {
+sharedTest("--signing-scheme must be that of the keys; without it theirs is taken", async () => {
   const world = worldWith(KEYS[0]!);
   world.put("base.bin", base());
   const flags = ["configure", "--secure-sign", "--signing-key-file", KEYS[0]!];

@@ -52,7 +52,7 @@ function dsEntry(image: Uint8Array, subtype = 0): DsData {
   return { rsaLengthBits, iv: data.slice(4, 20), ciphertext: data.slice(20) };
 }
 
-/** The calculation once more, on numbers alone and with nothing of the library, before encryption. */
+/** The calculation again, only on numbers and without the library, before encryption. */
 async function plaintextOf(key: RsaNumbers, maxRsaBits: number, iv: Uint8Array): Promise<bigint[]> {
   const number = (bytes: Uint8Array) => BigInt(`0x${bytes.toHex()}`);
   const little = (value: bigint, length: number) =>
@@ -144,7 +144,7 @@ opensslTest("openssl decrypts the ciphertext to a second calculation's plaintext
   }
 });
 
-Deno.test("another HMAC key is a judgement, and the numbers keep their sizes", async () => {
+Deno.test("another HMAC key shows in the checks, and the numbers keep their sizes", async () => {
   const golden = dsEntry(vector("hardware_keys/ds_3072_rsa2048.bin"));
   const read = await decryptDsParameters(golden, { hmacKey: HMAC_KEY.map((byte) => byte ^ 1) });
   assertEquals(read.checks, {
@@ -221,7 +221,7 @@ async function encryptRaw(plaintext: Uint8Array<ArrayBuffer>): Promise<Uint8Arra
   return new Uint8Array(padded).slice(0, plaintext.length);
 }
 
-Deno.test("hostile plaintexts are judged, never thrown on", async () => {
+Deno.test("hostile plaintexts are checked and never throw", async () => {
   const golden = dsEntry(vector("hardware_keys/ds_3072_rsa2048.bin"));
   for (const fill of [0, 1, 2, 0xFF]) {
     const ciphertext = await encryptRaw(new Uint8Array(1200).fill(fill));

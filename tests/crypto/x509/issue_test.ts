@@ -81,7 +81,7 @@ Deno.test("certificates are made of the bytes that were issued before there were
   ]);
 });
 
-Deno.test("a function signs in the place of a key", async () => {
+Deno.test("a function signs instead of a key", async () => {
   for (const key of KEYS) {
     const certificate = await makeCa(key);
     const asked: unknown[] = [];

@@ -20,9 +20,9 @@ const SEED = 20261126;
 const HEADER = CONFIG_COLUMNS.join(",");
 const PEM = formatPem("CERTIFICATE", new Uint8Array(100).map((_, at) => at));
 
-/** The rows behind a header. */
+/** The rows after a header. */
 const parse = (...lines: string[]) => parseConfigCsv([HEADER, ...lines].join("\n"));
-/** The problems of lines behind a header, as `line:column message`. */
+/** The problems of lines after a header, as `line:column message`. */
 const problems = (...lines: string[]) =>
   readConfigCsv([HEADER, ...lines].join("\n")).problems
     .map(({ line, column, message }) => `${line}:${column} ${message}`);
@@ -69,7 +69,7 @@ Deno.test("byte order mark, CRLF, comments, blank lines and quotes are taken", (
   }
 });
 
-Deno.test("the columns may stand in any order", () => {
+Deno.test("the columns may be in any order", () => {
   const names = CONFIG_COLUMNS.toReversed();
   const text = `${names.join(",")}\n,,,,,string,hello,0,51\n`;
   assertEquals(parseConfigCsv(text).map(({ dataValue }) => dataValue), ["hello"]);
@@ -105,7 +105,7 @@ Deno.test("PEM is brought to 64 characters a line, however it was written", () =
     new TextDecoder().decode(configValueBytes({ type, dataValue, dataType: "string" }));
   for (const form of forms) assertEquals(text(1, form), PEM);
   assertEquals(text(0, PEM + PEM.replaceAll("\n", "")), PEM + PEM, "a bundle stays whole");
-  assertEquals(text(51, PEM.trim()), PEM.trim(), "user data is left alone");
+  assertEquals(text(51, PEM.trim()), PEM.trim(), "user data stays as it is");
   const encrypted = PEM.replace("-----\n", "-----\nDEK-Info: x,y\n\n");
   assertEquals(text(2, encrypted.trim().replaceAll("\n", "\\n")), encrypted);
 });
@@ -226,7 +226,7 @@ Deno.test("a comment that says what cannot be is a problem", () => {
   );
 });
 
-Deno.test("DS data, DS context and security configuration may tell of their key", () => {
+Deno.test("DS data, DS context and security configuration may describe their key", () => {
   const [row] = parse("ESP_SECURE_CERT_SEC_CFG_TLV,0,c.bin,file,ecdsa_peripheral,ECDSA,256,2,");
   assertEquals([row?.type, row?.keyMode, row?.efuseId], [6, "ecdsa-peripheral", 2]);
 });

@@ -60,7 +60,7 @@ Deno.test("encodeCustFlash writes the documented bytes", () => {
   );
 });
 
-Deno.test("the IV stands behind the ciphertext of the chip's length", () => {
+Deno.test("the IV follows the ciphertext of the chip's length", () => {
   const certs = "024a812c03000000b698b0b902000000";
   const s2 = encodeCustFlash(dsCredentials(1584, 4096));
   assertEquals(
@@ -195,7 +195,7 @@ Deno.test("stray bytes are refused where nothing belongs", () => {
   }
 });
 
-Deno.test("a TLV image is not cust_flash, whatever stands at 24", () => {
+Deno.test("a TLV image is not cust_flash, whatever is at 24", () => {
   const data = new Uint8Array(40);
   new DataView(data.buffer).setUint32(12, 0x12345678, true);
   const image = encodePartition([{ type: 51, data }]);

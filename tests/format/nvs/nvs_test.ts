@@ -247,7 +247,7 @@ Deno.test("chunks from either start are put together, across pages in order of t
       { namespace: "n", key: "b", type: "blob", value: concat(...parts) },
     ]);
     assertEquals(decoded.items[0]?.page, 1);
-    assertEquals(kinds(decoded), ["duplicate"], "the namespace stands in both pages");
+    assertEquals(kinds(decoded), ["duplicate"], "the namespace is in both pages");
   }
 });
 
@@ -288,7 +288,7 @@ Deno.test("page states: freeing is read; erased, corrupt, invalid and unknown on
   assertEquals(read(NVS_PAGE_STATES.active, 0xFD), ["active", 0, "page-version"]);
 });
 
-Deno.test("erased entries are passed over", () => {
+Deno.test("erased entries are skipped", () => {
   const long: NvsRecordInput = {
     namespace: 1,
     key: "gone",
@@ -317,7 +317,7 @@ Deno.test("a bitmap that contradicts itself hides what the firmware does not rea
   };
   assertEquals(keys(marked(bytes, 2, 1)), ["", "bitmap"], "an active page is given up");
   assertEquals(keys(marked(full, 2, 1)), ["ac", "bitmap"], "of a full one the entry is lost");
-  assertEquals(keys(marked(bytes, 2, 3)), ["a", "bitmap"], "nothing is read behind an empty mark");
+  assertEquals(keys(marked(bytes, 2, 3)), ["a", "bitmap"], "nothing is read after an empty mark");
   assertEquals(keys(marked(full, 2, 3)), ["ac"]);
   assertEquals(keys(marked(bytes, 3, 3)), ["ab", "bitmap"], "written and not marked");
   const gap = marked(bytes, 9, 2);
@@ -599,7 +599,7 @@ Deno.test("doubtful credentials are left out and reported; esp_secure_cert goes 
   assertEquals(code, "ERR_NOT_FOUND");
 });
 
-/** The files behind the golden cases. */
+/** The files that the golden cases are made of. */
 function goldenInput(name: string): Uint8Array {
   return shared(`generated/inputs/${name}`);
 }

@@ -31,7 +31,7 @@ Deno.test("parsePartitionCsv reads numbers, names, flags, comments and blanks", 
   assertEquals(parsePartitionCsv(""), []);
 });
 
-Deno.test("the first blank offset follows the table, wherever it stands", () => {
+Deno.test("the first blank offset follows the table, wherever it is", () => {
   const offset = (text: string, tableOffset?: number) =>
     parsePartitionCsv(text, tableOffset === undefined ? {} : { tableOffset })[0]?.offset;
   assertEquals(offset("a, data, nvs, , 0x3000"), 0x9000);

@@ -59,8 +59,8 @@ export async function checkForExport(
     }
   }
   const { ids, columns } = check;
-  const alone = journal === undefined ? await checkWithoutJournal(batch, ids, columns) : [];
-  for (const { code, message } of [...check.end(), ...alone]) add(`${code}: ${message}`);
+  const unrecorded = journal === undefined ? await checkWithoutJournal(batch, ids, columns) : [];
+  for (const { code, message } of [...check.end(), ...unrecorded]) add(`${code}: ${message}`);
   return { devices, columns: [...columns], skipped, wrong };
 }
 

@@ -18,7 +18,7 @@ export function folderMode(name: string): { readonly mode?: number } {
   return name === "secret" ? { mode: 0o700 } : {};
 }
 
-/** Name of a file while it grows in the place of another; no device's name begins with a dot. */
+/** Name of a file while it is written to replace another; no device's name begins with a dot. */
 export function growingName(inside: string, writer: string): string {
   return `${inside}/.${writer}`;
 }

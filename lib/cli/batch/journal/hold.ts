@@ -70,7 +70,7 @@ function refuseOthers(path: string): void {
 function prepare(path: string, isNew: boolean, lock: Deno.FsFile): HeldFolder {
   const journal = joinPath(path, JOURNAL);
   const isFirst = !isThere(journal);
-  // The journal comes first: what a crash leaves behind is then a batch's folder.
+  // The journal comes first, so that what a crash leaves is a batch's folder.
   if (isFirst) Deno.openSync(journal, { createNew: true, write: true, mode: SECRET_MODE }).close();
   for (const name of DEVICE_FOLDERS) {
     Deno.mkdirSync(joinPath(path, name), { recursive: true, ...folderMode(name) });
