@@ -12,7 +12,6 @@ import {
   enterBits,
   enterDer,
   nextDer,
-  numberOf,
   oidOf,
   optionalDer,
   shownOid,
@@ -25,7 +24,15 @@ import {
   isWithoutParameters,
   readAlgorithm,
 } from "./public_key.ts";
-import { checkEnd, deviceCursor, refusalOf, refuse, within } from "./refusal.ts";
+import {
+  checkEnd,
+  deviceCursor,
+  MAX_INT,
+  readInteger,
+  refusalOf,
+  refuse,
+  within,
+} from "./refusal.ts";
 
 /** RSA PKCS#1 v1.5 and ECDSA (RFC 8017, RFC 5758) with the hashes that the device knows. */
 const SIGNATURES: ReadonlySet<string> = new Set([
@@ -160,8 +167,6 @@ const OPTIONAL_FIELDS: ReadonlyMap<number, string> = new Map([
   [constructedTag(2), "unique identifiers"],
   [constructedTag(3), "extensions"],
 ]);
-
-const MAX_INT = 2 ** 31 - 1;
 
 /**
  * Why the device's TLS library refuses a certificate; undefined when it parses it.
@@ -544,15 +549,4 @@ function readOptionalBoolean(cursor: DerCursor): boolean | undefined {
   const length = node.end - node.content;
   if (length !== 1) refuse(`BOOLEAN of ${length} bytes at byte ${node.start}`);
   return node.source.bytes[node.content] !== 0;
-}
-
-/** An INTEGER from 0 that fits 31 bits (mbedTLS, `mbedtls_asn1_get_int`). */
-function readInteger(cursor: DerCursor): number {
-  const node = nextDer(cursor, TAG.integer);
-  const { start, content, end, source } = node;
-  if (content === end) refuse(`empty INTEGER at byte ${start}`);
-  if (source.bytes[content]! >= 0x80) refuse(`negative INTEGER at byte ${start}`);
-  const value = numberOf(node);
-  if (value > MAX_INT) refuse(`INTEGER of more than 31 bits at byte ${start}`);
-  return value;
 }

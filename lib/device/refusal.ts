@@ -1,4 +1,4 @@
-import { type DerCursor, derCursor } from "../crypto/der.ts";
+import { type DerCursor, derCursor, nextDer, numberOf, TAG } from "../crypto/der.ts";
 
 /** What is thrown where the device's TLS library stops; it does not leave this room. */
 interface Refusal {
@@ -6,6 +6,9 @@ interface Refusal {
   /** Reads well after "the device refuses the certificate: ". */
   readonly reason: string;
 }
+
+/** The highest number that {@linkcode readInteger} reads. */
+export const MAX_INT = 2 ** 31 - 1;
 
 const REFUSAL = Symbol("refusal");
 
@@ -41,6 +44,17 @@ export function within<T>(part: string, rules: () => T): T {
 /** A cursor before the first element of DER; what cannot be read is refused. */
 export function deviceCursor(der: Uint8Array): DerCursor {
   return derCursor(der, (offset, problem) => refusal(`${problem} at byte ${offset}`));
+}
+
+/** An INTEGER from 0 that fits 31 bits (mbedTLS, `mbedtls_asn1_get_int`). */
+export function readInteger(cursor: DerCursor): number {
+  const node = nextDer(cursor, TAG.integer);
+  const { start, content, end, source } = node;
+  if (content === end) refuse(`empty INTEGER at byte ${start}`);
+  if (source.bytes[content]! >= 0x80) refuse(`negative INTEGER at byte ${start}`);
+  const value = numberOf(node);
+  if (value > MAX_INT) refuse(`INTEGER of more than 31 bits at byte ${start}`);
+  return value;
 }
 
 /** Refuses what follows the last element that the device knows there. */

@@ -1,10 +1,12 @@
 import type { Bytes } from "../../bytes/pack.ts";
-import { bitLength, decodeBigInteger, encodeBigInteger } from "../../bytes/big_integer.ts";
+import { decodeBigInteger, encodeBigInteger } from "../../bytes/big_integer.ts";
 
 /** The curve y² = x³ + ax + b over the integers modulo p, and a base point of the prime order n. */
 export interface CurveDomain {
   /** Name as people write it. */
   readonly name: string;
+  /** Bytes of a coordinate. */
+  readonly size: number;
   readonly p: bigint;
   readonly n: bigint;
   readonly a: bigint;
@@ -20,6 +22,7 @@ export interface CurveDomain {
 export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   "1.2.840.10045.3.1.1": {
     name: "P-192",
+    size: 24,
     p: 0xfffffffffffffffffffffffffffffffeffffffffffffffffn,
     n: 0xffffffffffffffffffffffff99def836146bc9b1b4d22831n,
     a: 0xfffffffffffffffffffffffffffffffefffffffffffffffcn,
@@ -29,6 +32,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.3.132.0.33": {
     name: "P-224",
+    size: 28,
     p: 0xffffffffffffffffffffffffffffffff000000000000000000000001n,
     n: 0xffffffffffffffffffffffffffff16a2e0b8f03e13dd29455c5c2a3dn,
     a: 0xfffffffffffffffffffffffffffffffefffffffffffffffffffffffen,
@@ -38,6 +42,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.2.840.10045.3.1.7": {
     name: "P-256",
+    size: 32,
     p: 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn,
     n: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
     a: 0xffffffff00000001000000000000000000000000fffffffffffffffffffffffcn,
@@ -47,6 +52,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.3.132.0.34": {
     name: "P-384",
+    size: 48,
     p: 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffffn,
     n: 0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973n,
     a: 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000fffffffcn,
@@ -58,6 +64,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.3.132.0.35": {
     name: "P-521",
+    size: 66,
     p: 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffn,
     n: 0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc0148f709a5d03bb5c9b8899c47aebb6fb71e91386409n,
     a: 0x1fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffcn,
@@ -69,6 +76,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.3.132.0.31": {
     name: "secp192k1",
+    size: 24,
     p: 0xfffffffffffffffffffffffffffffffffffffffeffffee37n,
     n: 0xfffffffffffffffffffffffe26f2fc170f69466a74defd8dn,
     a: 0x0n,
@@ -78,6 +86,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.3.132.0.32": {
     name: "secp224k1",
+    size: 28,
     p: 0xfffffffffffffffffffffffffffffffffffffffffffffffeffffe56dn,
     n: 0x10000000000000000000000000001dce8d2ec6184caf0a971769fb1f7n,
     a: 0x0n,
@@ -87,6 +96,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.3.132.0.10": {
     name: "secp256k1",
+    size: 32,
     p: 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2fn,
     n: 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n,
     a: 0x0n,
@@ -96,6 +106,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.3.36.3.3.2.8.1.1.7": {
     name: "brainpoolP256r1",
+    size: 32,
     p: 0xa9fb57dba1eea9bc3e660a909d838d726e3bf623d52620282013481d1f6e5377n,
     n: 0xa9fb57dba1eea9bc3e660a909d838d718c397aa3b561a6f7901e0e82974856a7n,
     a: 0x7d5a0975fc2c3057eef67530417affe7fb8055c126dc5c6ce94a4b44f330b5d9n,
@@ -105,6 +116,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.3.36.3.3.2.8.1.1.11": {
     name: "brainpoolP384r1",
+    size: 48,
     p: 0x8cb91e82a3386d280f5d6f7e50e641df152f7109ed5456b412b1da197fb71123acd3a729901d1a71874700133107ec53n,
     n: 0x8cb91e82a3386d280f5d6f7e50e641df152f7109ed5456b31f166e6cac0425a7cf3ab6af6b7fc3103b883202e9046565n,
     a: 0x7bc382c63d8c150c3c72080ace05afa0c2bea28e4fb22787139165efba91f90f8aa5814a503ad4eb04a8c7dd22ce2826n,
@@ -116,6 +128,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   },
   "1.3.36.3.3.2.8.1.1.13": {
     name: "brainpoolP512r1",
+    size: 64,
     p: 0xaadd9db8dbe9c48b3fd4e6ae33c9fc07cb308db3b3c9d20ed6639cca703308717d4d9b009bc66842aecda12ae6a380e62881ff2f2d82c68528aa6056583a48f3n,
     n: 0xaadd9db8dbe9c48b3fd4e6ae33c9fc07cb308db3b3c9d20ed6639cca70330870553e5c414ca92619418661197fac10471db1d381085ddaddb58796829ca90069n,
     a: 0x7830a3318b603b89e2327145ac234cc594cbdd8d3df91610a83441caea9863bc2ded5d5aa8253aa10a2ef1c98b9ac8b57f1117a72bf2c7b9e7c1ac4d77fc94can,
@@ -131,11 +144,6 @@ const UNCOMPRESSED = 4;
 const COMPRESSED_EVEN = 2;
 const COMPRESSED_ODD = 3;
 
-/** Bytes of a coordinate. */
-function coordinateSize({ p }: CurveDomain): number {
-  return Math.ceil(bitLength(p) / 8);
-}
-
 /**
  * A point in uncompressed form (SEC 1 section 2.3.3: 0x04, X, Y), from this or from compressed form.
  *
@@ -145,7 +153,7 @@ function coordinateSize({ p }: CurveDomain): number {
  * compressed points on P-224 and secp224k1, which mbedTLS does not read either.
  */
 export function uncompressedPoint(domain: CurveDomain, point: Uint8Array): Bytes | undefined {
-  const size = coordinateSize(domain);
+  const { size } = domain;
   const [form] = point;
   const isWhole = form === UNCOMPRESSED && point.length === 1 + 2 * size;
   const isHalf = (form === COMPRESSED_EVEN || form === COMPRESSED_ODD) && point.length === 1 + size;
