@@ -143,22 +143,22 @@ export const FINDINGS = {
     advice: "put subtype 0 last, if firmware with legacy formats is to read it",
   },
   NO_DEVICE_CERT: {
-    severities: ["warning", "error"],
+    severities: ["warning"],
     checks: ["device certificate"],
-    meaning: "the firmware finds no device certificate, or one that cannot be read",
+    meaning: "the firmware finds no device certificate",
     advice: "add it with --device-cert, if the device is to present one",
   },
   NO_CA_CERT: {
-    severities: ["warning", "error"],
+    severities: ["warning"],
     checks: ["CA certificate"],
-    meaning: "the firmware finds no CA certificate, or one that cannot be read",
+    meaning: "the firmware finds no CA certificate",
     advice: "add it with --ca-cert, if the device is to check its server",
   },
   NO_KEY: {
     severities: ["warning", "error"],
     checks: ["private key"],
-    meaning: "the firmware finds no private key, or one that it cannot read",
-    advice: "add it with --private-key, or give the --hmac-key that opens it",
+    meaning: "the firmware finds no private key, or no salt or block for it",
+    advice: "add it with --private-key; rebuild the image of a key in an eFuse",
   },
   PLAINTEXT_KEY: {
     severities: ["warning"],
@@ -177,6 +177,18 @@ export const FINDINGS = {
     checks: ["PEM endings"],
     meaning: "mbedTLS refuses PEM text without a NUL at its end",
     advice: "rebuild the image from the PEM file",
+  },
+  CERT_REFUSED: {
+    severities: ["error", "warning"],
+    checks: ["certificates parse"],
+    meaning: "the device's TLS library does not parse the certificate, or skips one of a bundle",
+    advice: "issue it without what the message names, or store it as `build` does, from its file",
+  },
+  KEY_REFUSED: {
+    severities: ["error"],
+    checks: ["private key"],
+    meaning: "the device's TLS library does not parse the private key, or it does not open",
+    advice: "store the key as `build` does, from its file; give the --hmac-key that opens it",
   },
   KEY_MISMATCH: {
     severities: ["error"],

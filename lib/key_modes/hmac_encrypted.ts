@@ -22,8 +22,8 @@ export const hmacEncrypted: KeyModeRules = {
   },
   open: async (content, { value }, { hmacKey, reading }) => {
     if (hmacKey === undefined) return content;
-    const key = await readStoredKey(await decryptEntry(value.data, { hmacKey }), reading);
-    return { ...content, key, publicKey: key.publicKey };
+    const stored = await decryptEntry(value.data, { hmacKey });
+    return { ...content, ...await readStoredKey(stored, reading) };
   },
   check,
 };

@@ -91,13 +91,14 @@ export interface KeyModeRules {
   /**
    * Opens a private key entry, or DS data, as far as it can be opened with what is given.
    *
-   * @throws {SecureCertError} when it holds no such key, or does not open.
+   * @returns What it is; `unreadable` when it holds no such key.
+   * @throws {SecureCertError} when it does not open.
    */
   readonly open: (
     content: ClosedContent,
     entry: ImageEntry,
     context: OpenContext,
-  ) => ClosedContent | Promise<ClosedContent>;
+  ) => Content | Promise<Content>;
   /** What is wrong with an image whose key is kept in this way. */
   readonly check: (image: ModeImage) => readonly Finding[];
 }

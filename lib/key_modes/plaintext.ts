@@ -13,10 +13,10 @@ export const plaintext: KeyModeRules = {
     const type = TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
     return Promise.resolve({ inPlace: [{ type, subtype, flags: 0, data: stored! }] });
   },
-  open: async (content, { value }, { reading }) => {
-    const key = await readStoredKey(value.data, reading);
-    return { ...content, key, publicKey: key.publicKey };
-  },
+  open: async (content, { value }, { reading }) => ({
+    ...content,
+    ...await readStoredKey(value.data, reading),
+  }),
   // Legal, so a warning, which names what the chip could do instead.
   check: ({ credentials: { keyEntry }, chip, chipModes }) => {
     if (keyEntry?.storage !== "plaintext") return [];

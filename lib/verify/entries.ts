@@ -1,6 +1,6 @@
-import { isPem } from "../bytes/pem.ts";
-import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import { SECURITY_CONFIG_SIZE } from "../format/peripheral.ts";
+import type { SkippedBlock } from "../device/stored.ts";
 import { type Finding, finding, type FindingCode } from "../findings/findings.ts";
 import type { ReadImage } from "./check.ts";
 
@@ -14,11 +14,11 @@ const {
   ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE,
 } = TLV_TYPES;
 
-/** What a value that cannot be read leaves the device without. */
+/** What the device lacks when it refuses a value, or nobody can read it. */
 const UNREADABLE: Readonly<Record<number, FindingCode>> = {
-  [CA]: "NO_CA_CERT",
-  [DEV]: "NO_DEVICE_CERT",
-  [KEY]: "NO_KEY",
+  [CA]: "CERT_REFUSED",
+  [DEV]: "CERT_REFUSED",
+  [KEY]: "KEY_REFUSED",
   [DS_DATA]: "DS_BLOB",
   [DS_CONTEXT]: "DS_CONTEXT",
   [SECURITY_CONFIG]: "NO_KEY",
@@ -48,24 +48,40 @@ export function checkIntegrity({ entries }: ReadImage): Finding[] {
   return [finding("BAD_INTEGRITY", message, place, "warning")];
 }
 
-/** Values that cannot be read as their types say; `checkSignatures` has its own say on signatures. */
-export function checkReadable({ entries }: ReadImage): Finding[] {
+/** Certificates and keys that the device's TLS library does not parse, whatever their subtype. */
+export function checkRefused({ entries }: ReadImage): Finding[] {
   return entries.flatMap(({ raw: { value, offset }, content }, entry) => {
-    if (value.type === SIGNATURE || content.kind !== "unreadable") return [];
-    const message = `the ${tlvTypeTitle(value.type)} cannot be read: ${content.problem}`;
-    return [finding(UNREADABLE[value.type] ?? "NO_KEY", message, { entry, offset }, "error")];
+    const title = tlvTypeTitle(value.type);
+    const place = { entry, offset };
+    const skipped = content.kind === "certificate" ? content.skipped ?? [] : [];
+    const warnings = skipped.map((block) =>
+      finding("CERT_REFUSED", skippedMessage(title, block), place, "warning")
+    );
+    if (!("refusal" in content) || content.refusal === undefined) return warnings;
+    const { reason, lacksNul } = content.refusal;
+    if (lacksNul) {
+      const message = `the ${title} is PEM without a NUL at its end; mbedTLS refuses it`;
+      return [...warnings, finding("PEM_NO_NUL", message, place)];
+    }
+    const code = value.type === KEY ? "KEY_REFUSED" : "CERT_REFUSED";
+    return [...warnings, finding(code, `the device refuses the ${title}: ${reason}`, place)];
   });
 }
 
-/** Certificates and keys as PEM without the NUL that mbedTLS needs. */
-export function checkPemEndings({ entries }: ReadImage): Finding[] {
+function skippedMessage(title: string, { index, reason, isLast }: SkippedBlock): string {
+  const rest = isLast ? " and what follows it" : "";
+  return `the device skips certificate ${index + 1} of the ${title}'s bundle${rest}: ${reason}`;
+}
+
+/** Other values that cannot be read as their types say; `checkSignatures` has its own say on signatures. */
+export function checkReadable({ entries }: ReadImage): Finding[] {
   return entries.flatMap(({ raw: { value, offset }, content }, entry) => {
-    const isText = content.kind === "certificate" || content.kind === "privateKey" ||
-      content.kind === "unreadable";
-    const { data, type } = value;
-    if (!isText || data.at(-1) === 0 || !isPem(data)) return [];
-    const message = `the ${tlvTypeTitle(type)} is PEM without a NUL at its end; mbedTLS refuses it`;
-    return [finding("PEM_NO_NUL", message, { entry, offset })];
+    if (value.type === SIGNATURE || content.kind !== "unreadable" || content.refusal) return [];
+    const message = `the ${tlvTypeTitle(value.type)} cannot be read: ${content.problem}`;
+    // What a key is derived from is missing, not the key refused.
+    const isDerived = value.type === KEY && keyStorageOf(value.flags) === "hmac-derived";
+    const code = isDerived ? "NO_KEY" : UNREADABLE[value.type] ?? "NO_KEY";
+    return [finding(code, message, { entry, offset }, "error")];
   });
 }
 

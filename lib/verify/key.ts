@@ -12,6 +12,11 @@ export function checkKeyMatch(
   options: CheckOptions,
 ): Finding[] {
   const [certificate] = deviceCerts;
+  if (keyEntry?.isBroken) {
+    const message =
+      "the numbers of the private key contradict each other; its signatures are wrong";
+    return [finding("KEY_MISMATCH", message, keyEntry.place)];
+  }
   const publicKey = keyEntry?.publicKey ?? options.publicKey;
   // The check of the DS mode has compared what it opened.
   if (certificate === undefined || publicKey === undefined || dsData?.opened) return [];

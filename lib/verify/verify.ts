@@ -25,8 +25,8 @@ import {
   checkIntegrity,
   checkLengths,
   checkMissing,
-  checkPemEndings,
   checkReadable,
+  checkRefused,
 } from "./entries.ts";
 import { checkFlags, isClosed } from "./flags.ts";
 import { checkKeyBytes, checkKeyMatch } from "./key.ts";
@@ -117,9 +117,9 @@ const IMAGE_CHECKS: readonly ImageCheck[] = [
   checkIntegrity,
   checkSignatures,
   checkFlags,
+  checkRefused,
   checkReadable,
   checkKeyBytes,
-  checkPemEndings,
   checkLengths,
   checkMissing,
   ({ credentials, entries }, { chip }) => checkKeyModes(credentials, entries, chip),

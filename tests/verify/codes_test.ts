@@ -12,6 +12,7 @@ import {
   issueCertificate,
   provision,
   type ProvisionOptions,
+  readCertificate,
   signPartition,
   type Tlv,
   verify,
@@ -119,6 +120,8 @@ const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
   NO_DEVICE_CERT: () => ({ image: of(ca, key) }),
   NO_CA_CERT: () => ({ image: of(dev, key) }),
   NO_KEY: () => ({ image: of(ca, dev) }),
+  CERT_REFUSED: () => ({ image: of(ca, { ...dev, data: new Uint8Array(9) }, key) }),
+  KEY_REFUSED: () => ({ image: of(ca, dev, { ...key, data: new Uint8Array(9) }) }),
   PEM_NO_NUL: () => ({ image: of(ca, dev, { ...key, data: key.data.subarray(0, -1) }) }),
   KEY_MISMATCH: async () => ({ image: await withCertificate({ other: true }) }),
   CHAIN_BROKEN: async () => ({
@@ -129,7 +132,7 @@ const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
     const { der: data } = await createCa({ subject: "CN=Server CA", key: await generateKey() });
     return { image: of({ ...ca, data }, dev, key) };
   },
-  CHAIN_UNCHECKED: () => ({ image: of(ca, { ...dev, data: signedOtherwise() }, key) }),
+  CHAIN_UNCHECKED: () => ({ image: plain.image, options: { ca: caOnAnotherCurve() } }),
   CERT_EXPIRED: async () => ({
     image: await withCertificate({ now: () => new Date("2020-01-01") }),
   }),
@@ -153,12 +156,12 @@ const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
   GCM_READER_VERSION: () => ({ image: encrypted.image }),
 };
 
-/** The device certificate, signed with ecdsa-with-SHA3-256 by its own account. */
-function signedOtherwise(): Uint8Array {
-  const der = plain.certificate.der.slice();
-  const sha256 = [0x2A, 0x86, 0x48, 0xCE, 0x3D, 4, 3, 2];
-  const at = der.findLastIndex((_, at) => sha256.every((byte, index) => der[at + index] === byte));
-  der.set([0x60, 0x86, 0x48, 1, 0x65, 3, 4, 3, 10].slice(0, 8), at);
+/** The CA, as if its key were on a curve that is not known. */
+function caOnAnotherCurve(): Uint8Array {
+  const der = readCertificate(issuer.certificate).der.slice();
+  const p256 = [0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7];
+  const at = der.findIndex((_, at) => p256.every((byte, index) => der[at + index] === byte));
+  der[at + 7] = 5;
   return der;
 }
 

@@ -123,7 +123,7 @@ Deno.test("every fault of an image is found, and only that one", async () => {
     ["random that begins as an application", encrypted(0xE9, 0xC0), ["LOOKS_ENCRYPTED"]],
     ["text", new TextEncoder().encode("hello"), ["NOT_AN_IMAGE"]],
     ["shifted", new Uint8Array([0, 0, 0, 0, ...good.image]), ["BAD_MAGIC"]],
-    ["flipped", flipped, ["BAD_CHECKSUM", "BAD_INTEGRITY", "NO_CA_CERT"]],
+    ["flipped", flipped, ["BAD_CHECKSUM", "BAD_INTEGRITY", "CERT_REFUSED"]],
     ["endless", unending, ["OVER_64K"]],
     ["cut", good.image.slice(0, 100), ["TRUNCATED"]],
     ["no integrity match", encodePartition([...body, integrityEntry(new Uint8Array(3))]), [
@@ -139,9 +139,9 @@ Deno.test("every fault of an image is found, and only that one", async () => {
       "BAD_MAGIC",
     ]],
     ["no NUL", imageOf([ca!, dev!, noNul]), ["PEM_NO_NUL"]],
-    ["no key", imageOf([ca!, dev!, { ...key!, data: new Uint8Array(5) }]), ["NO_KEY"]],
+    ["no key", imageOf([ca!, dev!, { ...key!, data: new Uint8Array(5) }]), ["KEY_REFUSED"]],
     ["no certificate", imageOf([ca!, { ...dev!, data: new Uint8Array(5) }, key!]), [
-      "NO_DEVICE_CERT",
+      "CERT_REFUSED",
     ]],
     [
       "key in peripheral entry",

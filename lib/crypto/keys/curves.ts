@@ -92,3 +92,8 @@ export function curveOfOid(oid: string): EcCurve {
     `Cannot use key: curve ${shownOid(oid) || "unnamed"} is not known`,
   );
 }
+
+/** Whether a private key may be on a curve of this name. */
+export function isEcCurve(name: string): name is EcCurve {
+  return Object.hasOwn(CURVES, name);
+}

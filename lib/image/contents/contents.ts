@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { equalBytes } from "../../bytes/pack.ts";
+import { concat, equalBytes } from "../../bytes/pack.ts";
 import { decodeUtf8, formatHex } from "../../bytes/text.ts";
 import {
   type Certificate,
@@ -7,8 +7,22 @@ import {
   readCertificates,
 } from "../../crypto/x509/certificate.ts";
 import type { DecryptedDsParameters } from "../../crypto/peripherals/ds.ts";
-import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import { isEcCurve } from "../../crypto/keys/curves.ts";
+import {
+  decodeKeyParts,
+  encodeRsaSpki,
+  isConsistentRsa,
+  type RsaParts,
+} from "../../crypto/keys/encoding.ts";
+import { ecKeyOf, importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { publicKeyDigest } from "../../crypto/signature.ts";
+import type { DeviceKey } from "../../device/key.ts";
+import {
+  parseStoredCertificates,
+  parseStoredKey,
+  type SkippedBlock,
+  type StoredRefusal,
+} from "../../device/stored.ts";
 import { entryProtectionOf, type KeyStorage, keyStorageOf, TLV_TYPES } from "../../format/names.ts";
 import { integrityEntry } from "../../format/partition.ts";
 import {
@@ -28,15 +42,16 @@ export type EntryKind = Content["kind"];
 
 /** What the value of an entry is, read as its type says. */
 export type Content =
-  | { readonly kind: "certificate"; readonly certificates: readonly Certificate[] }
   | {
-    readonly kind: "privateKey";
-    readonly storage: KeyStorage;
-    /** The key, where it is in the image or was opened with the HMAC key. */
-    readonly key?: PrivateKey;
-    /** SubjectPublicKeyInfo of the key, where it is known. */
-    readonly publicKey?: Uint8Array;
+    readonly kind: "certificate";
+    /** Those that the device uses; of a value that it refuses those that can be read all the same. */
+    readonly certificates: readonly Certificate[];
+    /** Blocks that the device does not use. */
+    readonly skipped?: readonly SkippedBlock[];
+    /** Why the device refuses the value. */
+    readonly refusal?: StoredRefusal;
   }
+  | ({ readonly kind: "privateKey"; readonly storage: KeyStorage } & KeyContent)
   | { readonly kind: "dsData"; readonly data: DsData; readonly opened?: DecryptedDsParameters }
   | { readonly kind: "dsContext"; readonly context: DsContext }
   | { readonly kind: "securityConfig"; readonly config: SecurityConfig }
@@ -47,7 +62,24 @@ export type Content =
   /** HMAC-encrypted; `problem` says why it does not open with the key that was given. */
   | { readonly kind: "encrypted"; readonly problem?: string }
   | { readonly kind: "opaque" }
-  | { readonly kind: "unreadable"; readonly problem: string };
+  | {
+    readonly kind: "unreadable";
+    readonly problem: string;
+    /** Why the device refuses the value too. */
+    readonly refusal?: StoredRefusal;
+  };
+
+/** What is known of a private key. */
+export interface KeyContent {
+  /** The key, where it is in the image or was opened with the HMAC key, and can be read. */
+  readonly key?: PrivateKey;
+  /** SubjectPublicKeyInfo of the key that the device uses, where it is known. */
+  readonly publicKey?: Uint8Array;
+  /** Why the device refuses the value. */
+  readonly refusal?: StoredRefusal;
+  /** The device takes the key, and no signature of it will be right: its numbers contradict each other. */
+  readonly isBroken?: boolean;
+}
 
 /** An entry with what its value is. */
 export interface ReadEntry {
@@ -77,24 +109,76 @@ export interface Reading {
 }
 
 /**
- * The private key in a value.
+ * The private key in a value, as the device reads it; where it refuses the value, as it can be read
+ * otherwise. Of an EC key only the scalar counts, as on the device: a public point beside it does not.
  *
- * @throws {SecureCertError} as {@linkcode importPrivateKey}.
+ * @param stored The value, decrypted where it is encrypted.
+ * @param reading Keys that are known.
  */
 export async function readStoredKey(
-  data: Uint8Array,
+  stored: Uint8Array,
   { known = [] }: Reading,
-): Promise<PrivateKey> {
-  return known.find(({ key, bytes }) => key && equalBytes(bytes, data))?.key ??
-    await importPrivateKey(data);
+): Promise<KeyContent | Extract<Content, { kind: "unreadable" }>> {
+  const same = known.find(({ key, bytes }) => key && equalBytes(bytes, stored))?.key;
+  const parsed = parseStoredKey(stored);
+  if (parsed.kind === "used") {
+    return same ? { key: same, publicKey: same.publicKey } : await openDeviceKey(parsed.key);
+  }
+  const { refusal } = parsed;
+  return await readAnyway(refusal, async () => ({
+    key: same ?? await importPrivateKey(stored),
+    refusal,
+  }));
+}
+
+async function openDeviceKey(key: DeviceKey): Promise<KeyContent> {
+  if (key.type === "rsa") return await openRsaKey(key.pkcs1);
+  const { curve, scalar } = key;
+  if (!isEcCurve(curve.name)) return {};
+  const padded = concat(new Uint8Array(curve.size - scalar.length), scalar);
+  const opened = await ecKeyOf(curve.name, padded);
+  return { key: opened, publicKey: opened?.publicKey };
+}
+
+async function openRsaKey(pkcs1: Uint8Array): Promise<KeyContent> {
+  const parts = decodeKeyParts(pkcs1) as RsaParts;
+  const publicKey = encodeRsaSpki(parts);
+  if (!isConsistentRsa(parts)) return { publicKey, isBroken: true };
+  return { key: await importPrivateKey(pkcs1), publicKey };
 }
 
 function readStoredCertificates(
-  data: Uint8Array,
+  stored: Uint8Array,
   { known = [], certificatesOf = readCertificates }: Reading,
-): readonly Certificate[] {
-  const same = known.find(({ certificates, bytes }) => certificates && equalBytes(bytes, data));
-  return same?.certificates ?? certificatesOf(data);
+): Content | Promise<Content> {
+  const parsed = parseStoredCertificates(stored);
+  if (parsed.kind === "refused") {
+    const { refusal } = parsed;
+    return readAnyway(refusal, () => ({
+      kind: "certificate",
+      certificates: certificatesOf(stored),
+      refusal,
+    }));
+  }
+  const made = known.find(({ certificates, bytes }) => certificates && equalBytes(bytes, stored))
+    ?.certificates ?? [];
+  const certificates = parsed.certificates.flatMap((der) =>
+    made.find((each) => equalBytes(each.der, der)) ?? certificatesOf(der)
+  );
+  return { kind: "certificate", certificates, skipped: parsed.skipped };
+}
+
+/** What can be read of a value that the device refuses, or why that cannot be read either. */
+async function readAnyway<T>(
+  refusal: StoredRefusal,
+  read: () => T | Promise<T>,
+): Promise<T | Extract<Content, { kind: "unreadable" }>> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    return { kind: "unreadable", problem: error.message, refusal };
+  }
 }
 
 /**
@@ -157,7 +241,7 @@ export function readValue(
   switch (raw.value.type) {
     case TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV:
     case TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV:
-      return { kind: "certificate", certificates: readStoredCertificates(data, reading) };
+      return readStoredCertificates(data, reading);
     case TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV:
       return { kind: "dsData", data: decodeDsData(data) };
     case TLV_TYPES.ESP_SECURE_CERT_DS_CONTEXT_TLV:

@@ -7,7 +7,10 @@ type Placed<Kind extends Content["kind"]> = Extract<Content, { kind: Kind }> & {
   readonly place: FindingPlace;
 };
 
-/** What an image holds for TLS: the entries with subtype 0, which the firmware's getters read. */
+/**
+ * What an image holds for TLS: the entries with subtype 0, which the firmware's getters read, and of
+ * their certificates those that the device uses.
+ */
 export interface Credentials {
   /** Device certificate, and what follows it in a bundle. */
   readonly deviceCerts: readonly Certificate[];
@@ -39,7 +42,10 @@ export function findCredentials(entries: readonly ReadEntry[]): Credentials {
     const place = { entry: index, offset: found.raw.offset };
     return { ...found.content as Extract<Content, { kind: Kind }>, place };
   };
-  const certificates = (type: number) => first(type, "certificate")?.certificates ?? [];
+  const certificates = (type: number) => {
+    const content = first(type, "certificate");
+    return content === undefined || content.refusal ? [] : content.certificates;
+  };
   return {
     deviceCerts: certificates(TLV_TYPES.ESP_SECURE_CERT_DEV_CERT_TLV),
     caCerts: certificates(TLV_TYPES.ESP_SECURE_CERT_CA_CERT_TLV),
