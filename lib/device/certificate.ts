@@ -385,7 +385,7 @@ function checkOptionalFields(fields: DerCursor, version: number): void {
   if (name !== undefined) refuse(`version ${version} with ${name}`);
 }
 
-/** Each known extension at most once (mbedTLS, `x509_get_crt_ext`). */
+/** Each known extension at most once; others as often as they like (mbedTLS, `x509_get_crt_ext`). */
 function checkExtensions(fields: DerCursor): void {
   const extensions = within("the extensions", () => enterExtensions(fields));
   const seen = new Set<KnownExtension>();

@@ -150,18 +150,14 @@ export function checkPoint(curve: CurveDomain, point: Bytes): void {
   if (!isHalf && point[0] !== UNCOMPRESSED) refuse("point of an unknown form");
   const length = 1 + (isHalf ? 1 : 2) * size;
   if (point.length !== length) refuse(`point of ${point.length} bytes for a curve of ${length}`);
-  const x = decodeBigInteger(point.subarray(1, 1 + size));
-  const right = ((x * x + a) * x + b) % p;
-  if (x >= p) refuse("point off its curve");
-  if (isHalf) {
-    if (!canUncompress(curve)) {
-      refuse("compressed point on a curve whose points the device cannot expand");
-    }
-    if (jacobi(right, p) !== 1) refuse("point off its curve");
-    return;
+  if (isHalf && !canUncompress(curve)) {
+    refuse("compressed point on a curve whose points the device cannot expand");
   }
+  const x = decodeBigInteger(point.subarray(1, 1 + size));
   const y = decodeBigInteger(point.subarray(1 + size));
-  if (y >= p || (y * y - right) % p !== 0n) refuse("point off its curve");
+  const square = ((x * x + a) * x + b) % p;
+  const isOnCurve = isHalf ? jacobi(square, p) === 1 : (y * y - square) % p === 0n;
+  if (x >= p || y >= p || !isOnCurve) refuse("point off its curve");
 }
 
 /** Whether a point begins as compressed ones do. */
@@ -171,10 +167,7 @@ export function isCompressed(point: Bytes): boolean {
 
 /** X25519 (RFC 8410; mbedTLS, `pk_use_ecparams_rfc8410`, `ecp_check_pubkey_mx`). */
 function checkX25519Key(algorithm: AlgorithmParts, bytes: Bytes): void {
-  const { parameters } = algorithm;
-  if (
-    parameters !== undefined && !(parameters.tag === 0 && parameters.content === parameters.end)
-  ) {
+  if (!isWithoutParameters(algorithm) || algorithm.parameters?.tag === TAG.null) {
     refuse("parameters of the X25519 algorithm");
   }
   if (bytes.length !== 32) refuse(`X25519 key of ${bytes.length} bytes`);
@@ -182,7 +175,7 @@ function checkX25519Key(algorithm: AlgorithmParts, bytes: Bytes): void {
   if (LOW_ORDER.includes(x)) refuse("X25519 key of low order");
 }
 
-/** The Jacobi symbol (value/modulus) of an odd modulus: 1 for a square modulo a prime. */
+/** The Jacobi symbol of a number by an odd modulus: 1 for a square, other than 0, modulo a prime. */
 function jacobi(value: bigint, modulus: bigint): number {
   let [top, bottom, sign] = [((value % modulus) + modulus) % modulus, modulus, 1];
   while (top !== 0n) {

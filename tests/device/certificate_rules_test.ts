@@ -640,13 +640,12 @@ Deno.test("any number of names and extensions is read in linear time", async () 
       withExtensions(
         extension(EXTENSIONS.subjectAltName, derSequence(repeated(derPrimitive(2, NOTHING), size))),
       ),
-    (size) => withExtensions(derSequence(derOid(`1.2${".9".repeat(size)}`), derOctets(NOTHING))),
   ];
   for (const each of parts) {
     const isLinear = await growsLinearly((size) => {
       const der = certificate(each(size));
       return () => assertEquals(certificateRefusal(der), undefined);
-    }, [2000, 60_000]);
-    assert(isLinear);
+    }, [5000, 150_000]);
+    assert(isLinear, String(each));
   }
 });
