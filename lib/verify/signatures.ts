@@ -4,7 +4,7 @@ import { isSignatureRight, publicKeyDigest, readSignatureKey } from "../crypto/s
 import { digest } from "../crypto/signing.ts";
 import { type ChipName, CHIPS } from "../format/chips/chips.ts";
 import { TLV_TYPES } from "../format/names.ts";
-import { type WalkedTlv, walkPartition } from "../format/partition.ts";
+import { walkPartition } from "../format/partition.ts";
 import {
   MAX_SIGNATURES,
   type ReadSignature,
@@ -18,7 +18,9 @@ import {
   signatureValueSize,
 } from "../format/signature_block.ts";
 import { type Finding, finding } from "../findings/findings.ts";
-import type { CheckOptions, ReadImage } from "./check.ts";
+import type { ReadEntry } from "../image/contents/contents.ts";
+import type { ImageEntry } from "../image/read/entry.ts";
+import type { CheckOptions } from "./check.ts";
 
 const { ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE, ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY } =
   TLV_TYPES;
@@ -65,9 +67,18 @@ export async function verifySignatures(
   /** What is wrong with fields that the firmware's software verification does not look at. */
   readonly remarks: readonly string[];
 }[]> {
-  const keys = options.signingKeys?.map(readSignatureKey);
+  return await verifyEntries(image, walkPartition(image).entries, options.signingKeys);
+}
+
+/** As {@linkcode verifySignatures}, of an image whose entries are known. */
+async function verifyEntries(
+  image: Uint8Array,
+  entries: readonly ImageEntry[],
+  signingKeys: readonly Uint8Array[] | undefined,
+): Promise<SignatureCheck[]> {
+  const keys = signingKeys?.map(readSignatureKey);
   const trusted = keys && await Promise.all(keys.map(publicKeyDigest));
-  const chain = signaturesOf(image);
+  const chain = signaturesOf(image, entries);
   const checks: SignatureCheck[] = [];
   for (const { entry, offset, value: { subtype, data }, problem } of chain.entries) {
     const place = { entry, offset, subtype };
@@ -89,10 +100,14 @@ export async function verifySignatures(
  * @throws {SecureCertError} as {@linkcode verifySignatures}.
  */
 export async function checkSignatures(
-  { bytes }: Pick<ReadImage, "bytes">,
+  { bytes, entries: read }: {
+    readonly bytes: Uint8Array;
+    readonly entries: readonly Pick<ReadEntry, "raw">[];
+  },
   { signingKeys, chip }: Pick<CheckOptions, "signingKeys" | "chip">,
 ): Promise<Finding[]> {
-  const checks = await verifySignatures(bytes, { signingKeys });
+  const entries = read.map(({ raw }) => raw);
+  const checks = await verifyEntries(bytes, entries, signingKeys);
   if (checks.length === 0) {
     return signingKeys?.length ? [finding("BAD_SIGNATURE", "the image is not signed")] : [];
   }
@@ -105,7 +120,7 @@ export async function checkSignatures(
       ...remarks.map((remark) => report(remark, "warning")),
     ];
   });
-  return [...findings, ...checkOrder(bytes), ...checkSchemes(checks, chip), ...checkP192(checks)];
+  return [...findings, ...checkOrder(entries), ...checkSchemes(checks, chip), ...checkP192(checks)];
 }
 
 /** One for the image: firmware that lacks P-192 takes none of its signatures. */
@@ -144,8 +159,7 @@ function checkSchemes(checks: readonly SignatureCheck[], chip: ChipName | undefi
 }
 
 /** The firmware reads entries after the signature as if they were signed. */
-function checkOrder(image: Uint8Array): Finding[] {
-  const { entries } = walkPartition(image);
+function checkOrder(entries: readonly ImageEntry[]): Finding[] {
   const signature = entries.findIndex(({ value }) => value.type === SIGNATURE);
   return entries.flatMap(({ value: { type }, offset }, entry) => {
     if (entry < signature || type === SIGNATURE || type === INTEGRITY) return [];
@@ -158,12 +172,12 @@ interface Signatures {
   /** What is signed; absent when no signature has subtype 0. */
   readonly message?: Bytes;
   /** The signature entries, with what keeps the firmware from them. */
-  readonly entries: readonly (WalkedTlv & { readonly entry: number; readonly problem?: string })[];
+  readonly entries: readonly (ImageEntry & { readonly entry: number; readonly problem?: string })[];
 }
 
-function signaturesOf(image: Uint8Array): Signatures {
-  const entries = walkPartition(image).entries.flatMap((walked, entry) =>
-    walked.value.type === SIGNATURE ? [{ ...walked, entry }] : []
+function signaturesOf(image: Uint8Array, all: readonly ImageEntry[]): Signatures {
+  const entries = all.flatMap((each, entry) =>
+    each.value.type === SIGNATURE ? [{ ...each, entry }] : []
   );
   const bySubtype = new Map<number, typeof entries[0]>();
   for (const each of entries) {
@@ -184,14 +198,14 @@ function signaturesOf(image: Uint8Array): Signatures {
   };
 }
 
-function placeProblem({ value, crc }: WalkedTlv): string | undefined {
+function placeProblem({ value, crc }: ImageEntry): string | undefined {
   if (value.subtype >= MAX_SIGNATURES) return "the firmware looks only at subtypes 0 to 2";
   return crc.stored === crc.computed ? undefined : "the entry's checksum does not match";
 }
 
 /** What makes the firmware give up before it looks at a single signature. */
 function problemOfAll(
-  first: WalkedTlv | undefined,
+  first: ImageEntry | undefined,
   values: readonly Uint8Array[],
 ): string | undefined {
   if (first === undefined) return "there is none with subtype 0";
@@ -211,7 +225,7 @@ function problemOfAll(
 }
 
 /** Firmware is built for one scheme. */
-function kindProblem({ value }: WalkedTlv, first: WalkedTlv | undefined): string | undefined {
+function kindProblem({ value }: ImageEntry, first: ImageEntry | undefined): string | undefined {
   if (first === undefined) return undefined;
   const [kind, wanted] = [value.data, first.value.data].map(signatureAlgorithmOf);
   if (kind === undefined || wanted === undefined || kind === wanted) return undefined;

@@ -238,7 +238,11 @@ async function runChecks(
   const { chip, publicKey, signingKeys, allowWeak = false } = options;
   const now = currentTime(options);
   const against = { now, issuers, allowWeak, chip, publicKey, signingKeys };
-  return (await Promise.all(IMAGE_CHECKS.map((check) => check(image, against)))).flat();
+  const findings: Finding[] = [];
+  for (const check of IMAGE_CHECKS) {
+    for (const each of await check(image, against)) findings.push(each);
+  }
+  return findings;
 }
 
 function checksOf(

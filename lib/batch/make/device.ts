@@ -7,6 +7,7 @@ import type { Sources } from "../../crypto/sources.ts";
 import type { Certificate } from "../../crypto/x509/certificate.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import { partitionSizeOf } from "../../image/encode.ts";
+import { readImage } from "../../image/read/image.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { build } from "../../toolkit/build.ts";
 import { signPartition } from "../../toolkit/sign.ts";
@@ -95,7 +96,8 @@ async function signImage(
   chip: ChipName | undefined,
 ): Promise<Bytes> {
   const image = await signPartition(unsigned, signers, { size: partitionSizeOf(profile) });
-  const findings = await checkSignatures({ bytes: image }, { chip });
+  const entries = readImage(image).entries.map((raw) => ({ raw }));
+  const findings = await checkSignatures({ bytes: image, entries }, { chip });
   const errors = findings.filter(({ severity }) => severity === "error");
   if (errors.length === 0) return image;
   throw badImage(errors.map(({ code, message }) => `${code}: ${message}`).join("; "));

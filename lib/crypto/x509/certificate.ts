@@ -20,13 +20,7 @@ import {
   shownOid,
   TAG,
 } from "../der.ts";
-import {
-  decodeSpki,
-  keyName,
-  type PublicKeyParts,
-  publicKeyParts,
-  readAlgorithm,
-} from "../keys/encoding.ts";
+import { keyName, type PublicKeyParts, publicKeyParts, readAlgorithm } from "../keys/encoding.ts";
 import {
   decodeTime,
   EXTENSION,
@@ -35,7 +29,7 @@ import {
   readExtensions,
   signatureScheme,
 } from "./extensions.ts";
-import { nameOf, sansOf } from "./names.ts";
+import { formatSan, nameText, type ReadName, readName } from "./names.ts";
 
 /**
  * A certificate: what it says, and its bytes. Made once, and not changed.
@@ -174,12 +168,8 @@ export const CERTIFICATE_LABELS: readonly [string, string] = ["CERTIFICATE", "X5
 
 /** The parts of a certificate's public key, or undefined for a kind that is neither RSA nor EC. */
 export function publicKeyOf(certificate: Certificate): PublicKeyParts | undefined {
-  try {
-    return decodeSpki(certificate.publicKey);
-  } catch (error) {
-    if (error instanceof SecureCertError) return undefined;
-    throw error;
-  }
+  const { key } = partsOf.get(certificate) ?? partsOf.get(parseCertificate(certificate.der))!;
+  return typeof key === "string" ? undefined : key;
 }
 
 /**
@@ -219,16 +209,10 @@ function parseCertificate(file: Bytes): Certificate {
   const { claimsCa, pathLength } = basicConstraints(values.get(EXTENSION.basicConstraints));
   const keyUsage = wellFormed(keyUsageOf, values.get(EXTENSION.keyUsage));
   const [subjectDer, issuerDer] = [rawOf(subject), rawOf(issuer)];
-  const der = rawOf(root);
-  let text: string | undefined;
-  return Object.freeze({
-    subject: nameOf(subject),
-    issuer: nameOf(issuer),
+  return createCertificate({
     serial: serialOf(contentOf(serial)),
     notBefore,
     notAfter,
-    key: publicKeyName(publicKey),
-    sans: sans === undefined ? [] : sansOf(nextDer(enterDer(sans), TAG.sequence)),
     // A version 1 certificate cannot say that it is a CA's; mbedTLS takes a self-issued one for it.
     isCa: version === 1
       ? equalBytes(subjectDer, issuerDer)
@@ -245,11 +229,67 @@ function parseCertificate(file: Bytes): Certificate {
     subjectKeyId: keyId && contentOf(nextDer(enterDer(keyId), TAG.octetString)),
     signedPart: rawOf(signedPart),
     signature,
-    der,
-    get pem() {
-      return text ??= formatPem(CERTIFICATE_LABELS[0], der);
-    },
+    der: rawOf(root),
+  }, {
+    subject: readName(subject),
+    issuer: readName(issuer),
+    sans: sans === undefined ? [] : childrenOf(nextDer(enterDer(sans), TAG.sequence)),
+    key: readKey(publicKey),
   });
+}
+
+/** What a certificate has as bytes, numbers and moments. */
+type CertificateFields = Omit<Certificate, "subject" | "issuer" | "key" | "sans" | "pem">;
+
+/** What a certificate puts into words when it is asked. */
+interface CertificateParts {
+  readonly subject: ReadName;
+  readonly issuer: ReadName;
+  readonly sans: readonly DerNode[];
+  /** The public key, or the name of a kind that is neither RSA nor EC. */
+  readonly key: PublicKeyParts | string;
+}
+
+/** What Deno and Node show of an object in its place. */
+const INSPECT = Symbol.for("nodejs.util.inspect.custom");
+
+const partsOf = new WeakMap<object, CertificateParts>();
+const pemOf = new WeakMap<object, string>();
+
+/** Certificates are read by the hundred thousand, and of most nobody asks for the texts. */
+const TEXTS = {
+  get subject(): string {
+    return nameText(partsOf.get(this)!.subject);
+  },
+  get issuer(): string {
+    return nameText(partsOf.get(this)!.issuer);
+  },
+  get key(): string {
+    const { key } = partsOf.get(this)!;
+    return typeof key === "string" ? key : keyName(key);
+  },
+  get sans(): readonly string[] {
+    return partsOf.get(this)!.sans.map(formatSan);
+  },
+  get pem(): string {
+    const pem = pemOf.get(this) ??
+      formatPem(CERTIFICATE_LABELS[0], (this as unknown as Certificate).der);
+    pemOf.set(this, pem);
+    return pem;
+  },
+  toJSON(): Certificate {
+    const { subject, issuer, key, sans, pem } = this;
+    return { subject, issuer, key, sans, ...this as unknown as CertificateFields, pem };
+  },
+  [INSPECT](): Certificate {
+    return this.toJSON();
+  },
+};
+
+function createCertificate(fields: CertificateFields, parts: CertificateParts): Certificate {
+  const certificate = Object.freeze(Object.assign(Object.create(TEXTS), fields));
+  partsOf.set(certificate, parts);
+  return certificate;
 }
 
 function versionOf(fields: DerCursor): number {
@@ -306,9 +346,10 @@ function serialOf(bytes: Bytes): string {
   return formatHex(bytes[0] === 0 && bytes.length > 1 ? bytes.subarray(1) : bytes);
 }
 
-function publicKeyName(spki: DerNode): string {
+/** The parts of a public key; the object identifier of a kind that is neither RSA nor EC. */
+function readKey(spki: DerNode): PublicKeyParts | string {
   try {
-    return keyName(publicKeyParts(spki));
+    return publicKeyParts(spki);
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
     return shownOid(readAlgorithm(nextDer(enterDer(spki), TAG.sequence)).oid);

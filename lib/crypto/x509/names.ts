@@ -107,13 +107,18 @@ export function formatName(der: Uint8Array): string {
 
 /** As {@linkcode formatName}, for a Name within something larger. */
 export function nameOf(name: DerNode): string {
-  return setsOf(name).map((attributes) => attributes.map(formatAttribute).join("+")).join(",");
+  return nameText(readName(name));
+}
+
+/** As {@linkcode formatName}, for a Name that {@linkcode readName} has read. */
+export function nameText(name: ReadName): string {
+  return name.map((attributes) => attributes.map(formatAttribute).join("+")).join(",");
 }
 
 /** The common name (RFC 5280 appendix A.1) in a Name, DER, the first if there are more. */
 export function commonNameOf(der: Uint8Array): string | undefined {
-  const attributes = setsOf(readDer(der, "name")).flat();
-  const name = attributes.find(({ oid }) => oid === ATTRIBUTES.CN.oid);
+  const attributes = readName(readDer(der, "name")).flat();
+  const name = attributes.find(({ type }) => oidOf(type) === ATTRIBUTES.CN.oid);
   return name && decodeUtf8(contentOf(name.value));
 }
 
@@ -205,13 +210,21 @@ function encodeString(key: string, value: string, type: Attribute["type"], offse
   return derElement(STRING_TAGS[type ?? "utf8"], encodeUtf8(value));
 }
 
+/** The attributes of a Name, by the sets they are in. */
+export type ReadName = readonly (readonly ReadAttribute[])[];
+
 interface ReadAttribute {
-  readonly oid: string;
+  /** Its object identifier. */
+  readonly type: DerNode;
   readonly value: DerNode;
 }
 
-/** The attributes of a Name, by the sets they are in. */
-function setsOf(name: DerNode): ReadAttribute[][] {
+/**
+ * The attributes of a Name, their values not looked at.
+ *
+ * @throws {SecureCertError} when it is not one.
+ */
+export function readName(name: DerNode): ReadName {
   const sets = enterDer(name);
   const all: ReadAttribute[][] = [];
   while (sets.at < sets.end) {
@@ -219,14 +232,15 @@ function setsOf(name: DerNode): ReadAttribute[][] {
     const set: ReadAttribute[] = [];
     while (attributes.at < attributes.end) {
       const fields = enterDer(nextDer(attributes, TAG.sequence));
-      set.push({ oid: oidOf(nextDer(fields, TAG.oid)), value: nextDer(fields) });
+      set.push({ type: nextDer(fields, TAG.oid), value: nextDer(fields) });
     }
     all.push(set);
   }
   return all;
 }
 
-function formatAttribute({ oid, value }: ReadAttribute): string {
+function formatAttribute({ type, value }: ReadAttribute): string {
+  const oid = oidOf(type);
   return `${KEYS.get(oid) ?? oid}=${escapeNameValue(stringOf(value))}`;
 }
 
@@ -319,7 +333,8 @@ function encodeSan(kind: Kind, value: string, name: string): Bytes {
   return derPrimitive(KINDS[kind], encodeUtf8(value));
 }
 
-function formatSan(name: DerNode): string {
+/** One name of a GeneralNames. */
+export function formatSan(name: DerNode): string {
   const kind = (Object.keys(KINDS) as Kind[]).find((each) => name.tag === contextTag(KINDS[each]));
   if (kind === "ip") return `ip:${formatIp(contentOf(name))}`;
   const text = kind && decodeUtf8(contentOf(name));

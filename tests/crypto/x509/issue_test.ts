@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import { concat } from "../../../lib/bytes/pack.ts";
 import { formatPem } from "../../../lib/bytes/pem.ts";
@@ -218,4 +218,17 @@ Deno.test("what may not issue is not prepared", async () => {
   await assertRejects(() => createIssuer({ certificate, key, sign }), TypeError);
   const prepared = await createIssuer(issuer);
   assertEquals(await createIssuer(prepared) === prepared, true);
+});
+
+Deno.test("a certificate shows its texts when it is printed, and cannot be changed", async () => {
+  const key = await generateKey();
+  const certificate = await createCa({ subject: "CN=CA,O=Example", key });
+  const printed = Deno.inspect(certificate);
+  for (const part of ['subject: "CN=CA,O=Example"', 'key: "P-256"', "isCa: true"]) {
+    assertStringIncludes(printed, part);
+  }
+  const { subject, issuer, sans, pem } = JSON.parse(JSON.stringify(certificate));
+  assertEquals([subject, issuer, sans], ["CN=CA,O=Example", "CN=CA,O=Example", []]);
+  assertEquals(pem, certificate.pem);
+  assertEquals(Object.isFrozen(certificate), true);
 });
