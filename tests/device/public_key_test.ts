@@ -120,7 +120,7 @@ Deno.test("an EC key needs the name of a curve that the device has", () => {
   assertEquals(refusalOf(derOid("1.3.132.1.12"), derOid(oid)), undefined, "id-ecDH");
   assertEquals(refusalOf(derOid(EC)), "EC key without a curve");
   assertEquals(refusalOf(derOid(EC), derNull()), "EC key without a named curve");
-  assertEquals(refusalOf(derOid(EC), derSequence()), "EC key without a named curve");
+  assertEquals(refusalOf(derOid(EC), derSequence()), "EC key with explicit curve parameters");
   assertEquals(refusalOf(derOid(EC), derOid("1.3.132.0.26")), "EC key on curve 1.3.132.0.26");
 });
 
