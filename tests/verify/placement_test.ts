@@ -179,6 +179,11 @@ Deno.test("a data partition of another subtype is found by its label, and not op
   const entries = [{ ...entryOf(KINDS[2]), subtype: 4 }, entryOf(KINDS[1], START + SIZE)];
   dump.set(encodePartitionTable(entries), 0x8000);
   assertEquals(await codes(dump), ["WRONG_PARTITION"]);
+  // NVS goes by the label too, and opens the one that it can.
+  const twins = flashOf([KINDS[2]], [KINDS[2], IMAGES.nvs]);
+  const renamed = [{ ...entryOf(KINDS[2]), subtype: 6 }, entryOf(KINDS[2], START + SIZE)];
+  twins.set(encodePartitionTable(renamed), 0x8000);
+  assertEquals(await codes(twins), []);
 });
 
 Deno.test("an image in a partition of another type with the right name is in the wrong one", async () => {
