@@ -71,7 +71,9 @@ export async function convert(
       `Cannot convert image: ${findings[0]?.message ?? "unknown"}`,
     );
   }
-  const damaged = findings.find(({ severity }) => severity === "error");
+  const damaged = findings.find(({ severity, code }) =>
+    severity === "error" && !(from === "tlv" && code === "TOO_LARGE")
+  );
   if (damaged !== undefined) {
     throw new SecureCertError(
       "ERR_CHECKSUM",

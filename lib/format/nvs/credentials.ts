@@ -6,7 +6,6 @@ import type { Credentials, StoredDs } from "../credentials.ts";
 import { decodeNvs } from "./decode.ts";
 import type { DecodedNvs, NvsItem, NvsProblem, NvsStoredItem } from "./decoded.ts";
 import { DEFAULT_NVS_SIZE, encodeNvs } from "./encode.ts";
-import { NVS_PAGE_SIZE } from "./page.ts";
 
 /** Namespaces that hold credentials, in the order in which the firmware looks for them. */
 export const NVS_CREDENTIAL_NAMESPACES = ["esp_secure_cert", "pre_prov"] as const;
@@ -132,32 +131,23 @@ export function credentialsOfNvs(
   for (const part of Object.keys(PARTS) as NvsCredentialPart[]) {
     const { key, type } = PARTS[part];
     const item = found.find((each) => each.key === key && each.type === type);
-    const other = found.find((each) => each.key === key && each.type !== type);
-    if (other !== undefined && hides(other, item)) {
-      const message =
-        `${key} is of type ${other.type}; the firmware asks for ${type} and gets an error`;
-      own.push({ kind: "type", message, offset: other.offset, namespace, key });
-    } else if (item !== undefined) {
+    if (item !== undefined) {
       values[part] = item.value;
       offsets[part] = item.offset;
+      continue;
     }
+    // Beside the right type, in another page, the firmware does not stop at one of another type.
+    const other = found.find((each) => each.key === key);
+    if (other === undefined) continue;
+    const message =
+      `${key} is of type ${other.type}; the firmware asks for ${type} and gets an error`;
+    own.push({ kind: "type", message, offset: other.offset, namespace, key });
   }
   const credentials = assemble(values, (part, what) => {
     const offset = offsets[part] ?? 0;
     own.push({ kind: "credential", message: what, offset, namespace, key: PARTS[part].key });
   });
   return { namespace, credentials, offsets, problems: [...problems, ...own] };
-}
-
-/**
- * Whether the firmware comes upon a value of another type before the one that it asks for. It gives up
- * on a page at the first value of the key, and looks at the next page (esp-idf, components/nvs_flash/src:
- * Page::findItem, Storage::findItem).
- */
-function hides(other: NvsStoredItem, item: NvsStoredItem | undefined): boolean {
-  if (item === undefined) return true;
-  const pageOf = ({ offset }: NvsStoredItem) => Math.floor(offset / NVS_PAGE_SIZE);
-  return pageOf(other) === pageOf(item) && other.offset < item.offset;
 }
 
 function assemble(
