@@ -33,6 +33,29 @@ Deno.test("inspect and verify say where in a dump the image was found", async ()
   assertEquals(plain.stdout.includes("found at"), false);
 });
 
+Deno.test("inspect names the option that firmware needs for the older layouts", async () => {
+  const world = await flashed();
+  const option = "CONFIG_ESP_SECURE_CERT_SUPPORT_LEGACY_FORMATS";
+  for (const [to, type, subtype] of [["cust_flash", 0x3F, 6], ["nvs", 1, 2]] as const) {
+    const image = `${to}.bin`;
+    await world.run("convert", "d/esp_secure_cert.bin", "--to", to, "-o", image);
+    for (const [name, isRead] of [["esp_secure_cert", true], ["pre_prov", false]] as const) {
+      const flash = world.bytes("flash.bin").slice().fill(0xFF, 0x8000);
+      const entry = { name, type, subtype, offset: 0xD000, size: 0x6000 };
+      flash.set(encodePartitionTable([entry]), 0x8000);
+      flash.set(world.bytes(image), 0xD000);
+      world.put("other.bin", flash);
+      const { stdout } = await world.run("inspect", "other.bin");
+      assertEquals(stdout.includes(`read by firmware with ${option}`), isRead, `${to} ${name}`);
+      assertEquals(stdout.includes("WRONG_PARTITION"), !isRead, `${to} ${name}`);
+      const { kconfig } = JSON.parse((await world.run("inspect", "other.bin", "--json")).stdout);
+      assertEquals(kconfig, isRead ? option : undefined);
+      assertEquals((await world.run("verify", "other.bin")).code, isRead ? 0 : 1);
+    }
+  }
+  assertEquals((await world.run("inspect", "flash.bin")).stdout.includes("CONFIG_"), false);
+});
+
 Deno.test("--table-offset names another place of the table", async () => {
   const world = await flashed(0x7000);
   for (const command of ["inspect", "verify"]) {
