@@ -15,6 +15,7 @@ import { layouts } from "./layouts.ts";
 import { peripherals } from "./peripherals.ts";
 import { compareStartUp, startUp } from "./start_up.ts";
 import { type Comparison, formatComparisons, formatRows, type Row } from "./table.ts";
+import { verifying } from "./verify.ts";
 
 /** Measures one part of the project, with a folder to write to; a batch with so many devices. */
 type Part = (folder: string, devices?: number) => Row[] | Promise<Row[]>;
@@ -25,6 +26,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   codecs,
   layouts,
   peripherals,
+  verify: verifying,
   keys,
   batch,
 };
