@@ -2,6 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, plainBytes } from "../bytes/pack.ts";
 import { md5, sha224 } from "./deps.ts";
 import { CURVES, type EcCurve, type HashName, type SignatureHash } from "./keys/curves.ts";
+import { type CurveDomain, DOMAINS } from "./keys/domains.ts";
 import {
   derError,
   derSequence,
@@ -224,10 +225,15 @@ export function decodeEcdsaSignature(der: Uint8Array, size: number): Bytes {
   return raw;
 }
 
-/** The operations on a curve in JavaScript, which need @noble/curves. */
-export async function otherCurve(curve: EcCurve): Promise<CurveOperations> {
+/** The operations on a curve in JavaScript. */
+export function otherCurve(curve: EcCurve): Promise<CurveOperations> {
+  return operationsOn(DOMAINS[CURVES[curve].oid]!);
+}
+
+/** As {@linkcode otherCurve}, by the curve's parameters; they need @noble/curves. */
+export async function operationsOn(domain: CurveDomain): Promise<CurveOperations> {
   const { curveOperations } = await import("./keys/other_curves.ts");
-  return curveOperations(curve);
+  return curveOperations(domain);
 }
 
 interface SigningAlgorithm {

@@ -3,6 +3,8 @@ import { decodeBigInteger, encodeBigInteger } from "../../bytes/big_integer.ts";
 
 /** The curve y² = x³ + ax + b over the integers modulo p, and a base point of the prime order n. */
 export interface CurveDomain {
+  /** Object identifier. */
+  readonly oid: string;
   /** Name as people write it. */
   readonly name: string;
   /** Bytes of a coordinate. */
@@ -21,6 +23,7 @@ export interface CurveDomain {
  */
 export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
   "1.2.840.10045.3.1.1": {
+    oid: "1.2.840.10045.3.1.1",
     name: "P-192",
     size: 24,
     p: 0xfffffffffffffffffffffffffffffffeffffffffffffffffn,
@@ -31,6 +34,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
     Gy: 0x7192b95ffc8da78631011ed6b24cdd573f977a11e794811n,
   },
   "1.3.132.0.33": {
+    oid: "1.3.132.0.33",
     name: "P-224",
     size: 28,
     p: 0xffffffffffffffffffffffffffffffff000000000000000000000001n,
@@ -41,6 +45,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
     Gy: 0xbd376388b5f723fb4c22dfe6cd4375a05a07476444d5819985007e34n,
   },
   "1.2.840.10045.3.1.7": {
+    oid: "1.2.840.10045.3.1.7",
     name: "P-256",
     size: 32,
     p: 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn,
@@ -51,6 +56,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
     Gy: 0x4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5n,
   },
   "1.3.132.0.34": {
+    oid: "1.3.132.0.34",
     name: "P-384",
     size: 48,
     p: 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffffn,
@@ -63,6 +69,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
       0x3617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e819d7a431d7c90ea0e5fn,
   },
   "1.3.132.0.35": {
+    oid: "1.3.132.0.35",
     name: "P-521",
     size: 66,
     p: 0x1ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffn,
@@ -75,6 +82,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
       0x11839296a789a3bc0045c8a5fb42c7d1bd998f54449579b446817afbd17273e662c97ee72995ef42640c550b9013fad0761353c7086a272c24088be94769fd16650n,
   },
   "1.3.132.0.31": {
+    oid: "1.3.132.0.31",
     name: "secp192k1",
     size: 24,
     p: 0xfffffffffffffffffffffffffffffffffffffffeffffee37n,
@@ -85,6 +93,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
     Gy: 0x9b2f2f6d9c5628a7844163d015be86344082aa88d95e2f9dn,
   },
   "1.3.132.0.32": {
+    oid: "1.3.132.0.32",
     name: "secp224k1",
     size: 28,
     p: 0xfffffffffffffffffffffffffffffffffffffffffffffffeffffe56dn,
@@ -95,6 +104,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
     Gy: 0x7e089fed7fba344282cafbd6f7e319f7c0b0bd59e2ca4bdb556d61a5n,
   },
   "1.3.132.0.10": {
+    oid: "1.3.132.0.10",
     name: "secp256k1",
     size: 32,
     p: 0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2fn,
@@ -105,6 +115,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
     Gy: 0x483ada7726a3c4655da4fbfc0e1108a8fd17b448a68554199c47d08ffb10d4b8n,
   },
   "1.3.36.3.3.2.8.1.1.7": {
+    oid: "1.3.36.3.3.2.8.1.1.7",
     name: "brainpoolP256r1",
     size: 32,
     p: 0xa9fb57dba1eea9bc3e660a909d838d726e3bf623d52620282013481d1f6e5377n,
@@ -115,6 +126,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
     Gy: 0x547ef835c3dac4fd97f8461a14611dc9c27745132ded8e545c1d54c72f046997n,
   },
   "1.3.36.3.3.2.8.1.1.11": {
+    oid: "1.3.36.3.3.2.8.1.1.11",
     name: "brainpoolP384r1",
     size: 48,
     p: 0x8cb91e82a3386d280f5d6f7e50e641df152f7109ed5456b412b1da197fb71123acd3a729901d1a71874700133107ec53n,
@@ -127,6 +139,7 @@ export const DOMAINS: Readonly<Record<string, CurveDomain>> = {
       0x8abe1d7520f9c2a45cb1eb8e95cfd55262b70b29feec5864e19c054ff99129280e4646217791811142820341263c5315n,
   },
   "1.3.36.3.3.2.8.1.1.13": {
+    oid: "1.3.36.3.3.2.8.1.1.13",
     name: "brainpoolP512r1",
     size: 64,
     p: 0xaadd9db8dbe9c48b3fd4e6ae33c9fc07cb308db3b3c9d20ed6639cca703308717d4d9b009bc66842aecda12ae6a380e62881ff2f2d82c68528aa6056583a48f3n,

@@ -153,7 +153,7 @@ export function encodeEcSpki(curve: EcCurve, point: Uint8Array): Bytes {
 }
 
 /** As {@linkcode encodeEcSpki}, of a curve by its object identifier, which may be one of {@linkcode DOMAINS}. */
-function encodePointSpki(curveOid: string, point: Uint8Array): Bytes {
+export function encodePointSpki(curveOid: string, point: Uint8Array): Bytes {
   return derSequence(derSequence(derOid(EC_OID), derOid(curveOid)), derBits(point));
 }
 

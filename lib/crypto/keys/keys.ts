@@ -9,6 +9,7 @@ import {
   type EcParts,
   encodeEcSpki,
   encodePkcs8,
+  encodePointSpki,
   encodeRsaSpki,
   encodeTraditional,
   isConsistentRsa,
@@ -19,7 +20,9 @@ import {
   type RsaParts,
   traditionalLabel,
 } from "./encoding.ts";
-import { keepHandle, otherCurve } from "../signing.ts";
+import { keepHandle, operationsOn, otherCurve } from "../signing.ts";
+import type { CurveDomain } from "./domains.ts";
+import { bitLength as bitLengthOf } from "../../bytes/big_integer.ts";
 import { randomBytes, type Sources } from "../sources.ts";
 
 export type { PrivateKey } from "./encoding.ts";
@@ -236,6 +239,19 @@ function openRsa(parts: RsaParts): PrivateKey | undefined {
  */
 export async function ecKeyOf(curve: EcCurve, scalar: Bytes): Promise<PrivateKey | undefined> {
   return await openEc({ type: "ec", curve, scalar });
+}
+
+/**
+ * SubjectPublicKeyInfo, DER, of a private scalar on any curve, those too on which no key is made here.
+ *
+ * @param domain The curve.
+ * @param scalar In the range of the curve, big-endian, without leading zeros.
+ */
+export async function ecPublicKeyOf(domain: CurveDomain, scalar: Bytes): Promise<Bytes> {
+  const size = Math.ceil(bitLengthOf(domain.n) / 8);
+  const { publicPoint } = await operationsOn(domain);
+  const point = publicPoint(concat(new Uint8Array(size - scalar.length), scalar));
+  return encodePointSpki(domain.oid, point);
 }
 
 /**

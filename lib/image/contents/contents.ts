@@ -14,7 +14,12 @@ import {
   isConsistentRsa,
   type RsaParts,
 } from "../../crypto/keys/encoding.ts";
-import { ecKeyOf, importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import {
+  ecKeyOf,
+  ecPublicKeyOf,
+  importPrivateKey,
+  type PrivateKey,
+} from "../../crypto/keys/keys.ts";
 import { publicKeyDigest } from "../../crypto/signature.ts";
 import type { DeviceKey } from "../../device/key.ts";
 import {
@@ -134,7 +139,7 @@ export async function readStoredKey(
 async function openDeviceKey(key: DeviceKey): Promise<KeyContent> {
   if (key.type === "rsa") return await openRsaKey(key.pkcs1);
   const { curve, scalar } = key;
-  if (!isEcCurve(curve.name)) return {};
+  if (!isEcCurve(curve.name)) return { publicKey: await ecPublicKeyOf(curve, scalar) };
   const padded = concat(new Uint8Array(curve.size - scalar.length), scalar);
   const opened = await ecKeyOf(curve.name, padded);
   return { key: opened, publicKey: opened?.publicKey };
