@@ -85,7 +85,14 @@ Deno.test("JSON has its documented members and the location after them", async (
   assertEquals(Object.keys(report), [...documented, "location", "partitionTable"]);
   assertEquals(report.entries, plain.entries);
   const verdict = JSON.parse((await world.run("verify", "flash.bin", "--json")).stdout);
-  assertEquals(Object.keys(verdict), ["ok", "complete", "format", "checks", "findings", "location"]);
+  assertEquals(Object.keys(verdict), [
+    "ok",
+    "complete",
+    "format",
+    "checks",
+    "findings",
+    "location",
+  ]);
   assertEquals(verdict.location, report.location);
   assertEquals([verdict.location.offset, verdict.location.partition.size], [0xD000, 0x2000]);
 });
