@@ -75,7 +75,7 @@ Deno.test("a chain that cannot be checked is named, and no flag would check it",
 
 /** One of the certificates of a CA whose kind of key is not known, as a value. */
 function pemAt(index: number): Uint8Array {
-  const text = new TextDecoder().decode(vector("chains/Ed25519.pem"));
+  const text = new TextDecoder().decode(vector("chains/RSA-4104.pem"));
   const blocks = text.match(/-----BEGIN[^]*?-----END CERTIFICATE-----\n/g)!;
   return new TextEncoder().encode(`${blocks[index]}\0`);
 }

@@ -145,7 +145,7 @@ async function findIssuer(
 function unknownKind({ subject, issuer, signedWith }: Certificate): string {
   return signedWith === undefined
     ? `"${subject}" is signed with an algorithm that is not known here`
-    : `"${issuer}", which issued "${subject}", has a kind of key that is not known here`;
+    : `"${issuer}", which issued "${subject}", has a key of a kind or length that is not known here`;
 }
 
 /**

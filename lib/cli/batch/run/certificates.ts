@@ -61,7 +61,7 @@ export interface TakenCertificates {
 /**
  * Gives each certificate of a folder to the device that has its key. A file may hold several, such as
  * those of the CA after a device's own. One that the CA did not issue is not given to a device, so that
- * a right one may take its place.
+ * a right one may take its place; one whose signature cannot be checked is.
  *
  * @param from The folder.
  * @param ca The certificate of the CA, PEM or DER.
@@ -137,8 +137,10 @@ async function issuedOf(
   const publicKey = formatBase64(certificate.publicKey);
   const id = ownerOf(database, publicKey);
   if (id === undefined) return STRANGER;
-  const { problem } = await followChain(certificate, [...others, ...trusted], trusted);
-  if (problem !== undefined) return `the CA did not issue it for ${id}: ${problem}`;
+  const { fault, problem } = await followChain(certificate, [...others, ...trusted], trusted);
+  if (fault !== undefined && fault !== "unchecked") {
+    return `the CA did not issue it for ${id}: ${problem}`;
+  }
   const chain = [certificate, ...chainAfter(certificate, others)];
   return {
     publicKey,

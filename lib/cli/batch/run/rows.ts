@@ -110,8 +110,10 @@ async function certificateProblem(
   if (now < info.notBefore) return `its certificate begins ${info.notBefore.toISOString()}`;
   if (now > info.notAfter) return `its certificate ended ${info.notAfter.toISOString()}`;
   if (check.trusted === undefined) return undefined;
-  const { problem } = await followChain(info, [...others, ...check.trusted], check.trusted);
-  return problem && `the CA did not issue its certificate: ${problem}`;
+  const { trusted } = check;
+  const { fault, problem } = await followChain(info, [...others, ...trusted], trusted);
+  if (fault === undefined || fault === "unchecked") return undefined;
+  return `the CA did not issue its certificate: ${problem}`;
 }
 
 /** Why a device cannot have what another row has already. */
