@@ -1,6 +1,25 @@
 /** Verify against what mbedTLS answered when it was handed the stored bytes of an image. */
 import { assert, assertEquals } from "@std/assert";
-import { verify } from "../../mod.ts";
+import { concat } from "../../lib/bytes/pack.ts";
+import { decodeKeyParts, type EcParts, encodeTraditional } from "../../lib/crypto/keys/encoding.ts";
+import {
+  createDevelopmentCa,
+  decodePartition,
+  encodeCustFlash,
+  encodeNvsCredentials,
+  encodePartition,
+  encryptEntry,
+  exportPrivateKey,
+  generateKey,
+  inspect,
+  issueCertificate,
+  provision,
+  readCertificate,
+  type Tlv,
+  verify,
+  type VerifyOptions,
+} from "../../mod.ts";
+import { rsaKey } from "../rsa_keys.ts";
 import { vector } from "../vectors.ts";
 
 /** What the library answered: 0, how many certificates of a bundle it skipped, or an error. */
@@ -79,4 +98,127 @@ Deno.test("certificates and keys are compared as the device reads them", async (
     const codes = findings.filter(({ severity }) => severity === "error").map(({ code }) => code);
     if (isRead && !isMismatch) assertEquals(codes, [], name);
   }
+});
+
+const issuer = await createDevelopmentCa();
+const device = await provision({ issuer, subject: "CN=d" });
+const values: readonly Tlv[] = decodePartition(device.image).entries;
+const [ca, dev, key] = values as readonly [Tlv, Tlv, Tlv];
+const textOf = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+const bytesOf = (text: string) => new TextEncoder().encode(text);
+/** A value whose BEGIN line has no line break. */
+const oneLine = ({ data }: Tlv) => bytesOf(textOf(data).replace("-----\n", "-----"));
+
+/** Codes and places of what is refused, and of a key that does not fit. */
+async function found(image: Uint8Array, options: VerifyOptions = {}): Promise<string[]> {
+  const { findings } = await verify(image, options);
+  return findings.filter(({ code }) => [...REFUSED, "KEY_MISMATCH"].includes(code))
+    .map(({ code, severity, place }) => `${code} ${severity} ${place.entry ?? "-"}`);
+}
+
+Deno.test("every layout hands its values over with their NUL", async () => {
+  const certificates = { deviceCert: dev.data, caCert: ca.data };
+  const good = { ...certificates, privateKey: key.data };
+  const bad = { deviceCert: oneLine(dev), caCert: oneLine(ca), privateKey: oneLine(key) };
+  for (const legacy of [false, true]) {
+    assertEquals(await found(encodeCustFlash(good, { legacy })), []);
+    const codes = (await found(encodeCustFlash(bad, { legacy }))).map((each) => each.slice(0, -2));
+    assertEquals(codes, ["CERT_REFUSED error", "CERT_REFUSED error", "KEY_REFUSED error"]);
+  }
+  assertEquals(await found(encodeNvsCredentials(good)), []);
+  const codes = (await found(encodeNvsCredentials(bad))).map((each) => each.slice(0, -2));
+  assertEquals(codes.toSorted(), ["CERT_REFUSED error", "CERT_REFUSED error", "KEY_REFUSED error"]);
+  const noNul = { ...good, privateKey: key.data.subarray(0, -1) };
+  assertEquals(await found(encodeCustFlash(noNul)), ["PEM_NO_NUL error 2"]);
+});
+
+Deno.test("entries of other subtypes are checked too, and named by their place", async () => {
+  const image = encodePartition([
+    ca,
+    dev,
+    key,
+    { ...ca, subtype: 1, data: oneLine(ca) },
+    { ...dev, subtype: 2, data: oneLine(dev) },
+    { ...key, subtype: 3, data: oneLine(key) },
+  ]);
+  assertEquals(await found(image), [
+    "CERT_REFUSED error 3",
+    "CERT_REFUSED error 4",
+    "KEY_REFUSED error 5",
+  ]);
+});
+
+Deno.test("what is encrypted is checked when it is opened", async () => {
+  const hmacKey = new Uint8Array(32).fill(7);
+  const flags = 0x80;
+  const image = encodePartition([
+    ca,
+    { ...dev, flags, data: await encryptEntry(oneLine(dev), { hmacKey }) },
+    { ...key, flags, data: await encryptEntry(oneLine(key), { hmacKey }) },
+  ]);
+  assertEquals(await found(image), []);
+  assertEquals(await found(image, { hmacKey }), ["CERT_REFUSED error 1", "KEY_REFUSED error 2"]);
+});
+
+Deno.test("a refused value that can be read otherwise is shown", async () => {
+  const image = encodePartition([ca, { ...dev, data: oneLine(dev) }, {
+    ...key,
+    data: oneLine(key),
+  }]);
+  const { entries, credentials } = await inspect(image);
+  assertEquals(entries.map(({ kind }) => kind), ["certificate", "certificate", "privateKey"]);
+  assertEquals(entries[1]!.certificate?.subject, "CN=d");
+  assertEquals(entries[2]!.privateKey?.key, "P-256");
+  assertEquals(credentials.deviceCert, false);
+  const unreadable = await inspect(encodePartition([{ ...ca, data: bytesOf("CA\0") }]));
+  assertEquals(unreadable.entries[0]!.kind, "unreadable");
+});
+
+Deno.test("a key counts by its private half, and its point may be compressed", async () => {
+  const parts = decodeKeyParts(device.key.pkcs8) as Required<EcParts>;
+  const half = concat(Uint8Array.of(2 + (parts.point.at(-1)! & 1)), parts.point.subarray(1, 33));
+  const other = decodeKeyParts((await generateKey()).pkcs8) as Required<EcParts>;
+  const withKey = (data: Uint8Array) => encodePartition([ca, dev, { ...key, data }]);
+  assertEquals(await found(withKey(encodeTraditional({ ...parts, point: half }))), []);
+  const { point: _, ...pointless } = parts;
+  assertEquals(await found(withKey(encodeTraditional(pointless))), []);
+  // The device signs with the scalar, and never looks at the point beside it.
+  assertEquals(await found(withKey(encodeTraditional({ ...parts, point: other.point }))), []);
+  assertEquals(
+    await found(withKey(encodeTraditional({ ...other, point: parts.point }))),
+    ["KEY_MISMATCH error -"],
+  );
+  const compressed = compressKey(dev.data, parts.point, half);
+  assertEquals(await found(encodePartition([ca, { ...dev, data: compressed }, key])), []);
+});
+
+/** A certificate, its signature aside, with its key in compressed form. */
+function compressKey(pem: Uint8Array, point: Uint8Array, half: Uint8Array): Uint8Array {
+  const { der, publicKey } = readCertificate(pem);
+  const spki = publicKey.slice(0, -point.length);
+  spki[1]! -= 32;
+  spki[spki.length - 2]! -= 32;
+  const at = textOf16(der).indexOf(textOf16(publicKey)) / 2;
+  const changed = concat(der.subarray(0, at), spki, half, der.subarray(at + publicKey.length));
+  // The two sequences around it have lengths of two bytes after 0x82.
+  for (const offset of [2, 6]) {
+    const view = new DataView(changed.buffer);
+    view.setUint16(offset, view.getUint16(offset) - 32);
+  }
+  return changed;
+}
+
+const textOf16 = (bytes: Uint8Array) =>
+  Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+Deno.test("an RSA key whose numbers contradict each other is taken, and fits nothing", async () => {
+  const rsa = await rsaKey(2048);
+  const signed = await issueCertificate({ issuer, publicKey: rsa.publicKey, subject: "CN=r" });
+  const der = exportPrivateKey(rsa, { encoding: "traditional", form: "der" });
+  const image = (data: Uint8Array) =>
+    encodePartition([ca, { type: 1, data: signed.der }, { type: 2, data }]);
+  assertEquals(await found(image(der)), []);
+  // The last number: 1/q mod p.
+  der[der.length - 1]! ^= 2;
+  assertEquals(await found(image(der)), ["KEY_MISMATCH error 2"]);
 });
