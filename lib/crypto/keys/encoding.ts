@@ -3,7 +3,7 @@ import { decodeBigInteger } from "../../bytes/big_integer.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { derBlocks } from "../../bytes/pem.ts";
 import { curveOfOid, CURVES, type EcCurve } from "./curves.ts";
-import { DOMAINS, uncompressedPoint } from "./domains.ts";
+import { type CurveDomain, DOMAINS, uncompressedPoint } from "./domains.ts";
 import {
   bitsOf,
   childrenOf,
@@ -233,7 +233,7 @@ function canonicalSpki(spki: Uint8Array): Uint8Array {
   try {
     const { oid, parameters, key } = openSpki(readDer(spki, "public key"));
     if (oid === RSA_OID) return encodeRsaSpki(readRsaKey(key));
-    const curveOid = parameters?.tag === TAG.oid ? oidOf(parameters) : "";
+    const curveOid = curveOidOf(parameters);
     const domain = oid === EC_OID ? DOMAINS[curveOid] : undefined;
     const point = domain && uncompressedPoint(domain, bitsOf(key));
     return point === undefined ? spki : encodePointSpki(curveOid, point);
@@ -323,7 +323,39 @@ function decodeSec1(scalar: DerNode, optional: DerCursor, named?: DerNode): EcPa
 }
 
 function curveOf(parameters: DerNode | undefined): EcCurve {
-  return curveOfOid(parameters?.tag === TAG.oid ? oidOf(parameters) : "");
+  return curveOfOid(curveOidOf(parameters));
+}
+
+/** The object identifier of the curve that parameters name or describe; empty when they do neither. */
+function curveOidOf(parameters: DerNode | undefined): string {
+  if (parameters?.tag === TAG.sequence) return domainOf(parameters)?.oid ?? "";
+  return parameters?.tag === TAG.oid ? oidOf(parameters) : "";
+}
+
+/** The curve that explicit parameters describe (SEC 1 appendix C.2, over a prime field). */
+function domainOf(parameters: DerNode): CurveDomain | undefined {
+  const fields = enterDer(parameters);
+  nextDer(fields, TAG.integer);
+  const field = enterDer(nextDer(fields, TAG.sequence));
+  nextDer(field, TAG.oid);
+  const prime = optionalDer(field, TAG.integer);
+  if (prime === undefined) return undefined;
+  const coefficients = enterDer(nextDer(fields, TAG.sequence));
+  const [a, b] = [nextDer(coefficients, TAG.octetString), nextDer(coefficients, TAG.octetString)];
+  const base = contentOf(nextDer(fields, TAG.octetString));
+  const order = nextDer(fields, TAG.integer);
+  const [p, n] = [prime, order].map((number) => decodeBigInteger(unsignedOf(number)));
+  const [numberA, numberB] = [a, b].map((number) => decodeBigInteger(contentOf(number)));
+  return Object.values(DOMAINS).find((domain) =>
+    domain.p === p && domain.n === n && domain.a === numberA && domain.b === numberB &&
+    isBasePoint(domain, base)
+  );
+}
+
+function isBasePoint(domain: CurveDomain, point: Bytes): boolean {
+  const found = uncompressedPoint(domain, point);
+  return found !== undefined && decodeBigInteger(found.subarray(1)) ===
+      (domain.Gx << BigInt(8 * domain.size) | domain.Gy);
 }
 
 /** Some writers drop leading zeros of the scalar, others add one. */

@@ -145,3 +145,22 @@ function numbersOf(pkcs1: Uint8Array): bigint[] {
   const fields = enterDer(readDer(pkcs1, "RSA key"));
   return Array.from({ length: 9 }, () => decodeBigInteger(unsignedOf(nextDer(fields))));
 }
+
+opensslTest("explicit parameters of a known curve are read as that curve", async () => {
+  for (const [name, curve] of [["prime256v1", "P-256"], ["secp384r1", "P-384"]] as const) {
+    for (const form of ["uncompressed", "compressed"]) {
+      const made = await openssl([
+        ...["ecparam", "-name", name, "-genkey", "-noout", "-param_enc", "explicit"],
+        ...["-conv_form", form],
+      ]);
+      const key = await importPrivateKey(made);
+      assertEquals(key.curve, curve);
+      const named = await openssl(["ec", "-param_enc", "named_curve", "-outform", "DER"], made);
+      assertEquals((await importPrivateKey(named)).pkcs8, key.pkcs8);
+    }
+  }
+  const other = await openssl(
+    ["ecparam", "-name", "sect233k1", "-genkey", "-noout", "-param_enc", "explicit"],
+  );
+  await assertRejects(() => importPrivateKey(other), SecureCertError, "curve");
+});
