@@ -45,7 +45,7 @@ const COMMANDS = {
     load: () => import("./commands/sign.ts"),
   },
   "append": {
-    summary: "add entries to an image, or put others in their place",
+    summary: "add entries to an image, or replace some",
     load: () => import("./commands/append.ts"),
   },
   "diff": {
@@ -64,7 +64,10 @@ const COMMANDS = {
     summary: "many devices from a list: images, keys, certificates, manifests",
     load: () => import("./commands/bulk/make.ts"),
   },
-  "bulk status": { summary: "how far a batch is", load: () => import("./commands/bulk/status.ts") },
+  "bulk status": {
+    summary: "show the progress of a batch",
+    load: () => import("./commands/bulk/status.ts"),
+  },
   "bulk verify": {
     summary: "read every file of a batch back and check it",
     load: () => import("./commands/bulk/verify.ts"),
@@ -74,7 +77,7 @@ const COMMANDS = {
     load: () => import("./commands/bulk/merge.ts"),
   },
   "bulk export": {
-    summary: "a batch's certificates as a cloud service takes them",
+    summary: "export the certificates of a batch for a cloud service",
     load: () => import("./commands/bulk/export.ts"),
   },
   "chips": { summary: "what each chip can do", load: () => import("./commands/chips.ts") },

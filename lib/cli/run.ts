@@ -179,7 +179,7 @@ const HINTS: readonly Hint[] = [
   {
     about: "ERR_VERIFY",
     flag: "no-verify",
-    text: "fix what is wrong, or write the image all the same with --no-verify",
+    text: "fix what is wrong, or write the image anyway with --no-verify",
   },
 ];
 

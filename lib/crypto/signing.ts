@@ -163,7 +163,7 @@ function ecdsaNumbers(signature: Uint8Array, curve: EcCurve): Bytes | undefined 
 }
 
 /**
- * What WebCrypto calls an algorithm; undefined for what it lacks, or has not everywhere: some call a good
+ * What WebCrypto calls an algorithm; undefined for what it lacks, or not every runtime has: some call a good
  * ECDSA signature wrong when its hash is shorter than the curve.
  */
 function checkingAlgorithm(

@@ -96,7 +96,7 @@ export function checkLengths({ entries }: ReadImage): Finding[] {
   });
 }
 
-/** What is missing; legal, because the firmware reads what is there. */
+/** What is missing; legal, because the firmware reads the rest. */
 export function checkMissing({ credentials: { types } }: ReadImage): Finding[] {
   const findings: Finding[] = [];
   if (!types.has(DEV)) {

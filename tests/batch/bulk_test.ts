@@ -181,7 +181,7 @@ Deno.test("a device that fails does not stop the others, and a key serves one de
   assertEquals([summary.made, summary.failed, summary.counts.failed], [2, 3, 3]);
 });
 
-Deno.test("a run that is cut off goes on, and makes no device twice", async () => {
+Deno.test("an interrupted run continues, and makes no device twice", async () => {
   const batch = memoryBatch();
   const seen = new Map<string, string>();
   const errors: unknown[] = [];

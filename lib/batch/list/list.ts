@@ -63,7 +63,7 @@ export async function planList(
   return samples;
 }
 
-/** What `readCsvDevices` and its like have seen to, for rows that come from elsewhere. */
+/** What the readers of lists have checked already, for rows that come from elsewhere. */
 function rowProblem({ id, index }: BulkDevice, last: number): string | undefined {
   const problem = idProblem(id);
   if (problem !== undefined) return problem;

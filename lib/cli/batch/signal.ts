@@ -10,8 +10,8 @@ export interface StopSignal {
 }
 
 /** What is said of work that leaves nothing when it is cut off. */
-export const STOPPING = "stopping; once more to end at once";
-const FINISHING = "finishing the devices under way; once more to end at once";
+export const STOPPING = "stopping; interrupt again to stop at once";
+const FINISHING = "finishing the devices under way; interrupt again to stop at once";
 
 /**
  * Ctrl-C finishes what is under way; a second one ends at once.

@@ -36,7 +36,7 @@ async function carryOut(
   findings: Finding[] = [],
 ): Promise<number> {
   if (given.password !== undefined) {
-    io.note("warning: everybody on this machine can see a password in the command line");
+    io.note("warning: anyone on this machine can see a password in the command line");
     io.note("hint: the commands build and sign take it from a file");
   }
   if (given.summary) {

@@ -79,7 +79,7 @@ export function burnNotes({ efuse: { plan, hmacKey }, planPath }: EfuseFiles): s
   const blocks = plan.blocks.map(({ blockName, purpose }) => `${blockName} (${purpose})`);
   const loss = hmacKey === undefined
     ? "the private key itself goes into the eFuse; its file is no longer needed on the host afterwards"
-    : "KEEP THE HMAC KEY: lost or overwritten before it is burned, this image is worthless";
+    : "KEEP THE HMAC KEY: if it is lost or overwritten before it is burned, this image is worthless";
   return [
     `eFuse: ${blocks.join(", ")}; the plan is in ${planPath}`,
     `  ${formatCommand(plan.command)}`,

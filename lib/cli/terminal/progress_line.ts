@@ -44,7 +44,7 @@ export function startLine(
     try {
       if (performance.now() - start >= after) show();
     } catch {
-      // The work goes on without its line.
+      // The work continues without its line.
       clearInterval(timer);
     }
   }, EVERY_MS);

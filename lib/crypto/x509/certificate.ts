@@ -173,7 +173,7 @@ export function publicKeyOf(certificate: Certificate): PublicKeyParts | undefine
 }
 
 /**
- * Which certificate of a device's bundle is for a key that the first is not for, in words that go on after
+ * Which certificate of a device's bundle is for a key that the first is not for, in words that continue
  * what is wrong; empty when none is.
  *
  * @param bundle Device certificate, and what follows it.

@@ -214,7 +214,7 @@ function readItem(
     return undefined;
   }
   if (isBlobV2 && !isComplete(record, parts)) {
-    report("blob", offset, "has not the chunks that its index names");
+    report("blob", offset, "lacks chunks that its index names");
     return undefined;
   }
   const value = parts.length === 1 ? parts[0]!.payload : concat(...parts.map((p) => p.payload));

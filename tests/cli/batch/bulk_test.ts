@@ -177,7 +177,7 @@ Deno.test("bulk verify knows a foreign signing request, and secrets that others 
     const [note, ...others] = await notes();
     assertStringIncludes(
       note,
-      "1 file with secrets may be read by others than their owner, first ",
+      "1 file with secrets can be read by others than its owner, such as ",
     );
     assertStringIncludes(note, "b.key.pem; chmod -R go= ");
     assertEquals(others, []);

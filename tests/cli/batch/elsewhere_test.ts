@@ -128,7 +128,7 @@ opensslTest(
   },
 );
 
-processes.test("the CA's key is no device's; lists that would be misread are refused before a folder is made", async () => {
+processes.test("the CA's key is not a device's; lists that would be misread are refused before a folder is made", async () => {
   await inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/keys`);
     await Deno.copyFile(`${folder}/ca/ca.key.pem`, `${folder}/keys/a.pem`);

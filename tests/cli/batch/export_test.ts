@@ -82,7 +82,7 @@ Deno.test("bulk export refuses before it writes", async () => {
   });
 });
 
-Deno.test("bulk export of a batch that is not done is refused, or reported as partial", async () => {
+Deno.test("bulk export of an unfinished batch is refused, or reported as partial", async () => {
   await inFolder(async (folder) => {
     const batch = await bulkIn(folder, "b", "--count", "3");
     setPending(batch, 2);

@@ -183,7 +183,7 @@ signals.test("a batch that is not finished takes no other CA, and none at all an
     const interrupt = keyProgram("signalParent=SIGINT", "fail=130");
     const stopped = await cli([...line, "--workers", "1", "--key-command", interrupt], folder);
     assertEquals(stopped.code, 1);
-    assertStringIncludes(stopped.stderr, "stopped; run the same command again to go on");
+    assertStringIncludes(stopped.stderr, "stopped; run the same command again to continue");
     assertEquals(names(`${folder}/batch`).includes("secret"), false);
     const other = await cli([...line, "--ca", "other", "--retry-failed"], folder);
     assertStringIncludes(other.stderr, "the CA is not that of the first run");
@@ -348,13 +348,13 @@ processes.test("certificates come with or without those of their CA, and not wit
     const line = ["bulk", "--count", "3", "--id-template", "d{n}", "-o", "batch"];
     const unready = await cli([...line, "--certificates", "ca"], folder);
     assertEquals(unready.code, 1);
-    assertStringIncludes(unready.stderr, "3 have no request yet; go on with --csr");
+    assertStringIncludes(unready.stderr, "3 have no request yet; continue with --csr");
     assertEquals((await cli([...line, "--csr"], folder)).code, 0);
     const plain = await cli(line, folder);
     assertEquals(plain.code, 1);
     assertStringIncludes(
       plain.stderr,
-      "3 have no certificate yet; go on with --certificates DIR",
+      "3 have no certificate yet; continue with --certificates DIR",
     );
     await Deno.mkdir(`${folder}/issued`);
     const pems: string[] = [];

@@ -18,7 +18,7 @@ const problemsOf = async (batch: string, ...flags: string[]) => {
   return JSON.parse(stdout).problems as { code: string; id: string | null; message: string }[];
 };
 
-needing(POSIX).test("a file may be a link to one, and a link to nothing is no file", async () => {
+needing(POSIX).test("a file may be a link to one, and a broken link is not a file", async () => {
   await inFolder(async (folder) => {
     const batch = `${folder}/b`;
     await makeBatch(batch, { ids: ["a", "b"], issuer });
@@ -37,7 +37,7 @@ needing(POSIX).test("a file may be a link to one, and a link to nothing is no fi
   });
 });
 
-Deno.test("a manifest that is not that of its journal is no batch to go on with", async () => {
+Deno.test("a batch whose manifest is not that of its journal is not continued", async () => {
   await inFolder(async (folder) => {
     const good = await bulkIn(folder, "good", "--count", "3");
     const ndjson = Deno.readTextFileSync(`${good}/manifest.ndjson`);

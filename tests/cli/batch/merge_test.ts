@@ -187,7 +187,7 @@ Deno.test("bulk merge goes into nothing but a new folder, an empty one or an ear
     await Deno.mkdir(`${out}/images`, { recursive: true });
     await Deno.writeTextFile(`${out}/images/a.bin`, "mine");
     for (const force of [[], ["--force"]]) {
-      const text = `${out} is not empty, and no merge made it`;
+      const text = `${out} is not empty, and a merge did not make it`;
       await assertRefused(text, [s1, "-o", out, ...force], [s1, out]);
     }
     await assertRefused("ca.pem is a file", [s1, "-o", `${folder}/ca.pem`, "--force"], [s1]);

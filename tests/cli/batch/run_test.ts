@@ -125,11 +125,11 @@ signals.test("a second process on the same folder is refused with a line", async
     assertEquals(await seen(running, () => exists(`${folder}/batch/manifest.csv`)), true);
     const second = await cli(line, folder);
     assertEquals([second.code, second.stdout], [1, ""]);
-    assertStringIncludes(second.stderr, "error: another process works on batch\n");
+    assertStringIncludes(second.stderr, "error: another process is working on batch\n");
     running.kill("SIGINT");
     const first = await running.outcome;
     assertEquals(first.code, 1);
-    assertStringIncludes(first.stderr, "stopped; run the same command again to go on");
+    assertStringIncludes(first.stderr, "stopped; run the same command again to continue");
     const last = JSON.parse(first.stdout.trim().split("\n").at(-1)!);
     const { counts, stopped } = last.summary;
     assertEquals([stopped, counts.verified + counts.pending, counts.failed], [true, 20000, 0]);
@@ -138,7 +138,7 @@ signals.test("a second process on the same folder is refused with a line", async
   });
 });
 
-outOfDisk.test("out of disk, a batch ends in a line and goes on later", async () => {
+outOfDisk.test("out of disk, a batch ends with one line and continues later", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "400", "--labels", "-o", "batch"];
     await starve(line, folder, [40, 120, 200]);
@@ -219,7 +219,7 @@ processes.test("ready keys are used once; what failed is tried again; a key comm
   });
 });
 
-processes.test("--csr stops for an external CA, --certificates goes on and refuses what does not fit", async () => {
+processes.test("--csr stops for an external CA, --certificates continues and refuses what does not fit", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "3", "-o", "batch"];
     const first = await cli([...line, "--csr"], folder);
@@ -239,7 +239,10 @@ processes.test("--csr stops for an external CA, --certificates goes on and refus
     const go = [...line, "--certificates", "issued"];
     const second = await cli(go, folder);
     assertEquals(second.code, 1);
-    assertStringIncludes(second.stderr, "refused issued/stranger.pem: its key is no device's");
+    assertStringIncludes(
+      second.stderr,
+      "refused issued/stranger.pem: its key is not that of a device",
+    );
     assertStringIncludes(second.stderr, "refused issued/broken.pem: ");
     assertStringIncludes(second.stderr, "1 have no certificate yet");
     assertEquals(rowsOf(`${folder}/batch`).map(({ id }) => id), count(2));

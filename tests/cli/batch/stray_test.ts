@@ -58,7 +58,7 @@ Deno.test("bulk verify finds what is beside a certificate in its file", async ()
   });
 });
 
-Deno.test("bulk verify goes on after what cannot be read, and finds folders and links", async () => {
+Deno.test("bulk verify continues after what cannot be read, and finds folders and links", async () => {
   await assertFinds([], [
     ["STRAY_FILE", (batch) => Deno.mkdir(`${batch}/images/more`)],
     ["STRAY_FILE", (batch) => Deno.writeTextFile(`${batch}/efuse`, "")],

@@ -16,7 +16,7 @@ Deno.test("one merge at a time goes into a folder", async () => {
     lock.lockSync(true);
     const { code, stderr } = await cli("bulk", "merge", s1, "-o", out);
     assertEquals(code, 1);
-    assertStringIncludes(stderr, `another process works on ${out}`);
+    assertStringIncludes(stderr, `another process is working on ${out}`);
     lock.close();
     // A lock that a dead process has left is none.
     assertEquals((await cli("bulk", "merge", s1, "-o", out)).code, 0);
@@ -68,7 +68,7 @@ Deno.test("a merge that was cut off needs no --force, unless an earlier one is i
     assertEquals((await cli("bulk", "merge", s1, "-o", out)).code, 0);
     assertEquals(names(`${out}/.merge`), []);
     const again = await cli("bulk", "merge", s1, "-o", out);
-    assertStringIncludes(again.stderr, "give --force to replace what a merge has made there");
+    assertStringIncludes(again.stderr, "give --force to replace what a merge made there");
     for (const name of names(out).filter((name) => name !== ".merge")) {
       await Deno.mkdir(`${out}/.merge/old`, { recursive: true });
       await Deno.rename(`${out}/${name}`, `${out}/.merge/old/${name}`);

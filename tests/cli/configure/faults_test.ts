@@ -103,7 +103,7 @@ sharedTest("cust_flash and nvs take DS keys", async () => {
 sharedTest("--pwd opens the key", async () => {
   const { world, outcome } = await runCase(caseNamed("err_encrypted_key_pwd"));
   assertEquals(outcome.code, 0, outcome.stderr);
-  assertStringIncludes(outcome.stderr, "warning: everybody on this machine can see a password");
+  assertStringIncludes(outcome.stderr, "warning: anyone on this machine can see a password");
   assertEquals(outcome.stderr.includes("test1234") || outcome.stdout.includes("test1234"), false);
   const { args = [] } = caseNamed("err_encrypted_key_pwd");
   const wrong = await world.run("configure", ...args.map((word) => word.replace("test", "x")));

@@ -6,7 +6,7 @@ import type { BatchFolder } from "../folder/batch.ts";
 import { statOf } from "../folder/read.ts";
 import { countOf } from "../report.ts";
 
-/** Bits of a file's mode with which others than its owner reach it. */
+/** Bits of a file's mode that give others than its owner access. */
 const OTHERS = 0o077;
 
 /** Finds files with secrets that others than their owner may read. */
@@ -49,9 +49,9 @@ export function modeCheck({ path }: BatchFolder): ModeCheck {
     notes: () => {
       if (first === undefined) return [];
       return [
-        `${countOf(open, "file")} with secrets may be read by others than their owner, first ${
+        `${countOf(open, "file")} with secrets can be read by others than its owner, such as ${
           joinPath(path, first)
-        }; chmod -R go= ${path} ends that`,
+        }; chmod -R go= ${path} prevents that`,
       ];
     },
   };

@@ -25,7 +25,7 @@ export async function findStray(
     for (const { name, isDirectory, isSymlink } of await entriesIn(path)) {
       if (isDirectory) stray(`${folder}/${name}`, "is a folder");
       if (isSymlink && !await isFile(joinPath(path, name))) {
-        stray(`${folder}/${name}`, "is a link to no file");
+        stray(`${folder}/${name}`, "is a broken link");
       }
     }
   }

@@ -100,7 +100,7 @@ function refused(to: string, wrong: ReadonlyMap<string, readonly string[]>): Sec
   const shown = lines.slice(0, LINES);
   if (shown.length < lines.length) shown.push(`\n  and ${lines.length - shown.length} more`);
   const what = ids.size === 0
-    ? "the batch is not whole"
+    ? "the batch is incomplete"
     : `${countOf(ids.size, "device")} not fit for ${to}`;
   return new SecureCertError("ERR_PLAN", `Cannot export: ${what}${shown.join("")}`);
 }

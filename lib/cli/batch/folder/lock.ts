@@ -17,5 +17,5 @@ export function lockFolder(path: string): Deno.FsFile {
   }
   lock.close();
   const hint = "wait until it has ended, or give another folder";
-  throw fileError("ERR_IO", path, `another process works on ${path}`, hint);
+  throw fileError("ERR_IO", path, `another process is working on ${path}`, hint);
 }

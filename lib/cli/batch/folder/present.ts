@@ -1,4 +1,4 @@
-/** Whether something has this path, even a link to nothing. */
+/** Whether something has this path, even a broken link. */
 export function isThere(path: string): boolean {
   try {
     Deno.lstatSync(path);

@@ -18,7 +18,7 @@ export async function* readText(path: string): AsyncGenerator<string> {
   yield* file.readable.pipeThrough(new TextDecoderStream());
 }
 
-/** Whether something has this path, even a link to nothing. */
+/** Whether something has this path, even a broken link. */
 export async function exists(path: string): Promise<boolean> {
   return await quietly(path, () => Deno.lstat(path)) !== undefined;
 }

@@ -62,7 +62,7 @@ function refuseOthers(path: string): void {
     ? `${path} has a manifest and no journal: it is a merged batch, or its journal was lost`
     : `${path} has ${names.sort()[0]} in it and is not a batch's folder`;
   const hint = isBatch
-    ? "go on in the folders that were merged"
+    ? "continue in the folders that were merged"
     : "give a folder that is new or empty";
   throw fileError("ERR_FILE_EXISTS", path, message, hint);
 }

@@ -50,7 +50,7 @@ export interface FolderJournal extends BulkJournal {
 }
 
 /** What {@linkcode FolderJournal.certify} returns for a certificate that no device here waits for. */
-export const STRANGER = "its key is no device's of this batch";
+export const STRANGER = "its key is not that of a device of this batch";
 
 /**
  * Opens the journal.
@@ -139,7 +139,7 @@ async function openKnown(
   return { files: openManifests(folder, sizes, columns), sizes };
 }
 
-/** To go on would make second keys for devices that have theirs. */
+/** Continuing would make second keys for devices that have theirs. */
 function lostJournal(folder: string): CliError {
   const message = `${joinPath(folder, MANIFEST)} has devices that the journal does not know`;
   const hint = "the journal is older than it, or journal.sqlite-wal was lost: take both from a " +

@@ -60,7 +60,9 @@ export async function openJournal(folder: string, whole = false): Promise<Opened
       return { journal: readJournal(frozen(await Deno.realPath(path)), whole) };
     } catch {
       const isRefused = error.message.startsWith("unable to open");
-      return damaged(error.message + (isRefused ? "; copy the folder to where one may write" : ""));
+      return damaged(
+        error.message + (isRefused ? "; copy the folder to a place where you can write" : ""),
+      );
     }
   }
 }

@@ -66,21 +66,21 @@ export async function checkTarget(path: string, force: boolean): Promise<MergeTa
   if (names.includes(JOURNAL)) throw refused(`${path} is a batch with a journal of its own`);
   if (names.length === 0) return { path, isNew: false, isMerged: false };
   const isMerged = names.includes(STAGING);
-  if (!isMerged) throw refused(`${path} is not empty, and no merge made it`);
+  if (!isMerged) throw refused(`${path} is not empty, and a merge did not make it`);
   const old = joinPath(joinPath(path, STAGING), OLD);
   const hasOld = await exists(old);
   if (!force && hasOld) {
     throw refused(
-      `a merge was cut off in ${path}; the one before is in ${old}`,
-      "give --force to do without it",
+      `a merge was interrupted in ${path}; the one before is in ${old}`,
+      "give --force to continue without it",
     );
   }
   if (!force && names.length > 1) {
-    throw refused(`${path} exists`, "give --force to replace what a merge has made there");
+    throw refused(`${path} exists`, "give --force to replace what a merge made there");
   }
   const strange = await findStrange(path, entries);
   if (strange === undefined) return { path, isNew: false, isMerged };
-  throw refused(`${path} has ${strange} in it, which no merge made`);
+  throw refused(`${path} has ${strange} in it, which a merge did not make`);
 }
 
 /** What a merge has made. */

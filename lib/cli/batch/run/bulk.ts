@@ -25,7 +25,7 @@ import { startProgress } from "./progress.ts";
 import { reportRun } from "./report.ts";
 import { jobReader, withFiles } from "./rows.ts";
 
-/** Makes the devices of a list: a folder that any later run goes on with. */
+/** Makes the devices of a list, in a folder that any later run continues. */
 export async function runBulk(args: Arguments, io: Io): Promise<number> {
   const plan = await planRun(args, io);
   try {
@@ -45,7 +45,7 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
   try {
     refuseLost(folder);
     journal = folderJournal(folder.path, folder.database);
-    // It ends when the list is taken up: a run that comes to nothing changes nothing.
+    // It ends when the list is taken up: a run that fails here changes nothing.
     folder.database.exec("BEGIN IMMEDIATE");
     const ca = await batchCa(plan, journal, args, io);
     await agreeFacts(plan, ca.certificate, journal, args);
@@ -54,7 +54,7 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
     const syncs = sync === undefined;
     const shared = { folder: out, profile, phase, syncs, labels, signingKeys, ...ca };
     pool = await openPool(plan.workers, shared);
-    if (pool.missing !== undefined) io.note(`one thread; for more of them add ${pool.missing}`);
+    if (pool.missing !== undefined) io.note(`one thread; for more, add ${pool.missing}`);
     return await runBatch(plan, { folder, journal, pool, ca, sync }, args, io);
   } catch (error) {
     if (folder.database.isTransaction) folder.database.exec("ROLLBACK");

@@ -46,7 +46,7 @@ export function startProgress(asJson: boolean, io: Io): Progress {
     try {
       io.print(JSON.stringify(jsonLine(state)));
     } catch {
-      // The summary says that nothing can be written; the devices are made all the same.
+      // The summary says that nothing can be written; the devices are made anyway.
       clearInterval(timer);
     }
   }

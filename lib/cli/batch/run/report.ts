@@ -42,7 +42,7 @@ export function reportRun(
     );
     io.print(`keys from ${source}; ${workers} ${workers === 1 ? "thread" : "threads"}`);
   }
-  if (stopped) io.note("stopped; run the same command again to go on");
+  if (stopped) io.note("stopped; run the same command again to continue");
   if (counts.failed > 0) {
     io.note(`${counts.failed} failed; run again with --retry-failed to try them again`);
     if (failed < counts.failed) io.note(`bulk status ${out} says why`);
@@ -66,12 +66,12 @@ function openStates(counts: BulkSummary["counts"], phase: BulkPhase): BulkState[
 
 function openText(state: BulkState, count: number, phase: BulkPhase): string {
   if (state === "certified") {
-    return `${count} have a certificate and no image yet; go on with --certificates DIR`;
+    return `${count} have a certificate and no image yet; continue with --certificates DIR`;
   }
   if (state === "key made") {
-    return `${count} have no certificate yet; go on with --certificates DIR`;
+    return `${count} have no certificate yet; continue with --certificates DIR`;
   }
   return phase === "certificates"
-    ? `${count} have no request yet; go on with --csr`
+    ? `${count} have no request yet; continue with --csr`
     : `${count} are still to be made; run the same command again`;
 }

@@ -102,7 +102,7 @@ function lose(thread: Thread, folder: string, error: unknown): void {
   const why = error instanceof Error
     ? error.message.split("\n")[0]!.replace(/^Error: /, "")
     : String(error);
-  const hint = "run bulk again with the same flags: it goes on where it was";
+  const hint = "run bulk again with the same flags: it continues where it stopped";
   const lost = fileError("ERR_IO", folder, `a thread that makes devices ended: ${why}`, hint);
   for (const result of thread.waiting.values()) result.reject(lost);
   thread.waiting.clear();

@@ -16,7 +16,7 @@ import {
   USAGE,
 } from "../../flags.ts";
 
-/** Makes the devices of a list: a folder that any later run goes on with. */
+/** Makes the devices of a list, in a folder that any later run continues. */
 export const command: Command = {
   flags: [
     {
@@ -49,7 +49,7 @@ export const command: Command = {
     { name: "workers", value: "N", help: "threads", default: "one a processor" },
     { name: "shard", value: "i/n", help: "make part i of n: every nth device, from the ith on" },
     { name: "csr", help: "stop when keys and signing requests are made" },
-    { name: "certificates", value: "DIR", help: "go on with the certificates that were issued" },
+    { name: "certificates", value: "DIR", help: "continue with the certificates that were issued" },
     { name: "keys", value: "DIR", help: "take ready keys, each for one device" },
     {
       name: "key-command",
@@ -61,7 +61,7 @@ export const command: Command = {
     OUT_DIR,
     { ...JSON_FLAG, help: "a JSON line a second, and a summary at the end, on stdout" },
   ],
-  exit1: "a device failed, or not all is done; the same command goes on",
+  exit1: "a device failed, or not all is done; the same command continues",
   examples: [{
     permissions: "--allow-read=ca,batch --allow-write=ca,batch",
     line: "bulk --count 3 --chip esp32c3 -o batch",
