@@ -96,51 +96,57 @@ export function checkCertificates(
 }
 
 function checkDates(
-  { notBefore, notAfter, subject }: Certificate,
+  certificate: Certificate,
   what: string,
   { now }: CheckOptions,
 ): Finding[] {
+  const { notBefore, notAfter } = certificate;
+  if (now >= notBefore && now <= notAfter) return [];
+  const { subject } = certificate;
   if (now > notAfter) {
     const message = `the ${what} "${subject}" expired on ${isoDay(notAfter)}`;
     return [finding("CERT_EXPIRED", message)];
   }
-  if (now >= notBefore) return [];
   const message = `the ${what} "${subject}" is not valid before ${isoDay(notBefore)}`;
   return [finding("CERT_NOT_YET_VALID", message)];
 }
 
 /** Keys that can be broken; one that cannot be read is for other checks. */
 function checkKey(certificate: Certificate, options: CheckOptions): Finding[] {
-  const { subject } = certificate;
   const key = publicKeyOf(certificate);
-  if (key?.type === "rsa") return checkRsaKey(subject, key, options);
+  if (key?.type === "rsa") return checkRsaKey(certificate, key, options);
   if (key === undefined || key.bits >= WEAK_EC_BITS) return [];
-  return [finding("CERT_WEAK", `"${subject}" is on ${key.curve}, which TLS peers rarely take`)];
+  return [
+    finding(
+      "CERT_WEAK",
+      `"${certificate.subject}" is on ${key.curve}, which TLS peers rarely take`,
+    ),
+  ];
 }
 
 function checkRsaKey(
-  subject: string,
+  certificate: Certificate,
   { bits, exponent }: Extract<PublicKeyParts, { readonly type: "rsa" }>,
   { allowWeak }: CheckOptions,
 ): Finding[] {
   const findings: Finding[] = [];
   if (bits < WEAK_RSA_BITS) {
-    const message = `"${subject}" has an RSA key of ${bits} bits, which can be broken`;
+    const message = `"${certificate.subject}" has an RSA key of ${bits} bits, which can be broken`;
     findings.push(finding("CERT_WEAK", message, {}, allowWeak ? "warning" : "error"));
   }
   if (exponent.length <= 1 && (exponent[0] ?? 0) <= WEAK_RSA_EXPONENT) {
-    const message = `"${subject}" has an RSA key with the public exponent ${exponent[0] ?? 0}`;
+    const message = `"${certificate.subject}" has an RSA key with the exponent ${exponent[0] ?? 0}`;
     findings.push(finding("CERT_WEAK", message));
   }
   return findings;
 }
 
 /** The signature of a certificate that peers trust by itself, as they do a root, does not count. */
-function checkSignature(
-  { signedWith, subject }: Certificate,
-): Finding[] {
+function checkSignature(certificate: Certificate): Finding[] {
+  const { signedWith } = certificate;
   if (signedWith?.hash !== "SHA-1" && signedWith?.hash !== "MD5") return [];
-  const message = `"${subject}" is signed with ${signedWith.hash}, which TLS peers refuse`;
+  const message =
+    `"${certificate.subject}" is signed with ${signedWith.hash}, which TLS peers refuse`;
   return [finding("CERT_WEAK", message)];
 }
 

@@ -42,7 +42,9 @@ export interface ChainResult {
 
 /** Whether a certificate names another as its issuer. */
 function isNamedIssuer(certificate: Certificate, issuer: Certificate): boolean {
-  if (equalBytes(certificate.issuerDer, issuer.subjectDer)) return true;
+  const [wanted, name] = [certificate.issuerDer, issuer.subjectDer];
+  if (wanted.length !== name.length) return false;
+  if (equalBytes(wanted, name)) return true;
   // The types of strings, and capitals, do not count (RFC 5280 section 7.1).
   return certificate.issuer.toLowerCase() === issuer.subject.toLowerCase();
 }
@@ -107,9 +109,13 @@ export async function followChain(
     const above = intermediates.filter((each) => !path.includes(each));
     const found = await findIssuer(last, new Set([...trusted, ...above]));
     if ("fault" in found) return { path, ...found };
-    const { pathLength, subject } = found;
+    const { pathLength } = found;
     if (pathLength !== undefined && pathLength < path.length - 1) {
-      return { path, fault: "wrong", problem: `"${subject}" allows ${pathLength} CAs below it` };
+      return {
+        path,
+        fault: "wrong",
+        problem: `"${found.subject}" allows ${pathLength} CAs below it`,
+      };
     }
     path.push(found);
     if (trusted.includes(found)) return { path };
@@ -122,7 +128,6 @@ async function findIssuer(
   certificate: Certificate,
   candidates: ReadonlySet<Certificate>,
 ): Promise<Certificate | NoIssuer> {
-  const { subject, issuer } = certificate;
   const named = [...candidates].filter((each) => isNamedIssuer(certificate, each));
   const states = new Set<SignatureState>();
   for (const candidate of named.slice(0, MAX_TRIED)) {
@@ -130,6 +135,7 @@ async function findIssuer(
     if (state === "right" && candidate.isCa) return candidate;
     states.add(state);
   }
+  const { subject, issuer } = certificate;
   if (named.length === 0) return { fault: "absent", problem: `no issuer of "${subject}"` };
   if (states.has("right")) {
     return { fault: "unfit", problem: `"${issuer}", which issued "${subject}", is not a CA's` };
