@@ -57,11 +57,11 @@ function needingHmacKey({ entries, credentials }: ReadImage): Unchecked[] {
   return what.map((each) => ({ what: each, flag: "hmac-key" }));
 }
 
-/** The peripherals of the HMAC modes are not on every chip either. */
+/** What the DS and ECDSA peripherals take differs by chip; what the HMAC modes store does not. */
 function needingChip({ credentials }: ReadImage): Unchecked[] {
-  const isPlain = (keyModeOf(credentials) ?? "plaintext") === "plaintext";
   const isDs = credentials.types.has(DS_DATA) || credentials.types.has(DS_CONTEXT);
-  return isPlain && !isDs ? [] : [{ what: "what the chip has for this key mode", flag: "chip" }];
+  const isInPeripheral = isDs || keyModeOf(credentials) === "ecdsa-peripheral";
+  return isInPeripheral ? [{ what: "what the chip has for this key mode", flag: "chip" }] : [];
 }
 
 function needingSigningKey({ entries }: ReadImage): Unchecked[] {
