@@ -10,6 +10,7 @@ import {
   type Secrets,
 } from "../image/contents/contents.ts";
 import type { ImageEntry } from "../image/read/entry.ts";
+import type { OpenContext } from "./mode.ts";
 import { KEY_MODE_RULES } from "./modes.ts";
 
 /**
@@ -25,37 +26,46 @@ export async function openContents(
   entries: readonly ImageEntry[],
   reading: Reading & Secrets,
 ): Promise<ReadEntry[]> {
-  const read = await readContents(image, entries, reading);
-  return await Promise.all(read.map(async ({ raw, content }) => ({
-    raw,
-    content: await readable(() => open(image, { raw, content }, entries, reading)),
-  })));
+  const opened: ReadEntry[] = [];
+  for (const closed of await readContents(image, entries, reading)) {
+    const content = await readable(() => open(image, closed, entries, reading));
+    opened.push({ raw: closed.raw, content });
+  }
+  return opened;
 }
 
-async function open(
+function open(
   image: Uint8Array,
-  { raw, content }: ReadEntry,
+  closed: ReadEntry,
   entries: readonly ImageEntry[],
   reading: Reading & Secrets,
-): Promise<Content> {
+): Content | Promise<Content> {
+  const { raw, content } = closed;
   const { hmacKey } = reading;
-  const context = { entries, hmacKey, reading };
   switch (content.kind) {
     case "privateKey":
-      return await KEY_MODE_RULES[content.storage].open(content, raw, context);
+      return KEY_MODE_RULES[content.storage].open(content, raw, { entries, hmacKey, reading });
     case "dsData":
-      return await KEY_MODE_RULES["rsa-ds"].open(content, raw, context);
-    case "encrypted": {
-      if (hmacKey === undefined) return content;
-      const data = await decrypted(raw, hmacKey);
-      if (data instanceof SecureCertError) return { ...content, problem: data.message };
-      const opened = await readValue(image, raw, data, reading);
-      const { open: openDs } = KEY_MODE_RULES["rsa-ds"];
-      return opened.kind === "dsData" ? await openDs(opened, raw, context) : opened;
-    }
+      return KEY_MODE_RULES["rsa-ds"].open(content, raw, { entries, hmacKey, reading });
+    case "encrypted":
+      return hmacKey === undefined
+        ? content
+        : openEncrypted(image, closed, { entries, hmacKey, reading });
     default:
       return content;
   }
+}
+
+async function openEncrypted(
+  image: Uint8Array,
+  { raw }: ReadEntry,
+  context: OpenContext & { readonly hmacKey: Uint8Array },
+): Promise<Content> {
+  const data = await decrypted(raw, context.hmacKey);
+  if (data instanceof SecureCertError) return { kind: "encrypted", problem: data.message };
+  const opened = await readValue(image, raw, data, context.reading);
+  const { open: openDs } = KEY_MODE_RULES["rsa-ds"];
+  return opened.kind === "dsData" ? await openDs(opened, raw, context) : opened;
 }
 
 /** The value of an encrypted entry, or why it does not open. */

@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes, plainBytes } from "../../bytes/pack.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
-import { isSamePublicKey } from "../../crypto/keys/encoding.ts";
+import { canonicalSpki, isSamePublicKey } from "../../crypto/keys/encoding.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import type { Sources } from "../../crypto/sources.ts";
@@ -48,6 +48,8 @@ interface Shop extends BulkMakerOptions {
   readonly prepared?: PreparedIssuer;
   /** The certificate of the CA, and of those above it, which every image stores. */
   readonly caCerts?: readonly Certificate[];
+  /** Public key of the CA, in the bytes that a key made here would have. */
+  readonly caKey?: Uint8Array;
 }
 
 /**
@@ -84,7 +86,9 @@ async function openShop(options: BulkMakerOptions): Promise<Shop> {
     throw failure(`the profile names ${wanted} signing keys, there are ${signers.length} signers`);
   }
   if (issuer === undefined) return options;
-  const shop = { ...options, caCerts: readCertificates(issuer.certificate) };
+  const caCerts = readCertificates(issuer.certificate);
+  const [ca] = caCerts;
+  const shop = { ...options, caCerts, caKey: ca && canonicalSpki(ca.publicKey) };
   if (issuer.key === undefined && issuer.sign === undefined) return shop;
   return { ...shop, prepared: await createIssuer(issuer) };
 }
@@ -133,8 +137,7 @@ async function make(
   reach: (state: BulkState) => void,
 ): Promise<MadeDevice> {
   const made = await makeKey(shop, job, settings);
-  const [ca] = shop.caCerts ?? [];
-  if (ca !== undefined && isSamePublicKey(made.key.publicKey, ca.publicKey)) {
+  if (shop.caKey !== undefined && equalBytes(made.key.publicKey, shop.caKey)) {
     throw failure("its key is that of the CA");
   }
   reach("key made");

@@ -176,6 +176,7 @@ export function uncompressedPoint(domain: CurveDomain, point: Uint8Array): Bytes
     ? decodeBigInteger(point.subarray(1 + size))
     : rootOf(domain, x, form === COMPRESSED_ODD);
   if (y === undefined || !isOnCurve(domain, x, y)) return undefined;
+  if (isWhole) return new Uint8Array(point);
   const found = new Uint8Array(1 + 2 * size);
   found[0] = UNCOMPRESSED;
   found.set(encodeBigInteger(x, size), 1);

@@ -228,8 +228,11 @@ export function isSamePublicKey(one: Uint8Array, other: Uint8Array): boolean {
   return equalBytes(one, other) || equalBytes(canonicalSpki(one), canonicalSpki(other));
 }
 
-/** As this module writes it; the bytes that were given when the key is of a kind that is not known. */
-function canonicalSpki(spki: Uint8Array): Uint8Array {
+/**
+ * A SubjectPublicKeyInfo, DER, as this module writes it: two are of the same key exactly when these bytes
+ * are equal. The bytes that were given when the key is of a kind that is not known.
+ */
+export function canonicalSpki(spki: Uint8Array): Uint8Array {
   try {
     const { oid, parameters, key } = openSpki(readDer(spki, "public key"));
     if (oid === RSA_OID) return encodeRsaSpki(readRsaKey(key));

@@ -37,6 +37,9 @@ export type KeyInput = PrivateKey | Uint8Array | string;
 /** What key {@linkcode generateKey} makes. */
 export type GenerateKeyOptions = NonNullable<Parameters<typeof generateKey>[0]>;
 
+/** What each key was made from, for as long as it is there. */
+const partsOf = new WeakMap<PrivateKey, KeyParts>();
+
 const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 const UNCOMPRESSED = 4;
 const RSA_PUBLIC_EXPONENT = new Uint8Array([1, 0, 1]);
@@ -132,8 +135,8 @@ export function exportPrivateKey(
   return form === "der" ? der.slice() : encodeUtf8(formatPem(label, der));
 }
 
-function traditional({ pkcs8 }: PrivateKey): [Bytes, string] {
-  const parts = decodeKeyParts(pkcs8);
+function traditional(key: PrivateKey): [Bytes, string] {
+  const parts = partsOf.get(key) ?? decodeKeyParts(key.pkcs8);
   return [encodeTraditional(parts), traditionalLabel(parts)];
 }
 
@@ -286,15 +289,19 @@ function isOwn(found: Bytes, { point = found }: EcParts): boolean {
 
 function rsaKey(parts: RsaParts): PrivateKey {
   const bits = bitLength(parts.modulus);
-  return hidePkcs8({ type: "rsa", bits, publicKey: encodeRsaSpki(parts) }, encodePkcs8(parts));
+  return keyOf({ type: "rsa", bits, publicKey: encodeRsaSpki(parts) }, parts);
 }
 
 function ecKey({ curve, scalar }: EcParts, point: Bytes): PrivateKey {
   const publicKey = encodeEcSpki(curve, point);
-  const pkcs8 = encodePkcs8({ type: "ec", curve, scalar, point });
-  return hidePkcs8({ type: "ec", curve, bits: CURVES[curve].bits, publicKey }, pkcs8);
+  const parts = { type: "ec", curve, scalar, point } as const;
+  return keyOf({ type: "ec", curve, bits: CURVES[curve].bits, publicKey }, parts);
 }
 
-function hidePkcs8(key: Omit<PrivateKey, "pkcs8">, pkcs8: Bytes): PrivateKey {
-  return Object.freeze(Object.defineProperty(key, "pkcs8", { value: pkcs8 })) as PrivateKey;
+/** Keeps what is secret of a key out of sight. */
+function keyOf(shown: Omit<PrivateKey, "pkcs8">, parts: KeyParts): PrivateKey {
+  const hidden = Object.defineProperty(shown, "pkcs8", { value: encodePkcs8(parts) });
+  const key = Object.freeze(hidden) as PrivateKey;
+  partsOf.set(key, parts);
+  return key;
 }

@@ -248,13 +248,14 @@ interface CertificateParts {
   readonly sans: readonly DerNode[];
   /** The public key, or the name of a kind that is neither RSA nor EC. */
   readonly key: PublicKeyParts | string;
+  /** Its PEM, once it was asked for. */
+  pem?: string;
 }
 
 /** What Deno and Node show of an object in its place. */
 const INSPECT = Symbol.for("nodejs.util.inspect.custom");
 
 const partsOf = new WeakMap<object, CertificateParts>();
-const pemOf = new WeakMap<object, string>();
 
 /** Certificates are read by the hundred thousand, and of most nobody asks for the texts. */
 const TEXTS = {
@@ -272,10 +273,8 @@ const TEXTS = {
     return partsOf.get(this)!.sans.map(formatSan);
   },
   get pem(): string {
-    const pem = pemOf.get(this) ??
-      formatPem(CERTIFICATE_LABELS[0], (this as unknown as Certificate).der);
-    pemOf.set(this, pem);
-    return pem;
+    const { der } = this as unknown as Certificate;
+    return partsOf.get(this)!.pem ??= formatPem(CERTIFICATE_LABELS[0], der);
   },
   toJSON(): Certificate {
     const { subject, issuer, key, sans, pem } = this;

@@ -152,9 +152,33 @@ async function openRsaKey(pkcs1: Uint8Array): Promise<KeyContent> {
   return { key: await importPrivateKey(pkcs1), publicKey };
 }
 
+/** What was read of certificates as they were last stored: a batch has the same CA in every image. */
+const readBefore = new WeakMap<
+  readonly Certificate[],
+  { readonly bytes: Uint8Array; readonly content: Content }
+>();
+
 function readStoredCertificates(
   stored: Uint8Array,
-  { known = [], certificatesOf = readCertificates }: Reading,
+  reading: Reading,
+): Content | Promise<Content> {
+  const same = reading.known?.find(({ certificates, bytes }) =>
+    certificates && equalBytes(bytes, stored)
+  );
+  if (same?.certificates === undefined) return useCertificates(stored, [], reading);
+  const { bytes, certificates } = same;
+  const before = readBefore.get(certificates);
+  if (before !== undefined && equalBytes(before.bytes, stored)) return before.content;
+  const content = useCertificates(stored, certificates, reading);
+  if (!(content instanceof Promise)) readBefore.set(certificates, { bytes, content });
+  return content;
+}
+
+/** The certificates that the device uses of a value; those of them that are known need no parsing. */
+function useCertificates(
+  stored: Uint8Array,
+  made: readonly Certificate[],
+  { certificatesOf = readCertificates }: Reading,
 ): Content | Promise<Content> {
   const parsed = parseStoredCertificates(stored);
   if (parsed.kind === "refused") {
@@ -165,8 +189,6 @@ function readStoredCertificates(
       refusal,
     }));
   }
-  const made = known.find(({ certificates, bytes }) => certificates && equalBytes(bytes, stored))
-    ?.certificates ?? [];
   const certificates = parsed.certificates.flatMap((der) =>
     made.find((each) => equalBytes(each.der, der)) ?? certificatesOf(der)
   );
@@ -199,10 +221,11 @@ export async function readContents(
   entries: readonly ImageEntry[],
   reading: Reading,
 ): Promise<ReadEntry[]> {
-  return await Promise.all(entries.map(async (raw) => ({
-    raw,
-    content: await readable(() => readContent(image, raw, reading)),
-  })));
+  const read: ReadEntry[] = [];
+  for (const raw of entries) {
+    read.push({ raw, content: await readable(() => readContent(image, raw, reading)) });
+  }
+  return read;
 }
 
 /** A content, or why it cannot be read. */
