@@ -19,7 +19,17 @@ export const COMMON_FLAGS: readonly Flag[] = [
 export const JSON_FLAG: Flag = { name: "json", help: "one JSON document on stdout" };
 
 /** `--force`. */
-export const FORCE: Flag = { name: "force", help: "replace an existing output" };
+export const FORCE: Flag = {
+  name: "force",
+  help: "replace existing outputs, but no file that holds a key",
+};
+
+/** `--force-key`, of commands that write keys. */
+export const FORCE_KEY: Flag = {
+  name: "force-key",
+  help:
+    "replace existing outputs, files with a private or eFuse key too:\nthe keys that are in them are lost",
+};
 
 /** `--out` for one file. */
 export const OUT_FILE: Flag = {

@@ -1,20 +1,13 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { concat, equalBytes } from "../bytes/pack.ts";
+import { concat } from "../bytes/pack.ts";
 import { encodeUtf8, shownName } from "../bytes/text.ts";
+import type { Force, OutputFile, WriteOptions } from "./disk/output_file.ts";
 import { askSecret, canAsk } from "./terminal/ask.ts";
 import { openLines } from "./terminal/lines.ts";
 import { type ProgramOutcome, runProgram } from "./programs.ts";
 import { CliError, fileError, isSystemError, usageError } from "./errors.ts";
 
-/** A file to be written. */
-export interface OutputFile {
-  readonly path: string;
-  readonly bytes: Uint8Array;
-  /** Readable only by its owner (mode 0600). @default false */
-  readonly secret?: boolean;
-  /** Never put in an existing file's place, with force or without. @default false */
-  readonly keep?: boolean;
-}
+export type { Force, OutputFile, WriteOptions };
 
 /** All that a command does to the world. Paths are those of the platform; `-` is stdin or stdout. */
 export interface Io {
@@ -22,10 +15,10 @@ export interface Io {
   read(path: string): Promise<Uint8Array>;
   /** A file's bytes, or undefined when there is no such file. */
   readIfExists(path: string): Promise<Uint8Array | undefined>;
-  /** Writes all of the files or none; an existing one only when `force` is set. */
-  write(files: readonly OutputFile[], force: boolean): Promise<void>;
-  /** Makes a folder and those above it. */
-  makeDir(path: string): Promise<void>;
+  /** Writes all of the files or none, and into the place of others only as `force` says. */
+  write(files: readonly OutputFile[], force: Force, options?: WriteOptions): Promise<void>;
+  /** Makes a folder and those above it; gives those that are new, the outermost first. */
+  makeDir(path: string): Promise<readonly string[]>;
   /** Bytes to stdout. */
   put(bytes: Uint8Array): Promise<void>;
   /** A line to stdout. */
@@ -54,7 +47,6 @@ export interface Io {
   readonly noColor: boolean;
 }
 
-const SECRET_MODE = 0o600;
 /** The largest flash there is has 32 MiB; this leaves room and ends. */
 const MAX_INPUT = 256 << 20;
 const DEFAULT_COLUMNS = 100;
@@ -62,11 +54,30 @@ const DEFAULT_COLUMNS = 100;
 /** The real world. */
 export function denoIo(): Io {
   const { note, drawLine } = openLines((text) => writeFully(Deno.stderr, encodeUtf8(text)));
+  /** Paths that were read, which no output may take the place of. */
+  const inputs = new Set<string>();
   return {
-    read: (path) => reporting("read", path, () => path === "-" ? readStdin() : readLimited(path)),
-    readIfExists,
-    write: writeAll,
-    makeDir: (path) => reporting("write", path, () => Deno.mkdir(path, { recursive: true })),
+    read: async (path) => {
+      const bytes = await reporting(
+        "read",
+        path,
+        () => path === "-" ? readStdin() : readLimited(path),
+      );
+      inputs.add(path);
+      return bytes;
+    },
+    readIfExists: async (path) => {
+      const bytes = await readIfExists(path);
+      if (bytes !== undefined) inputs.add(path);
+      return bytes;
+    },
+    write: async (files, force, options) => {
+      const { writeFiles } = await import("./disk/write.ts");
+      const explained = (path: string, error: unknown) => explain("write", path, error);
+      writeFiles(files, { ...options, force, inputs, explain: explained });
+    },
+    makeDir: (path) =>
+      reporting("write", path, async () => (await import("./disk/folders.ts")).makeFolder(path)),
     put: (bytes) => Promise.try(() => writeFully(Deno.stdout, bytes)),
     print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
     note,
@@ -163,102 +174,6 @@ function writeFully(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uin
   }
 }
 
-/** Either every file is new and whole at the end, or none is there and what was there still is. */
-async function writeAll(files: readonly OutputFile[], force: boolean): Promise<void> {
-  const created: string[] = [];
-  try {
-    for (const file of files) {
-      if (await createNew(file)) created.push(file.path);
-      else if (file.keep === true && await isThere(file)) continue;
-      else if (file.keep === true) throw keptFile(file.path);
-      else if (force) await replace(file);
-      else {
-        throw fileError(
-          "ERR_FILE_EXISTS",
-          file.path,
-          `${file.path} exists`,
-          "give --force to replace it",
-        );
-      }
-    }
-  } catch (error) {
-    for (const path of created) await Deno.remove(path).catch(() => {});
-    throw explain("write", files[created.length]?.path ?? "", error);
-  }
-}
-
-/** Whether a file has these bytes already. */
-async function isThere({ path, bytes }: OutputFile): Promise<boolean> {
-  const found = await Deno.readFile(path).catch(() => undefined);
-  return found !== undefined && equalBytes(found, bytes);
-}
-
-function keptFile(path: string): CliError {
-  const message = `${path} exists, and a key file is never overwritten`;
-  return fileError(
-    "ERR_FILE_EXISTS",
-    path,
-    message,
-    `write elsewhere; an HMAC key is used again with --hmac-key ${path}`,
-  );
-}
-
-/** Whether the file was made; false when the path is taken. */
-async function createNew({ path, bytes, secret }: OutputFile): Promise<boolean> {
-  let file;
-  try {
-    const mode = secret ? { mode: SECRET_MODE } : {};
-    file = await Deno.open(path, { write: true, createNew: true, ...mode });
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return false;
-    throw error;
-  }
-  try {
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-  } catch (error) {
-    await Deno.remove(path).catch(() => {});
-    throw error;
-  } finally {
-    file.close();
-  }
-  return true;
-}
-
-/**
- * Puts a new file in an old one's place. Where the permissions reach beyond the file itself it is
- * written beside it and renamed, so that a full disk loses nothing.
- */
-async function replace(file: OutputFile): Promise<void> {
-  const beside = { ...file, path: `${file.path}.${crypto.randomUUID().slice(0, 8)}.tmp` };
-  const may = async (name: "read" | "write", path: string) =>
-    (await Deno.permissions.query({ name, path })).state === "granted";
-  const mayRename = await may("write", beside.path) && await may("read", beside.path) &&
-    await may("read", file.path);
-  const isFile = !mayRename || (await Deno.lstat(file.path)).isFile;
-  if (!mayRename || !isFile) return await overwrite(file);
-  await createNew(beside);
-  try {
-    await Deno.rename(beside.path, file.path);
-  } catch (error) {
-    await Deno.remove(beside.path).catch(() => {});
-    throw error;
-  }
-}
-
-/** In place: the new bytes over the old ones, then the new length. */
-async function overwrite({ path, bytes, secret }: OutputFile): Promise<void> {
-  const file = await Deno.open(path, { write: true });
-  try {
-    // A device file is everybody's, and stays so. Whether it is one takes the permission to read.
-    const isDevice = await file.stat().then(({ isFile }) => !isFile, () => false);
-    if (secret && !isDevice && Deno.build.os !== "windows") await Deno.chmod(path, SECRET_MODE);
-    for (let at = 0; at < bytes.length;) at += await file.write(bytes.subarray(at));
-    await file.truncate(bytes.length).catch(() => {});
-  } finally {
-    file.close();
-  }
-}
-
 async function reporting<T>(
   verb: "read" | "write",
   path: string,
@@ -317,8 +232,10 @@ function isOurs(error: Error): boolean {
 
 /** The system's error codes in words. Others, and errors to which Deno gives no code, keep theirs. */
 const REASONS: Readonly<Partial<Record<string, string>>> = {
+  EACCES: "the system denies it",
   EDQUOT: "the quota of its owner is used up",
   EINVAL: "the name or the operation is not valid there",
+  EISDIR: "it is a folder",
   EIO: "input/output error",
   ELOOP: "too many symbolic links",
   EMFILE: "too many open files",

@@ -36,7 +36,7 @@ Deno.test("provision writes the eFuse plan and a key file of mode 0600, and veri
   }
 });
 
-Deno.test("a key file is never overwritten, with force or without, and a given one is used", async () => {
+Deno.test("a key file is not overwritten by --force, and a given one is used", async () => {
   const world = new MemoryWorld();
   await world.run(...provisionLine("rsa-ds", "esp32c3"));
   const key = world.bytes("d/hmac_key.bin");
@@ -44,7 +44,7 @@ Deno.test("a key file is never overwritten, with force or without, and a given o
   assertEquals([forced.code, world.bytes("d/hmac_key.bin")], [1, key]);
   const used = await world.run(
     ...provisionLine("rsa-ds", "esp32c3"),
-    "--force",
+    "--force-key",
     "--hmac-key",
     "d/hmac_key.bin",
   );

@@ -1,3 +1,4 @@
+import { equalBytes } from "../../lib/bytes/pack.ts";
 import { fileError } from "../../lib/cli/errors.ts";
 import type { Io, OutputFile } from "../../lib/cli/io.ts";
 import { run } from "../../lib/cli/run.ts";
@@ -57,14 +58,23 @@ export class MemoryWorld {
       },
       readIfExists: (path) => Promise.resolve(this.files.get(path)?.bytes),
       write: (files, force) => {
-        const taken = files.find(({ path, keep }) => this.files.has(path) && (!force || keep));
+        const isThere = ({ path, bytes }: OutputFile) =>
+          equalBytes(this.files.get(path)!.bytes, bytes);
+        const taken = files.find((file) =>
+          this.files.has(file.path) && !(file.keep && isThere(file)) &&
+          (!force || file.keep && force !== "keys")
+        );
         if (taken !== undefined) {
           return Promise.reject(fileError("ERR_FILE_EXISTS", taken.path, `${taken.path} exists`));
         }
-        for (const file of files) this.files.set(file.path, file);
+        for (const file of files) {
+          if (!(this.files.has(file.path) && file.keep && isThere(file))) {
+            this.files.set(file.path, file);
+          }
+        }
         return Promise.resolve();
       },
-      makeDir: () => Promise.resolve(),
+      makeDir: () => Promise.resolve([]),
       put: (more) => {
         bytes = new Uint8Array([...bytes, ...more]);
         return Promise.resolve();

@@ -99,7 +99,7 @@ processes.test("files that cannot be read or written end in one line and a fitti
       [["-A"], ["inspect", "dir"], "error: Cannot read dir: it is a folder"],
       [[], ["inspect", "there"], "hint: add --allow-read=there"],
       [[], ["keygen", "-o", "new"], "hint: add --allow-write=new"],
-      [["-A"], ["keygen", "-o", "there"], "hint: give --force to replace it"],
+      [["-A"], ["keygen", "-o", "there"], "hint: give --force-key to replace it"],
       [
         ["-A"],
         ["keygen", "-o", "no/where"],
@@ -130,7 +130,7 @@ processes.test("secrets are mode 0600, replaced or new, and a forced replacement
     for (const permissions of [["-A"], ["--allow-write=key.pem"]]) {
       const { code, stderr } = await runCli(
         permissions,
-        ["keygen", "-o", "key.pem", "--force"],
+        ["keygen", "-o", "key.pem", "--force-key"],
         folder,
       );
       assertEquals(code, 0, stderr);

@@ -3,7 +3,15 @@ import type { BuildResult } from "../../toolkit/build.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { CHIP, FORCE, IMAGE_FLAGS, JSON_FLAG, OUT_FILE, PASSWORD_FILE } from "../flags.ts";
+import {
+  CHIP,
+  FORCE,
+  FORCE_KEY,
+  IMAGE_FLAGS,
+  JSON_FLAG,
+  OUT_FILE,
+  PASSWORD_FILE,
+} from "../flags.ts";
 import { csvLoad } from "../input/csv_files.ts";
 import { readFlag, readText } from "../input/files.ts";
 import { buildOptionsOf, dataOf } from "../input/images.ts";
@@ -50,6 +58,7 @@ export const command: Command = {
     PASSWORD_FILE,
     OUT_FILE,
     FORCE,
+    FORCE_KEY,
     JSON_FLAG,
   ],
   exit1: "it failed, or the image would be bad and is not written",

@@ -2,12 +2,21 @@ import type { Issuer } from "../../crypto/x509/issue.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { DAYS, FORCE, JSON_FLAG, KEY_FLAGS, OUT_DIR, PASSWORD_FILE, SUBJECT } from "../flags.ts";
+import {
+  DAYS,
+  FORCE,
+  FORCE_KEY,
+  JSON_FLAG,
+  KEY_FLAGS,
+  OUT_DIR,
+  PASSWORD_FILE,
+  SUBJECT,
+} from "../flags.ts";
 import { daysOf, readCertificateFile } from "../input/certificates.ts";
 import { keyOptions, noteSlowKey, readKey } from "../input/keys.ts";
 import { type Io, joinPath, textFile } from "../io.ts";
 import { printableLine } from "../render/text.ts";
-import { outputFolder, printResult } from "../output/out.ts";
+import { forceOf, outputFolder, printResult } from "../output/out.ts";
 
 /** Makes a self-signed or intermediate CA: ca.pem and ca.key.pem. */
 export const command: Command = {
@@ -27,6 +36,7 @@ export const command: Command = {
     PASSWORD_FILE,
     OUT_DIR,
     FORCE,
+    FORCE_KEY,
     JSON_FLAG,
   ],
   examples: [
@@ -38,6 +48,7 @@ export const command: Command = {
   async run(args, io) {
     const subject = args.need("subject");
     const out = outputFolder(args);
+    const days = daysOf(args);
     const options = keyOptions(args);
     const pathLength = args.number("path-length");
     const issuer = await readIssuer(args, io);
@@ -47,15 +58,18 @@ export const command: Command = {
     const { createCa } = await import("../../crypto/x509/issue.ts");
     const { reportCertificate } = await import("../../toolkit/inspect.ts");
     const key = given === undefined ? await generateKey(options) : await readKey(given, args, io);
-    const certificate = await createCa({ subject, key, days: daysOf(args), issuer, pathLength });
+    const certificate = await createCa({ subject, key, days, issuer, pathLength });
     const files = { certificate: joinPath(out, "ca.pem"), key: joinPath(out, "ca.key.pem") };
     // A key that was given keeps its encoding and its password.
     const keyBytes = given === undefined ? exportPrivateKey(key) : await io.read(given);
-    await io.makeDir(out);
-    await io.write([
-      { path: files.key, bytes: keyBytes, secret: true },
-      textFile(files.certificate, certificate.pem),
-    ], args.has("force"));
+    await io.write(
+      [
+        { path: files.key, bytes: keyBytes, secret: true, keep: true },
+        textFile(files.certificate, certificate.pem),
+      ],
+      forceOf(args),
+      { makeFolders: true },
+    );
     const json = { certificate: reportCertificate(certificate), files };
     printResult(
       out,

@@ -1,12 +1,12 @@
 import type { Command } from "../command.ts";
-import { FORCE, JSON_FLAG, OUT_DIR } from "../flags.ts";
+import { FORCE, FORCE_KEY, JSON_FLAG, OUT_DIR } from "../flags.ts";
 import { joinPath } from "../io.ts";
-import { outputFolder, printResult, writeTree } from "../output/out.ts";
+import { forceOf, outputFolder, printResult } from "../output/out.ts";
 
 /** Takes an image apart into a folder, with a CSV that builds the same image again. */
 export const command: Command = {
   positionals: [{ name: "IMAGE", help: "file to take apart; - is stdin" }],
-  flags: [OUT_DIR, FORCE, JSON_FLAG],
+  flags: [OUT_DIR, FORCE, FORCE_KEY, JSON_FLAG],
   exit1: "it failed, or a checksum in the image is wrong",
   examples: [{
     permissions: "--allow-read=esp_secure_cert.bin,extracted --allow-write=extracted",
@@ -18,7 +18,7 @@ export const command: Command = {
     const extracted = await extract(await io.read(args.positionals[0]!));
     const files = extracted.map(({ name, ...file }) => ({ ...file, path: joinPath(out, name) }));
     const paths = files.map(({ path }) => path);
-    await writeTree(files, args.has("force"), io);
+    await io.write(files, forceOf(args), { makeFolders: true });
     const text = `extracted ${files.length} files; build it again with: build --csv ${paths[0]}`;
     printResult(out, { csv: paths[0], files: paths }, text, args, io);
     return 0;

@@ -37,6 +37,7 @@ export const command: Command = {
       throw usageError("issue needs --csr, or --key with --subject", "csr", "run issue --help");
     }
     const subject = args.has("key") ? args.need("subject") : args.get("subject");
+    const days = daysOf(args);
     const out = outputPath(args, { standard: "-" }, io);
     const { readCertificate } = await import("../../crypto/x509/certificate.ts");
     const { issueCertificate } = await import("../../crypto/x509/issue.ts");
@@ -54,7 +55,7 @@ export const command: Command = {
       publicKey: key,
       subject,
       sans: sans.length === 0 ? undefined : sans,
-      days: daysOf(args),
+      days,
       usage: usageOf(args),
       allowWeak: args.has("allow-weak"),
     });

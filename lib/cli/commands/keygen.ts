@@ -1,6 +1,6 @@
 import { formatPem } from "../../bytes/pem.ts";
 import type { Command } from "../command.ts";
-import { FORCE, JSON_FLAG, KEY_FLAGS, OUT_FILE } from "../flags.ts";
+import { FORCE, FORCE_KEY, JSON_FLAG, KEY_FLAGS, OUT_FILE } from "../flags.ts";
 import { keyOptions, noteSlowKey } from "../input/keys.ts";
 import { textFile } from "../io.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
@@ -26,6 +26,7 @@ export const command: Command = {
     { name: "public", value: "FILE", help: "write the public key there too, as PEM" },
     OUT_FILE,
     FORCE,
+    FORCE_KEY,
     JSON_FLAG,
   ],
   examples: [
@@ -47,7 +48,7 @@ export const command: Command = {
     const bytes = await exportPrivateKey(key, { encoding, form });
     const publicKey = formatPem("PUBLIC KEY", key.publicKey);
     const publicFiles = args.all("public").map((path) => textFile(path, publicKey));
-    await writeOutput(out, { bytes, secret: true }, args, io, publicFiles);
+    await writeOutput(out, { bytes, secret: true, keep: true }, args, io, publicFiles);
     const name = keyName(key);
     const json = { key: name, out, publicKey };
     printResult(out, json, `${name} private key: ${out}`, args, io);

@@ -7,6 +7,7 @@ import {
   CHIP,
   DAYS,
   FORCE,
+  FORCE_KEY,
   IMAGE_FLAGS,
   JSON_FLAG,
   KEY_FLAGS,
@@ -24,7 +25,7 @@ import { type Io, joinPath, textFile } from "../io.ts";
 import { noteIssuer } from "../output/certificates.ts";
 import type { EfuseFiles } from "../output/efuse_files.ts";
 import { printableLine } from "../render/text.ts";
-import { outputFolder, printJson } from "../output/out.ts";
+import { forceOf, outputFolder, printJson } from "../output/out.ts";
 
 /** Provisions one device: key, certificate and a verified image in a folder. */
 export const command: Command = {
@@ -41,6 +42,7 @@ export const command: Command = {
     PASSWORD_FILE,
     OUT_DIR,
     FORCE,
+    FORCE_KEY,
     JSON_FLAG,
   ],
   exit1: "it failed, or the image would be bad and is not written",
@@ -71,11 +73,9 @@ export const command: Command = {
     const made = await showingFindings(() => provision(options), io);
     const given = { hmacKey, privateKeyFile: paths.key };
     const [efuse] = await efuseFiles(made.efuseKeys, options.chip, given, paths.image);
-    if (efuse === undefined && args.has("force")) await refuseStalePlan(out, io);
+    if (efuse === undefined && forceOf(args)) await refuseStalePlan(out, io);
     const provisioned: Provisioned = { id, made, paths, ca, efuse };
-    if (ca.files.length > 0) await io.makeDir(ca.path);
-    await io.makeDir(out);
-    await writeDevice(provisioned, options.keyMode, args, io);
+    await writeDevice(provisioned, args, io);
     noteIssuer(readCertificate(ca.issuer.certificate), made.certificate, io);
     await report(provisioned, args, io);
     return 0;
@@ -120,24 +120,18 @@ async function refuseStalePlan(out: string, io: Io): Promise<void> {
 
 async function writeDevice(
   { made, paths, ca, efuse }: Provisioned,
-  keyMode: ProvisionOptions["keyMode"],
   args: Arguments,
   io: Io,
 ): Promise<void> {
   const { exportPrivateKey } = await import("../../crypto/keys/keys.ts");
-  await io.write([
+  const files = [
     ...ca.files,
     ...efuse?.files ?? [],
-    {
-      path: paths.key,
-      bytes: exportPrivateKey(made.key),
-      secret: true,
-      // For the ECDSA peripheral this file is the eFuse key, which is never overwritten.
-      keep: keyMode === "ecdsa-peripheral",
-    },
+    { path: paths.key, bytes: exportPrivateKey(made.key), secret: true, keep: true },
     textFile(paths.certificate, made.certificate.pem),
-    { path: paths.image, bytes: made.image, secret: true },
-  ], args.has("force"));
+    { path: paths.image, bytes: made.image, secret: true, keep: false },
+  ];
+  await io.write(files, forceOf(args), { makeFolders: true });
 }
 
 async function report(

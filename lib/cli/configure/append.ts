@@ -16,7 +16,7 @@ const LAST_SUBTYPE = 16;
 /** Adds an integrity entry to an image, in place: the entry, and nothing after it. */
 export async function appendIntegrityTo(path: string, io: Io): Promise<number> {
   const { image, subtype, sha256, used } = appended(await io.read(path));
-  await io.write([{ path, bytes: image, secret: true }], true);
+  await io.write([{ path, bytes: image, secret: true, keep: false }], "files", { inPlace: true });
   io.print(`Appended integrity TLV (subtype ${subtype}) with SHA256: ${sha256}`);
   io.print(`Total size after append: ${used} bytes`);
   io.print(`Successfully appended integrity TLV to: ${path}`);

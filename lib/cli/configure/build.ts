@@ -18,7 +18,7 @@ import type { Io } from "../io.ts";
 import { noteFindings } from "../output/images.ts";
 import { keepEfuseKeys } from "./efuse_keys.ts";
 import { printEntries } from "./lines.ts";
-import { DATA_FOLDER, IMAGE_PATH } from "./paths.ts";
+import { IMAGE_PATH } from "./paths.ts";
 import { signImage } from "./sign.ts";
 
 const FORMATS: Readonly<Record<ConfigureArguments["type"], ImageFormat>> = {
@@ -61,9 +61,9 @@ export async function buildConfigured(
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, { format });
   found.push(...await checkImage(image, given.verify && !isRestored, io));
   const signed = given.secureSign ? await signImage(image, given, io) : undefined;
-  await io.makeDir(DATA_FOLDER);
   const burnLines = await keepEfuseKeys(planned.efuseKeys, given, io);
-  await io.write([{ path: IMAGE_PATH, bytes: image, secret: true }], true);
+  const file = { path: IMAGE_PATH, bytes: image, secret: true, keep: false };
+  await io.write([file], "files", { makeFolders: true });
   printEntries(image, entries.length, format, io);
   io.print(`Partition generated: ${IMAGE_PATH}`);
   burnLines.forEach((line) => io.print(line));

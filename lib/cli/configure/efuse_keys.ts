@@ -53,7 +53,7 @@ async function keep(stem: string, ending: string, bytes: Uint8Array, io: Io): Pr
     if (there !== undefined && equalBytes(there, bytes)) return path;
     if (there !== undefined) continue;
     try {
-      await io.write([{ path, bytes, secret: true }], false);
+      await io.write([{ path, bytes, secret: true, keep: true }], false, { makeFolders: true });
       return path;
     } catch (error) {
       if (!(error instanceof CliError) || error.code !== "ERR_FILE_EXISTS") throw error;

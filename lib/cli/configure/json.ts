@@ -25,8 +25,8 @@ export async function printAsJson(
       if (error === undefined) io.note(text);
       else errors.push(error);
     },
-    write: async (outputs, force) => {
-      await io.write(outputs, force);
+    write: async (outputs, force, options) => {
+      await io.write(outputs, force, options);
       for (const { path } of outputs) files.add(path);
     },
     ...io.run && { run: (names, words) => io.run!(names, words, "stderr") },

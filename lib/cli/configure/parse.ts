@@ -1,9 +1,10 @@
+import { equalBytes } from "../../bytes/pack.ts";
+import { areKey } from "../disk/key_bytes.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
 import { parseConfigCsv } from "../../format/config/csv.ts";
 import { extract } from "../../toolkit/extract.ts";
 import { recognise } from "../../image/recognise.ts";
-import { type Io, joinPath, textFile } from "../io.ts";
-import { writeTree } from "../output/out.ts";
+import { type Io, joinPath, type OutputFile, textFile } from "../io.ts";
 import { formatListing } from "./listing.ts";
 import { PARSED_FOLDER } from "./paths.ts";
 
@@ -20,14 +21,12 @@ export async function parseBinary(path: string, io: Io): Promise<number> {
   }
   const files = await extract(image, { csv: CSV_NAME, lineBreak: "\r\n", receipt: false });
   const listing = textFile(joinPath(PARSED_FOLDER, LISTING_NAME), formatListing(path, image));
-  await writeTree(
-    [
-      ...files.map(({ name, ...file }) => ({ ...file, path: joinPath(PARSED_FOLDER, name) })),
-      { ...listing, secret: true },
-    ],
-    true,
-    io,
-  );
+  const outputs: OutputFile[] = [
+    ...files.map(({ name, ...file }) => ({ ...file, path: joinPath(PARSED_FOLDER, name) })),
+    { ...listing, secret: true },
+  ];
+  for (const output of outputs) await keepOld(output, io);
+  await io.write(outputs, "keys", { makeFolders: true, inPlace: true });
   io.print(
     [
       "Successfully parsed binary file!",
@@ -39,6 +38,19 @@ export async function parseBinary(path: string, io: Io): Promise<number> {
     ].join("\n"),
   );
   return 0;
+}
+
+/** Espressif's tool replaces what it has parsed before; a key in its place may be the only copy. */
+async function keepOld({ path, bytes, secret }: OutputFile, io: Io): Promise<void> {
+  const old = secret ? await io.readIfExists(path) : undefined;
+  if (old === undefined || equalBytes(old, bytes) || !areKey(old)) return;
+  for (let count = 1;; count++) {
+    const kept = `${path}.${count}`;
+    const there = await io.readIfExists(kept);
+    if (there !== undefined && !equalBytes(there, old)) continue;
+    await io.write([{ path: kept, bytes: old, secret, keep: true }], false);
+    return io.note(`note: the key that was in ${path} is in ${kept} now`);
+  }
 }
 
 function countRows(csv: Uint8Array): number {

@@ -4,7 +4,7 @@ import { withoutMarker } from "../../format/partition.ts";
 import type { ConfigureArguments, SigningScheme } from "./arguments.ts";
 import { naming } from "../input/files.ts";
 import type { Io } from "../io.ts";
-import { DATA_FOLDER, SIGNED_PATH } from "./paths.ts";
+import { SIGNED_PATH } from "./paths.ts";
 
 /** A signed image that is not yet written. */
 export interface SignedImage {
@@ -16,7 +16,6 @@ export interface SignedImage {
 /** Signs an image in a file; gives the path of the signed one. */
 export async function signFile(path: string, given: ConfigureArguments, io: Io): Promise<string> {
   const signed = await signImage(withoutMarker(await io.read(path)), given, io);
-  await io.makeDir(DATA_FOLDER);
   return await signed.write();
 }
 
@@ -38,7 +37,8 @@ export async function signImage(
   for (const [at, key] of keys.entries()) checkScheme(key, signingKeyFiles[at]!, signingScheme);
   const bytes = await signWith(image, keys);
   const write = async () => {
-    await io.write([{ path: SIGNED_PATH, bytes, secret: true }], true);
+    const file = { path: SIGNED_PATH, bytes, secret: true, keep: false };
+    await io.write([file], "files", { makeFolders: true });
     io.print(`Signed partition created: ${SIGNED_PATH}`);
     return SIGNED_PATH;
   };

@@ -40,7 +40,7 @@ export async function openCa(path: string, args: Arguments, io: Io): Promise<Ope
     path,
     issuer: { certificate: [issuer.certificate], key: issuer.key },
     files: [
-      { path: keyPath, bytes: exportPrivateKey(issuer.key), secret: true },
+      { path: keyPath, bytes: exportPrivateKey(issuer.key), secret: true, keep: true },
       textFile(certificatePath, issuer.certificate.pem),
     ],
   };

@@ -1,6 +1,6 @@
 import type { CertificateUsage } from "../../crypto/x509/issue.ts";
 import type { Arguments } from "../arguments.ts";
-import { usageError } from "../errors.ts";
+import { valueError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { naming } from "./files.ts";
 
@@ -9,8 +9,19 @@ export function daysOf(args: Arguments): number | "forever" | undefined {
   const text = args.get("days");
   if (text === undefined || text === "forever") return text;
   const days = args.number("days")!;
-  if (days < 1) throw usageError("--days is a number from 1, or forever", "days");
-  return days;
+  const most = mostDays();
+  if (days >= 1 && days <= most) return days;
+  const rule = `--days is a number from 1 to ${most}, which ends ${LAST_YEAR}-12-31, or forever`;
+  throw valueError(rule, text, "days");
+}
+
+/** The last year that a certificate can name (RFC 5280 section 4.1.2.5). */
+const LAST_YEAR = 9999;
+const DAY_MS = 86_400_000;
+
+/** From today to the last day of that year. */
+function mostDays(): number {
+  return Math.floor((Date.UTC(LAST_YEAR, 11, 31) - Date.now()) / DAY_MS);
 }
 
 /** The names of --san; one value may hold several with commas between. */

@@ -53,7 +53,6 @@ export function efuseFiles(
       planPath,
       newKeyPath: isNew ? path : undefined,
       files: [
-        // Who overwrites an eFuse key takes the credentials of a device with it, so force does not.
         ...isNew ? [{ path, bytes, secret: true, keep: true }] : [],
         textFile(planPath, `${JSON.stringify(planJson({ efuse }), null, 2)}\n`),
       ],

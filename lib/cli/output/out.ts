@@ -1,13 +1,9 @@
 import type { Arguments } from "../arguments.ts";
 import { usageError } from "../errors.ts";
-import { folderOf, type Io, type OutputFile } from "../io.ts";
+import type { Force, Io, OutputFile } from "../io.ts";
 
 /** What a command makes. */
-export interface Output {
-  readonly bytes: Uint8Array;
-  /** Whether it may hold a private key. @default false */
-  readonly secret?: boolean;
-}
+export type Output = Pick<OutputFile, "bytes" | "secret" | "keep">;
 
 /** What {@linkcode outputPath} must know of an output. */
 export interface OutputKind {
@@ -43,27 +39,23 @@ export function outputFolder(args: Arguments): string {
   throw usageError("--out is a folder here, which stdout cannot be", "out");
 }
 
+/** Which files --force and --force-key let the command replace. */
+export function forceOf(args: Arguments): Force {
+  if (args.has("force-key")) return "keys";
+  return args.has("force") ? "files" : false;
+}
+
 /** Writes what a command made to its file or to stdout, and other files with it. */
 export async function writeOutput(
   out: string,
-  { bytes, secret = false }: Output,
+  { bytes, secret = false, keep = false }: Output,
   args: Arguments,
   io: Io,
   others: readonly OutputFile[] = [],
 ): Promise<void> {
-  const files = [...out === "-" ? [] : [{ path: out, bytes, secret }], ...others];
-  if (files.length > 0) await io.write(files, args.has("force"));
+  const files = [...out === "-" ? [] : [{ path: out, bytes, secret, keep }], ...others];
+  if (files.length > 0) await io.write(files, forceOf(args));
   if (out === "-") await io.put(bytes);
-}
-
-/** Writes files into folders, which are made where they are missing; all of the files or none. */
-export async function writeTree(
-  files: readonly OutputFile[],
-  force: boolean,
-  io: Io,
-): Promise<void> {
-  for (const folder of new Set(files.map(({ path }) => folderOf(path)))) await io.makeDir(folder);
-  await io.write(files, force);
 }
 
 /** The result of a command that wrote a file: JSON, or a line for people. */

@@ -378,6 +378,10 @@ function period({ days = 3650, ...sources }: Validity): Bytes {
     throw new RangeError(`Days must be a number above 0, are ${days}`);
   }
   const until = days === "forever" ? NO_EXPIRY : new Date(from.getTime() + days * DAY);
+  if (!(until.getTime() <= NO_EXPIRY.getTime())) {
+    const most = Math.floor((NO_EXPIRY.getTime() - from.getTime()) / DAY);
+    throw new RangeError(`Days must be at most ${most}, which ends in 9999, are ${days}`);
+  }
   return derSequence(encodeTime(from), encodeTime(until));
 }
 

@@ -36,8 +36,8 @@ Deno.test("a merge that fails while it settles leaves the earlier one", async ()
     for (const [shard, flags] of [[s1, []], [s2, ["--force"]]] as const) {
       assertEquals((await cli("bulk", "merge", shard, "-o", out, ...flags)).code, 0);
       const before = names(out);
-      const target = await checkTarget(out, true);
-      const failed = inTarget(target, true, denoIo(), async (staging) => {
+      const target = await checkTarget(out, "files");
+      const failed = inTarget(target, "files", denoIo(), async (staging) => {
         await Deno.mkdir(`${staging}/images`);
         await writeManifests(staging, [], []);
         return { names: ["images", "certificates"] };

@@ -1,10 +1,11 @@
 import type { Exporter, ExportService } from "../../../batch/export/exporter.ts";
 import { EXPORT_SERVICES } from "../../../batch/export/services.ts";
+import { MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { readCertificate } from "../../../crypto/x509/certificate.ts";
 import type { Arguments } from "../../arguments.ts";
 import { fileError, usageError } from "../../errors.ts";
-import type { Io } from "../../io.ts";
+import { type Io, joinPath } from "../../io.ts";
 import { outputFolder, printResult } from "../../output/out.ts";
 import { counted } from "../../terminal/progress_line.ts";
 import { remedy, unfinished } from "../check/unfinished.ts";
@@ -43,7 +44,12 @@ export async function bulkExport(args: Arguments, io: Io): Promise<number> {
   }
   const { parts, notes = [] }: Exporter = exporterOf(columns);
   const exported = counted(readDevices(batch), io, ["written", "devices"], devices);
-  const files = await writeExport(out, parts(exported), args.has("force"), io);
+  const inputs = [
+    ...[MANIFEST, MANIFEST_CSV].map((name) => joinPath(batch.path, name)),
+    ...args.all("ca"),
+  ];
+  const writing = { force: args.has("force"), inputs };
+  const files = await writeExport(out, parts(exported), writing, io);
   for (const note of notes) io.note(`note: ${note}`);
   if (skipped.length > 0) io.note(`left out, because they failed: ${listOf(skipped)}`);
   const text = `${countOf(devices, "device")} for ${to}: ${files.join(", ")}`;

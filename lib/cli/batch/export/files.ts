@@ -1,31 +1,32 @@
 import type { ExportPart } from "../../../batch/export/exporter.ts";
-import { fileError } from "../../errors.ts";
+import { removeFolders } from "../../disk/folders.ts";
+import { identityOf, look } from "../../disk/look.ts";
+import { fileError, usageError } from "../../errors.ts";
 import { type Io, joinPath } from "../../io.ts";
 import { type GrowingText, openGrowing } from "../folder/growing.ts";
-import { exists, statOf } from "../folder/read.ts";
 import { openSignal, STOPPING } from "../signal.ts";
 
 /**
  * Writes the files of an export beside their places; they go there when all of them are whole. When
  * that fails, or Ctrl-C ends it, nothing is left.
  *
- * @param force Whether to replace files that are there.
+ * @param force Whether to replace files that are there, other than what was read.
  * @returns Their paths.
  */
 export async function writeExport(
   folder: string,
   parts: AsyncIterable<ExportPart>,
-  force: boolean,
+  { force, inputs }: { readonly force: boolean; readonly inputs: readonly string[] },
   io: Io,
 ): Promise<string[]> {
-  const isNew = await statOf(folder) === undefined;
-  await io.makeDir(folder);
+  const read = new Set(inputs.map(identityOf));
+  const made = await io.makeDir(folder);
   const stop = openSignal(io, STOPPING);
   const open = new Map<string, GrowingText>();
   try {
     for await (const { file, text } of parts) {
       stop.signal.throwIfAborted();
-      const growing = open.get(file) ?? await openNew(joinPath(folder, file), force);
+      const growing = open.get(file) ?? await openNew(joinPath(folder, file), force, read);
       open.set(file, growing);
       await growing.add(text);
     }
@@ -34,7 +35,7 @@ export async function writeExport(
     return [...open.values()].map(({ path }) => path);
   } catch (error) {
     for (const growing of open.values()) await growing.discard();
-    if (isNew) await Deno.remove(folder).catch(() => {});
+    removeFolders(made);
     if (stop.signal.aborted) throw fileError("ERR_IO", folder, `stopped; nothing is in ${folder}`);
     throw error;
   } finally {
@@ -42,7 +43,20 @@ export async function writeExport(
   }
 }
 
-async function openNew(path: string, force: boolean): Promise<GrowingText> {
-  if (force || !await exists(path)) return await openGrowing(path, `${path}.tmp`);
+async function openNew(
+  path: string,
+  force: boolean,
+  read: ReadonlySet<string | undefined>,
+): Promise<GrowingText> {
+  const found = look(path);
+  if (found === undefined) return await openGrowing(path, `${path}.tmp`);
+  if (read.has(found.identity)) {
+    throw usageError(`${path} is an input of this command`, "out", "give another folder");
+  }
+  if (found.kind === "link") {
+    const message = `${path} is a symbolic link, and nothing is written through one`;
+    throw fileError("ERR_FILE_EXISTS", path, message, "remove it");
+  }
+  if (force) return await openGrowing(path, `${path}.tmp`);
   throw fileError("ERR_FILE_EXISTS", path, `${path} exists`, "give --force to replace it");
 }

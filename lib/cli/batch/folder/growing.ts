@@ -29,10 +29,11 @@ export interface GrowingText {
  * @throws {CliError} for what goes wrong with the file, said of its place.
  */
 export async function openGrowing(path: string, beside: string): Promise<GrowingText> {
-  const file = await writing(
-    path,
-    () => Deno.open(beside, { write: true, create: true, truncate: true }),
-  );
+  const file = await writing(path, async () => {
+    // What an earlier run left, or somebody has put there: a link may lead anywhere.
+    await Deno.remove(beside).catch(() => {});
+    return await Deno.open(beside, { write: true, createNew: true });
+  });
   let [waiting, size, isOpen] = ["", 0, true];
   const close = () => {
     if (isOpen) file.close();

@@ -1,6 +1,7 @@
+import { makeFolder, removeFolders } from "../../disk/folders.ts";
 import { fileError } from "../../errors.ts";
 import { explain, joinPath } from "../../io.ts";
-import { DEVICE_FOLDERS, MANIFEST } from "../../../batch/files.ts";
+import { DEVICE_FOLDERS, MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
 import type { DatabaseSync } from "../deps.ts";
 import { lockFolder } from "../folder/lock.ts";
 import {
@@ -36,19 +37,31 @@ const MOST_WRITERS = 4096;
  * @throws {CliError} when another process holds it, or it is the folder of something else.
  */
 export function holdFolder(path: string): HeldFolder {
+  let made: readonly string[] = [];
   try {
-    const isNew = !isThere(path);
-    Deno.mkdirSync(path, { recursive: true });
+    made = makeFolder(path);
     refuseOthers(path);
+    refuseLinks(path);
     const lock = lockFolder(path);
     try {
-      return prepare(path, isNew, lock);
+      return prepare(path, made, lock);
     } catch (error) {
       lock.close();
       throw error;
     }
   } catch (error) {
+    removeFolders(made);
     throw explain("write", path, error);
+  }
+}
+
+/** What a batch writes in its place is no link, which may lead anywhere. */
+function refuseLinks(path: string): void {
+  for (const name of [...JOURNAL_FILES, LOCK, MANIFEST, MANIFEST_CSV]) {
+    const file = joinPath(path, name);
+    if (!isThere(file) || !Deno.lstatSync(file).isSymlink) continue;
+    const message = `${file} is a symbolic link, and nothing is written through one`;
+    throw fileError("ERR_FILE_EXISTS", file, message, "put the file itself there");
   }
 }
 
@@ -67,7 +80,7 @@ function refuseOthers(path: string): void {
   throw fileError("ERR_FILE_EXISTS", path, message, hint);
 }
 
-function prepare(path: string, isNew: boolean, lock: Deno.FsFile): HeldFolder {
+function prepare(path: string, made: readonly string[], lock: Deno.FsFile): HeldFolder {
   const journal = joinPath(path, JOURNAL);
   const isFirst = !isThere(journal);
   // The journal comes first, so that what a crash leaves is a batch's folder.
@@ -85,7 +98,7 @@ function prepare(path: string, isNew: boolean, lock: Deno.FsFile): HeldFolder {
       if (!isUnused || !isFirst) return lock.close();
       for (const name of [...JOURNAL_FILES, LOCK]) removeIfExists(joinPath(path, name));
       lock.close();
-      if (isNew) removeIfEmpty(path);
+      removeFolders(made);
     },
   };
 }

@@ -2,7 +2,7 @@ import { deviceOf, isSecret } from "../../../batch/files.ts";
 import { explain, joinPath } from "../../io.ts";
 import type { BatchFolder } from "../folder/batch.ts";
 import { writeFully } from "../folder/growing.ts";
-import { fileMode, folderMode } from "../folder/names.ts";
+import { fileMode, folderMode, SECRET_MODE } from "../folder/names.ts";
 
 const OTHERS = 0o077;
 /** Copies under way at a time: each waits for the disk. */
@@ -116,5 +116,7 @@ async function copy(from: string, to: string, secret: boolean): Promise<void> {
 }
 
 async function createFile(path: string, secret: boolean): Promise<Deno.FsFile> {
-  return await Deno.open(path, { write: true, createNew: true, ...fileMode(secret) });
+  const file = await Deno.open(path, { write: true, createNew: true, ...fileMode(secret) });
+  if (secret && Deno.build.os !== "windows") await Deno.chmod(path, SECRET_MODE);
+  return file;
 }

@@ -2,7 +2,7 @@ import type { BatchProblem } from "../../../batch/check/problem.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import type { Arguments } from "../../arguments.ts";
 import type { Io } from "../../io.ts";
-import { outputFolder, printJson } from "../../output/out.ts";
+import { forceOf, outputFolder, printJson } from "../../output/out.ts";
 import { startCounter } from "../../terminal/progress_line.ts";
 import { type BatchFolder, openBatch } from "../folder/batch.ts";
 import { writeManifests } from "../folder/manifests.ts";
@@ -17,7 +17,7 @@ export async function bulkMerge(args: Arguments, io: Io): Promise<number> {
   refuseLists("bulk merge", args);
   const out = outputFolder(args);
   await refuseSame(out, args.positionals);
-  const force = args.has("force");
+  const force = forceOf(args);
   const target = await checkTarget(out, force);
   const batches = await Promise.all(args.positionals.map((path) => openBatch(path)));
   const checked = await checkAll(batches, args, io);

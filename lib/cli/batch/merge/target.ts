@@ -1,10 +1,12 @@
+import { equalBytes } from "../../../bytes/pack.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { DEVICE_FOLDERS, deviceOf, MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
+import { removeFolders } from "../../disk/folders.ts";
 import { fileError, usageError } from "../../errors.ts";
-import { explain, type Io, joinPath } from "../../io.ts";
+import { explain, type Force, type Io, joinPath } from "../../io.ts";
 import { lockFolder } from "../folder/lock.ts";
 import { JOURNAL, LOCK } from "../folder/names.ts";
-import { entriesIn, exists, statOf } from "../folder/read.ts";
+import { entriesIn, exists, fileNames, readIfThere, statOf } from "../folder/read.ts";
 import { openSignal, STOPPING } from "../signal.ts";
 
 /**
@@ -14,13 +16,14 @@ import { openSignal, STOPPING } from "../signal.ts";
 const STAGING = ".merge";
 /** Within it, where an earlier merge is until the new one is in its place. */
 const OLD = "old";
+/** The folder of keys. */
+const SECRET = "secret";
 /** The first goes first: without it the folder is not a batch's. */
 const OWN_FILES: readonly string[] = [MANIFEST, MANIFEST_CSV];
 
 /** The folder of a merge, as it is before. */
 export interface MergeTarget {
   readonly path: string;
-  readonly isNew: boolean;
   /** Whether an earlier merge was here, which is replaced. */
   readonly isMerged: boolean;
 }
@@ -55,16 +58,16 @@ export async function refuseSame(out: string, shards: readonly string[]): Promis
  *
  * @throws {CliError} `ERR_FILE_EXISTS` with what is there.
  */
-export async function checkTarget(path: string, force: boolean): Promise<MergeTarget> {
+export async function checkTarget(path: string, force: Force): Promise<MergeTarget> {
   const refused = (message: string, hint = "give a folder that is new or empty") =>
     fileError("ERR_FILE_EXISTS", path, message, hint);
   const info = await statOf(path);
-  if (info === undefined) return { path, isNew: true, isMerged: false };
+  if (info === undefined) return { path, isMerged: false };
   if (!info.isDirectory) throw refused(`${path} is a file`);
   const entries = await entriesIn(path);
   const names = entries.map(({ name }) => name).filter((name) => name !== LOCK);
   if (names.includes(JOURNAL)) throw refused(`${path} is a batch with a journal of its own`);
-  if (names.length === 0) return { path, isNew: false, isMerged: false };
+  if (names.length === 0) return { path, isMerged: false };
   const isMerged = names.includes(STAGING);
   if (!isMerged) throw refused(`${path} is not empty, and a merge did not make it`);
   const old = joinPath(joinPath(path, STAGING), OLD);
@@ -79,7 +82,7 @@ export async function checkTarget(path: string, force: boolean): Promise<MergeTa
     throw refused(`${path} exists`, "give --force to replace what a merge made there");
   }
   const strange = await findStrange(path, entries);
-  if (strange === undefined) return { path, isNew: false, isMerged };
+  if (strange === undefined) return { path, isMerged };
   throw refused(`${path} has ${strange} in it, which a merge did not make`);
 }
 
@@ -97,29 +100,29 @@ export interface Made {
  * @param act Makes it in the folder that it is given, and looks at the signal.
  */
 export async function inTarget<T extends Made>(
-  { path, isNew }: MergeTarget,
-  force: boolean,
+  { path }: MergeTarget,
+  force: Force,
   io: Io,
   act: (folder: string, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  await io.makeDir(path);
+  const folders = await io.makeDir(path);
   const lock = holdFolder(path);
   let isDone = false;
   try {
     const { isMerged } = await checkTarget(path, force);
-    const made = await stage(path, isMerged, io, act);
+    const made = await stage(path, { isMerged, force }, io, act);
     isDone = true;
     return made;
   } finally {
     await Deno.remove(joinPath(path, LOCK)).catch(() => {});
     lock.close();
-    if (isNew && !isDone) await Deno.remove(path).catch(() => {});
+    if (!isDone) removeFolders(folders);
   }
 }
 
 async function stage<T extends Made>(
   path: string,
-  isMerged: boolean,
+  { isMerged, force }: { readonly isMerged: boolean; readonly force: Force },
   io: Io,
   act: (folder: string, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
@@ -130,6 +133,7 @@ async function stage<T extends Made>(
     await Deno.mkdir(staging);
     const made = await act(staging, stop.signal);
     stop.signal.throwIfAborted();
+    if (force !== "keys") await refuseLostKeys(path, staging);
     await settle(path, made.names, io);
     return made;
   } catch (error) {
@@ -142,6 +146,19 @@ async function stage<T extends Made>(
     throw error instanceof SecureCertError ? error : explain("write", path, error);
   } finally {
     stop.close();
+  }
+}
+
+/** A key of the earlier merge that the new one lacks, and no shard shares, has no other copy here. */
+async function refuseLostKeys(path: string, staging: string): Promise<void> {
+  for (const name of await fileNames(joinPath(path, SECRET))) {
+    const old = joinPath(joinPath(path, SECRET), name);
+    const { nlink } = await Deno.lstat(old);
+    if (nlink !== null && nlink > 1) continue;
+    const made = await readIfThere(joinPath(joinPath(staging, SECRET), name));
+    if (made !== undefined && equalBytes(made, await Deno.readFile(old))) continue;
+    const hint = "give --force-key to replace it: the key that is there is lost then";
+    throw fileError("ERR_FILE_EXISTS", old, `${old} holds a key that the new merge lacks`, hint);
   }
 }
 

@@ -49,9 +49,8 @@ export async function batchCa(
     const message = "Cannot use CA: its certificate is not a CA's";
     throw new SecureCertError("ERR_CERTIFICATE", message);
   }
-  if (files.length > 0) await io.makeDir(path);
   try {
-    await io.write(files, false);
+    await io.write(files, false, { makeFolders: true });
     for (const file of files) await syncFile(file.path);
   } catch (error) {
     // Another batch that begins now has made it in between.

@@ -1,10 +1,12 @@
+import { MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
+import { identityOf } from "../../disk/look.ts";
 import type { DeviceRow } from "../../../batch/list/devices.ts";
 import { type BulkShard, parseShard } from "../../../batch/list/shard.ts";
 import type { BulkPhase } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile/profile.ts";
 import type { Arguments } from "../../arguments.ts";
 import { usageError, valueError } from "../../errors.ts";
-import type { Io } from "../../io.ts";
+import { type Io, joinPath } from "../../io.ts";
 import { outputFolder } from "../../output/out.ts";
 import { devicesOf } from "../list/devices.ts";
 import { profileOf, signingKeysOf } from "./profile.ts";
@@ -39,6 +41,7 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
   }
   const devices = devicesOf(args);
+  refuseOwnManifest(args);
   const shard = shardOf(args);
   if (args.has("csr") && args.has("certificates")) {
     throw usageError("--csr comes first, and --certificates in a later run", "csr");
@@ -61,6 +64,14 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     devices,
     shard,
   };
+}
+
+/** The manifests of the batch grow while the list is read. */
+function refuseOwnManifest(args: Arguments): void {
+  const list = args.has("devices") ? identityOf(args.need("devices")) : undefined;
+  const own = [MANIFEST, MANIFEST_CSV].map((name) => identityOf(joinPath(args.need("out"), name)));
+  if (list === undefined || !own.includes(list)) return;
+  throw usageError("--devices is a manifest of the batch itself", "devices", "give another folder");
 }
 
 /** The part of the list that --shard names. */

@@ -1,5 +1,5 @@
 import type { Command } from "../../command.ts";
-import { EXPECTED_DEVICES, FORCE, JSON_FLAG, OUT_DIR } from "../../flags.ts";
+import { EXPECTED_DEVICES, FORCE, FORCE_KEY, JSON_FLAG, OUT_DIR } from "../../flags.ts";
 
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
 export const command: Command = {
@@ -10,6 +10,7 @@ export const command: Command = {
     { name: "copy", help: "copy the files; they are hard links where the disk can" },
     OUT_DIR,
     FORCE,
+    FORCE_KEY,
     JSON_FLAG,
   ],
   exit1: "a device is missing, failed or there twice, or --out is in use; nothing is written then",

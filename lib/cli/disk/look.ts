@@ -1,0 +1,96 @@
+import { closeSync, constants, fstatSync, lutimesSync, openSync } from "./deps.ts";
+
+/** What is at a path before a file is written there. */
+export interface Found {
+  readonly kind: "file" | "link" | "device" | "folder";
+  /** The same for all names of a file. */
+  readonly identity: string;
+  readonly mode: number;
+  /** Size in bytes. */
+  readonly size: number;
+  /** Whether Deno was permitted to read it. */
+  readonly mayRead: boolean;
+}
+
+/** What leads to the streams that the process was given. */
+const OWN_STREAM = /^\/(dev\/(stdout|stderr|fd\/\d+)|proc\/self\/fd\/\d+)$/;
+
+/** Whether Deno was permitted to read or write a path, without asking for it. */
+export function may(name: "read" | "write", path: string): boolean {
+  return Deno.permissions.querySync({ name, path }).state === "granted";
+}
+
+/** What is at a path, with no more permission than to write it; undefined where nothing is. */
+export function look(path: string): Found | undefined {
+  try {
+    return may("read", path) ? lookAt(path) : feel(path);
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The file of a path that is read, whatever name it goes by; undefined where there is none. */
+export function identityOf(path: string): string | undefined {
+  try {
+    const info = path === "-" ? fstatSync(0) : Deno.statSync(path);
+    const isFile = typeof info.isFile === "function" ? info.isFile() : info.isFile;
+    return isFile ? identity(info) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function lookAt(path: string): Found {
+  const own = Deno.lstatSync(path);
+  const info = own.isSymlink ? targetOf(path) ?? own : own;
+  const facts = { identity: identity(info), mode: info.mode ?? 0, size: info.size, mayRead: true };
+  if (info.isDirectory) return { kind: "folder", ...facts };
+  const isStream = !info.isFile && !info.isSymlink;
+  // Through a link only to a device, or to what the process was started with: a pipe may be planted, too.
+  const isOpen = !own.isSymlink || info.isCharDevice === true || OWN_STREAM.test(path);
+  if (isOpen && (isStream || OWN_STREAM.test(path))) return { kind: "device", ...facts };
+  return { kind: own.isSymlink ? "link" : "file", ...facts };
+}
+
+function targetOf(path: string): Deno.FileInfo | undefined {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * What is at a path that may not be read: the file that opens says what it is, and whether a new time
+ * given to the name reaches that file, that the name is no link.
+ */
+function feel(path: string): Found {
+  const file = openSync(path, constants.O_WRONLY);
+  try {
+    const info = fstatSync(file);
+    const facts = {
+      identity: identity(info),
+      mode: info.mode,
+      size: info.size,
+      mayRead: false,
+    };
+    if (!info.isFile()) return { kind: info.isDirectory() ? "folder" : "device", ...facts };
+    const seconds = Math.floor(info.mtimeMs / 1000) - 1;
+    lutimesSync(path, info.atime, seconds);
+    const isReached = Math.floor(fstatSync(file).mtimeMs / 1000) === seconds;
+    return { kind: isReached ? "file" : "link", ...facts };
+  } finally {
+    closeSync(file);
+  }
+}
+
+function identity({ dev, ino }: { readonly dev: number; readonly ino: number | null }): string {
+  return `${dev}:${ino}`;
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound ||
+    error instanceof Error && "code" in error && error.code === "ENOENT";
+}

@@ -1,0 +1,225 @@
+import { equalBytes } from "../../bytes/pack.ts";
+import { decodeUtf8, shownName } from "../../bytes/text.ts";
+import { type CliError, fileError, usageError } from "../errors.ts";
+import { areKey, MOST_KEY_FILE } from "./key_bytes.ts";
+import { makeFolder, removeFolders } from "./folders.ts";
+import { type Found, identityOf, look, may } from "./look.ts";
+import type { Force, OutputFile, WriteOptions } from "./output_file.ts";
+
+const SECRET_MODE = 0o600;
+const OTHERS = 0o077;
+
+/** What {@linkcode writeFiles} goes by. */
+export interface Writing extends WriteOptions {
+  readonly force: Force;
+  /** Paths that were read. */
+  readonly inputs: Iterable<string>;
+  /** An error of the file system in words. */
+  readonly explain: (path: string, error: unknown) => CliError;
+}
+
+/** A file, and what is in its place. */
+interface Planned {
+  readonly file: OutputFile;
+  readonly found?: Found;
+  /** Whether its key is there already, and stays. */
+  readonly stays: boolean;
+}
+
+/**
+ * Writes files: all of them are new and whole at the end, or none is there and what was there still is.
+ * Nothing is written before every place has been looked at. What is replaced makes room for a new file,
+ * so that its other names keep what they have.
+ *
+ * @throws {CliError} `ERR_USAGE` for an output that is an input or another output, `ERR_FILE_EXISTS` for
+ * what may not be replaced, and what goes wrong with the files.
+ */
+export function writeFiles(files: readonly OutputFile[], writing: Writing): void {
+  refuseTwice(files);
+  const inputs = new Map([...writing.inputs].map((path) => [identityOf(path), path]));
+  const plans = files.map((file) =>
+    explaining(file.path, writing, () => plan(file, inputs, writing))
+  );
+  const undo: (() => unknown)[] = [];
+  let path = "";
+  try {
+    const finish: { readonly path: string; readonly act: () => void }[] = [];
+    for (const planned of plans) {
+      path = planned.file.path;
+      if (writing.makeFolders) makeFolderOf(path, undo);
+      const act = stage(planned, undo);
+      if (act !== undefined) finish.push({ path, act });
+    }
+    for (const step of finish) {
+      path = step.path;
+      step.act();
+    }
+  } catch (error) {
+    for (const back of undo.reverse()) back();
+    throw writing.explain(path, error);
+  }
+}
+
+function explaining<T>(path: string, { explain }: Writing, act: () => T): T {
+  try {
+    return act();
+  } catch (error) {
+    throw explain(path, error);
+  }
+}
+
+/** Two outputs of one name: the second would take the place of the first. */
+function refuseTwice(files: readonly OutputFile[]): void {
+  const seen = new Set<string>();
+  for (const { path } of files) {
+    const plain = plainPath(path);
+    if (seen.has(plain)) {
+      throw usageError(`${shownName(path)} is two outputs of this command`, "out");
+    }
+    seen.add(plain);
+  }
+}
+
+/** A path without `.`, `..` and empty parts. */
+function plainPath(path: string): string {
+  const parts: string[] = [];
+  for (const part of path.split("/")) {
+    if (part === ".." && parts.length > 0 && parts.at(-1) !== "..") parts.pop();
+    else if (part !== "." && part !== "") parts.push(part);
+  }
+  return (path.startsWith("/") ? "/" : "") + parts.join("/");
+}
+
+/** Looks at a file's place, and refuses what may not be replaced. */
+function plan(
+  file: OutputFile,
+  inputs: ReadonlyMap<string | undefined, string>,
+  { force, inPlace }: Writing,
+): Planned {
+  const found = look(file.path);
+  if (found === undefined) return { file, stays: false };
+  const isKey = file.keep ?? (file.secret === true && areKey(file.bytes));
+  // A key that is there already is not written again, so that it may be an input too.
+  if (isKey && found.kind === "file" && isThere(file, found)) return { file, found, stays: true };
+  const path = shownName(file.path);
+  if (!inPlace && found.kind !== "device" && inputs.has(found.identity)) {
+    const input = shownName(inputs.get(found.identity)!);
+    const same = input === path ? path : `${path} is ${input}, which`;
+    throw usageError(`${same} is an input of this command`, "out", "give another output");
+  }
+  if (found.kind === "folder") throw new Deno.errors.IsADirectory();
+  if (found.kind === "link") {
+    const message = `${path} is a symbolic link, and nothing is written through one`;
+    throw fileError("ERR_FILE_EXISTS", path, message, "remove it, or give the file it leads to");
+  }
+  if (found.kind === "device") {
+    if (force) return { file, found, stays: false };
+    throw fileError("ERR_FILE_EXISTS", path, `${path} exists`, "give --force to write to it");
+  }
+  refuseExisting(file, found, isKey, force);
+  return { file, found, stays: false };
+}
+
+function refuseExisting(file: OutputFile, found: Found, isKey: boolean, force: Force): void {
+  if (force === "keys") return;
+  const path = shownName(file.path);
+  const exists = (what: string, hint: string) =>
+    fileError("ERR_FILE_EXISTS", path, `${path} exists${what}`, hint);
+  if (isKey) {
+    const what = force ? ", and --force replaces no key file" : "";
+    throw exists(what, "give --force-key to replace it: the key that is there is lost then");
+  }
+  if (!force) throw exists("", "give --force to replace it");
+  if (found.mayRead) {
+    if (holdsKey(file, found)) throw exists(" and holds a key", "write to another file");
+  } else if (!file.secret && (found.mode & OTHERS) === 0) {
+    throw exists(" and may hold a key: only its owner may read it", `add --allow-read=${path}`);
+  }
+}
+
+/** Whether a file that may be read has these bytes. */
+function isThere({ path, bytes }: OutputFile, { size, mayRead }: Found): boolean {
+  return mayRead && size === bytes.length && equalBytes(Deno.readFileSync(path), bytes);
+}
+
+/** Digests have the sizes of raw keys, and one may take the place of another. */
+function holdsKey({ path, bytes, secret }: OutputFile, { size }: Found): boolean {
+  const isDigest = !secret && size === bytes.length && size <= 64;
+  return size <= MOST_KEY_FILE && !isDigest && areKey(Deno.readFileSync(path));
+}
+
+function makeFolderOf(path: string, undo: (() => unknown)[]): void {
+  const [, folder] = /^(.*)[/\\][^/\\]*$/s.exec(path) ?? [];
+  if (folder === undefined || folder === "") return;
+  const made = makeFolder(folder);
+  undo.push(() => removeFolders(made));
+}
+
+/** Writes what is new, or prepares what takes the place of something; gives what is left to do. */
+function stage({ file, found, stays }: Planned, undo: (() => unknown)[]): (() => void) | undefined {
+  const { path } = file;
+  if (stays) return () => setMode(path, file, found);
+  if (found?.kind === "device") return () => writeDevice(file);
+  if (found === undefined) {
+    createNew(path, file);
+    undo.push(() => removeQuietly(path));
+    return undefined;
+  }
+  const beside = path.replace(/[^/\\]*$/, `.${crypto.randomUUID().slice(0, 8)}.tmp`);
+  if (!found.mayRead || !may("write", beside) || !may("read", beside)) {
+    return () => {
+      Deno.removeSync(path);
+      createNew(path, file, found);
+    };
+  }
+  createNew(beside, file, found);
+  undo.push(() => removeQuietly(beside));
+  return () => Deno.renameSync(beside, path);
+}
+
+/** Makes a file, which must be new: what is there, a link too, is an error. */
+function createNew(path: string, file: OutputFile, old?: Found): void {
+  const mode = file.secret ? { mode: SECRET_MODE } : {};
+  const target = Deno.openSync(path, { write: true, createNew: true, ...mode });
+  try {
+    setMode(path, file, old);
+    writeFully(target, file.bytes);
+  } catch (error) {
+    removeQuietly(path);
+    throw error;
+  } finally {
+    target.close();
+  }
+}
+
+/** A secret is its owner's only, whatever the umask; other files keep the mode of what they replace. */
+function setMode(path: string, { secret }: OutputFile, old?: Found): void {
+  if (Deno.build.os === "windows") return;
+  if (secret) Deno.chmodSync(path, SECRET_MODE);
+  else if (old !== undefined) Deno.chmodSync(path, old.mode & 0o777);
+}
+
+function writeDevice({ path, bytes, secret }: OutputFile): void {
+  using device = Deno.openSync(path, { write: true });
+  if (device.isTerminal() && (secret || !isText(bytes))) {
+    const what = secret ? "a private key" : "binary";
+    throw usageError(`${what} is not written to a terminal`, "out", "give --out FILE");
+  }
+  writeFully(device, bytes);
+}
+
+function isText(bytes: Uint8Array): boolean {
+  return /^[^\p{Cc}]*$/u.test(decodeUtf8(bytes)?.replace(/[\t\n]/g, "") ?? "\0");
+}
+
+function writeFully(file: Deno.FsFile, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+}
+
+function removeQuietly(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It is gone, or cannot be.
+  }
+}
