@@ -172,6 +172,13 @@ export const FINDINGS = {
     meaning: "key bytes in flash, in an entry whose flags say that the key is in an eFuse",
     advice: "treat the key as compromised, and rebuild the image",
   },
+  KEY_EXPOSED: {
+    severities: ["error", "warning"],
+    checks: ["private key"],
+    meaning:
+      "private key bytes where the firmware never reads them, and anyone with the flash does",
+    advice: "treat the key as compromised, and rebuild the image without these bytes",
+  },
   PEM_NO_NUL: {
     severities: ["error"],
     checks: ["PEM endings"],

@@ -18,8 +18,10 @@ export const plaintext: KeyModeRules = {
     ...await readStoredKey(value.data, reading),
   }),
   // Legal, so a warning, which names what the chip could do instead.
-  check: ({ credentials: { keyEntry }, chip, chipModes }) => {
-    if (keyEntry?.storage !== "plaintext") return [];
+  check: ({ credentials: { keyEntry, types }, chip, chipModes }) => {
+    // Beside DS data it is not the device's way to its key, but an exposed one.
+    const isExposed = types.has(TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV);
+    if (keyEntry?.storage !== "plaintext" || isExposed) return [];
     const better = chipModes.filter((mode) => mode !== "plaintext");
     const instead = better.length === 0 ? "" : `; ${chip} also has ${better.join(", ")}`;
     const message =

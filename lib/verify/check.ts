@@ -3,9 +3,10 @@ import type { ChipName } from "../format/chips/chips.ts";
 import type { Finding } from "../findings/findings.ts";
 import type { ReadEntry } from "../image/contents/contents.ts";
 import type { Credentials } from "../image/contents/credentials.ts";
+import type { ImageEntries } from "../image/read/entry.ts";
 
 /** An image with all that was read of it. */
-export interface ReadImage {
+export interface ReadImage extends Pick<ImageEntries, "format" | "others" | "erased"> {
   /** Its bytes. */
   readonly bytes: Uint8Array;
   /** Its entries and their values. */
@@ -24,6 +25,8 @@ export interface CheckOptions {
   readonly allowWeak: boolean;
   /** The chip that is to read the image. */
   readonly chip?: ChipName;
+  /** The 32 bytes of the eFuse key, which must not be in the image. */
+  readonly hmacKey?: Uint8Array;
   /** SubjectPublicKeyInfo of the private key, DER, where it cannot be seen in the image. */
   readonly publicKey?: Uint8Array;
   /** The keys that may sign the image, SubjectPublicKeyInfo in PEM or DER. @default any key */

@@ -1,6 +1,6 @@
-import { SecureCertError } from "../bytes/errors.ts";
 import { isPem } from "../bytes/pem.ts";
-import { decodeKeyParts, isSamePublicKey } from "../crypto/keys/encoding.ts";
+import { isSamePublicKey } from "../crypto/keys/encoding.ts";
+import { findPrivateKey } from "../crypto/keys/find.ts";
 import { fitInBundle } from "../crypto/x509/certificate.ts";
 import { type KeyStorage, keyStorageOf, TLV_TYPES } from "../format/names.ts";
 import { type Finding, finding } from "../findings/findings.ts";
@@ -29,23 +29,17 @@ export function checkKeyMatch(
 
 /** Key bytes in entries whose flags say that the key is elsewhere, or encrypted. */
 export function checkKeyBytes({ entries }: ReadImage): Finding[] {
-  return entries.flatMap(({ raw: { value, offset }, content }, entry) => {
+  return entries.flatMap(({ raw: { value, offset } }, entry) => {
     const { type, flags, data } = value;
-    if (type !== TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV || content.kind === "unreadable") return [];
+    if (type !== TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV) return [];
     if (!holdsKey(keyStorageOf(flags), data)) return [];
     const message = "the entry's flags say that the key is in an eFuse, yet it holds key bytes";
     return [finding("KEY_IN_PERIPHERAL_ENTRY", message, { entry, offset })];
   });
 }
 
+/** What a derived key's entry holds is exposed: the firmware looks at none of it. */
 function holdsKey(storage: KeyStorage, data: Uint8Array): boolean {
-  if (storage === "plaintext" || data.length === 0) return false;
-  if (storage === "ecdsa-peripheral" || isPem(data)) return true;
-  try {
-    decodeKeyParts(data);
-    return true;
-  } catch (error) {
-    if (error instanceof SecureCertError) return false;
-    throw error;
-  }
+  if (storage === "ecdsa-peripheral") return data.length > 0;
+  return storage === "hmac-encrypted" && (isPem(data) || findPrivateKey(data) !== undefined);
 }

@@ -28,6 +28,7 @@ import {
   checkReadable,
   checkRefused,
 } from "./entries.ts";
+import { checkExposed } from "./exposed.ts";
 import { checkFlags, isClosed } from "./flags.ts";
 import { checkKeyBytes, checkKeyMatch } from "./key.ts";
 import { checkSignatures } from "./signatures.ts";
@@ -120,6 +121,7 @@ const IMAGE_CHECKS: readonly ImageCheck[] = [
   checkRefused,
   checkReadable,
   checkKeyBytes,
+  checkExposed,
   checkLengths,
   checkMissing,
   ({ credentials, entries }, { chip }) => checkKeyModes(credentials, entries, chip),
@@ -184,17 +186,17 @@ export async function checkImage(
   const located = locate(dump, options.tableOffset);
   const { image: bytes = dump, location, table } = located;
   const contents = readLocated(located, options);
-  const { format, used, others = [] } = contents;
+  const { format, used, others = [], erased } = contents;
   const { ca, certificatesOf = readCertificates } = options;
   const issuers = ca === undefined ? undefined : certificatesOf(ca);
   const entries = await openContents(bytes, contents.entries, options);
-  const image: ReadImage = { bytes, entries, credentials: findCredentials(entries) };
+  const credentials = findCredentials(entries);
+  const image: ReadImage = { bytes, format, entries, credentials, others, erased };
   const found = format === "unknown" ? [] : await runChecks(image, issuers, options);
   const findings = [...contents.findings, ...found];
   const checks = format === "unknown"
     ? [{ name: "format", ok: false, state: "error" } as const]
     : checksOf(findings, image, options);
-  const { credentials } = image;
   const ok = isGood(findings);
   const unchecked = findUnchecked(image, findings, options);
   const size = bytes.length;
@@ -235,9 +237,9 @@ async function runChecks(
   issuers: readonly Certificate[] | undefined,
   options: VerifyOptions,
 ): Promise<Finding[]> {
-  const { chip, publicKey, signingKeys, allowWeak = false } = options;
+  const { chip, hmacKey, publicKey, signingKeys, allowWeak = false } = options;
   const now = currentTime(options);
-  const against = { now, issuers, allowWeak, chip, publicKey, signingKeys };
+  const against = { now, issuers, allowWeak, chip, hmacKey, publicKey, signingKeys };
   const findings: Finding[] = [];
   for (const check of IMAGE_CHECKS) {
     for (const each of await check(image, against)) findings.push(each);

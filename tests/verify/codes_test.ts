@@ -145,6 +145,9 @@ const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
   }),
   PLAINTEXT_KEY: () => ({ image: plain.image }),
   KEY_IN_PERIPHERAL_ENTRY: () => ({ image: of(ca, dev, { ...key, flags: 8 }) }),
+  KEY_EXPOSED: () => ({
+    image: of(ca, dev, { ...key, flags: 8, data: new Uint8Array() }, { ...key, subtype: 1 }),
+  }),
   CHIP_UNSUPPORTED: () => ({ image: ds.image, options: { chip: "esp32c2" } }),
   DS_SIZE: () => ({ image: ds.image, options: { chip: "esp32c5" } }),
   DS_BLOB: () => ({ image: ds.image, options: { hmacKey: new Uint8Array(32) } }),

@@ -58,11 +58,11 @@ Deno.test("a private key that is still in an erased NVS entry gives a warning", 
   for (let slot = first; slot < first + span; slot++) {
     erased[header - header % 4096 + 32 + (slot >> 2)]! &= ~(3 << 2 * (slot & 3));
   }
-  const left = (await verify(erased)).findings.filter(({ code }) => code === "PLAINTEXT_KEY");
+  const left = (await verify(erased)).findings.filter(({ code }) => code === "KEY_EXPOSED");
   assertEquals(left.map(({ severity, place }) => [severity, place.offset]), [["warning", header]]);
   assertEquals(left[0]!.message.includes(`erased entry "priv_key" at ${header}`), true);
   const wiped = erased.slice().fill(0xFF, header, header + span * 32);
-  assertEquals(codes(await verify(wiped)).includes("PLAINTEXT_KEY"), false);
+  assertEquals(codes(await verify(wiped)).includes("KEY_EXPOSED"), false);
 });
 
 Deno.test("a huge NVS image is read up to a MiB, and what follows is reported", async () => {

@@ -1,5 +1,6 @@
 import type { Certificate } from "../../crypto/x509/certificate.ts";
-import { type KeyMode, TLV_TYPES } from "../../format/names.ts";
+import { type KeyMode, keyStorageOf, TLV_TYPES } from "../../format/names.ts";
+import type { StoredTlv } from "../../format/tlv.ts";
 import type { Content, ReadEntry } from "./contents.ts";
 import type { FindingPlace } from "../../findings/findings.ts";
 
@@ -63,4 +64,21 @@ export function findCredentials(entries: readonly ReadEntry[]): Credentials {
 export function keyModeOf({ keyEntry, types }: Credentials): KeyMode | undefined {
   if (keyEntry !== undefined) return keyEntry.storage;
   return types.has(TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV) ? "rsa-ds" : undefined;
+}
+
+/**
+ * Whether an image promises that its private key is not in flash in plaintext: every key mode but
+ * `plaintext` does, DS data also beside a private key that is there.
+ *
+ * @param entries The entries, whatever their values.
+ */
+export function hidesKey(
+  entries: readonly Pick<StoredTlv, "type" | "subtype" | "flags">[],
+): boolean {
+  const keys = entries.filter(({ type }) => type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV);
+  const read = keys.find(({ subtype }) => subtype === 0) ?? keys.at(-1);
+  return read !== undefined && keyStorageOf(read.flags) !== "plaintext" ||
+    entries.some(({ type, subtype }) =>
+      type === TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV && subtype === 0
+    );
 }

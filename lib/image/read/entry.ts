@@ -3,7 +3,7 @@ import type { Bytes } from "../../bytes/pack.ts";
 import type { Finding } from "../../findings/findings.ts";
 import type { StoredDs } from "../../format/credentials.ts";
 import { type ImageFormat, tlvTypeName } from "../../format/names.ts";
-import type { NvsStoredItem } from "../../format/nvs/decoded.ts";
+import type { NvsErased, NvsStoredItem } from "../../format/nvs/decoded.ts";
 import type { WalkedTlv } from "../../format/partition.ts";
 import { encodeDsContext, encodeDsData } from "../../format/peripheral.ts";
 
@@ -22,6 +22,8 @@ export interface ImageEntries {
   readonly findings: readonly Finding[];
   /** What an NVS image holds beside the credentials, which no other layout can carry. */
   readonly others?: readonly NvsStoredItem[];
+  /** What was deleted from an NVS image and is still in flash. */
+  readonly erased?: readonly NvsErased[];
 }
 
 /** The entry that is equivalent to a value of another layout. */

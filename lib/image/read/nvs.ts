@@ -5,8 +5,8 @@ import {
   type DecodedNvsCredentials,
   NVS_CREDENTIAL_NAMESPACES,
 } from "../../format/nvs/credentials.ts";
-import { NVS_ENTRY_SIZE, type NvsCrc } from "../../format/nvs/entry.ts";
-import type { NvsErased, NvsProblem } from "../../format/nvs/decoded.ts";
+import type { NvsCrc } from "../../format/nvs/entry.ts";
+import type { NvsProblem } from "../../format/nvs/decoded.ts";
 import { type BoundedNvs, decodeBoundedNvs } from "../../format/nvs/decode.ts";
 import { type Finding, finding, type FindingCode } from "../../findings/findings.ts";
 import {
@@ -42,22 +42,19 @@ const NAMESPACES = { nvs: NVS_CREDENTIAL_NAMESPACES, nvs_legacy: ["pre_prov"] } 
 /** Problems that leave every credential readable. */
 const HARMLESS: ReadonlySet<NvsProblem["kind"]> = new Set(["reserve", "page-dirty", "duplicate"]);
 
-const PRIVATE_KEY = "priv_key";
-const PEM_KEY = "PRIVATE KEY-----";
-
 /** Takes an NVS image apart. */
 export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageEntries {
   let all: BoundedNvs | undefined;
   try {
     all = decodeBoundedNvs(image);
-    const { items } = all;
+    const { items, erased } = all;
     const decoded = credentialsOfNvs(all, NAMESPACES[format]);
     const crcs = new Map(items.map(({ offset, crc }) => [offset, crc]));
     const entries = entriesOf(decoded, crcs).toSorted((a, b) => a.offset - b.offset);
     const used = Math.max(0, ...entries.map(({ offset, value }) => offset + value.data.length));
     const taken = new Set(Object.values(decoded.offsets));
     const others = items.filter(({ offset }) => !taken.has(offset));
-    return { format, entries, used, findings: findingsOf(all, decoded.problems), others };
+    return { format, entries, used, findings: findingsOf(all, decoded.problems), others, erased };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
     // What is wrong with an image may be why no credentials are left to read.
@@ -68,6 +65,7 @@ export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): I
       used: 0,
       findings: [...damage, finding("NOT_AN_IMAGE", error.message)],
       others: all?.items ?? [],
+      erased: all?.erased ?? [],
     };
   }
 }
@@ -97,24 +95,13 @@ function entriesOf(
 }
 
 function findingsOf(
-  { erased, cutAt: offset }: BoundedNvs,
+  { cutAt: offset }: BoundedNvs,
   problems: readonly NvsProblem[],
 ): Finding[] {
   const cut = offset === undefined
     ? []
     : [finding("TOO_LARGE", `an NVS image is read up to ${offset}; more follows`, { offset })];
-  return [...cut, ...problems.map(findingOf), ...erased.flatMap(checkErased)];
-}
-
-/** Deleting a key leaves its bytes in flash, where anyone who reads the flash finds them. */
-function checkErased({ offset, key, bytes }: NvsErased): Finding[] {
-  const isKeyEntry = key === PRIVATE_KEY && bytes.length > NVS_ENTRY_SIZE;
-  if (!isKeyEntry && !new TextDecoder("latin1").decode(bytes).includes(PEM_KEY)) return [];
-  const name = key === undefined ? "" : ` ${JSON.stringify(key)}`;
-  const message =
-    `an erased entry${name} at ${offset} still holds what looks like a private key in plaintext; ` +
-    "anyone who reads the flash has it";
-  return [finding("PLAINTEXT_KEY", message, { offset })];
+  return [...cut, ...problems.map(findingOf)];
 }
 
 function findingOf({ kind, message, offset }: NvsProblem): Finding {

@@ -29,6 +29,7 @@ export function readTlvImage(image: Uint8Array, partitionSize?: number): ImageEn
     ...checkEnd(image, walk),
     ...checkSize(image, walk, partitionSize),
     ...walk.entries.flatMap(checkNumbers),
+    ...walk.entries.flatMap(checkUnused),
     ...checkDuplicates(walk),
     ...checkLastSubtypes(walk),
   ];
@@ -120,6 +121,18 @@ function checkNumbers({ value, offset }: WalkedTlv, entry: number): Finding[] {
     );
   }
   return findings;
+}
+
+/** Bytes of an entry that the firmware does not look at. */
+function checkUnused({ value, offset }: WalkedTlv, entry: number): Finding[] {
+  const { type, reserved, padding } = value;
+  const what = [
+    ...reserved === undefined ? [] : ["reserved bytes in its header"],
+    ...padding === undefined ? [] : ["padding"],
+  ];
+  if (what.length === 0) return [];
+  const message = `the ${tlvTypeTitle(type)} has ${what.join(" and ")} other than zeros`;
+  return [finding("STRAY_BYTES", message, { entry, offset })];
 }
 
 function checkDuplicates({ entries }: Walk): Finding[] {

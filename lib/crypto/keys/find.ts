@@ -1,0 +1,367 @@
+// Keys are recognised by their structure and never imported: an image may hold thousands, and what is cut
+// short or has a wrong half is as good to an attacker as a sound key.
+
+import { decodeBigInteger } from "../../bytes/big_integer.ts";
+import { equalBytes } from "../../bytes/pack.ts";
+import { childrenOf, readDer, TAG, unsignedOf } from "../der.ts";
+import { CURVES } from "./curves.ts";
+import { decodeKeyParts, encodeEcSpki, type PrivateKey, type PublicKeyParts } from "./encoding.ts";
+import { ecKeyOf } from "./keys.ts";
+
+/** How the bytes of a key are written. */
+export type KeyForm = "DER" | "base64" | "hex";
+
+/** A private key among other bytes. */
+export interface FoundKey {
+  /** Where it starts, in bytes; of PEM, where its base64 starts. */
+  readonly at: number;
+  /** How it is written; PEM is base64. */
+  readonly form: KeyForm;
+}
+
+/** Reads one byte after the other of a key that may be text. */
+interface KeyReader {
+  /** The next byte, -1 after the last. */
+  next(): number;
+  /** How many more there are; of text with line breaks a few more than there are. */
+  rest(): number;
+}
+
+/** Where a byte that may be the first of a key leads. */
+const START = { none: 0, der: 1, base64: 2, hex: 3 } as const;
+const STARTS = startTable();
+/** RSA moduli in bytes, 512 to 16384 bits with a sign byte. */
+const MODULUS = { least: 64, most: 2049 } as const;
+/** EC scalars in bytes: of curves of 128 bits to P-521, with a sign byte that some writers add. */
+const SCALAR = { least: 16, most: 67 } as const;
+/** An AlgorithmIdentifier in bytes: explicit parameters of P-521 take 460. */
+const MOST_ALGORITHM = 512;
+/** Line breaks and indentation between two characters of base64 or hex. */
+const MOST_BLANKS = 80;
+const MAX_LENGTH_BYTES = 4;
+/** What an OpenSSH key begins with that has no password: its name, a NUL, "none" after its length. */
+const OPENSSH = new TextEncoder().encode("openssh-key-v1\0\0\0\0\x04none");
+const PEM_BEGIN = new TextEncoder().encode("-----BEGIN ");
+/** The longest label and the first header of a PEM block. */
+const PEM_HEAD = 80;
+
+/**
+ * The first private key among some bytes: PKCS#8, PKCS#1 or SEC1, as DER, base64 (PEM, with or without
+ * its lines, in UTF-8 or UTF-16; base64url; base64 of PEM) or hex; OpenSSH as base64. It may be cut short
+ * as long as the scalar, or half of the private exponent, is there. Keys that are encrypted, public keys and
+ * certificates are none. Takes time linear in the number of bytes.
+ *
+ * @param bytes Any bytes.
+ * @param from Where to begin.
+ * @param end Where to stop: of a key that starts before it, nothing after it counts.
+ */
+export function findPrivateKey(
+  bytes: Uint8Array,
+  from = 0,
+  end = bytes.length,
+): FoundKey | undefined {
+  const runs = new TextRuns(bytes, end);
+  for (let at = from; at < end; at++) {
+    const start = STARTS[bytes[at]!]!;
+    if (start === START.none) continue;
+    const next = at + 1 < end ? bytes[at + 1]! : 0;
+    if (start === START.der) {
+      if (mayBeDer(bytes, at, next) && holdsKey(new DerReader(bytes, at, end))) {
+        return { at, form: "DER" };
+      }
+    } else if (start === START.hex) {
+      if (next === 0x30 && holdsKey(runs.hexAt(at))) return { at, form: "hex" };
+    } else if (mayBeBase64(bytes, at, next) && holdsEncodedKey(bytes[at]!, runs, at)) {
+      return { at, form: "base64" };
+    }
+  }
+  return undefined;
+}
+
+/** Bytes of a number that alone gives the private key away: of an EC scalar, of an RSA prime. */
+export function secretSize(key: PublicKeyParts): number {
+  return key.type === "ec" ? CURVES[key.curve].size : Math.ceil(key.bits / 16);
+}
+
+/**
+ * Whether some bytes, in either order, are the private scalar of a public key on a curve, or a prime of
+ * an RSA modulus. Costs two public-key operations on a curve.
+ *
+ * @param bytes As many as {@linkcode secretSize} says.
+ * @param key The public key.
+ */
+export async function isSecretOf(bytes: Uint8Array, key: PublicKeyParts): Promise<boolean> {
+  for (const number of [bytes.slice(), bytes.slice().reverse()]) {
+    if (key.type === "rsa") {
+      const prime = decodeBigInteger(number);
+      if (prime > 1n && decodeBigInteger(key.modulus) % prime === 0n) return true;
+    } else {
+      const own = await ecKeyOf(key.curve, number);
+      if (own && equalBytes(own.publicKey, encodeEcSpki(key.curve, key.point))) return true;
+    }
+  }
+  return false;
+}
+
+/** The numbers that alone give a private key away, big-endian: d; of an RSA key also its primes. */
+export function secretNumbers({ pkcs8 }: PrivateKey): Uint8Array[] {
+  const parts = decodeKeyParts(pkcs8);
+  if (parts.type === "ec") return [parts.scalar];
+  const [, , , , p, q] = childrenOf(readDer(parts.pkcs1, "private key")).map(unsignedOf);
+  return [parts.privateExponent, p!, q!];
+}
+
+/** Where some bytes are among others; -1 for nowhere. */
+export function indexOfBytes(bytes: Uint8Array, wanted: Uint8Array): number {
+  const last = bytes.length - wanted.length;
+  for (let at = bytes.indexOf(wanted[0]!); at >= 0; at = bytes.indexOf(wanted[0]!, at + 1)) {
+    if (at > last) return -1;
+    let same = 1;
+    while (same < wanted.length && bytes[at + same] === wanted[same]) same++;
+    if (same === wanted.length) return at;
+  }
+  return -1;
+}
+
+function startTable(): Uint8Array {
+  const table = new Uint8Array(0x100);
+  table[TAG.sequence] = START.der;
+  // "M" begins base64 of a SEQUENCE, "L" that of PEM, "b" that of an OpenSSH key; "30" is a SEQUENCE in hex.
+  for (const letter of "MLb") table[letter.charCodeAt(0)] = START.base64;
+  table["3".charCodeAt(0)] = START.hex;
+  return table;
+}
+
+/** Whether an INTEGER, the version, follows the length; most of what is no key ends here. */
+function mayBeDer(bytes: Uint8Array, at: number, length: number): boolean {
+  return bytes[at + 2 + (length < 0x80 ? 0 : length & 0x7F)] === TAG.integer;
+}
+
+/** Whether the second character, a NUL apart in UTF-16, is one that follows the first. */
+function mayBeBase64(bytes: Uint8Array, at: number, next: number): boolean {
+  const second = next === 0 ? bytes[at + 2] : next;
+  switch (bytes[at]) {
+    case 0x4D: // a length of 0x20 to 0x8F
+      return second !== undefined && second >= 0x43 && second <= 0x49;
+    case 0x4C: // "LS0t", "---"
+      return second === 0x53;
+    default: // "b3Bl", "ope"
+      return second === 0x33;
+  }
+}
+
+function holdsEncodedKey(first: number, runs: TextRuns, at: number): boolean {
+  const reader = runs.base64At(at);
+  if (first === 0x4D) return holdsKey(reader);
+  if (first === 0x4C) return holdsPem(reader);
+  return OPENSSH.every((byte) => reader.next() === byte) && reader.rest() >= OPENSSH.length;
+}
+
+/** PEM of a private key that is not encrypted, as far as its first lines show. */
+function holdsPem(reader: KeyReader): boolean {
+  if (!PEM_BEGIN.every((byte) => reader.next() === byte)) return false;
+  let head = "";
+  for (let count = 0; count < PEM_HEAD; count++) {
+    const byte = reader.next();
+    if (byte < 0) return false;
+    head += String.fromCharCode(byte);
+  }
+  return /^(?!ENCRYPTED)[A-Z0-9 ]*PRIVATE KEY-----/.test(head) && !head.includes("ENCRYPTED");
+}
+
+/** PKCS#8 (RFC 5958), PKCS#1 (RFC 8017) and SEC1 (RFC 5915) all begin with a version. */
+function holdsKey(reader: KeyReader): boolean {
+  if (reader.next() !== TAG.sequence) return false;
+  const length = readLength(reader);
+  if (length < SCALAR.least) return false;
+  const version = readVersion(reader);
+  if (version < 0) return false;
+  const tag = reader.next();
+  if (tag === TAG.integer) return holdsPkcs1(reader, length);
+  if (tag === TAG.sequence) return holdsPkcs8(reader);
+  return tag === TAG.octetString && version === 1 && holdsSec1(reader, length);
+}
+
+function holdsPkcs1(reader: KeyReader, length: number): boolean {
+  const modulus = readLength(reader);
+  if (modulus < MODULUS.least || modulus > MODULUS.most || length < 2 * modulus) return false;
+  const first = reader.next();
+  // Positive, in as few bytes as it needs.
+  const isModulus = first === 0 ? reader.next() >= 0x80 : first > 0 && first < 0x80;
+  return isModulus && reader.rest() >= modulus + Math.floor(modulus / 2);
+}
+
+function holdsSec1(reader: KeyReader, length: number): boolean {
+  const scalar = readLength(reader);
+  if (scalar < SCALAR.least || scalar > SCALAR.most || reader.rest() < scalar) return false;
+  for (let count = 0; count < scalar; count++) if (reader.next() < 0) return false;
+  // Version 3, scalar 2, then nothing, the curve [0] or the point [1].
+  const isLast = length <= 3 + 2 + scalar + 1;
+  const next = isLast ? -1 : reader.next();
+  return next < 0 || next === 0xA0 || next === 0xA1;
+}
+
+function holdsPkcs8(reader: KeyReader): boolean {
+  const algorithm = readLength(reader);
+  if (algorithm < 2 || algorithm > MOST_ALGORITHM || reader.next() !== TAG.oid) return false;
+  for (let count = 1; count < algorithm; count++) if (reader.next() < 0) return false;
+  if (reader.next() !== TAG.octetString) return false;
+  const length = readLength(reader);
+  if (length < SCALAR.least) return false;
+  // Of an Ed25519 key, which is an OCTET STRING here, all must be there.
+  if (reader.next() !== TAG.sequence) return reader.rest() >= length - 1;
+  const inner = readLength(reader);
+  if (readVersion(reader) < 0) return false;
+  const tag = reader.next();
+  if (tag === TAG.integer) return holdsPkcs1(reader, inner);
+  return tag === TAG.octetString && holdsSec1(reader, inner);
+}
+
+/** A definite length, however many bytes it takes; -1 for anything else. */
+function readLength(reader: KeyReader): number {
+  const first = reader.next();
+  if (first < 0x80) return first;
+  const count = first & 0x7F;
+  if (count === 0 || count > MAX_LENGTH_BYTES) return -1;
+  let length = 0;
+  for (let at = 0; at < count; at++) {
+    const byte = reader.next();
+    if (byte < 0) return -1;
+    length = length * 256 + byte;
+  }
+  return length;
+}
+
+/** The version of a key, 0 or 1; -1 for anything else. */
+function readVersion(reader: KeyReader): number {
+  if (reader.next() !== TAG.integer) return -1;
+  const length = readLength(reader);
+  if (length < 1 || length > MAX_LENGTH_BYTES) return -1;
+  for (let at = 1; at < length; at++) if (reader.next() !== 0) return -1;
+  const version = reader.next();
+  return version === 0 || version === 1 ? version : -1;
+}
+
+class DerReader implements KeyReader {
+  constructor(
+    private readonly bytes: Uint8Array,
+    private at: number,
+    private readonly end: number,
+  ) {}
+
+  next(): number {
+    return this.at < this.end ? this.bytes[this.at++]! : -1;
+  }
+
+  rest(): number {
+    return this.end - this.at;
+  }
+}
+
+const BLANK = 0x40;
+const OTHER = 0x41;
+/** The value of each character of base64 and base64url, {@linkcode BLANK} or {@linkcode OTHER}. */
+const BASE64 = alphabet("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", {
+  "-": 62,
+  "_": 63,
+});
+const HEX = alphabet("0123456789abcdef", {
+  ...Object.fromEntries([..."ABCDEF"].map((digit, at) => [digit, 10 + at])),
+  // As `openssl x509 -text` and hex dumps separate bytes.
+  ":": BLANK,
+});
+
+function alphabet(characters: string, others: Readonly<Record<string, number>>): Uint8Array {
+  const table = new Uint8Array(0x100).fill(OTHER);
+  // A NUL is every second byte of UTF-16.
+  for (const blank of "\n\r\t \0") table[blank.charCodeAt(0)] = BLANK;
+  for (let at = 0; at < characters.length; at++) table[characters.charCodeAt(at)] = at;
+  for (const [character, value] of Object.entries(others)) table[character.charCodeAt(0)] = value;
+  return table;
+}
+
+const BACKSLASH = 0x5C;
+const DASH = 0x2D;
+const DASHES = 5;
+
+/** Text in an alphabet: where each run of it ends is looked for once. */
+class TextRuns {
+  private readonly ends = new Map<Uint8Array, number>();
+
+  constructor(readonly bytes: Uint8Array, readonly end: number) {}
+
+  base64At(at: number): KeyReader {
+    return new TextReader(this, at, BASE64, 6);
+  }
+
+  hexAt(at: number): KeyReader {
+    return new TextReader(this, at, HEX, 4);
+  }
+
+  /** Where the run that holds an offset ends; the offsets asked for only grow. */
+  endOf(at: number, table: Uint8Array): number {
+    const known = this.ends.get(table) ?? 0;
+    if (at < known) return known;
+    let end = at;
+    while (end < this.end && !this.endsAt(end, table)) end++;
+    this.ends.set(table, end);
+    return end;
+  }
+
+  private endsAt(at: number, table: Uint8Array): boolean {
+    const { bytes } = this;
+    const byte = bytes[at]!;
+    if (byte === BACKSLASH) return false;
+    if (byte !== DASH) return table[byte] === OTHER;
+    let dashes = 1;
+    while (dashes < DASHES && bytes[at + dashes] === DASH) dashes++;
+    return dashes === DASHES || table[byte] === OTHER;
+  }
+}
+
+class TextReader implements KeyReader {
+  private held = 0;
+  private bits = 0;
+  private at: number;
+
+  constructor(
+    private readonly runs: TextRuns,
+    start: number,
+    private readonly table: Uint8Array,
+    private readonly width: number,
+  ) {
+    this.at = start;
+  }
+
+  next(): number {
+    while (this.bits < 8) {
+      const value = this.digit();
+      if (value < 0) return -1;
+      this.held = (this.held << this.width | value) & 0xFFFF;
+      this.bits += this.width;
+    }
+    this.bits -= 8;
+    return this.held >> this.bits & 0xFF;
+  }
+
+  rest(): number {
+    const characters = this.runs.endOf(this.at, this.table) - this.at;
+    const isWide = this.runs.bytes[this.at + 1] === 0;
+    return Math.floor((isWide ? characters / 2 : characters) * this.width / 8);
+  }
+
+  /** The next character that is no blank, by its value; a line break may be `\n`, as in JSON. */
+  private digit(): number {
+    const { bytes, end } = this.runs;
+    for (let blanks = 0; blanks <= MOST_BLANKS && this.at < end; blanks++) {
+      const byte = bytes[this.at++]!;
+      if (byte === BACKSLASH) {
+        this.at++;
+        continue;
+      }
+      const value = this.table[byte]!;
+      if (value !== BLANK) return value === OTHER ? -1 : value;
+    }
+    return -1;
+  }
+}
