@@ -3,6 +3,7 @@ import type { Bytes } from "../bytes/pack.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { StoredTlv } from "../format/tlv.ts";
 import { withIntegrity } from "../format/partition.ts";
+import { hidesKey } from "../image/contents/credentials.ts";
 import { layOut, openForChange, renewIntegrity } from "../image/edit.ts";
 import type { DataEntry } from "./plan/credentials.ts";
 import { planEntries } from "./plan/planner.ts";
@@ -61,8 +62,9 @@ export async function append(
     throw new TypeError("Nothing to append: give entries, replace, integrity or dropSignatures");
   }
   const opened = openForChange(image);
-  const added = await planned(entries, options);
-  const replaced = await planned(replace, options);
+  const hides = hidesKey(opened.entries);
+  const added = await planned(entries, hides, options);
+  const replaced = await planned(replace, hides, options);
   const kept = dropSignatures
     ? opened.entries.filter(({ type }) => type !== SIGNATURE)
     : opened.entries;
@@ -78,9 +80,10 @@ export async function append(
 
 async function planned(
   data: readonly DataEntry[],
+  isKeyHidden: boolean,
   { password }: AppendOptions,
 ): Promise<readonly StoredTlv[]> {
-  const { entries, problems } = await planEntries(data, { password });
+  const { entries, problems } = await planEntries(data, { password, hidesKey: isKeyHidden });
   if (problems.length > 0) throw badPlan(problems.map(({ message }) => message).join("; "));
   return entries;
 }

@@ -135,7 +135,9 @@ export async function buildFromCsv(
   const csv = await planFromCsv(text, options.load);
   const entries = [...csv.entries, ...options.entries ?? []];
   // Weak keys are for verify to find: the CSV may be that of an older image.
-  const planned = await planEntries(entries, { ...options, allowWeak: true });
+  // As are keys in the open, when the CSV is that of an image that has them.
+  const allowExposed = csv.image.sha256 !== undefined;
+  const planned = await planEntries(entries, { ...options, allowWeak: true, allowExposed });
   const problems = [...csv.problems, ...planned.problems];
   if (problems.length > 0) throw csvError(problems);
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, options);

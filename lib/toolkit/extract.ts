@@ -150,7 +150,7 @@ async function rebuild(
 ): Promise<Bytes> {
   const load = (path: string) => Promise.resolve(files.find(({ name }) => name === path)?.bytes);
   const csv = await planFromCsv(text, load);
-  const { entries } = await planEntries(csv.entries);
+  const { entries } = await planEntries(csv.entries, { allowExposed: true });
   return (await encodeCsvImage(entries, { image })).image;
 }
 

@@ -16,6 +16,7 @@ import { secureCertEntries } from "../image/find/find.ts";
 import { checkDigest, type ImageLocation, placeOf } from "../image/find/locate.ts";
 import { reportOther } from "./others.ts";
 import { startsTable, tableOfFile } from "../format/table/read.ts";
+import { HIDDEN, withoutKeys } from "../verify/exposed.ts";
 import { type CheckedImage, checkImage } from "../verify/verify.ts";
 
 /** How {@linkcode inspect} reports. */
@@ -224,12 +225,18 @@ export async function inspect(
   if (table !== undefined) return inspectTable(image, table, options);
   const checked = await checkImage(image, options);
   const { format, size, used, findings, location } = checked;
+  const exposed = new Set(
+    findings.filter(({ code }) => code === "KEY_EXPOSED").map(({ place }) => place.entry),
+  );
   return {
     format,
     size,
     used,
     kconfig: needsOption(checked) ? LEGACY_FORMATS_OPTION : undefined,
-    entries: await Promise.all(checked.entries.map((entry) => reportEntry(entry, options))),
+    entries: await Promise.all(checked.entries.map(async (entry, index) => {
+      const report = await reportEntry(entry, options);
+      return exposed.has(index) ? withoutExposed(report) : report;
+    })),
     others: checked.others.length > 0 ? checked.others.map(reportOther) : undefined,
     credentials: reportCredentials(checked.credentials),
     findings,
@@ -354,6 +361,29 @@ async function reportEntry(
     sha256: formatHex(await digest("SHA-256", data)),
     kind: content.kind,
     ...reportContent(content, data, options),
+  };
+}
+
+/** The report of an entry that holds an exposed key: nothing of what may be the key itself. */
+function withoutExposed(report: EntryReport): EntryReport {
+  const { certificate, certificates, integrity } = report;
+  return {
+    ...report,
+    certificate: certificate && certificateWithoutKeys(certificate),
+    certificates: certificates?.map(certificateWithoutKeys),
+    userData: undefined,
+    integrity: integrity && { ...integrity, sha256: HIDDEN },
+  };
+}
+
+function certificateWithoutKeys(certificate: CertificateReport): CertificateReport {
+  const { subject, issuer, serial, sans } = certificate;
+  return {
+    ...certificate,
+    subject: withoutKeys(subject),
+    issuer: withoutKeys(issuer),
+    serial: withoutKeys(serial),
+    sans: sans.map(withoutKeys),
   };
 }
 

@@ -96,6 +96,15 @@ export function checkLengths({ entries }: ReadImage): Finding[] {
   });
 }
 
+/** The 39 bytes of a security configuration that no firmware reads. */
+export function checkFreeBytes({ entries }: ReadImage): Finding[] {
+  return entries.flatMap(({ raw: { offset }, content }, entry) => {
+    if (content.kind !== "securityConfig" || content.config.tail === undefined) return [];
+    const message = "the security configuration has bytes other than zeros after its block number";
+    return [finding("STRAY_BYTES", message, { entry, offset })];
+  });
+}
+
 /** What is missing; legal, because the firmware reads the rest. */
 export function checkMissing({ credentials: { types } }: ReadImage): Finding[] {
   const findings: Finding[] = [];

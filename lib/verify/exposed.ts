@@ -1,6 +1,6 @@
 import { type Bytes, concat, equalBytes, isFilledWith, viewOf } from "../bytes/pack.ts";
-import { decodeUtf8, parseBase64Url, parseHex } from "../bytes/text.ts";
-import type { PublicKeyParts } from "../crypto/keys/encoding.ts";
+import { decodeUtf8, encodeUtf8, parseBase64Url, parseHex } from "../bytes/text.ts";
+import type { PrivateKey, PublicKeyParts } from "../crypto/keys/encoding.ts";
 import {
   findPrivateKey,
   indexOfBytes,
@@ -49,7 +49,7 @@ interface Part {
 }
 
 /** A secret that is known, and must not be in the image. */
-interface Secret {
+export interface Secret {
   readonly what: string;
   readonly bytes: Uint8Array;
 }
@@ -74,6 +74,14 @@ export async function checkExposed(image: ReadImage, options: CheckOptions): Pro
   return findings;
 }
 
+/** What is shown in the place of a private key. */
+export const HIDDEN = "(hidden: a private key)";
+
+/** A text, unless it holds a private key. */
+export function withoutKeys(text: string): string {
+  return findPrivateKey(encodeUtf8(text)) === undefined ? text : HIDDEN;
+}
+
 /** What is exposed. */
 interface Exposure {
   readonly message: string;
@@ -88,34 +96,59 @@ function findIn(
 ): Exposure | undefined {
   if (problem !== undefined) return { message: problem };
   for (const each of bytes) {
-    const exposure = (message: string, at: number): Exposure =>
-      each.buffer === image.buffer
-        ? { message, offset: each.byteOffset - image.byteOffset + at }
-        : { message };
-    const key = findPrivateKey(each);
-    if (key !== undefined) return exposure(`holds a private key in ${key.form}`, key.at);
-    for (const { what, bytes: secret } of secrets) {
-      const at = indexOfBytes(each, secret);
-      if (at >= 0) return exposure(`holds ${what}`, at);
-    }
+    const found = findSecret(each, secrets);
+    if (found === undefined) continue;
+    const { what, at } = found;
+    const isInImage = each.buffer === image.buffer;
+    const offset = isInImage ? each.byteOffset - image.byteOffset + at : undefined;
+    return { message: `holds ${what}`, offset };
   }
   return undefined;
 }
 
-/** What is known of secrets, in both byte orders; a number of nothing but zeros or ones is none. */
+/**
+ * The first private key among some bytes, or else a secret that is known.
+ *
+ * @returns What it is, in words, and where.
+ */
+export function findSecret(
+  bytes: Uint8Array,
+  secrets: readonly Secret[],
+): { readonly what: string; readonly at: number } | undefined {
+  const key = findPrivateKey(bytes);
+  if (key !== undefined) return { what: `a private key in ${key.form}`, at: key.at };
+  for (const { what, bytes: secret } of secrets) {
+    const at = indexOfBytes(bytes, secret);
+    if (at >= 0) return { what, at };
+  }
+  return undefined;
+}
+
+/** What is known of the secrets of an image. */
 function knownSecrets(
   { credentials: { keyEntry, dsData } }: ReadImage,
   { hmacKey }: CheckOptions,
 ): Secret[] {
-  const numbers = keyEntry?.key === undefined ? [] : secretNumbers(keyEntry.key);
-  if (dsData?.opened?.checks.digest) numbers.push(dsData.opened.privateExponent);
-  const secrets = numbers.map((bytes) => ({ what: NUMBER, bytes }));
-  if (hmacKey !== undefined) secrets.push({ what: "the HMAC key of the eFuse", bytes: hmacKey });
-  return secrets
-    .filter(({ bytes }) => !isBlank(bytes))
-    .flatMap(({ what, bytes }) => [{ what, bytes }, { what, bytes: bytes.slice().reverse() }]);
+  const secrets = secretsOf(keyEntry?.key, hmacKey);
+  if (!dsData?.opened?.checks.digest) return secrets;
+  return [...secrets, ...bothWays({ what: NUMBER, bytes: dsData.opened.privateExponent })];
 }
 
+/** The secrets that a private key and an HMAC key are, in both byte orders. */
+export function secretsOf(key: PrivateKey | undefined, hmacKey: Uint8Array | undefined): Secret[] {
+  const numbers = key === undefined ? [] : secretNumbers(key);
+  return [
+    ...numbers.flatMap((bytes) => bothWays({ what: NUMBER, bytes })),
+    ...hmacKey === undefined ? [] : bothWays({ what: HMAC_KEY, bytes: hmacKey }),
+  ];
+}
+
+/** Nothing but zeros or ones is no secret, and fills much of an image. */
+function bothWays({ what, bytes }: Secret): Secret[] {
+  return isBlank(bytes) ? [] : [{ what, bytes }, { what, bytes: bytes.slice().reverse() }];
+}
+
+const HMAC_KEY = "the HMAC key of the eFuse";
 const NUMBER = "the secret number of the device's private key";
 
 /** Looks for values that are a number of the device's private key. */
@@ -205,7 +238,7 @@ function readKeys(entries: readonly ReadEntry[]): ReadonlySet<number> {
 /** An entry with its header and padding; the value of a key is left out where it is to be or is reported. */
 function entryPart(
   { bytes: image, format }: ReadImage,
-  { raw: { value, offset } }: ReadEntry,
+  { raw: { value, offset }, content }: ReadEntry,
   entry: number,
   isRead: boolean,
 ): Part[] {
@@ -219,13 +252,20 @@ function entryPart(
   const isLeftOut = isRead || storage !== "plaintext";
   const whole = image.subarray(isTlv ? offset : at, end);
   const around = isTlv ? [image.subarray(offset, at), image.subarray(at + data.length, end)] : [];
+  const certificates = content.kind === "certificate" ? content.certificates : [];
+  const isHash = content.kind === "integrity" && content.ok;
   const isDerived = storage === "hmac-derived" && data.length > 0 && !isBlank(data);
   return [{
     title: `the ${tlvTypeTitle(type)}${subtype === 0 ? "" : ` with subtype ${subtype}`}`,
     place: { entry, offset },
     range: whole,
-    bytes: isLeftOut ? around : [whole],
-    values: isLeftOut ? [] : padding === undefined ? [data] : [data, concat(data, padding)],
+    // What is base64 in PEM may hold a key as well.
+    bytes: [...isLeftOut ? around : [whole], ...certificates.map(({ der }) => der)],
+    values: isLeftOut || isHash
+      ? []
+      : padding === undefined
+      ? [data]
+      : [data, concat(data, padding)],
     free: type === SECURITY_CONFIG && !isFilledWith(data.subarray(1), 0) ? data : undefined,
     problem: isDerived ? "holds bytes, though its key is derived from that of an eFuse" : undefined,
   }];

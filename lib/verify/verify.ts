@@ -22,13 +22,14 @@ import type { ImageCheck, ReadImage } from "./check.ts";
 import { findUnchecked } from "./complete.ts";
 import {
   checkChecksums,
+  checkFreeBytes,
   checkIntegrity,
   checkLengths,
   checkMissing,
   checkReadable,
   checkRefused,
 } from "./entries.ts";
-import { checkExposed } from "./exposed.ts";
+import { checkExposed, withoutKeys } from "./exposed.ts";
 import { checkFlags, isClosed } from "./flags.ts";
 import { checkKeyBytes, checkKeyMatch } from "./key.ts";
 import { checkSignatures } from "./signatures.ts";
@@ -123,6 +124,7 @@ const IMAGE_CHECKS: readonly ImageCheck[] = [
   checkKeyBytes,
   checkExposed,
   checkLengths,
+  checkFreeBytes,
   checkMissing,
   ({ credentials, entries }, { chip }) => checkKeyModes(credentials, entries, chip),
   checkKeyMatch,
@@ -193,7 +195,7 @@ export async function checkImage(
   const credentials = findCredentials(entries);
   const image: ReadImage = { bytes, format, entries, credentials, others, erased };
   const found = format === "unknown" ? [] : await runChecks(image, issuers, options);
-  const findings = [...contents.findings, ...found];
+  const findings = quiet([...contents.findings, ...found]);
   const checks = format === "unknown"
     ? [{ name: "format", ok: false, state: "error" } as const]
     : checksOf(findings, image, options);
@@ -215,6 +217,12 @@ export async function checkImage(
     credentials,
     others,
   };
+}
+
+/** A name in a certificate, which messages show, may hold the very key that is exposed. */
+function quiet(findings: readonly Finding[]): readonly Finding[] {
+  if (findings.every(({ code }) => code !== "KEY_EXPOSED")) return findings;
+  return findings.map((each) => ({ ...each, message: withoutKeys(each.message) }));
 }
 
 /** The entries of the image, with what is wrong with where it is. */
@@ -255,8 +263,8 @@ function checksOf(
   return CHECK_NAMES.map((name) => {
     const found = findings.filter(({ code }) => isPartOf(code, name));
     const ok = isGood(found);
-    const quiet = APPLIES[name]?.(image, options) ?? true ? "ok" : "unchecked";
-    return { name, ok, state: !ok ? "error" : found.length > 0 ? "warning" : quiet };
+    const unfound = APPLIES[name]?.(image, options) ?? true ? "ok" : "unchecked";
+    return { name, ok, state: !ok ? "error" : found.length > 0 ? "warning" : unfound };
   });
 }
 

@@ -23,6 +23,8 @@ export interface FoundKey {
 interface KeyReader {
   /** The next byte, -1 after the last. */
   next(): number;
+  /** Leaves some bytes out. */
+  skip(count: number): void;
   /** How many more there are; of text with line breaks a few more than there are. */
   rest(): number;
 }
@@ -60,18 +62,18 @@ export function findPrivateKey(
   from = 0,
   end = bytes.length,
 ): FoundKey | undefined {
-  const runs = new TextRuns(bytes, end);
+  const der = new DerReader(bytes, end);
+  const base64 = new TextReader(bytes, end, BASE64, 6);
+  const hex = new TextReader(bytes, end, HEX, 4);
   for (let at = from; at < end; at++) {
     const start = STARTS[bytes[at]!]!;
     if (start === START.none) continue;
     const next = at + 1 < end ? bytes[at + 1]! : 0;
     if (start === START.der) {
-      if (mayBeDer(bytes, at, next) && holdsKey(new DerReader(bytes, at, end))) {
-        return { at, form: "DER" };
-      }
+      if (mayBeDer(bytes, at, next) && holdsKey(der.from(at))) return { at, form: "DER" };
     } else if (start === START.hex) {
-      if (next === 0x30 && holdsKey(runs.hexAt(at))) return { at, form: "hex" };
-    } else if (mayBeBase64(bytes, at, next) && holdsEncodedKey(bytes[at]!, runs, at)) {
+      if (next === 0x30 && holdsKey(hex.from(at))) return { at, form: "hex" };
+    } else if (mayBeBase64(bytes, at, next) && holdsEncodedKey(bytes[at]!, base64.from(at))) {
       return { at, form: "base64" };
     }
   }
@@ -150,8 +152,7 @@ function mayBeBase64(bytes: Uint8Array, at: number, next: number): boolean {
   }
 }
 
-function holdsEncodedKey(first: number, runs: TextRuns, at: number): boolean {
-  const reader = runs.base64At(at);
+function holdsEncodedKey(first: number, reader: KeyReader): boolean {
   if (first === 0x4D) return holdsKey(reader);
   if (first === 0x4C) return holdsPem(reader);
   return OPENSSH.every((byte) => reader.next() === byte) && reader.rest() >= OPENSSH.length;
@@ -194,7 +195,7 @@ function holdsPkcs1(reader: KeyReader, length: number): boolean {
 function holdsSec1(reader: KeyReader, length: number): boolean {
   const scalar = readLength(reader);
   if (scalar < SCALAR.least || scalar > SCALAR.most || reader.rest() < scalar) return false;
-  for (let count = 0; count < scalar; count++) if (reader.next() < 0) return false;
+  reader.skip(scalar);
   // Version 3, scalar 2, then nothing, the curve [0] or the point [1].
   const isLast = length <= 3 + 2 + scalar + 1;
   const next = isLast ? -1 : reader.next();
@@ -204,7 +205,7 @@ function holdsSec1(reader: KeyReader, length: number): boolean {
 function holdsPkcs8(reader: KeyReader): boolean {
   const algorithm = readLength(reader);
   if (algorithm < 2 || algorithm > MOST_ALGORITHM || reader.next() !== TAG.oid) return false;
-  for (let count = 1; count < algorithm; count++) if (reader.next() < 0) return false;
+  reader.skip(algorithm - 1);
   if (reader.next() !== TAG.octetString) return false;
   const length = readLength(reader);
   if (length < SCALAR.least) return false;
@@ -243,18 +244,25 @@ function readVersion(reader: KeyReader): number {
 }
 
 class DerReader implements KeyReader {
-  constructor(
-    private readonly bytes: Uint8Array,
-    private at: number,
-    private readonly end: number,
-  ) {}
+  private at = 0;
+
+  constructor(private readonly bytes: Uint8Array, private readonly end: number) {}
+
+  from(at: number): this {
+    this.at = at;
+    return this;
+  }
 
   next(): number {
     return this.at < this.end ? this.bytes[this.at++]! : -1;
   }
 
+  skip(count: number): void {
+    this.at += count;
+  }
+
   rest(): number {
-    return this.end - this.at;
+    return Math.max(0, this.end - this.at);
   }
 }
 
@@ -281,56 +289,34 @@ function alphabet(characters: string, others: Readonly<Record<string, number>>):
 }
 
 const BACKSLASH = 0x5C;
+/** "n", "r", "t" after a backslash; any other character, such as the "/" of JSON, is itself. */
+const LINE_BREAKS: ReadonlySet<number> = new Set([0x6E, 0x72, 0x74]);
 const DASH = 0x2D;
 const DASHES = 5;
 
-/** Text in an alphabet: where each run of it ends is looked for once. */
-class TextRuns {
-  private readonly ends = new Map<Uint8Array, number>();
-
-  constructor(readonly bytes: Uint8Array, readonly end: number) {}
-
-  base64At(at: number): KeyReader {
-    return new TextReader(this, at, BASE64, 6);
-  }
-
-  hexAt(at: number): KeyReader {
-    return new TextReader(this, at, HEX, 4);
-  }
-
-  /** Where the run that holds an offset ends; the offsets asked for only grow. */
-  endOf(at: number, table: Uint8Array): number {
-    const known = this.ends.get(table) ?? 0;
-    if (at < known) return known;
-    let end = at;
-    while (end < this.end && !this.endsAt(end, table)) end++;
-    this.ends.set(table, end);
-    return end;
-  }
-
-  private endsAt(at: number, table: Uint8Array): boolean {
-    const { bytes } = this;
-    const byte = bytes[at]!;
-    if (byte === BACKSLASH) return false;
-    if (byte !== DASH) return table[byte] === OTHER;
-    let dashes = 1;
-    while (dashes < DASHES && bytes[at + dashes] === DASH) dashes++;
-    return dashes === DASHES || table[byte] === OTHER;
-  }
-}
-
+/** Bytes that are written as text of an alphabet. Where it is read from only grows. */
 class TextReader implements KeyReader {
+  private at = 0;
   private held = 0;
   private bits = 0;
-  private at: number;
+  /** Up to where there is nothing but the alphabet, with blanks and without; looked for once. */
+  private runEnd = 0;
+  private lineStart = 0;
+  private lineEnd = 0;
 
   constructor(
-    private readonly runs: TextRuns,
-    start: number,
+    private readonly bytes: Uint8Array,
+    private readonly end: number,
     private readonly table: Uint8Array,
-    private readonly width: number,
-  ) {
-    this.at = start;
+    /** Bits of a character. */
+    private readonly width: 4 | 6,
+  ) {}
+
+  from(at: number): this {
+    this.at = at;
+    this.held = 0;
+    this.bits = 0;
+    return this;
   }
 
   next(): number {
@@ -344,24 +330,68 @@ class TextReader implements KeyReader {
     return this.held >> this.bits & 0xFF;
   }
 
+  /** Without looking at the characters where no blank is among them. */
+  skip(count: number): void {
+    let left = count;
+    for (; left > 0 && this.bits > 0; left--) if (this.next() < 0) return;
+    // Four characters of base64 are three bytes, two of hex one.
+    const [characters, bytes] = this.width === 6 ? [4, 3] : [2, 1];
+    const groups = Math.floor(left / bytes);
+    if (this.at + groups * characters <= this.endOfLine()) {
+      this.at += groups * characters;
+      left -= groups * bytes;
+    }
+    for (; left > 0; left--) if (this.next() < 0) return;
+  }
+
   rest(): number {
-    const characters = this.runs.endOf(this.at, this.table) - this.at;
-    const isWide = this.runs.bytes[this.at + 1] === 0;
+    const characters = Math.max(0, this.endOfRun() - this.at);
+    const isWide = this.bytes[this.at + 1] === 0;
     return Math.floor((isWide ? characters / 2 : characters) * this.width / 8);
   }
 
-  /** The next character that is no blank, by its value; a line break may be `\n`, as in JSON. */
+  /** The next character that is no blank, by its value; a line break may be `\n`, as in JSON, or `\\n`. */
   private digit(): number {
-    const { bytes, end } = this.runs;
+    const { bytes, end, table } = this;
     for (let blanks = 0; blanks <= MOST_BLANKS && this.at < end; blanks++) {
       const byte = bytes[this.at++]!;
       if (byte === BACKSLASH) {
-        this.at++;
+        while (bytes[this.at] === BACKSLASH) this.at++;
+        if (LINE_BREAKS.has(bytes[this.at]!)) this.at++;
         continue;
       }
-      const value = this.table[byte]!;
+      const value = table[byte]!;
       if (value !== BLANK) return value === OTHER ? -1 : value;
     }
     return -1;
+  }
+
+  private endOfLine(): number {
+    if (this.at < this.lineStart || this.at >= this.lineEnd) {
+      let at = this.at;
+      this.lineStart = at;
+      while (at < this.end && this.table[this.bytes[at]!]! < BLANK) at++;
+      this.lineEnd = at;
+    }
+    return this.lineEnd;
+  }
+
+  private endOfRun(): number {
+    if (this.at >= this.runEnd) {
+      let at = this.at;
+      while (at < this.end && !this.endsRun(at)) at++;
+      this.runEnd = at;
+    }
+    return this.runEnd;
+  }
+
+  /** Five dashes, as before END, are no base64url. */
+  private endsRun(at: number): boolean {
+    const { bytes, table } = this;
+    const byte = bytes[at]!;
+    if (byte !== DASH) return byte !== BACKSLASH && table[byte] === OTHER;
+    let dashes = 1;
+    while (dashes < DASHES && bytes[at + dashes] === DASH) dashes++;
+    return dashes === DASHES || table[byte] === OTHER;
   }
 }

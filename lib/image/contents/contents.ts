@@ -14,6 +14,7 @@ import {
   isConsistentRsa,
   type RsaParts,
 } from "../../crypto/keys/encoding.ts";
+import { findPrivateKey } from "../../crypto/keys/find.ts";
 import {
   ecKeyOf,
   ecPublicKeyOf,
@@ -318,7 +319,8 @@ function readUserData(type: number, data: Uint8Array): Content {
   const text = decodeUtf8(data);
   const isPrintable = text !== undefined && text !== "" &&
     !/\p{Cc}/u.test(text.replace(/[\t\r\n]/g, ""));
-  // A private key among user data is a secret too.
-  const isSecret = text?.includes("PRIVATE KEY-----") === true;
+  // A private key among user data is a secret too, one that is encrypted included.
+  const isSecret = text?.includes("PRIVATE KEY-----") === true ||
+    isPrintable && findPrivateKey(data) !== undefined;
   return isPrintable && !isSecret ? { kind: "userData", text } : { kind: "userData" };
 }

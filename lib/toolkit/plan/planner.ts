@@ -20,10 +20,12 @@ import type { ConfigColumn } from "../../format/config/row.ts";
 import { isReservedType, MAX_SUBTYPE, TLV_TYPES, tlvTypeNumber } from "../../format/names.ts";
 import { MAX_TLV_LENGTH, type StoredTlv } from "../../format/tlv.ts";
 import type { KnownValue } from "../../image/contents/contents.ts";
+import { hidesKey } from "../../image/contents/credentials.ts";
 import { encodeStoredKey, isDer, storedCertificates } from "../../image/stored.ts";
 import type { EfuseKeyMode, KeyKind, KeyModeRules, ModeEntries } from "../../key_modes/mode.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
+import { findSecret, secretsOf } from "../../verify/exposed.ts";
 import { type PlannedEntry, problemAt } from "./entry.ts";
 
 /**
@@ -62,6 +64,10 @@ export interface PlanOptions extends Pick<Sources, "random"> {
   readonly makeHmacKeys?: boolean;
   /** Take RSA keys under 2048 bits for the DS peripheral. @default false */
   readonly allowWeak?: boolean;
+  /** The image that the entries are added to hides its private key. @default what the entries say */
+  readonly hidesKey?: boolean;
+  /** Take private keys in the open beside one that is hidden, as an image has them. @default false */
+  readonly allowExposed?: boolean;
 }
 
 /** The entries of an image, or all that is wrong with them. */
@@ -89,6 +95,8 @@ interface Draft {
   readonly all: readonly NumberedEntry[];
   readonly first: StoredTlv[];
   readonly others: StoredTlv[];
+  /** What each of the others was planned as. */
+  readonly planned: Map<StoredTlv, NumberedEntry>;
   readonly efuseKeys: EfuseKey[];
   readonly problems: Problem[];
   readonly publicKeys: Map<number, Uint8Array>;
@@ -128,6 +136,7 @@ export async function planEntries(
     all,
     first: [],
     others: [],
+    planned: new Map(),
     efuseKeys: [],
     problems: [],
     publicKeys: new Map(),
@@ -143,6 +152,7 @@ export async function planEntries(
       draft.problems.push(problemAt(entry, "data_value", error.message));
     }
   }
+  if (options.allowExposed !== true) refuseExposed(draft);
   const { first, others, efuseKeys, problems, publicKeys, known } = draft;
   const mismatches = certificateMismatches(draft);
   return { entries: [...first, ...others], efuseKeys, publicKeys, problems, mismatches, known };
@@ -194,13 +204,33 @@ function add(entry: NumberedEntry, { flags, data, ...numbers }: StoredTlv, draft
     const message = `${value.length} bytes, an entry holds ${MAX_TLV_LENGTH}`;
     return void draft.problems.push(problemAt(entry, "data_value", message));
   }
-  draft.others.push({
+  const tlv = {
     ...numbers,
     flags: stored?.flags ?? flags,
     data: value,
     ...stored?.reserved && { reserved: stored.reserved },
     ...stored?.padding && { padding: stored.padding },
-  });
+  };
+  draft.others.push(tlv);
+  draft.planned.set(tlv, entry);
+}
+
+/** A key mode that keeps the private key out of flash is worth nothing with the key beside it. */
+function refuseExposed(
+  { options, first, others, planned, known, efuseKeys, problems }: Draft,
+): void {
+  if (options.hidesKey !== true && !hidesKey([...first, ...others])) return;
+  const secrets = [
+    ...known.flatMap(({ key }) => secretsOf(key, undefined)),
+    ...efuseKeys.flatMap(({ privateKey, hmacKey }) => secretsOf(privateKey, hmacKey)),
+  ];
+  for (const tlv of others) {
+    const found = findSecret(tlv.data, secrets);
+    if (found === undefined) continue;
+    const message =
+      `KEY_EXPOSED: holds ${found.what}, which is to be hidden from those who read the flash`;
+    problems.push(problemAt(planned.get(tlv)!, "data_value", message));
+  }
 }
 
 /** What is stored as it is may still be compared: a key with its certificate. */
