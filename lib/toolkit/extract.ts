@@ -1,7 +1,8 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { type Bytes, equalBytes } from "../bytes/pack.ts";
+import { type Bytes, equalBytes, isFilledWith } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8, formatHex } from "../bytes/text.ts";
+import { findPrivateKey } from "../crypto/keys/find.ts";
 import { importPrivateKey } from "../crypto/keys/keys.ts";
 import { digest } from "../crypto/signing.ts";
 import { formatImageCsv } from "../format/config/csv.ts";
@@ -218,8 +219,14 @@ async function extractRow(
     ending,
     before,
   );
-  const file = { name, bytes, secret: !PUBLIC_TYPES.includes(type) };
+  const file = { name, bytes, secret: isSecret(type, bytes) };
   return { row: { ...numbers, dataValue: name, dataType: "file", ...rest }, file };
+}
+
+/** Whether a value may hold a private key: by its type, or because one is where it does not belong. */
+function isSecret(type: number, data: Uint8Array): boolean {
+  if (!PUBLIC_TYPES.includes(type) || findPrivateKey(data) !== undefined) return true;
+  return type === SECURITY_CONFIG && !isFilledWith(data.subarray(1), 0);
 }
 
 /** The text of a value that a cell can hold as it is; undefined for other bytes. */

@@ -1,6 +1,6 @@
 import { type Bytes, concat, equalBytes, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { decodeUtf8, encodeUtf8, parseBase64Url, parseHex } from "../bytes/text.ts";
-import type { PrivateKey, PublicKeyParts } from "../crypto/keys/encoding.ts";
+import type { PrivateKey } from "../crypto/keys/encoding.ts";
 import {
   findPrivateKey,
   indexOfBytes,
@@ -62,10 +62,10 @@ export interface Secret {
 export async function checkExposed(image: ReadImage, options: CheckOptions): Promise<Finding[]> {
   const hides = hidesKey(image.entries.map(({ raw }) => raw.value));
   const secrets = knownSecrets(image, options);
-  const search = new NumberSearch(image, secrets);
+  const findNumber = numberSearch(image, secrets);
   const findings: Finding[] = [];
   for (const part of partsOf(image, hides)) {
-    const found = findIn(part, image.bytes, secrets) ?? await search.findIn(part);
+    const found = findIn(part, image.bytes, secrets) ?? await findNumber(part);
     if (found === undefined) continue;
     const message = `${part.title} ${found.message}; anyone who reads the flash has it`;
     const place = { ...part.place, offset: part.place.offset ?? found.offset };
@@ -151,39 +151,35 @@ function bothWays({ what, bytes }: Secret): Secret[] {
 const HMAC_KEY = "the HMAC key of the eFuse";
 const NUMBER = "the secret number of the device's private key";
 
-/** Looks for values that are a number of the device's private key. */
-class NumberSearch {
-  private readonly key?: PublicKeyParts;
-  private readonly sizes: readonly number[];
-  private compared = 0;
+/** Looks for a value that is a number of the device's private key. */
+function numberSearch(
+  { credentials: { deviceCerts: [certificate] } }: ReadImage,
+  secrets: readonly Secret[],
+): (part: Part) => Promise<Exposure | undefined> {
+  // A number that is known has been looked for everywhere; only as text it may still be there.
+  const isKnown = secrets.some(({ what }) => what === NUMBER);
+  const key = isKnown || certificate === undefined ? undefined : publicKeyOf(certificate);
+  const known = secrets.map(({ bytes }) => bytes.length);
+  const sizes = new Set([...known, ...key === undefined ? [] : [secretSize(key)]]);
+  let compared = 0;
 
-  constructor({ credentials }: ReadImage, private readonly secrets: readonly Secret[]) {
-    const [certificate] = credentials.deviceCerts;
-    const numbers = secrets.filter(({ what }) => what === NUMBER);
-    // A number that is known has been looked for everywhere; only as text it may still be there.
-    if (numbers.length === 0 && certificate !== undefined) this.key = publicKeyOf(certificate);
-    const known = secrets.map(({ bytes }) => bytes.length);
-    this.sizes = [...new Set([...known, ...this.key ? [secretSize(this.key)] : []])];
+  async function isOwn(number: Uint8Array): Promise<boolean> {
+    if (key === undefined || secretSize(key) !== number.length) return false;
+    if (isFilledWith(number, number[0]!) || compared++ >= MOST_COMPARED) return false;
+    return await isSecretOf(number, key);
   }
 
-  async findIn({ values, free }: Part): Promise<Exposure | undefined> {
-    for (const size of this.sizes) {
-      for (
-        const number of [...values.flatMap((each) => numbersOf(each, size)), ...windows(free, size)]
-      ) {
-        const same = this.secrets.find(({ bytes }) => equalBytes(bytes, number));
+  return async ({ values, free }) => {
+    for (const size of sizes) {
+      const numbers = values.flatMap((each) => numbersOf(each, size));
+      for (const number of [...numbers, ...windows(free, size)]) {
+        const same = secrets.find(({ bytes }) => equalBytes(bytes, number));
         if (same !== undefined) return { message: `holds ${same.what}` };
-        if (await this.isOwn(number)) return { message: `holds ${NUMBER}` };
+        if (await isOwn(number)) return { message: `holds ${NUMBER}` };
       }
     }
     return undefined;
-  }
-
-  private async isOwn(number: Uint8Array): Promise<boolean> {
-    if (this.key === undefined || secretSize(this.key) !== number.length) return false;
-    if (isFilledWith(number, number[0]!) || this.compared++ >= MOST_COMPARED) return false;
-    return await isSecretOf(number, this.key);
-  }
+  };
 }
 
 /** A value of so many bytes: as they are, with a NUL at one end, or as hex or base64. */
@@ -256,7 +252,7 @@ function entryPart(
   const isHash = content.kind === "integrity" && content.ok;
   const isDerived = storage === "hmac-derived" && data.length > 0 && !isBlank(data);
   return [{
-    title: `the ${tlvTypeTitle(type)}${subtype === 0 ? "" : ` with subtype ${subtype}`}`,
+    title: `the ${tlvTypeTitle(type)} entry${subtype === 0 ? "" : ` with subtype ${subtype}`}`,
     place: { entry, offset },
     range: whole,
     // What is base64 in PEM may hold a key as well.

@@ -6,13 +6,16 @@ import {
   decodePartition,
   decryptDsParameters,
   encodePartition,
+  exportPrivateKey,
   generateKey,
+  importPrivateKey,
   openSecureCert,
   SecureCertError,
   signPartition,
 } from "../../mod.ts";
 import { createSigner } from "../../lib/crypto/signature.ts";
-import { openssl, opensslTest } from "../vectors.ts";
+import { formatBase64, formatHex } from "../../lib/bytes/text.ts";
+import { openssl, opensslTest, vector } from "../vectors.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
 async function withDevice(...more: readonly string[]): Promise<MemoryWorld> {
@@ -345,4 +348,59 @@ Deno.test("a key that would sign twice, and a folder that is stdout, are refused
   world.put("table.csv", "nvs, data, nvs, , 8Q\n");
   const { stdout } = await world.run("inspect", "table.csv");
   assertStringIncludes(stdout, "8Q");
+});
+
+Deno.test("no command prints a key that an image exposes, and extract hides its files", async () => {
+  const world = new MemoryWorld();
+  const names = ["user_pem", "user_sec1_der", "user_scalar", "device_certificate"];
+  const images = names.map((name) => `exposed_peripheral_${name}.bin`);
+  for (const name of images) world.put(name, vector(`exposed/${name}`));
+  // The key of all of them.
+  const { entries } = decodePartition(world.bytes(images[0]!));
+  const key = await importPrivateKey(entries.find(({ type }) => type === 51)!.data);
+  const der = exportPrivateKey(key, { encoding: "traditional", form: "der" });
+  const scalar = formatHex(der.subarray(7, 39));
+  const secrets = [formatBase64(der), formatHex(der), scalar, formatBase64(der.subarray(7, 39))];
+  for (const name of images) {
+    const lines = [
+      ["inspect", name],
+      ["inspect", name, "--json"],
+      ["verify", name],
+      ["verify", name, "--json"],
+      ["diff", name, "exposed_peripheral_user_pem.bin", "--json"],
+      ["append", name, "--data", "user5=string:x", "-o", `${name}.out`, "--json"],
+      ["convert", name, "--to", "tlv", "-o", `${name}.tlv`, "--json"],
+      ["extract", name, "-o", `${name}.d`, "--json"],
+    ];
+    for (const line of lines) {
+      const { stdout, stderr } = await world.run(...line);
+      const printed = (stdout + stderr).replace(/\s|\\n/g, "").toLowerCase();
+      for (const secret of secrets) {
+        const isThere = printed.includes(secret.slice(0, 40).toLowerCase());
+        assertEquals(isThere, false, line.join(" "));
+      }
+    }
+    assertEquals(world.files.get(`${name}.d/esp_secure_cert.csv`)?.secret, true);
+    assertEquals((await world.run("verify", name)).code, 1);
+  }
+  const file = [...world.files].find(([path]) =>
+    path.startsWith("exposed_peripheral_device_certificate.bin.d/") && path.includes("devcert")
+  );
+  assertEquals(file?.[1].secret, true, "the certificate's file holds the key");
+});
+
+Deno.test("build refuses to store the key that it hides", async () => {
+  const world = await withDevice();
+  const credentials = ["--device-cert", "d/device.pem", "--private-key", "d/device.key.pem"];
+  const hidden = ["build", ...credentials, "--key-mode", "ecdsa-peripheral", "--chip", "esp32h2"];
+  for (const more of [[], ["--no-verify"]]) {
+    const line = [...hidden, "--data", "user1=file:d/device.key.pem", "-o", "out.bin", ...more];
+    const { code, stderr } = await world.run(...line);
+    assertEquals([code, world.files.has("out.bin")], [1, false]);
+    assertStringIncludes(stderr, "KEY_EXPOSED");
+  }
+  const plain = ["build", ...credentials, "--data", "user1=file:d/device.key.pem", "-o", "out.bin"];
+  const { code, stderr } = await world.run(...plain);
+  assertEquals([code, world.files.has("out.bin")], [0, true]);
+  assertStringIncludes(stderr, "warning KEY_EXPOSED");
 });

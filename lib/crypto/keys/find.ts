@@ -21,6 +21,8 @@ export interface FoundKey {
 
 /** Reads one byte after the other of a key that may be text. */
 interface KeyReader {
+  /** Goes to an offset; the offsets only grow. */
+  from(at: number): KeyReader;
   /** The next byte, -1 after the last. */
   next(): number;
   /** Leaves some bytes out. */
@@ -62,9 +64,9 @@ export function findPrivateKey(
   from = 0,
   end = bytes.length,
 ): FoundKey | undefined {
-  const der = new DerReader(bytes, end);
-  const base64 = new TextReader(bytes, end, BASE64, 6);
-  const hex = new TextReader(bytes, end, HEX, 4);
+  const der = derReader(bytes, end);
+  const base64 = textReader(bytes, end, BASE64, 6);
+  const hex = textReader(bytes, end, HEX, 4);
   for (let at = from; at < end; at++) {
     const start = STARTS[bytes[at]!]!;
     if (start === START.none) continue;
@@ -243,27 +245,20 @@ function readVersion(reader: KeyReader): number {
   return version === 0 || version === 1 ? version : -1;
 }
 
-class DerReader implements KeyReader {
-  private at = 0;
-
-  constructor(private readonly bytes: Uint8Array, private readonly end: number) {}
-
-  from(at: number): this {
-    this.at = at;
-    return this;
-  }
-
-  next(): number {
-    return this.at < this.end ? this.bytes[this.at++]! : -1;
-  }
-
-  skip(count: number): void {
-    this.at += count;
-  }
-
-  rest(): number {
-    return Math.max(0, this.end - this.at);
-  }
+function derReader(bytes: Uint8Array, end: number): KeyReader {
+  let at = 0;
+  const reader: KeyReader = {
+    from: (start) => {
+      at = start;
+      return reader;
+    },
+    next: () => at < end ? bytes[at++]! : -1,
+    skip: (count) => {
+      at += count;
+    },
+    rest: () => Math.max(0, end - at),
+  };
+  return reader;
 }
 
 const BLANK = 0x40;
@@ -294,70 +289,26 @@ const LINE_BREAKS: ReadonlySet<number> = new Set([0x6E, 0x72, 0x74]);
 const DASH = 0x2D;
 const DASHES = 5;
 
-/** Bytes that are written as text of an alphabet. Where it is read from only grows. */
-class TextReader implements KeyReader {
-  private at = 0;
-  private held = 0;
-  private bits = 0;
-  /** Up to where there is nothing but the alphabet, with blanks and without; looked for once. */
-  private runEnd = 0;
-  private lineStart = 0;
-  private lineEnd = 0;
-
-  constructor(
-    private readonly bytes: Uint8Array,
-    private readonly end: number,
-    private readonly table: Uint8Array,
-    /** Bits of a character. */
-    private readonly width: 4 | 6,
-  ) {}
-
-  from(at: number): this {
-    this.at = at;
-    this.held = 0;
-    this.bits = 0;
-    return this;
-  }
-
-  next(): number {
-    while (this.bits < 8) {
-      const value = this.digit();
-      if (value < 0) return -1;
-      this.held = (this.held << this.width | value) & 0xFFFF;
-      this.bits += this.width;
-    }
-    this.bits -= 8;
-    return this.held >> this.bits & 0xFF;
-  }
-
-  /** Without looking at the characters where no blank is among them. */
-  skip(count: number): void {
-    let left = count;
-    for (; left > 0 && this.bits > 0; left--) if (this.next() < 0) return;
-    // Four characters of base64 are three bytes, two of hex one.
-    const [characters, bytes] = this.width === 6 ? [4, 3] : [2, 1];
-    const groups = Math.floor(left / bytes);
-    if (this.at + groups * characters <= this.endOfLine()) {
-      this.at += groups * characters;
-      left -= groups * bytes;
-    }
-    for (; left > 0; left--) if (this.next() < 0) return;
-  }
-
-  rest(): number {
-    const characters = Math.max(0, this.endOfRun() - this.at);
-    const isWide = this.bytes[this.at + 1] === 0;
-    return Math.floor((isWide ? characters / 2 : characters) * this.width / 8);
-  }
+/** Reads bytes that are written as text of an alphabet, with so many bits in a character. */
+function textReader(
+  bytes: Uint8Array,
+  end: number,
+  table: Uint8Array,
+  width: 4 | 6,
+): KeyReader {
+  // Four characters of base64 are three bytes, two of hex one.
+  const [characters, group] = width === 6 ? [4, 3] : [2, 1];
+  const lineEnd = endOf((at) => at < end && table[bytes[at]!]! < BLANK);
+  const runEnd = endOf((at) => at < end && isInRun(bytes, at, table));
+  let [at, held, bits] = [0, 0, 0];
 
   /** The next character that is no blank, by its value; a line break may be `\n`, as in JSON, or `\\n`. */
-  private digit(): number {
-    const { bytes, end, table } = this;
-    for (let blanks = 0; blanks <= MOST_BLANKS && this.at < end; blanks++) {
-      const byte = bytes[this.at++]!;
+  function digit(): number {
+    for (let blanks = 0; blanks <= MOST_BLANKS && at < end; blanks++) {
+      const byte = bytes[at++]!;
       if (byte === BACKSLASH) {
-        while (bytes[this.at] === BACKSLASH) this.at++;
-        if (LINE_BREAKS.has(bytes[this.at]!)) this.at++;
+        while (bytes[at] === BACKSLASH) at++;
+        if (LINE_BREAKS.has(bytes[at]!)) at++;
         continue;
       }
       const value = table[byte]!;
@@ -366,32 +317,63 @@ class TextReader implements KeyReader {
     return -1;
   }
 
-  private endOfLine(): number {
-    if (this.at < this.lineStart || this.at >= this.lineEnd) {
-      let at = this.at;
-      this.lineStart = at;
-      while (at < this.end && this.table[this.bytes[at]!]! < BLANK) at++;
-      this.lineEnd = at;
+  function next(): number {
+    while (bits < 8) {
+      const value = digit();
+      if (value < 0) return -1;
+      held = (held << width | value) & 0xFFFF;
+      bits += width;
     }
-    return this.lineEnd;
+    bits -= 8;
+    return held >> bits & 0xFF;
   }
 
-  private endOfRun(): number {
-    if (this.at >= this.runEnd) {
-      let at = this.at;
-      while (at < this.end && !this.endsRun(at)) at++;
-      this.runEnd = at;
+  /** Without looking at the characters where no blank is among them. */
+  function skip(count: number): void {
+    let left = count;
+    for (; left > 0 && bits > 0; left--) if (next() < 0) return;
+    const groups = Math.floor(left / group);
+    if (at + groups * characters <= lineEnd(at)) {
+      at += groups * characters;
+      left -= groups * group;
     }
-    return this.runEnd;
+    for (; left > 0; left--) if (next() < 0) return;
   }
 
-  /** Five dashes, as before END, are no base64url. */
-  private endsRun(at: number): boolean {
-    const { bytes, table } = this;
-    const byte = bytes[at]!;
-    if (byte !== DASH) return byte !== BACKSLASH && table[byte] === OTHER;
-    let dashes = 1;
-    while (dashes < DASHES && bytes[at + dashes] === DASH) dashes++;
-    return dashes === DASHES || table[byte] === OTHER;
+  function rest(): number {
+    const count = Math.max(0, runEnd(at) - at);
+    const isWide = bytes[at + 1] === 0;
+    return Math.floor((isWide ? count / 2 : count) * width / 8);
   }
+
+  const reader: KeyReader = {
+    from: (start) => {
+      [at, held, bits] = [start, 0, 0];
+      return reader;
+    },
+    next,
+    skip,
+    rest,
+  };
+  return reader;
+}
+
+/** Where bytes of a kind end, from an offset on; the last answer is kept, so that none is looked for twice. */
+function endOf(isOne: (at: number) => boolean): (from: number) => number {
+  let [start, end] = [0, 0];
+  return (from) => {
+    if (from >= start && from < end) return end;
+    start = from;
+    for (end = from; isOne(end);) end++;
+    return end;
+  };
+}
+
+/** Five dashes, as before END, are no base64url. */
+function isInRun(bytes: Uint8Array, at: number, table: Uint8Array): boolean {
+  const byte = bytes[at]!;
+  if (byte !== DASH) return byte === BACKSLASH || table[byte] !== OTHER;
+  let dashes = 1;
+  while (dashes < DASHES && bytes[at + dashes] === DASH) dashes++;
+  return dashes < DASHES && table[byte] !== OTHER;
 }

@@ -17,7 +17,13 @@ import {
 import type { Curve } from "../../format/chips/chip.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import type { ConfigColumn } from "../../format/config/row.ts";
-import { isReservedType, MAX_SUBTYPE, TLV_TYPES, tlvTypeNumber } from "../../format/names.ts";
+import {
+  isReservedType,
+  keyStorageOf,
+  MAX_SUBTYPE,
+  TLV_TYPES,
+  tlvTypeNumber,
+} from "../../format/names.ts";
 import { MAX_TLV_LENGTH, type StoredTlv } from "../../format/tlv.ts";
 import type { KnownValue } from "../../image/contents/contents.ts";
 import { hidesKey } from "../../image/contents/credentials.ts";
@@ -225,6 +231,8 @@ function refuseExposed(
     ...efuseKeys.flatMap(({ privateKey, hmacKey }) => secretsOf(privateKey, hmacKey)),
   ];
   for (const tlv of others) {
+    // In a key's own entry it is for the check to find, if it is wrong there.
+    if (tlv.type === KEY && keyStorageOf(tlv.flags) !== "plaintext") continue;
     const found = findSecret(tlv.data, secrets);
     if (found === undefined) continue;
     const message =
