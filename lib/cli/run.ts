@@ -122,8 +122,10 @@ function report(error: SecureCertError | CliError, { command, argv }: Context, i
 
 /** Takes out of a text what somebody typed that may be a key: an error may call it a file. */
 function hiding(argv: readonly string[]): (text: string) => string {
-  const secrets = argv.flatMap((word) => [word, word.slice(word.indexOf("=") + 1)])
-    .filter(mayBeSecret);
+  const secrets = argv.flatMap((word) => {
+    const value = word.slice(word.indexOf("=") + 1);
+    return [word, value, value.replace(/^\w+:/, "")];
+  }).filter(mayBeSecret);
   return (text) =>
     secrets.reduce((hidden, secret) => hidden.replaceAll(secret, shownName(secret)), text);
 }

@@ -1,6 +1,6 @@
 import { equalBytes } from "../../lib/bytes/pack.ts";
 import { fileError } from "../../lib/cli/errors.ts";
-import type { Io, OutputFile } from "../../lib/cli/io.ts";
+import { explain, type Io, type OutputFile } from "../../lib/cli/io.ts";
 import { run } from "../../lib/cli/run.ts";
 
 /** What a command did. */
@@ -53,7 +53,7 @@ export class MemoryWorld {
         const file = this.files.get(path);
         if (file !== undefined) return Promise.resolve(file.bytes);
         return Promise.reject(
-          fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${path}: no such file`),
+          explain("read", path, new Deno.errors.NotFound()),
         );
       },
       readIfExists: (path) => Promise.resolve(this.files.get(path)?.bytes),
