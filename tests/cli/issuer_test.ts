@@ -91,15 +91,21 @@ Deno.test("verify warns of the server's CA, and is silent when --ca names the is
 
 Deno.test("verify prints what it did not check, with the flag to give", async () => {
   const world = new MemoryWorld();
-  const mode = ["--key-mode", "hmac-derived", "--chip", "esp32c3"];
-  await world.run("provision", "--id", "d", "-o", "d", ...mode);
-  const image = "d/esp_secure_cert.bin";
-  const { code, stdout } = await world.run("verify", image);
-  assertEquals(code, 0);
-  assertStringIncludes(stdout, "not checked: HMAC-derived private key, give --hmac-key");
-  assertStringIncludes(stdout, "give --chip");
-  const whole = ["--hmac-key", "d/hmac_key.bin", "--chip", "esp32c3"];
-  assertEquals((await world.run("verify", image, ...whole)).stdout.includes("give --"), false);
+  const modes = [
+    ["hmac-derived", "esp32c3", "not checked: HMAC-derived private key, give --hmac-key"],
+    ["ecdsa-peripheral", "esp32h2", "give --chip"],
+  ] as const;
+  for (const [keyMode, chip, note] of modes) {
+    const made = ["--key-mode", keyMode, "--chip", chip, "-o", keyMode];
+    await world.run("provision", "--id", "d", ...made);
+    const image = `${keyMode}/esp_secure_cert.bin`;
+    const { code, stdout } = await world.run("verify", image);
+    assertEquals(code, 0);
+    assertStringIncludes(stdout, note);
+    const key = keyMode === "hmac-derived" ? ["--hmac-key", `${keyMode}/hmac_key.bin`] : [];
+    const whole = await world.run("verify", image, ...key, "--chip", chip);
+    assertEquals(whole.stdout.includes("give --"), false);
+  }
 });
 
 Deno.test("issue refuses the weak key of a request, unless --allow-weak is given", async () => {
