@@ -73,6 +73,9 @@ export interface DerCursor {
 
 /** A count of unused bits, a sign byte. */
 const ZERO = new Uint8Array(1);
+const TRUE = Uint8Array.of(0xFF);
+/** The numbers from 0 to 127, a byte each. */
+const NUMBERS: Bytes = Uint8Array.from({ length: 0x80 }, (_, number) => number);
 
 /** Class and form bits of an identifier octet (X.690 section 8.1.2). */
 const CONSTRUCTED = 0x20;
@@ -81,9 +84,6 @@ const CONTEXT = 0x80;
 const MAX_LENGTH_BYTES = 4;
 /** An arc of 128 bits, as UUIDs have it under 2.25, takes 19 bytes. */
 const MAX_ARC_BYTES = 32;
-
-/** Bytes that a loop copies sooner than `set`. */
-const MOST_BY_LOOP = 48;
 
 /** Characters of an object identifier that a message shows. */
 const MAX_SHOWN = 64;
@@ -265,60 +265,94 @@ export function derError(
   return source.error(offset, problem, cause);
 }
 
+/** An element to write. It is described first, and then written with all that is in it at once. */
+export interface DerElement {
+  /** The identifier octet. */
+  readonly identifier: number;
+  /** The contents. */
+  readonly parts: readonly DerPart[];
+  /** Bytes of the contents. */
+  readonly contents: number;
+  /** Bytes of the whole element. */
+  readonly length: number;
+}
+
+/** Contents of an element: bytes as they are, or an element. */
+export type DerPart = Uint8Array | DerElement;
+
 /**
  * One element: identifier octet, definite length (X.690 section 8.1.3), contents.
  *
  * @param identifier The identifier octet: class, form and a tag number below 31.
  * @param parts The contents.
  */
-export function derElement(identifier: number, ...parts: readonly Uint8Array[]): Bytes {
-  let length = 0;
-  for (const part of parts) length += part.length;
-  const digits = length < 0x80 ? 0 : Math.ceil((32 - Math.clz32(length)) / 8);
-  let at = 2 + digits;
-  const element = new Uint8Array(at + length);
-  element[0] = identifier;
-  element[1] = digits === 0 ? length : 0x80 | digits;
-  for (let byte = 0; byte < digits; byte++) element[1 + digits - byte] = length >>> 8 * byte;
-  for (const part of parts) {
-    // Of a few bytes, which most parts are, a loop copies faster.
-    if (part.length > MOST_BY_LOOP) element.set(part, at);
-    else for (let byte = 0; byte < part.length; byte++) element[at + byte] = part[byte]!;
-    at += part.length;
-  }
-  return element;
+export function derElement(identifier: number, ...parts: readonly DerPart[]): DerElement {
+  let contents = 0;
+  for (const part of parts) contents += part.length;
+  return { identifier, parts, contents, length: 2 + digitsOf(contents) + contents };
 }
 
-/** SEQUENCE of elements that are DER already. */
-export function derSequence(...parts: readonly Uint8Array[]): Bytes {
+/** The bytes of an element. */
+export function encodeDer(element: DerElement): Bytes {
+  const bytes = new Uint8Array(element.length);
+  writeElement(element, bytes, 0);
+  return bytes;
+}
+
+/** Writes an element at an offset; gives the offset after it. */
+function writeElement(element: DerElement, bytes: Bytes, start: number): number {
+  const { identifier, parts, contents } = element;
+  const digits = digitsOf(contents);
+  bytes[start] = identifier;
+  bytes[start + 1] = digits === 0 ? contents : 0x80 | digits;
+  for (let byte = 0; byte < digits; byte++) {
+    bytes[start + 1 + digits - byte] = contents >>> 8 * byte;
+  }
+  let at = start + 2 + digits;
+  for (const part of parts) {
+    if (part instanceof Uint8Array) {
+      bytes.set(part, at);
+      at += part.length;
+    } else at = writeElement(part, bytes, at);
+  }
+  return at;
+}
+
+/** Bytes of a length after the first, which holds it when it is below 128. */
+function digitsOf(length: number): number {
+  return length < 0x80 ? 0 : Math.ceil((32 - Math.clz32(length)) / 8);
+}
+
+/** SEQUENCE of elements. */
+export function derSequence(...parts: readonly DerPart[]): DerElement {
   return derElement(TAG.sequence, ...parts);
 }
 
-/** SET OF elements that are DER already, which the caller has sorted. */
-export function derSet(...parts: readonly Uint8Array[]): Bytes {
+/** SET OF elements, which the caller has sorted. */
+export function derSet(...parts: readonly DerPart[]): DerElement {
   return derElement(TAG.set, ...parts);
 }
 
-/** A context-specific constructed element `[number]` around DER elements. */
-export function derContext(number: number, ...parts: readonly Uint8Array[]): Bytes {
+/** A context-specific constructed element `[number]` around elements. */
+export function derContext(number: number, ...parts: readonly DerPart[]): DerElement {
   return derElement(constructedTag(number), ...parts);
 }
 
 /** A context-specific primitive element `[number]`. */
-export function derPrimitive(number: number, bytes: Uint8Array): Bytes {
+export function derPrimitive(number: number, bytes: Uint8Array): DerElement {
   return derElement(contextTag(number), bytes);
 }
 
 /** INTEGER of a number from 0 to 127. */
-export function derInteger(value: number): Bytes {
+export function derInteger(value: number): DerElement {
   if (!(Number.isInteger(value) && value >= 0 && value < 0x80)) {
     throw new RangeError(`Cannot encode INTEGER: ${value} is not 0 to 127`);
   }
-  return new Uint8Array([TAG.integer, 1, value]);
+  return derElement(TAG.integer, NUMBERS.subarray(value, value + 1));
 }
 
 /** INTEGER of an unsigned big-endian number, in as few bytes as it needs; of no bytes, 0. */
-export function derUnsigned(number: Uint8Array): Bytes {
+export function derUnsigned(number: Uint8Array): DerElement {
   let first = 0;
   while (first < number.length - 1 && number[first] === 0) first++;
   const digits = number.subarray(first);
@@ -326,24 +360,24 @@ export function derUnsigned(number: Uint8Array): Bytes {
   return isSigned ? derElement(TAG.integer, ZERO, digits) : derElement(TAG.integer, digits);
 }
 
-/** OCTET STRING. */
-export function derOctets(bytes: Uint8Array): Bytes {
-  return derElement(TAG.octetString, bytes);
+/** OCTET STRING of bytes, or of an element. */
+export function derOctets(part: DerPart): DerElement {
+  return derElement(TAG.octetString, part);
 }
 
-/** BIT STRING of whole bytes. */
-export function derBits(bytes: Uint8Array): Bytes {
-  return derElement(TAG.bitString, ZERO, bytes);
+/** BIT STRING of whole bytes, or of an element. */
+export function derBits(part: DerPart): DerElement {
+  return derElement(TAG.bitString, ZERO, part);
 }
 
 /** NULL. */
-export function derNull(): Bytes {
-  return new Uint8Array([TAG.null, 0]);
+export function derNull(): DerElement {
+  return derElement(TAG.null);
 }
 
 /** BOOLEAN true. */
-export function derTrue(): Bytes {
-  return new Uint8Array([TAG.boolean, 1, 0xFF]);
+export function derTrue(): DerElement {
+  return derElement(TAG.boolean, TRUE);
 }
 
 const oids = new Map<string, Bytes>();
@@ -353,10 +387,8 @@ export function derOid(oid: string): Bytes {
   const known = oids.get(oid);
   if (known !== undefined) return known;
   const [first = 0n, second = 0n, ...rest] = oid.split(".").map(BigInt);
-  const encoded = derElement(
-    TAG.oid,
-    new Uint8Array([first * 40n + second, ...rest].flatMap(base128)),
-  );
+  const arcs = new Uint8Array([first * 40n + second, ...rest].flatMap(base128));
+  const encoded = encodeDer(derElement(TAG.oid, arcs));
   // Names may bring any number of identifiers with them; the few that matter come first.
   if (oids.size < 64) oids.set(oid, encoded);
   return encoded;

@@ -1,6 +1,6 @@
 import { decodeBigInteger, encodeBigInteger } from "../bytes/big_integer.ts";
 import { type Bytes, concat, equalBytes } from "../bytes/pack.ts";
-import { derNull, derOctets, derOid, derSequence } from "./der.ts";
+import { derNull, derOctets, derOid, derSequence, encodeDer } from "./der.ts";
 import { HASH_OIDS, type SignatureHash } from "./keys/curves.ts";
 import { md5, sha1, sha224, sha256, sha384, sha512 } from "./deps.ts";
 import type { PublicKeyParts } from "./keys/encoding.ts";
@@ -67,7 +67,7 @@ function power(base: bigint, exponent: Uint8Array, modulus: bigint): bigint {
 /** EMSA-PKCS1-v1_5 (RFC 8017 section 9.2); empty when it does not fit. */
 function pkcs1Padded(message: Uint8Array, length: number, hash: SignatureHash): Bytes {
   const algorithm = derSequence(derOid(HASH_OIDS[hash]), derNull());
-  const info = derSequence(algorithm, derOctets(HASHES[hash](message)));
+  const info = encodeDer(derSequence(algorithm, derOctets(HASHES[hash](message))));
   const filling = length - info.length - 3;
   if (filling < 8) return new Uint8Array();
   return concat(Uint8Array.of(0, 1), new Uint8Array(filling).fill(0xFF), Uint8Array.of(0), info);

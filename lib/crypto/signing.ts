@@ -7,6 +7,7 @@ import {
   derError,
   derSequence,
   derUnsigned,
+  encodeDer,
   enterDer,
   nextDer,
   readDer,
@@ -200,7 +201,8 @@ export async function digest(hash: SignatureHash, bytes: Uint8Array): Promise<By
 /** DER sequence of r and s (RFC 3279 section 2.2.3) from r and s of equal length. */
 export function encodeEcdsaSignature(raw: Uint8Array): Bytes {
   const half = raw.length / 2;
-  return derSequence(derUnsigned(raw.subarray(0, half)), derUnsigned(raw.subarray(half)));
+  const numbers = [raw.subarray(0, half), raw.subarray(half)].map(derUnsigned);
+  return encodeDer(derSequence(...numbers));
 }
 
 /**

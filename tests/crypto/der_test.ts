@@ -6,10 +6,7 @@ import {
   bitsOf,
   childrenOf,
   contentOf,
-  derElement,
   derOid,
-  derSequence,
-  derUnsigned,
   enterDer,
   nextDer,
   numberOf,
@@ -20,6 +17,7 @@ import {
   TAG,
   unsignedOf,
 } from "../../lib/crypto/der.ts";
+import { derElement, derSequence, derUnsigned } from "../der.ts";
 
 const SEED = 20261124;
 

@@ -2,6 +2,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { concat } from "../../lib/bytes/pack.ts";
 import { encodeUtf8, parseHex } from "../../lib/bytes/text.ts";
+import { derOid, TAG } from "../../lib/crypto/der.ts";
 import {
   derBits,
   derContext,
@@ -9,13 +10,11 @@ import {
   derInteger,
   derNull,
   derOctets,
-  derOid,
   derPrimitive,
   derSequence,
   derSet,
   derTrue,
-  TAG,
-} from "../../lib/crypto/der.ts";
+} from "../der.ts";
 import { certificateRefusal } from "../../lib/device/certificate.ts";
 import { growsLinearly } from "../growth.ts";
 

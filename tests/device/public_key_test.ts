@@ -1,15 +1,8 @@
 import { assertEquals } from "@std/assert";
 import { concat } from "../../lib/bytes/pack.ts";
 import { parseHex } from "../../lib/bytes/text.ts";
-import {
-  derBits,
-  derElement,
-  derNull,
-  derOid,
-  derSequence,
-  derUnsigned,
-  TAG,
-} from "../../lib/crypto/der.ts";
+import { derOid, TAG } from "../../lib/crypto/der.ts";
+import { derBits, derElement, derNull, derSequence, derUnsigned } from "../der.ts";
 import { publicKeyRefusal } from "../../lib/device/public_key.ts";
 
 const EC = "1.2.840.10045.2.1";

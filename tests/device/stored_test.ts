@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { concat } from "../../lib/bytes/pack.ts";
 import { formatPem } from "../../lib/bytes/pem.ts";
 import { encodeUtf8, parseHex } from "../../lib/bytes/text.ts";
+import { derOid } from "../../lib/crypto/der.ts";
 import {
   derBits,
   derContext,
@@ -10,10 +11,9 @@ import {
   derInteger,
   derNull,
   derOctets,
-  derOid,
   derSequence,
   derUnsigned,
-} from "../../lib/crypto/der.ts";
+} from "../der.ts";
 import { CURVES } from "../../lib/crypto/keys/curves.ts";
 import { DOMAINS } from "../../lib/crypto/keys/domains.ts";
 import { decodeKeyParts, type EcParts, type RsaParts } from "../../lib/crypto/keys/encoding.ts";

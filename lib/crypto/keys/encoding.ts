@@ -12,6 +12,7 @@ import {
   derBits,
   derContext,
   type DerCursor,
+  type DerElement,
   derInteger,
   type DerNode,
   derNull,
@@ -19,6 +20,7 @@ import {
   derOid,
   derSequence,
   derUnsigned,
+  encodeDer,
   enterBits,
   enterDer,
   nextDer,
@@ -33,7 +35,6 @@ import {
 const RSA_OID = "1.2.840.113549.1.1.1";
 const EC_OID = "1.2.840.10045.2.1";
 const UNCOMPRESSED = 4;
-const ecAlgorithms = new Map<EcCurve, Bytes>();
 /** The longest RSA key that the firmware's mbedTLS and every WebCrypto take, in bits. */
 const MAX_RSA_BITS = 4096;
 
@@ -116,22 +117,22 @@ export function isEncryptedPkcs8(der: Uint8Array): boolean {
 export function encodePkcs8(key: KeyParts): Bytes {
   if (key.type === "rsa") {
     const algorithm = derSequence(derOid(RSA_OID), derNull());
-    return derSequence(derInteger(0), algorithm, derOctets(key.pkcs1));
+    return encodeDer(derSequence(derInteger(0), algorithm, derOctets(key.pkcs1)));
   }
   const point = key.point ? [derContext(1, derBits(key.point))] : [];
   const inner = derSequence(derInteger(1), derOctets(key.scalar), ...point);
-  return derSequence(derInteger(0), ecAlgorithm(key.curve), derOctets(inner));
+  return encodeDer(derSequence(derInteger(0), ecAlgorithm(key.curve), derOctets(inner)));
 }
 
 /** The traditional encoding of a key: PKCS#1 for RSA; SEC1 with curve and public point for EC. */
 export function encodeTraditional(key: KeyParts): Bytes {
   if (key.type === "rsa") return key.pkcs1;
-  return derSequence(
+  return encodeDer(derSequence(
     derInteger(1),
     derOctets(key.scalar),
     derContext(0, derOid(CURVES[key.curve].oid)),
     ...key.point ? [derContext(1, derBits(key.point))] : [],
-  );
+  ));
 }
 
 /** PEM label of the traditional encoding. */
@@ -144,17 +145,18 @@ export function encodeRsaSpki(
   { modulus, publicExponent }: Pick<RsaParts, "modulus" | "publicExponent">,
 ): Bytes {
   const key = derSequence(derUnsigned(modulus), derUnsigned(publicExponent));
-  return derSequence(derSequence(derOid(RSA_OID), derNull()), derBits(key));
+  return encodeDer(derSequence(derSequence(derOid(RSA_OID), derNull()), derBits(key)));
 }
 
 /** SubjectPublicKeyInfo of a point on a curve. */
 export function encodeEcSpki(curve: EcCurve, point: Uint8Array): Bytes {
-  return derSequence(ecAlgorithm(curve), derBits(point));
+  return encodeDer(derSequence(ecAlgorithm(curve), derBits(point)));
 }
 
 /** As {@linkcode encodeEcSpki}, of a curve by its object identifier, which may be one of {@linkcode DOMAINS}. */
 export function encodePointSpki(curveOid: string, point: Uint8Array): Bytes {
-  return derSequence(derSequence(derOid(EC_OID), derOid(curveOid)), derBits(point));
+  const algorithm = derSequence(derOid(EC_OID), derOid(curveOid));
+  return encodeDer(derSequence(algorithm, derBits(point)));
 }
 
 /**
@@ -291,7 +293,7 @@ function decodePkcs1(root: DerNode): RsaParts {
   return {
     type: "rsa",
     // Written again, because what reads it next may not take lengths and numbers longer than needed.
-    pkcs1: derSequence(...numbers.map(derUnsigned)),
+    pkcs1: encodeDer(derSequence(...numbers.map(derUnsigned))),
     modulus: modulus!,
     publicExponent: publicExponent!,
     privateExponent: privateExponent!,
@@ -385,11 +387,8 @@ function readPoint(curve: EcCurve, point: Bytes): Bytes {
 }
 
 /** AlgorithmIdentifier of keys on a curve. */
-function ecAlgorithm(curve: EcCurve): Bytes {
-  const known = ecAlgorithms.get(curve) ??
-    derSequence(derOid(EC_OID), derOid(CURVES[curve].oid));
-  ecAlgorithms.set(curve, known);
-  return known;
+function ecAlgorithm(curve: EcCurve): DerElement {
+  return derSequence(derOid(EC_OID), derOid(CURVES[curve].oid));
 }
 
 function unsupported(oid: string): SecureCertError {

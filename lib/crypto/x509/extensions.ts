@@ -3,6 +3,7 @@ import {
   asciiOf,
   bitsOf,
   constructedTag,
+  type DerElement,
   derElement,
   derError,
   type DerNode,
@@ -109,7 +110,7 @@ const HASHES = new Map(
 /** AlgorithmIdentifier of the signatures a key makes, DER. */
 export function signatureAlgorithm(
   key: { type: "ec" | "rsa"; curve?: EcCurve; bits: number },
-): Bytes {
+): DerElement {
   const oid = derOid(SIGNATURE_OIDS[key.type][hashFor(key)]);
   return key.type === "rsa" ? derSequence(oid, derNull()) : derSequence(oid);
 }
@@ -164,7 +165,7 @@ export function readExtensions(node: DerNode): ReadonlyMap<string, DerNode> {
 }
 
 /** subjectAltName; critical when the subject is empty (RFC 5280 section 4.2.1.6). */
-export function namesExtension(generalNames: Bytes, critical: boolean): Bytes {
+export function namesExtension(generalNames: Bytes, critical: boolean): DerElement {
   return derSequence(
     derOid(EXTENSION.subjectAltName),
     ...critical ? [derTrue()] : [],
@@ -180,7 +181,7 @@ export function publicKeyBits(spki: Uint8Array): Bytes {
 }
 
 /** UTCTime to 2049, GeneralizedTime from 2050 on, whole seconds (RFC 5280 section 4.1.2.5). */
-export function encodeTime(time: Date): Bytes {
+export function encodeTime(time: Date): DerElement {
   const year = time.getUTCFullYear();
   if (!(year >= 1950 && year <= 9999)) {
     throw new RangeError(`Cannot encode time: year ${year} is not 1950 to 9999`);

@@ -4,11 +4,14 @@ import { sha1 } from "../deps.ts";
 import {
   derBits,
   derContext,
+  type DerElement,
   derInteger,
   derOctets,
   derOid,
+  type DerPart,
   derSequence,
   derUnsigned,
+  encodeDer,
 } from "../der.ts";
 import { type EcCurve, WEAK_RSA_BITS } from "../keys/curves.ts";
 import { decodeSpki, isSamePublicKey, publicKeyDer } from "../keys/encoding.ts";
@@ -77,8 +80,8 @@ export type CertificateUsage = NonNullable<Parameters<typeof issueCertificate>[0
 interface Prepared {
   /** Subject of the issuer, DER. */
   readonly name: Bytes;
-  /** AlgorithmIdentifier of its signatures, DER. */
-  readonly algorithm: Bytes;
+  /** AlgorithmIdentifier of its signatures. */
+  readonly algorithm: DerElement;
   readonly template: Template;
   readonly sign: (signedPart: Bytes) => Promise<Uint8Array>;
   /** The last extension of each certificate, DER: whose key signed it. */
@@ -240,7 +243,7 @@ interface Content {
   readonly subject: Bytes;
   readonly publicKey: Uint8Array;
   /** All but the identifiers of the keys. */
-  readonly extensions: readonly Bytes[];
+  readonly extensions: readonly DerPart[];
 }
 
 async function makeCertificate(
@@ -248,7 +251,7 @@ async function makeCertificate(
   { name, algorithm, authorityKey, sign }: Prepared,
   { subject, publicKey, extensions }: Content,
 ): Promise<Certificate> {
-  const signedPart = derSequence(
+  const signedPart = encodeDer(derSequence(
     VERSION_3,
     serialNumber(validity),
     algorithm,
@@ -267,9 +270,10 @@ async function makeCertificate(
         authorityKey,
       ),
     ),
-  );
+  ));
   const signature = await sign(signedPart);
-  return readCertificate(derSequence(signedPart, algorithm, derBits(signature)));
+  const certificate = derSequence(signedPart, algorithm, derBits(signature));
+  return readCertificate(encodeDer(certificate));
 }
 
 /** What a root signs itself with. */
@@ -365,14 +369,14 @@ function keyIdentifier(spki: Uint8Array): Bytes {
 }
 
 /** Twenty octets (RFC 5280 section 4.1.2.2), the second bit set so that it is positive and full. */
-function serialNumber(sources: Sources): Bytes {
+function serialNumber(sources: Sources): DerElement {
   const serial = randomBytes(SERIAL_SIZE, sources);
   serial[0] = serial[0]! & 0x7F | 0x40;
   return derUnsigned(serial);
 }
 
 /** From now, for the days given. */
-function period({ days = 3650, ...sources }: Validity): Bytes {
+function period({ days = 3650, ...sources }: Validity): DerElement {
   const from = currentTime(sources);
   if (days !== "forever" && !(Number.isFinite(days) && days > 0)) {
     throw new RangeError(`Days must be a number above 0, are ${days}`);

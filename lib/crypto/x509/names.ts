@@ -6,12 +6,14 @@ import {
   childrenOf,
   contentOf,
   contextTag,
+  type DerElement,
   derElement,
   type DerNode,
   derOid,
   derPrimitive,
   derSequence,
   derSet,
+  encodeDer,
   enterDer,
   hexOf,
   nextDer,
@@ -81,17 +83,18 @@ const KEYS: ReadonlyMap<string, string> = new Map(
  * escape, with the offset in the text.
  */
 export function encodeName(text: string): Bytes {
-  if (text.trim() === "") return derSequence();
-  const sets: Uint8Array[] = [];
-  let attributes: Uint8Array[] = [];
-  for (const { key, value, offset, joins } of splitName(text)) {
+  const sets: DerElement[] = [];
+  let attributes: DerElement[] = [];
+  const parts = text.trim() === "" ? [] : splitName(text);
+  for (const { key, value, offset, joins } of parts) {
     attributes.push(encodeAttribute(key, value, offset));
     if (joins) continue;
     // DER wants the elements of a SET OF in the order of their bytes (X.690 section 11.6).
-    sets.push(derSet(...attributes.length > 1 ? attributes.toSorted(compareBytes) : attributes));
+    const isSet = attributes.length > 1;
+    sets.push(derSet(...isSet ? attributes.map(encodeDer).toSorted(compareBytes) : attributes));
     attributes = [];
   }
-  return derSequence(...sets);
+  return encodeDer(derSequence(...sets));
 }
 
 /**
@@ -186,7 +189,7 @@ function readEscape(text: string, at: number): { encoded: Uint8Array; next: numb
   throw badName("bad escape", at);
 }
 
-function encodeAttribute(key: string, value: string, offset: number): Bytes {
+function encodeAttribute(key: string, value: string, offset: number): DerElement {
   const isOid = /^[0-2](\.[0-9]+)+$/.test(key);
   const known: Attribute | undefined = ATTRIBUTES[key.toUpperCase() as keyof typeof ATTRIBUTES] ??
     Object.values(ATTRIBUTES).find(({ oid }) => oid === key) ??
@@ -201,7 +204,12 @@ function encodeAttribute(key: string, value: string, offset: number): Bytes {
   return derSequence(derOid(known.oid), encodeString(key, value, known.type, offset));
 }
 
-function encodeString(key: string, value: string, type: Attribute["type"], offset: number): Bytes {
+function encodeString(
+  key: string,
+  value: string,
+  type: Attribute["type"],
+  offset: number,
+): DerElement {
   if (type === "printable" && !/^[A-Za-z0-9 '()+,\-./:=?]*$/.test(value)) {
     throw badName(`${key} has characters outside PrintableString`, offset);
   }
@@ -299,13 +307,13 @@ type Kind = keyof typeof KINDS;
  * @throws {SecureCertError} `ERR_NAME` for an unknown kind or a malformed name.
  */
 export function encodeSans(names: readonly string[]): Bytes {
-  return derSequence(...names.map((name) => {
+  return encodeDer(derSequence(...names.map((name) => {
     const [, kind = "", value = ""] = /^\s*([a-zA-Z]+):(.*)$/.exec(name) ?? [];
     if (!Object.hasOwn(KINDS, kind.toLowerCase())) {
       throw badSan(name, "need dns:, ip:, uri: or email:");
     }
     return encodeSan(kind.toLowerCase() as Kind, value.trim(), name);
-  }));
+  })));
 }
 
 /** The names of a GeneralNames, in the form that {@linkcode encodeSans} reads. */
@@ -318,7 +326,7 @@ export function sansOf(names: DerNode): string[] {
   return childrenOf(names).map(formatSan);
 }
 
-function encodeSan(kind: Kind, value: string, name: string): Bytes {
+function encodeSan(kind: Kind, value: string, name: string): DerElement {
   if (kind === "ip") {
     return derPrimitive(KINDS.ip, parseIp(value) ?? fail(name, "not an IP address"));
   }

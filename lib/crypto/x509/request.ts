@@ -12,6 +12,7 @@ import {
   derOid,
   derSequence,
   derSet,
+  encodeDer,
   enterDer,
   nextDer,
   oidOf,
@@ -76,14 +77,15 @@ export async function createRequest(options: {
   const attributes = extensions.length === 0
     ? []
     : [derSequence(derOid(EXTENSION_REQUEST), derSet(derSequence(...extensions)))];
-  const info = derSequence(
+  const info = encodeDer(derSequence(
     derInteger(0),
     encodeName(subject),
     key.publicKey,
     derContext(0, ...attributes),
-  );
+  ));
   const algorithm = signatureAlgorithm(key);
-  return takeApart(derSequence(info, algorithm, derBits(await signBytes(key, info)))).request;
+  const request = derSequence(info, algorithm, derBits(await signBytes(key, info)));
+  return takeApart(encodeDer(request)).request;
 }
 
 /**

@@ -4,15 +4,8 @@ import { bitLength, decodeBigInteger, encodeBigInteger } from "../../../lib/byte
 import { concat } from "../../../lib/bytes/pack.ts";
 import { formatPem } from "../../../lib/bytes/pem.ts";
 import { encodeUtf8 } from "../../../lib/bytes/text.ts";
-import {
-  derElement,
-  derSequence,
-  derUnsigned,
-  enterDer,
-  nextDer,
-  readDer,
-  unsignedOf,
-} from "../../../lib/crypto/der.ts";
+import { enterDer, nextDer, readDer, unsignedOf } from "../../../lib/crypto/der.ts";
+import { derElement, derSequence, derUnsigned } from "../../der.ts";
 import { CURVES, type EcCurve } from "../../../lib/crypto/keys/curves.ts";
 import { canUncompress, DOMAINS, uncompressedPoint } from "../../../lib/crypto/keys/domains.ts";
 import {

@@ -18,18 +18,8 @@ import {
   formatSans,
 } from "../../../lib/crypto/x509/names.ts";
 import { createRequest, readRequest } from "../../../lib/crypto/x509/request.ts";
-import {
-  childrenOf,
-  derContext,
-  derElement,
-  derOctets,
-  derOid,
-  derSequence,
-  derSet,
-  rawOf,
-  readDer,
-  TAG,
-} from "../../../lib/crypto/der.ts";
+import { childrenOf, derOid, rawOf, readDer, TAG } from "../../../lib/crypto/der.ts";
+import { derContext, derElement, derOctets, derSequence, derSet } from "../../der.ts";
 import { growsLinearly } from "../../growth.ts";
 import { rsaKey } from "../../rsa_keys.ts";
 import { decodePartition } from "../../../lib/format/partition.ts";
