@@ -43,7 +43,7 @@ export { decodeDsContext, decodeDsData, decodeSecurityConfig, encodeDsContext, e
 export { decodeSignatureBlock, decodeSignatureEntry, encodeSignatureBlock, encodeSignatureEntry, type SignatureKey } from "./lib/format/signature_block.ts";
 
 // Partition tables and configuration CSV
-export { decodePartitionTable, encodePartitionTable, type PartitionTable, type PartitionTableEntry } from "./lib/format/table/binary.ts";
+export { decodePartitionTable, encodePartitionTable, type PartitionTableEntry } from "./lib/format/table/binary.ts";
 export { formatPartitionCsv, parsePartitionCsv } from "./lib/format/table/csv.ts";
 export type { ConfigRow } from "./lib/format/config/row.ts";
 export { formatConfigCsv, parseConfigCsv } from "./lib/format/config/csv.ts";
@@ -75,7 +75,7 @@ export { keyModesOf } from "./lib/key_modes/modes.ts";
 export type { EfusePlan } from "./lib/key_modes/efuse_plan.ts";
 
 // Checking
-export { type Verdict, verify, type VerifyOptions } from "./lib/verify/verify.ts";
+export { type Verdict, verify } from "./lib/verify/verify.ts";
 export { verifySignatures } from "./lib/verify/signatures.ts";
 
 // Reading
@@ -86,7 +86,7 @@ export { diff, type Diff } from "./lib/toolkit/diff.ts";
 export type { BuildPlan, DataEntry } from "./lib/toolkit/plan/credentials.ts";
 export type { EfuseKey } from "./lib/toolkit/plan/planner.ts";
 export { build, buildFromCsv, type BuildOptions, type BuildResult } from "./lib/toolkit/build.ts";
-export { createDevelopmentCa, provision, type ProvisionOptions, type ProvisionResult } from "./lib/toolkit/provision.ts";
+export { createDevelopmentCa, provision } from "./lib/toolkit/provision.ts";
 export { append } from "./lib/toolkit/append.ts";
 export { convert } from "./lib/toolkit/convert.ts";
 export { extract } from "./lib/toolkit/extract.ts";

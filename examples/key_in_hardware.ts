@@ -3,7 +3,7 @@
 // Provisions a device for each way a chip can protect its private key: in the RSA DS peripheral, in
 // the ECDSA peripheral, encrypted with an eFuse key, or derived from one.
 
-import { type EfusePlan, exportPrivateKey, provision, type ProvisionResult } from "../mod.ts";
+import { type EfusePlan, exportPrivateKey, provision } from "../mod.ts";
 import { openCa } from "./provision_device.ts";
 
 type EfuseKeyMode = EfusePlan["keyMode"];
@@ -18,7 +18,10 @@ export const CHIP_OF = {
 } as const satisfies Record<EfuseKeyMode, string>;
 
 /** Provisions a device whose private key is in hardware or protected by it. */
-export async function provisionDevice(id: string, keyMode: EfuseKeyMode): Promise<ProvisionResult> {
+export async function provisionDevice(
+  id: string,
+  keyMode: EfuseKeyMode,
+): ReturnType<typeof provision> {
   return await provision({
     issuer: await openCa("factory/ca"),
     subject: `CN=${id}`,

@@ -13,8 +13,8 @@ const TOOLKIT = {
     decodeNvsCredentials encodeCustFlash encodeNvs encodeNvsCredentials`,
   "Peripheral values": `decodeDsContext decodeDsData decodeSecurityConfig encodeDsContext
     encodeDsData encodeSecurityConfig`,
-  "Partition tables": `PartitionTable PartitionTableEntry decodePartitionTable
-    encodePartitionTable formatPartitionCsv parsePartitionCsv`,
+  "Partition tables": `PartitionTableEntry decodePartitionTable encodePartitionTable
+    formatPartitionCsv parsePartitionCsv`,
   "Configuration CSV": "ConfigRow formatConfigCsv parseConfigCsv",
   "Keys and certificates": `Certificate CertificateInput EcCurve Issuer KeyInput PrivateKey
     SigningRequest createCa createIssuer createRequest escapeNameValue exportPrivateKey
@@ -24,11 +24,9 @@ const TOOLKIT = {
   "Signatures": `SignatureKey Signer attachSignatures decodeSignatureBlock decodeSignatureEntry
     encodeSignatureBlock encodeSignatureEntry signPartition signingDigest verifySignatures`,
   "Reading and checking": `Diff EntryReport FINDINGS Finding Found ImageLocation Inspection
-    SecureCert Verdict VerifyOptions diff findSecureCert inspect openSecureCert reportCertificate
-    verify`,
-  "Building and changing": `BuildOptions BuildPlan BuildResult DataEntry EfuseKey EfusePlan
-    ProvisionOptions ProvisionResult append build buildFromCsv convert createDevelopmentCa extract
-    provision`,
+    SecureCert Verdict diff findSecureCert inspect openSecureCert reportCertificate verify`,
+  "Building and changing": `BuildOptions BuildPlan BuildResult DataEntry EfuseKey EfusePlan append
+    build buildFromCsv convert createDevelopmentCa extract provision`,
 };
 
 /** The same of `lib/batch/mod.ts`. */

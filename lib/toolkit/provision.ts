@@ -13,54 +13,8 @@ import { kindOf, wantedKey } from "../key_modes/wanted_key.ts";
 import { build, type BuildOptions, type BuildResult, planError } from "./build.ts";
 import { type BuildPlan, type DataEntry, DEFAULT_EFUSE_KEY_ID } from "./plan/credentials.ts";
 
-/**
- * What {@linkcode provision} makes for one device: its key and certificate, what else the image
- * holds, and how it is built.
- *
- * @category Building and changing
- */
-export interface ProvisionOptions extends BuildOptions {
-  /** The CA that issues the device certificate and is stored in the image, as PEM. */
-  readonly issuer: Issuer;
-  /** Subject of the device certificate, such as `CN=device-1`. */
-  readonly subject: string;
-  /** Subject alternative names. @default [] */
-  readonly sans?: readonly string[];
-  /** What the certificate is for. @default ["client"] */
-  readonly usage?: readonly ("client" | "server")[];
-  /** Validity of the certificate in days, or `"forever"`. @default 3650 */
-  readonly days?: number | "forever";
-  /** Kind of private key to make. @default an RSA-2048 key for `rsa-ds`, else a P-256 key */
-  readonly key?: {
-    readonly type?: "ec" | "rsa";
-    readonly curve?: EcCurve;
-    readonly bits?: 1024 | 2048 | 3072 | 4096;
-  };
-  /** How the private key reaches the device. @default "plaintext" */
-  readonly keyMode?: KeyMode;
-  /** The chip; needed for every mode but `plaintext`. */
-  readonly chip?: ChipName;
-  /** The n of the KEYn that holds the eFuse key. @default 1 */
-  readonly efuseKeyId?: number;
-  /** The eFuse key of the modes with an HMAC, 32 bytes as burned. @default made from `random` */
-  readonly hmacKey?: Uint8Array;
-  /** `rsa-ds`: the initialisation vector, 16 bytes. @default made from `random` */
-  readonly iv?: Uint8Array;
-  /** Further entries. @default [] */
-  readonly data?: readonly DataEntry[];
-}
-
-/**
- * One provisioned device.
- *
- * @category Building and changing
- */
-export interface ProvisionResult extends BuildResult {
-  /** The device's private key. */
-  readonly key: PrivateKey;
-  /** The device certificate. */
-  readonly certificate: Certificate;
-}
+/** What is made for one device, what else its image holds, and how it is built. */
+type ProvisionOptions = Parameters<typeof provision>[0];
 
 /** Subject of the CA that {@linkcode createDevelopmentCa} makes. */
 const DEVELOPMENT_CA_SUBJECT = "CN=Development CA,OU=NOT FOR PRODUCTION";
@@ -88,7 +42,45 @@ export async function createDevelopmentCa(
  * @category Building and changing
  * @throws {SecureCertError} as {@linkcode issueCertificate} and {@linkcode build}.
  */
-export async function provision(options: ProvisionOptions): Promise<ProvisionResult> {
+export async function provision(
+  options: BuildOptions & {
+    /** The CA that issues the device certificate and is stored in the image, as PEM. */
+    readonly issuer: Issuer;
+    /** Subject of the device certificate, such as `CN=device-1`. */
+    readonly subject: string;
+    /** Subject alternative names. @default [] */
+    readonly sans?: readonly string[];
+    /** What the certificate is for. @default ["client"] */
+    readonly usage?: readonly ("client" | "server")[];
+    /** Validity of the certificate in days, or `"forever"`. @default 3650 */
+    readonly days?: number | "forever";
+    /** Kind of private key to make. @default an RSA-2048 key for `rsa-ds`, else a P-256 key */
+    readonly key?: {
+      readonly type?: "ec" | "rsa";
+      readonly curve?: EcCurve;
+      readonly bits?: 1024 | 2048 | 3072 | 4096;
+    };
+    /** How the private key reaches the device. @default "plaintext" */
+    readonly keyMode?: KeyMode;
+    /** The chip; needed for every mode but `plaintext`. */
+    readonly chip?: ChipName;
+    /** The n of the KEYn that holds the eFuse key. @default 1 */
+    readonly efuseKeyId?: number;
+    /** The eFuse key of the modes with an HMAC, 32 bytes as burned. @default made from `random` */
+    readonly hmacKey?: Uint8Array;
+    /** `rsa-ds`: the initialisation vector, 16 bytes. @default made from `random` */
+    readonly iv?: Uint8Array;
+    /** Further entries. @default [] */
+    readonly data?: readonly DataEntry[];
+  },
+): Promise<
+  BuildResult & {
+    /** The device's private key. */
+    readonly key: PrivateKey;
+    /** The device certificate. */
+    readonly certificate: Certificate;
+  }
+> {
   const { issuer, data = [] } = options;
   refuseMode(options);
   const { key, ...made } = await makeKey(options);

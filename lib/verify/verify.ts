@@ -34,31 +34,8 @@ import { checkFlags, isClosed } from "./flags.ts";
 import { checkKeyBytes, checkKeyMatch } from "./key.ts";
 import { checkSignatures } from "./signatures.ts";
 
-/**
- * What {@linkcode verify} checks an image against.
- *
- * @category Reading and checking
- */
-export interface VerifyOptions {
-  /** The CA that should have issued the device certificate: PEM (a bundle too), DER, or as an object. */
-  readonly ca?: CertificateInput;
-  /** The chip that is to read the image; its rules are left out without it. */
-  readonly chip?: ChipName;
-  /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
-  readonly hmacKey?: Uint8Array;
-  /** SubjectPublicKeyInfo of the key in the eFuse, DER, to compare with the device certificate. */
-  readonly publicKey?: Uint8Array;
-  /** The keys that may sign the image, SubjectPublicKeyInfo in PEM or DER. @default any key */
-  readonly signingKeys?: readonly Uint8Array[];
-  /** Report RSA keys of fewer than 2048 bits as a warning, not as an error. @default false */
-  readonly allowWeak?: boolean;
-  /** The time at which certificates should be valid. @default the system clock */
-  readonly now?: () => Date;
-  /** Size of the partition in bytes. @default what a table says, else the length of the image */
-  readonly partitionSize?: number;
-  /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
-  readonly tableOffset?: number;
-}
+/** What {@linkcode verify} checks an image against. */
+export type VerifyOptions = NonNullable<Parameters<typeof verify>[1]>;
 
 /**
  * The result of {@linkcode verify}.
@@ -169,7 +146,29 @@ const APPLIES: Readonly<Partial<Record<CheckName, Applies>>> = {
  * @throws {SecureCertError} `ERR_CERTIFICATE`, `ERR_PEM`, `ERR_DER`, `ERR_KEY` or `ERR_UNSUPPORTED` for
  * a CA or signing key that cannot be read; `RangeError` for a table offset that is not a 32-bit number.
  */
-export async function verify(image: Uint8Array, options: VerifyOptions = {}): Promise<Verdict> {
+export async function verify(
+  image: Uint8Array,
+  options: {
+    /** The CA that should have issued the device certificate: PEM (a bundle too), DER, or as an object. */
+    readonly ca?: CertificateInput;
+    /** The chip that is to read the image; its rules are left out without it. */
+    readonly chip?: ChipName;
+    /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
+    readonly hmacKey?: Uint8Array;
+    /** SubjectPublicKeyInfo of the key in the eFuse, DER, to compare with the device certificate. */
+    readonly publicKey?: Uint8Array;
+    /** The keys that may sign the image, SubjectPublicKeyInfo in PEM or DER. @default any key */
+    readonly signingKeys?: readonly Uint8Array[];
+    /** Report RSA keys of fewer than 2048 bits as a warning, not as an error. @default false */
+    readonly allowWeak?: boolean;
+    /** The time at which certificates should be valid. @default the system clock */
+    readonly now?: () => Date;
+    /** Size of the partition in bytes. @default what a table says, else the length of the image */
+    readonly partitionSize?: number;
+    /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+  } = {},
+): Promise<Verdict> {
   return verdictOf(await checkImage(image, options));
 }
 

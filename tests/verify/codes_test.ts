@@ -11,22 +11,20 @@ import {
   generateKey,
   issueCertificate,
   provision,
-  type ProvisionOptions,
   readCertificate,
   signPartition,
   type Tlv,
   verify,
-  type VerifyOptions,
 } from "../../mod.ts";
 import type { FindingCode } from "../../lib/findings/findings.ts";
 import { createSigner } from "../../lib/crypto/signature.ts";
 import { rsaKey } from "../rsa_keys.ts";
 import { vector } from "../vectors.ts";
 
-type Case = { readonly image: Uint8Array; readonly options?: VerifyOptions };
+type Case = { readonly image: Uint8Array; readonly options?: Parameters<typeof verify>[1] };
 
 const issuer = await createDevelopmentCa();
-const make = (options: Partial<ProvisionOptions> = {}) =>
+const make = (options: Partial<Parameters<typeof provision>[0]> = {}) =>
   provision({ issuer, subject: "CN=d", verify: false, ...options });
 const plain = await make();
 const entries: readonly Tlv[] = decodePartition(plain.image).entries;

@@ -8,19 +8,20 @@ import {
   encodePartition,
   generateKey,
   provision,
-  type ProvisionOptions,
   signPartition,
   verify,
-  type VerifyOptions,
 } from "../../mod.ts";
 import { vector } from "../vectors.ts";
 
 const issuer = await createDevelopmentCa();
-const make = (options: Partial<ProvisionOptions>) =>
+const make = (options: Partial<Parameters<typeof provision>[0]>) =>
   provision({ issuer, subject: "CN=d", ...options });
 const hmacKey = crypto.getRandomValues(new Uint8Array(32));
 
-async function missing(image: Uint8Array, options: VerifyOptions = {}): Promise<string[]> {
+async function missing(
+  image: Uint8Array,
+  options?: Parameters<typeof verify>[1],
+): Promise<string[]> {
   const { complete, unchecked = [], ok } = await verify(image, options);
   assertEquals([ok, complete], [true, unchecked.length === 0]);
   return unchecked.map(({ flag }) => flag ?? "");

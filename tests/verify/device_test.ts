@@ -17,7 +17,6 @@ import {
   readCertificate,
   type Tlv,
   verify,
-  type VerifyOptions,
 } from "../../mod.ts";
 import { rsaKey } from "../rsa_keys.ts";
 import { vector } from "../vectors.ts";
@@ -110,7 +109,7 @@ const bytesOf = (text: string) => new TextEncoder().encode(text);
 const oneLine = ({ data }: Tlv) => bytesOf(textOf(data).replace("-----\n", "-----"));
 
 /** Codes and places of what is refused, and of a key that does not fit. */
-async function found(image: Uint8Array, options: VerifyOptions = {}): Promise<string[]> {
+async function found(image: Uint8Array, options?: Parameters<typeof verify>[1]): Promise<string[]> {
   const { findings } = await verify(image, options);
   return findings.filter(({ code }) => [...REFUSED, "KEY_MISMATCH"].includes(code))
     .map(({ code, severity, place }) => `${code} ${severity} ${place.entry ?? "-"}`);

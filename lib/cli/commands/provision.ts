@@ -1,4 +1,4 @@
-import type { ProvisionOptions, ProvisionResult } from "../../toolkit/provision.ts";
+import type { provision } from "../../toolkit/provision.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { fileError } from "../errors.ts";
@@ -85,7 +85,7 @@ export const command: Command = {
 /** A device that is made and not yet written. */
 interface Provisioned {
   readonly id: string;
-  readonly made: ProvisionResult;
+  readonly made: Awaited<ReturnType<typeof provision>>;
   readonly paths: { readonly image: string; readonly certificate: string; readonly key: string };
   readonly ca: OpenCa;
   readonly efuse?: EfuseFiles;
@@ -95,7 +95,7 @@ async function deviceOptions(
   id: string,
   args: Arguments,
   io: Io,
-): Promise<Omit<ProvisionOptions, "issuer">> {
+): Promise<Omit<Parameters<typeof provision>[0], "issuer">> {
   const { escapeNameValue } = await import("../../crypto/x509/names.ts");
   const keyPlan = await keyPlanOf(args);
   return {

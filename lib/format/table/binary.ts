@@ -55,23 +55,8 @@ export interface PartitionTableEntry {
   readonly flags?: number;
 }
 
-/**
- * What a partition table holds.
- *
- * @category Partition tables
- */
-export interface PartitionTable {
-  /** The partitions in the order of the table, with their flags. */
-  readonly entries: readonly PartitionTableEntry[];
-  /** The MD5 in the table and that of the entries, 16 bytes each; undefined when the table has none. */
-  readonly md5: {
-    readonly stored: Uint8Array;
-    readonly computed: Uint8Array;
-    readonly ok: boolean;
-  } | undefined;
-  /** Bytes of the rows in use, without the row that ends them. */
-  readonly used: number;
-}
+/** What a partition table holds. */
+export type PartitionTable = ReturnType<typeof decodePartitionTable>;
 
 /**
  * The 0xC00 bytes of a partition table (FORMAT: partition table), integers little-endian. A row is AA 50
@@ -126,7 +111,18 @@ export function maxPartitions(md5: boolean): number {
  * `ERR_STRAY_BYTES` for bytes in the digest's row or after the last row, `ERR_CHECKSUM` for a wrong
  * digest; with entry and offset.
  */
-export function decodePartitionTable(bytes: Uint8Array): PartitionTable {
+export function decodePartitionTable(bytes: Uint8Array): {
+  /** The partitions in the order of the table, with their flags. */
+  readonly entries: readonly PartitionTableEntry[];
+  /** The MD5 in the table and that of the entries, 16 bytes each; undefined when the table has none. */
+  readonly md5: {
+    readonly stored: Uint8Array;
+    readonly computed: Uint8Array;
+    readonly ok: boolean;
+  } | undefined;
+  /** Bytes of the rows in use, without the row that ends them. */
+  readonly used: number;
+} {
   const table = readPartitionTable(bytes);
   if (table.md5?.ok === false) {
     throw new SecureCertError(

@@ -6,11 +6,11 @@ import { NVS_CREDENTIAL_NAMESPACES } from "../../format/nvs/credentials.ts";
 import { NVS_PAGE_SIZE, NVS_PAGE_STATES } from "../../format/nvs/page.ts";
 import { walkPartition } from "../../format/partition.ts";
 import {
+  type decodePartitionTable,
   PARTITION_FLAGS,
   PARTITION_TABLE_OFFSET,
   PARTITION_TABLE_SECTOR,
   PARTITION_TYPES,
-  type PartitionTable,
   type PartitionTableEntry,
 } from "../../format/table/binary.ts";
 import { MAX_TLV_LENGTH, readTlv, TLV_ALIGNMENT, TLV_MAGIC, tlvSize } from "../../format/tlv.ts";
@@ -19,7 +19,7 @@ import { looksLikeNvs } from "../recognise.ts";
 import { readTableSector, startsTable } from "../../format/table/read.ts";
 
 /** A partition table in a dump, and where it starts in it, in bytes. */
-export type FoundTable = PartitionTable & { readonly offset: number };
+export type FoundTable = ReturnType<typeof decodePartitionTable> & { readonly offset: number };
 
 /** A partition that a table names. */
 export type FoundPartition = Extract<Found, { readonly kind: "table" }>["partition"];
@@ -38,7 +38,7 @@ export type Found =
   | {
     readonly kind: "table";
     /** The table, and where it starts in the dump, in bytes. */
-    readonly table: PartitionTable & { readonly offset: number };
+    readonly table: ReturnType<typeof decodePartitionTable> & { readonly offset: number };
     /** The partition that the firmware reads. */
     readonly partition: {
       /** The table's entry; its offset is an address in flash. */
@@ -73,14 +73,14 @@ export type Found =
       readonly used: number;
     }[];
     /** A table that names no such partition. */
-    readonly table?: PartitionTable & { readonly offset: number };
+    readonly table?: ReturnType<typeof decodePartitionTable> & { readonly offset: number };
     /** Why the bytes where a table should be are not one. */
     readonly tableProblem?: SecureCertError;
   }
   | {
     readonly kind: "none";
     /** A table that names no such partition. */
-    readonly table?: PartitionTable & { readonly offset: number };
+    readonly table?: ReturnType<typeof decodePartitionTable> & { readonly offset: number };
     /** Why the bytes where a table should be are not one. */
     readonly tableProblem?: SecureCertError;
   };
