@@ -53,6 +53,9 @@ function skipLineBreak(text: string, after: number): number | undefined {
   return text[at] === "\n" ? at + 1 : undefined;
 }
 
+/** Blanks may be before a line break and before the END line; a CR only before a LF. */
+const BODY = /^(?:[A-Za-z0-9+/=]* *\r?\n)*[A-Za-z0-9+/=]* *$/;
+
 type DecodedBody =
   | { readonly kind: "refused"; readonly reason: string }
   | { readonly kind: "empty" }
@@ -62,14 +65,8 @@ function decodeBody(body: string): DecodedBody {
   const refused = (reason: string) => ({ kind: "refused", reason }) as const;
   if (body === "") return refused("an empty PEM block");
   if (body.startsWith(ENCRYPTED)) return refused("encrypted PEM");
-  const lines = body.split("\n");
-  const last = lines.pop()!;
-  // Blanks may be before a line break and before the END line; a CR only before a LF.
-  const digits = lines.map((line) => trimEnd(line.endsWith("\r") ? line.slice(0, -1) : line))
-    .concat(trimEnd(last));
-  const wrong = digits.find((line) => !/^[A-Za-z0-9+/=]*$/.test(line));
-  if (wrong !== undefined) return refused(whyNotBase64(wrong));
-  const text = digits.join("");
+  if (!BODY.test(body)) return refused(whyNotBase64(body));
+  const text = body.replace(/[ \r\n]+/g, "");
   if (text === "") return { kind: "empty" };
   if (text.length % 4 !== 0 || !/^[^=]+={0,2}$/.test(text)) {
     return refused("base64 that is cut off or wrongly padded");
@@ -85,8 +82,12 @@ function trimEnd(line: string): string {
   return line.slice(0, end);
 }
 
-/** What is wrong with a line, without showing what may be a key. */
-function whyNotBase64(line: string): string {
+/** What is wrong with the first line that is not base64, without showing what may be a key. */
+function whyNotBase64(body: string): string {
+  const lines = body.split("\n");
+  const last = lines.pop()!;
+  const line = lines.map((each) => trimEnd(each.endsWith("\r") ? each.slice(0, -1) : each))
+    .concat(trimEnd(last)).find((each) => !/^[A-Za-z0-9+/=]*$/.test(each))!;
   if (line.startsWith("-----")) return "a PEM block within another";
   if (line.includes(":")) return "header lines in the PEM block";
   if (line.includes("\t")) return "a tab in the base64";

@@ -54,7 +54,7 @@ export function certificatesAsPem(input: CertificateInput): Bytes {
 
 /** PEM of certificates, one block after the other, and a NUL. */
 function pemOf(certificates: readonly Certificate[]): Bytes {
-  return concat(encodeUtf8(certificates.map(({ pem }) => pem).join("")), NUL);
+  return encodeUtf8(`${certificates.map(({ pem }) => pem).join("")}\0`);
 }
 
 /** A private key as NVS stores it: DER becomes traditional PEM. */
