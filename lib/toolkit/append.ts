@@ -81,10 +81,17 @@ export async function append(
 async function planned(
   data: readonly DataEntry[],
   isKeyHidden: boolean,
-  { password }: AppendOptions,
+  { password, verify: withhold }: AppendOptions,
 ): Promise<readonly StoredTlv[]> {
-  const { entries, problems } = await planEntries(data, { password, hidesKey: isKeyHidden });
-  if (problems.length > 0) throw badPlan(problems.map(({ message }) => message).join("; "));
+  const { entries, problems } = await planEntries(data, {
+    password,
+    hidesKey: isKeyHidden,
+    allowRefused: withhold === false,
+  });
+  if (problems.length > 0) {
+    const list = problems.map(({ message }) => message).join("; ");
+    throw new SecureCertError("ERR_PLAN", `Cannot append: ${list}`, {}, { problems });
+  }
   return entries;
 }
 

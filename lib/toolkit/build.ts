@@ -90,6 +90,7 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
     password,
     allowWeak,
     random,
+    allowRefused: options.verify === false,
     hmacKey: plan.hmacKey,
     makeHmacKeys: true,
   });
@@ -103,8 +104,9 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
 
 /**
  * Builds an image from a configuration CSV and checks it. A CSV that {@linkcode extract} wrote gives the
- * same image again, `isRestored`, which is returned whatever the check finds. The layout is that of the
- * CSV unless the options name one.
+ * same image again, `isRestored`, which is returned whatever the check finds; a certificate or key that
+ * the device refuses is not built unless `verify` is false. The layout is that of the CSV unless the
+ * options name one.
  *
  * @category Building and changing
  * @throws {SecureCertError} `ERR_CSV` with everything that is wrong, by line and column; as the encoder
@@ -137,7 +139,12 @@ export async function buildFromCsv(
   // Weak keys are for verify to find: the CSV may be that of an older image.
   // As are keys in the open, when the CSV is that of an image that has them.
   const allowExposed = csv.image.sha256 !== undefined;
-  const planned = await planEntries(entries, { ...options, allowWeak: true, allowExposed });
+  const planned = await planEntries(entries, {
+    ...options,
+    allowWeak: true,
+    allowExposed,
+    allowRefused: options.verify === false,
+  });
   const problems = [...csv.problems, ...planned.problems];
   if (problems.length > 0) throw csvError(problems);
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, options);

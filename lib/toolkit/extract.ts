@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, equalBytes, isFilledWith } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
-import { decodeUtf8, encodeUtf8, formatHex } from "../bytes/text.ts";
+import { decodeUtf8, encodeUtf8, formatBase64, formatHex } from "../bytes/text.ts";
 import { findPrivateKey } from "../crypto/keys/find.ts";
 import { importPrivateKey } from "../crypto/keys/keys.ts";
 import { digest } from "../crypto/signing.ts";
@@ -10,6 +10,7 @@ import type { ImageForm } from "../format/config/form.ts";
 import type { ConfigRow, StoredForm } from "../format/config/row.ts";
 import {
   CREDENTIAL_TYPES,
+  entryProtectionOf,
   isReservedType,
   type KeyMode,
   keyStorageOf,
@@ -151,7 +152,10 @@ async function rebuild(
 ): Promise<Bytes> {
   const load = (path: string) => Promise.resolve(files.find(({ name }) => name === path)?.bytes);
   const csv = await planFromCsv(text, load);
-  const { entries } = await planEntries(csv.entries, { allowExposed: true });
+  const { entries } = await planEntries(csv.entries, {
+    allowExposed: true,
+    allowRefused: true,
+  });
   return (await encodeCsvImage(entries, { image })).image;
 }
 
@@ -202,7 +206,7 @@ async function extractRow(
   before: readonly ExtractedRow[],
 ): Promise<ExtractedRow> {
   const { type, subtype } = entry;
-  const { bytes, stored, isText } = await formOf(entry, before);
+  const { bytes, stored, isText, isVerbatim } = await formOf(entry, before);
   const numbers = { type, subtype };
   const rest = { ...await keyColumns(entry), stored };
   const isUserData = type >= FIRST_USER && type <= LAST_USER;
@@ -212,6 +216,10 @@ async function extractRow(
       ? { dataValue: formatHex(bytes).toUpperCase(), dataType: "hex" as const }
       : { dataValue: text, dataType: "string" as const };
     return { row: { ...numbers, ...value, ...rest } };
+  }
+  if (isVerbatim) {
+    const dataValue = formatBase64(bytes);
+    return { row: { ...numbers, dataValue, dataType: "base64", ...rest } };
   }
   const ending = !isCredential(type) ? "bin" : isText ? "pem" : "der";
   const name = freeName(
@@ -242,6 +250,8 @@ interface Form {
   readonly bytes: Uint8Array;
   readonly stored: StoredForm;
   readonly isText: boolean;
+  /** A file would be stored in canonical form, which is another. */
+  readonly isVerbatim: boolean;
 }
 
 /** How the value is to be written so that a build stores these very bytes. */
@@ -250,13 +260,15 @@ async function formOf(entry: StoredTlv, before: readonly ExtractedRow[]): Promis
   const text = decodeUtf8(data) ?? "";
   const isText = isCredential(type) && isPem(text);
   const hasNul = isText && data.at(-1) === 0;
-  const bytes = hasNul ? data.subarray(0, -1) : data;
   const isDouble = before.some(({ row }) => row.type === type && row.subtype === subtype);
   const raw = isDouble || isReservedType(type) || subtype > MAX_SUBTYPE ||
-    !await isCanonical(entry, bytes);
+    isCredential(type) && (data.length === 0 || isHidden(entry));
+  const withoutNul = hasNul ? data.subarray(0, -1) : data;
+  const isVerbatim = !raw && !await isCanonical(entry, withoutNul);
   return {
-    bytes,
+    bytes: isVerbatim ? data : withoutNul,
     isText,
+    isVerbatim,
     stored: {
       raw: raw || undefined,
       nul: raw && hasNul || undefined,
@@ -267,11 +279,17 @@ async function formOf(entry: StoredTlv, before: readonly ExtractedRow[]): Promis
   };
 }
 
+/** Whether the flags say that the value of a credential is no certificate and no key. */
+function isHidden({ type, flags }: StoredTlv): boolean {
+  return type === KEY
+    ? keyStorageOf(flags) !== "plaintext"
+    : entryProtectionOf({ type, flags }) === "encrypted";
+}
+
 /** Whether a build stores the value as it is here when it finds it in a file. */
 async function isCanonical(entry: StoredTlv, bytes: Uint8Array): Promise<boolean> {
-  const { type, data, flags } = entry;
+  const { type, data } = entry;
   if (!isCredential(type)) return true;
-  if (type === KEY && keyStorageOf(flags) !== "plaintext") return false;
   try {
     const stored = type !== KEY ? storedCertificates(bytes) : await storedPrivateKey(bytes);
     return equalBytes(stored, data);

@@ -54,6 +54,7 @@ export async function buildConfigured(
     password,
     makeHmacKeys: true,
     allowWeak: true,
+    allowRefused: !given.verify,
     random: io.random,
   });
   refuse(csv, planned, given, io);
@@ -134,7 +135,7 @@ function refuse(
   if (problems.length > 0) {
     const message = `Cannot build image:\n  ${formatProblems(problems)}`;
     const line = problems.find(({ line }) => line !== undefined)?.line;
-    throw new SecureCertError("ERR_PLAN", message, { line });
+    throw new SecureCertError("ERR_PLAN", message, { line }, { problems });
   }
   if (planned.mismatches.length === 0) return;
   const list = formatProblems(planned.mismatches);

@@ -61,7 +61,12 @@ async function parseData(flag: string, text: string, io: Io): Promise<DataEntry>
   if (type === undefined) {
     throw usageError(`--${flag}: unknown entry type ${shownValue(name)}`, flag);
   }
-  return { type, subtype: Number(subtype ?? 0), data: await dataBytes(form!, value, io) };
+  return {
+    type,
+    subtype: Number(subtype ?? 0),
+    data: await dataBytes(form!, value, io),
+    verbatim: form === "hex" || form === "base64",
+  };
 }
 
 async function dataBytes(form: string, value: string, io: Io): Promise<Uint8Array> {

@@ -17,6 +17,8 @@ export interface DataEntry {
   readonly subtype?: number;
   /** The value; certificates and private keys are taken and stored as those of the credentials are. */
   readonly data: Uint8Array;
+  /** Store the bytes of a certificate or key as they are, not in canonical form. @default false */
+  readonly verbatim?: boolean;
 }
 
 /**

@@ -73,6 +73,7 @@ async function readRow(
     algorithm,
     keySize,
     stored,
+    verbatim: row.dataType === "hex" || row.dataType === "base64",
     efuseKeyId: efuseId,
     ...keyFile && hmacKeyOf(keyFile, row.efuseKey!),
   };

@@ -1,4 +1,5 @@
 import type { Problem } from "../../bytes/errors.ts";
+import type { StoredRefusal } from "../../device/stored.ts";
 import type { KeyInput } from "../../crypto/keys/keys.ts";
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import type { ConfigColumn, ConfigPlaces, StoredForm } from "../../format/config/row.ts";
@@ -32,6 +33,8 @@ export interface PlannedEntry {
   readonly makeSalt?: boolean;
   /** `rsa-ds`: the initialisation vector, 16 bytes. @default made from `random` */
   readonly iv?: Uint8Array;
+  /** Store the bytes of a certificate or a plaintext key as they are, not in canonical form. @default false */
+  readonly verbatim?: boolean;
   /** What a comment of a CSV says of the entry. */
   readonly stored?: StoredForm;
   /** Where the cells of its row are in a CSV. */
@@ -47,6 +50,28 @@ export function problemAt(
   const place = entry.places?.[column];
   if (place !== undefined) return { message: `${column}: ${problem}`, ...place };
   return { message: `${titleOf(entry)}: ${problem}` };
+}
+
+/**
+ * The problem of a certificate or key that the device refuses.
+ *
+ * @param options The entry, why it is refused, and which certificate of a bundle it is, from 1.
+ */
+export function refusedValue(
+  { entry, refusal: { reason, lacksNul }, certificate }: {
+    readonly entry: PlannedEntry;
+    readonly refusal: StoredRefusal;
+    readonly certificate?: number;
+  },
+): Problem {
+  const title = titleOf(entry);
+  const what = certificate === undefined
+    ? `the ${title}`
+    : `certificate ${certificate} of the ${title}'s bundle`;
+  const hint = lacksNul ? "; only hex and base64 are stored without one" : "";
+  const message = `the device refuses ${what}: ${reason}${hint}`;
+  const place = entry.places?.data_value;
+  return place === undefined ? { message } : { message: `data_value: ${message}`, ...place };
 }
 
 function titleOf({ type, subtype = 0 }: PlannedEntry): string {

@@ -24,6 +24,7 @@ import {
   TLV_TYPES,
   tlvTypeNumber,
 } from "../../format/names.ts";
+import { parseStoredCertificates, parseStoredKey } from "../../device/stored.ts";
 import { MAX_TLV_LENGTH, type StoredTlv } from "../../format/tlv.ts";
 import type { KnownValue } from "../../image/contents/contents.ts";
 import { hidesKey } from "../../image/contents/credentials.ts";
@@ -32,7 +33,7 @@ import type { EfuseKeyMode, KeyKind, KeyModeRules, ModeEntries } from "../../key
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
 import { findSecret, secretsOf } from "../../verify/exposed.ts";
-import { type PlannedEntry, problemAt } from "./entry.ts";
+import { type PlannedEntry, problemAt, refusedValue } from "./entry.ts";
 
 /**
  * An eFuse key that an image needs.
@@ -74,6 +75,8 @@ export interface PlanOptions extends Pick<Sources, "random"> {
   readonly hidesKey?: boolean;
   /** Take private keys in the open beside one that is hidden, as an image has them. @default false */
   readonly allowExposed?: boolean;
+  /** Take certificates and keys that the device refuses, for `verify` to find. @default false */
+  readonly allowRefused?: boolean;
 }
 
 /** The entries of an image, or all that is wrong with them. */
@@ -169,20 +172,59 @@ async function planEntry(entry: NumberedEntry, draft: Draft): Promise<void> {
   const isRaw = stored?.raw === true;
   if (!isRaw && !checkNumbers(entry, draft)) return;
   if (type === KEY && !isRaw) return await planKey(entry, draft);
-  if (!isRaw && (type === CA || type === DEV)) return planCertificates(entry, draft);
+  if (!isRaw && (type === CA || type === DEV)) return await planCertificates(entry, draft);
   if (!(data instanceof Uint8Array)) throw new RangeError("the value must be bytes");
   if (type === KEY || type === DEV) await noteRaw(entry, data, draft);
   add(entry, { type, subtype: entry.subtype, flags: 0, data }, draft);
 }
 
-function planCertificates(entry: NumberedEntry, draft: Draft): void {
+async function planCertificates(entry: NumberedEntry, draft: Draft): Promise<void> {
   const { type, subtype } = entry;
+  if (isVerbatim(entry)) return await planVerbatim(entry, entry.data, draft);
   const input = entry.data as CertificateInput;
   const certificates = readCertificates(input);
   const data = isDer(input) ? storedCertificates(input) : storedCertificates(certificates);
+  refuseCertificates(entry, data, draft);
   if (type === DEV) draft.certificates.set(subtype, certificates);
   draft.known.push({ bytes: data, certificates });
   add(entry, { type, subtype, flags: 0, data }, draft);
+}
+
+/** Whether the value is to be stored byte for byte, and is nothing that a key mode works with. */
+function isVerbatim(
+  entry: NumberedEntry,
+): entry is NumberedEntry & { readonly data: Uint8Array } {
+  const { verbatim = false, data, keyMode = "plaintext" } = entry;
+  return verbatim && data instanceof Uint8Array && data.length > 0 && keyMode === "plaintext";
+}
+
+/** Checks a value that is stored byte for byte. */
+async function planVerbatim(
+  entry: NumberedEntry,
+  data: Uint8Array,
+  draft: Draft,
+): Promise<void> {
+  const { type, subtype } = entry;
+  if (type === KEY) refuseKey(entry, data, draft);
+  else refuseCertificates(entry, data, draft);
+  await noteRaw(entry, data, draft);
+  add(entry, { type, subtype, flags: 0, data }, draft);
+}
+
+/** Certificates that the device refuses or skips: an image without them is not what was asked for. */
+function refuseCertificates(entry: NumberedEntry, data: Uint8Array, draft: Draft): void {
+  if (draft.options.allowRefused === true) return;
+  const parsed = parseStoredCertificates(data);
+  const refusals = parsed.kind === "refused" ? [{ refusal: parsed.refusal }] : parsed.skipped
+    .map(({ index, reason }) => ({ refusal: { reason }, certificate: index + 1 }));
+  draft.problems.push(...refusals.map((each) => refusedValue({ entry, ...each })));
+}
+
+function refuseKey(entry: NumberedEntry, data: Uint8Array, draft: Draft): void {
+  if (draft.options.allowRefused === true) return;
+  const parsed = parseStoredKey(data);
+  if (parsed.kind === "used") return;
+  draft.problems.push(refusedValue({ entry, refusal: parsed.refusal }));
 }
 
 /** Whether type and subtype are numbers that may be stored, and are not there already. */
@@ -249,7 +291,7 @@ async function noteRaw(
 ): Promise<void> {
   try {
     if (type === DEV) certificates.set(subtype, readCertificates(data));
-    else publicKeys.set(subtype, (await importPrivateKey(data)).publicKey);
+    else if (type === KEY) publicKeys.set(subtype, (await importPrivateKey(data)).publicKey);
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
   }
@@ -261,6 +303,7 @@ async function planKey(entry: NumberedEntry, draft: Draft): Promise<void> {
   const { options: { chip, random }, problems, publicKeys, first } = draft;
   const rules = KEY_MODE_RULES[keyMode];
   const before = problems.length;
+  if (isVerbatim(entry)) return await planVerbatimKey(entry, draft);
   const key = await openKey(entry, rules, draft);
   if (key !== undefined) publicKeys.set(subtype, key.publicKey);
   const kind = key ?? certificateKind(entry, rules, draft);
@@ -271,7 +314,10 @@ async function planKey(entry: NumberedEntry, draft: Draft): Promise<void> {
   if (problems.length > before) return;
   // PEM when it came as PEM or as an object, else DER.
   const stored = key && encodeStoredKey(key, isDer(entry.data) ? "der" : "pem");
-  if (stored !== undefined) draft.known.push({ bytes: stored, key });
+  if (stored !== undefined) {
+    draft.known.push({ bytes: stored, key });
+    if (keyMode !== "ecdsa-peripheral" && keyMode !== "rsa-ds") refuseKey(entry, stored, draft);
+  }
   const made: ModeEntries = await rules.makeEntries({
     subtype,
     key,
@@ -286,6 +332,26 @@ async function planKey(entry: NumberedEntry, draft: Draft): Promise<void> {
   if (made.publicKey !== undefined) publicKeys.set(subtype, made.publicKey);
   first.push(...made.first ?? []);
   for (const each of made.inPlace ?? []) add(entry, each, draft);
+}
+
+/** As {@linkcode planVerbatim}; what its row says of the key must be so too. */
+async function planVerbatimKey(
+  entry: NumberedEntry & { readonly data: Uint8Array },
+  draft: Draft,
+): Promise<void> {
+  const key = await readableKey(entry.data);
+  if (key !== undefined) draft.known.push({ bytes: entry.data, key });
+  checkDeclared(entry, key, draft);
+  await planVerbatim(entry, entry.data, draft);
+}
+
+async function readableKey(data: Uint8Array): Promise<PrivateKey | undefined> {
+  try {
+    return await importPrivateKey(data);
+  } catch (error) {
+    if (error instanceof SecureCertError) return undefined;
+    throw error;
+  }
 }
 
 /** The private key of an entry; undefined where the mode derives it, or does without. */

@@ -1,0 +1,122 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { SecureCertError } from "../../lib/bytes/errors.ts";
+import { concat } from "../../lib/bytes/pack.ts";
+import { formatPem } from "../../lib/bytes/pem.ts";
+import { encodeUtf8, formatBase64 } from "../../lib/bytes/text.ts";
+import { readCertificates } from "../../lib/crypto/x509/certificate.ts";
+import { certificateRefusal } from "../../lib/device/certificate.ts";
+import { parseStoredCertificates, parseStoredKey } from "../../lib/device/stored.ts";
+import { CONFIG_COLUMNS } from "../../lib/format/config/row.ts";
+import { decodePartition } from "../../lib/format/partition.ts";
+import { append } from "../../lib/toolkit/append.ts";
+import { build, buildFromCsv } from "../../lib/toolkit/build.ts";
+import { createDevelopmentCa, exportPrivateKey, provision } from "../../mod.ts";
+import { vector } from "../vectors.ts";
+
+const MUTANTS: readonly { der: string }[] = JSON.parse(
+  new TextDecoder().decode(vector("device/mutants.json")),
+);
+const REFUSED = MUTANTS.map(({ der }) => Uint8Array.fromBase64(der))
+  .map((der) => ({ der, reason: certificateRefusal(der) }))
+  .filter((each): each is { der: typeof each.der; reason: string } => each.reason !== undefined);
+const NUL = new Uint8Array(1);
+
+const issuer = await createDevelopmentCa();
+const device = await provision({ issuer, subject: "CN=d" });
+const privateKey = exportPrivateKey(device.key);
+
+const csvOf = (type: string, dataType: string, value: string) =>
+  [CONFIG_COLUMNS.join(","), `${type},0,${value},${dataType},,,,,`].join("\n");
+const load = () => Promise.resolve(undefined);
+
+async function assertRefused(make: () => Promise<unknown>, reason: string | undefined) {
+  const error = await assertRejects(make, SecureCertError);
+  if (reason === undefined || !error.message.includes("the device refuses")) return;
+  assert(error.message.includes(reason), `${error.message}: ${reason}`);
+  assert(error.problems.length > 0);
+}
+
+Deno.test("a certificate that the device refuses never passes", async () => {
+  assert(REFUSED.length > 50, String(REFUSED.length));
+  for (const { der, reason } of REFUSED) {
+    const pem = encodeUtf8(formatPem("CERTIFICATE", der));
+    const bundle = concat(encodeUtf8(device.certificate.pem), pem);
+    for (const file of [der, pem]) {
+      await assertRefused(() => build({ caCert: file }), reason);
+      await assertRefused(() => build({ deviceCert: file }), reason);
+      const entries = [{ type: 0, subtype: 3, data: file }];
+      await assertRefused(() => append(device.image, { entries }), reason);
+    }
+    await assertRefused(() => build({ caCert: bundle }), reason);
+    for (const value of [der, concat(pem, NUL)]) {
+      const csv = csvOf("ESP_SECURE_CERT_CA_CERT_TLV", "base64", formatBase64(value));
+      await assertRefused(() => buildFromCsv(csv, { load }), reason);
+      const data = [{ type: 1, subtype: 2, data: value, verbatim: true }];
+      await assertRefused(() => build({ deviceCert: device.certificate, data }), reason);
+    }
+  }
+});
+
+Deno.test("a refused value names the value, its block and the reason", async () => {
+  const { der, reason } = REFUSED.find(({ der }) => isRead(der))!;
+  const pem = encodeUtf8(formatPem("CERTIFICATE", der));
+  const caCert = concat(encodeUtf8(device.certificate.pem), pem);
+  const error: SecureCertError = await assertRejects(
+    () => build({ caCert, deviceCert: der }),
+    SecureCertError,
+  );
+  assertEquals(error.code, "ERR_PLAN");
+  assertEquals(error.problems.map(({ message }) => message), [
+    `the device refuses certificate 2 of the CA certificate's bundle: ${reason}`,
+    `the device refuses the device certificate: ${reason}`,
+  ]);
+});
+
+Deno.test("without the check a refused certificate is stored, and found", async () => {
+  const { der } = REFUSED.find(({ der }) => isRead(der))!;
+  const { verdict } = await build({ caCert: der }, { verify: false });
+  assert(verdict.findings.some(({ code }) => code === "CERT_REFUSED"));
+});
+
+Deno.test("files are stored in canonical form, and bytes as they are", async () => {
+  const noisy = `comment\r\n${device.certificate.pem.replaceAll("\n", "\r\n")}rest`;
+  const canonical = concat(encodeUtf8(device.certificate.pem), NUL);
+  const { image } = await build({ deviceCert: encodeUtf8(noisy), privateKey });
+  const [certificate, key] = decodePartition(image).entries;
+  assertEquals(certificate!.data, canonical);
+  assertEquals(parseStoredKey(key!.data).kind, "used");
+  const bytes = concat(encodeUtf8(noisy), NUL);
+  const data = [{ type: 1, data: bytes, verbatim: true }];
+  const kept = decodePartition((await build({ privateKey, data })).image).entries;
+  assertEquals(kept.find(({ type }) => type === 1)!.data, bytes);
+});
+
+Deno.test("a key given as bytes is checked as the device reads it", async () => {
+  const withoutNul = [{ type: 2, data: privateKey, verbatim: true }];
+  const error = await assertRejects(() => build({ data: withoutNul }), SecureCertError);
+  assert(error.message.includes("the device refuses the private key: PEM without a NUL"));
+  const value = concat(privateKey, NUL);
+  const { image } = await build({ data: [{ type: 2, data: value, verbatim: true }] });
+  assertEquals(decodePartition(image).entries[0]!.data, value);
+});
+
+Deno.test("whatever is built of certificates passes the device's rules", async () => {
+  for (const { der } of MUTANTS) {
+    const caCert = Uint8Array.fromBase64(der);
+    if (certificateRefusal(caCert) !== undefined) continue;
+    for (const file of [caCert, encodeUtf8(formatPem("X509 CERTIFICATE", caCert))]) {
+      const { image, verdict } = await build({ caCert: file }, { verify: false });
+      const parsed = parseStoredCertificates(decodePartition(image).entries[0]!.data);
+      assertEquals(parsed.kind === "used" && parsed.skipped, []);
+      assertEquals(verdict.findings.filter(({ code }) => code.endsWith("_REFUSED")), []);
+    }
+  }
+});
+
+function isRead(der: Uint8Array): boolean {
+  try {
+    return readCertificates(der).length === 1;
+  } catch {
+    return false;
+  }
+}
