@@ -37,13 +37,32 @@ export interface CsvRecords {
 export interface CsvOptions {
   /** Whether lines that begin with `#` are comments and not records. @default true */
   readonly comments?: boolean;
+  /** What is between fields. @default a comma */
+  readonly separator?: Separator;
+}
+
+/** What spreadsheets put between the fields of a CSV, by the language of the system. */
+export type Separator = "," | ";" | "\t";
+
+/**
+ * What is between the fields of a CSV whose first line names its columns: a comma, unless a name that must
+ * be among them is there only with semicolons or tabs between.
+ *
+ * @param header The first line, without its break.
+ * @param column The name.
+ */
+export function separatorOf(header: string, column: string): Separator {
+  const isThere = (separator: string) =>
+    header.replace(/^\uFEFF/, "").split(separator)
+      .some((name) => name.trim().replace(/^"(.*)"$/, "$1") === column);
+  return isThere(",") ? "," : ([";", "\t"] as const).find(isThere) ?? ",";
 }
 
 /** What is wrong with a text whose last quote is missing: another line may hold it. */
 export const OPEN_QUOTE = "quote is not closed";
 
 /**
- * The records of a CSV text (RFC 4180): commas, double quotes, line breaks of any kind, also within
+ * The records of a CSV text (RFC 4180): commas or another separator, double quotes, line breaks of any kind, also within
  * quotes. A byte order mark and blank lines are skipped; lines that begin with `#` are comments.
  *
  * @param text The text.
@@ -52,6 +71,7 @@ export const OPEN_QUOTE = "quote is not closed";
  */
 export function readCsv(text: string, options: CsvOptions = {}): CsvRecords {
   const skipped = options.comments === false ? /^\s*$/ : /^\s*(#|$)/;
+  const { separator = "," } = options;
   const records: CsvField[][] = [];
   const problems: CsvProblem[] = [];
   const comments: { line: number; text: string }[] = [];
@@ -73,7 +93,7 @@ export function readCsv(text: string, options: CsvOptions = {}): CsvRecords {
         ({ line, at } = quoted);
         if (!quoted.closed) problems.push({ ...start, message: OPEN_QUOTE });
       } else {
-        const end = fieldEnd(lines[line]!, at);
+        const end = fieldEnd(lines[line]!, at, separator);
         const plain = lines[line]!.slice(at, end);
         const quote = plain.indexOf('"');
         if (quote >= 0) {
@@ -83,7 +103,7 @@ export function readCsv(text: string, options: CsvOptions = {}): CsvRecords {
         record.push({ ...start, text: plain, quoted: false });
         at = end;
       }
-      const end = fieldEnd(lines[line]!, at);
+      const end = fieldEnd(lines[line]!, at, separator);
       if (lines[line]!.slice(at, end).trim() !== "") {
         problems.push({ line: line + 1, column: at + 1, message: "text after a closing quote" });
       }
@@ -146,7 +166,7 @@ function readQuoted(
   }
 }
 
-function fieldEnd(line: string, at: number): number {
-  const comma = line.indexOf(",", at);
-  return comma < 0 ? line.length : comma;
+function fieldEnd(line: string, at: number, separator: Separator): number {
+  const end = line.indexOf(separator, at);
+  return end < 0 ? line.length : end;
 }

@@ -1,5 +1,5 @@
 import { SecureCertError } from "./errors.ts";
-import { decodeUtf8, formatBase64 } from "./text.ts";
+import { decodeUtf16, decodeUtf8, formatBase64 } from "./text.ts";
 import type { Bytes } from "./pack.ts";
 
 /** One PEM block (RFC 7468, with the headers of RFC 1421 that old private keys carry). */
@@ -77,13 +77,22 @@ export function derBlocks(file: Uint8Array | string, labels: readonly string[]):
   throw new SecureCertError("ERR_PEM", `Cannot decode PEM: no ${labels[0]} block`);
 }
 
+/** The labels of the PEM blocks of a text, in order, whatever is between them. */
+export function pemLabels(text: string): string[] {
+  return [...text.matchAll(/-----BEGIN ([A-Z0-9][A-Z0-9 -]{0,63}?)-----/g)].map(([, label]) =>
+    label!
+  );
+}
+
 /**
- * The text of a file that holds the start of a PEM block; undefined for another. Bytes that are not UTF-8,
- * as comments may have them, are taken for Latin-1.
+ * The text of a file that holds the start of a PEM block; undefined for another. Text is UTF-8, or UTF-16
+ * as Windows writes it; bytes that are neither, as comments may have them, are taken for Latin-1.
  */
 export function pemText(file: Uint8Array | string): string | undefined {
   if (typeof file === "string") return file.includes(BEGIN) ? file : undefined;
-  return holdsBegin(file) ? decodeUtf8(file) ?? LATIN1.decode(file) : undefined;
+  if (holdsBegin(file)) return decodeUtf8(file) ?? LATIN1.decode(file);
+  const text = decodeUtf16(file);
+  return text?.includes(BEGIN) ? text : undefined;
 }
 
 /** Looks for it in the bytes, because decoding what is not UTF-8 takes long. */

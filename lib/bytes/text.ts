@@ -19,6 +19,26 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
+const UTF16 = [["utf-16le", 0xFF, 0xFE], ["utf-16be", 0xFE, 0xFF]] as const;
+
+/**
+ * The text of UTF-16 bytes, which begin with a byte order mark or with two ASCII characters; undefined
+ * for other bytes.
+ */
+export function decodeUtf16(bytes: Uint8Array): string | undefined {
+  const [first, second, third, fourth] = bytes;
+  if (first === undefined || second === undefined) return undefined;
+  const marked = UTF16.find(([, one, two]) => first === one && second === two)?.[0];
+  const little = second === 0 && fourth === 0 && isAscii(first) && isAscii(third);
+  const big = first === 0 && third === 0 && isAscii(second) && isAscii(fourth);
+  const encoding = marked ?? (little ? "utf-16le" : big ? "utf-16be" : undefined);
+  return encoding && new TextDecoder(encoding).decode(bytes);
+}
+
+function isAscii(byte: number | undefined): boolean {
+  return byte !== undefined && byte > 0 && byte < 0x80;
+}
+
 /**
  * The bytes of hexadecimal text: two digits a byte, either case, nothing else.
  *

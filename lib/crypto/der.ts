@@ -22,6 +22,7 @@ export const TAG = {
   utcTime: 0x17,
   generalizedTime: 0x18,
   visibleString: 0x1A,
+  universalString: 0x1C,
   bmpString: 0x1E,
   sequence: 0x30,
   set: 0x31,

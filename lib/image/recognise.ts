@@ -1,8 +1,9 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { hasWord, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
-import { decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
+import { decodeUtf16, decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
 import { readDer } from "../crypto/der.ts";
+import { foreignFormat } from "../crypto/foreign.ts";
 import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash/codec.ts";
 import { layoutsReadIn, type PartitionKind } from "../device/partition.ts";
 import type { ImageFormat } from "../format/names.ts";
@@ -23,7 +24,13 @@ export interface Recognised {
 const NVS_PAGE = 4096;
 const FLASH_SECTOR = 4096;
 const ERASED = 0xFF;
+/** AES works on so many bytes: ciphertext has no other lengths. */
+const CIPHER_BLOCK = 16;
 const LEAST_RANDOM = 512;
+/** Partitions of credentials have some 64 KiB; what is longer shows what it is before that. */
+const MOST_SCANNED = 0x100000;
+/** What DER begins with. */
+const SEQUENCE = 0x30;
 const NVS_STATES: readonly number[] = [0xFFFFFFFE, 0xFFFFFFFC];
 const NVS_VERSIONS: readonly number[] = [0xFE, 0xFF];
 
@@ -107,13 +114,13 @@ function isDer(image: Uint8Array): boolean {
 
 function likenessOf(image: Uint8Array): string | undefined {
   const text = decodeUtf8(image.subarray(0, 65536));
-  if (text !== undefined && isPem(text)) {
-    return "looks like a PEM file, which build puts into an image";
+  const isText = text !== undefined && /^[\t\n\r\x20-\x7E]*$/.test(text);
+  if (isText && looksLikeTableText(text)) {
+    return `looks like the text of a partition table${problemOf(encodeUtf8(text))}`;
   }
-  if (isDer(image)) {
-    return "looks like a DER file, which build puts into an image";
-  }
-  if (text !== undefined && /^[\t\n\r\x20-\x7E]*$/.test(text)) return likenessOfText(text);
+  const foreign = foreignOf(image, text ?? decodeUtf16(image));
+  if (foreign !== undefined) return foreign;
+  if (isText) return "looks like text";
   if (startsTable(image)) return `looks like a partition table${problemOf(image)}`;
   if (image[0] === 0xE9 && image[1]! >= 1 && image[1]! <= MOST_SEGMENTS) {
     return "looks like an application or bootloader image";
@@ -122,11 +129,24 @@ function likenessOf(image: Uint8Array): string | undefined {
   return undefined;
 }
 
-function likenessOfText(text: string): string {
-  const isTable = /^\s*#\s*Name\s*,\s*Type\s*,\s*SubType/i.test(text) ||
-    /^[\w-]{1,16}\s*,\s*(app|data|0x[0-9a-f]{1,2})\s*,/im.test(text);
-  if (!isTable) return "looks like text";
-  return `looks like the text of a partition table${problemOf(encodeUtf8(text))}`;
+/** A file of another format, or one for `build`. PEM within other bytes says nothing of them. */
+function foreignOf(image: Uint8Array, text: string | undefined): string | undefined {
+  const isInPem = text !== undefined && isPem(text);
+  if (!isInPem && isPem(image)) return undefined;
+  const isInDer = !isInPem && image[0] === SEQUENCE && isDer(image);
+  if (image[0] === SEQUENCE && !isInPem && !isInDer) return undefined;
+  const { name, kind, remedy } = foreignFormat(image) ?? {};
+  if ((isInPem || isInDer) && (name === undefined || kind !== undefined)) {
+    return `looks like a ${isInPem ? "PEM" : "DER"} file, which build puts into an image`;
+  }
+  if (name === undefined) return undefined;
+  const advice = typeof remedy === "string" ? remedy : remedy?.any;
+  return `the file is ${name}${advice === undefined ? "" : `; ${advice}`}`;
+}
+
+function looksLikeTableText(text: string): boolean {
+  return /^\s*#\s*Name\s*[,;]\s*Type\s*[,;]\s*SubType/i.test(text) ||
+    /^[\w-]{1,16}[ \t]*[,;][ \t]*(app|data|0x[0-9a-f]{1,2})[ \t]*[,;]/im.test(text);
 }
 
 /** Why a partition table, binary or as text, cannot be read. */
@@ -147,19 +167,32 @@ export function looksLikeNvs(image: Uint8Array): boolean {
 }
 
 /**
- * Whether the first sector that is not erased is like one of an encrypted partition: ciphertext has
- * every byte value about equally often.
+ * Whether the bytes are like those of an encrypted partition: whole cipher blocks, of which those that
+ * differ have every byte value about equally often. Blocks that are equal count once: an ESP32 encrypts
+ * both halves of 32 bytes alike, and without its address all blocks, so that what was filled repeats.
  */
 function looksEncrypted(image: Uint8Array): boolean {
-  let from = 0;
-  while (image[from] === ERASED) from++;
-  const sector = image.subarray(from, from + FLASH_SECTOR);
-  const written = sector.subarray(0, sector.findLastIndex((byte) => byte !== ERASED) + 1);
-  if (written.length < LEAST_RANDOM) return false;
+  if (image.length % CIPHER_BLOCK !== 0) return false;
+  const blocks = distinctBlocks(image);
+  if (blocks.length * CIPHER_BLOCK < LEAST_RANDOM) return false;
   const counts = new Uint32Array(256);
-  for (const byte of written) counts[byte]!++;
-  const expected = written.length / 256;
+  for (const block of blocks) for (const byte of block) counts[byte]!++;
+  const expected = blocks.length * CIPHER_BLOCK / 256;
   const chiSquare = counts.reduce((sum, count) => sum + (count - expected) ** 2 / expected, 0);
   // With 255 degrees of freedom a random sample stays below 380 in all but one of a million.
   return chiSquare < 380;
+}
+
+/** The first blocks that are neither erased nor equal to one before, a flash sector of them. */
+function distinctBlocks(image: Uint8Array): Uint8Array[] {
+  const found = new Map<string, Uint8Array>();
+  let from = 0;
+  while (image[from] === ERASED) from++;
+  from -= from % CIPHER_BLOCK;
+  const end = Math.min(image.length, from + MOST_SCANNED);
+  for (let at = from; at < end && found.size < FLASH_SECTOR / CIPHER_BLOCK; at += CIPHER_BLOCK) {
+    const block = image.subarray(at, at + CIPHER_BLOCK);
+    if (!isFilledWith(block, ERASED)) found.set(block.toHex(), block);
+  }
+  return [...found.values()];
 }

@@ -8,6 +8,8 @@ import {
 } from "../crypto/x509/certificate.ts";
 import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../crypto/keys/keys.ts";
 
+/** What DER begins with. */
+const SEQUENCE = 0x30;
 const NUL = new Uint8Array(1);
 
 /**
@@ -21,9 +23,9 @@ export function storedCertificates(input: CertificateInput): Bytes {
   return isDer(input) ? new Uint8Array(input) : pemOf(certificates);
 }
 
-/** Whether what came is a file in DER; PEM, text and objects are stored as PEM. */
+/** Whether what came is a file in DER; PEM, JSON, text and objects are stored as PEM. */
 export function isDer(input: unknown): input is Uint8Array {
-  return input instanceof Uint8Array && !isPem(input);
+  return input instanceof Uint8Array && input[0] === SEQUENCE && !isPem(input);
 }
 
 /**

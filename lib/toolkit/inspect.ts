@@ -7,7 +7,11 @@ import { digest } from "../crypto/signing.ts";
 import { LEGACY_FORMATS_OPTION } from "../device/partition.ts";
 import { type ImageFormat, type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
 import type { PartitionTable, PartitionTableEntry } from "../format/table/binary.ts";
-import { checkPartitionTable, type PartitionTableFinding } from "../format/table/check.ts";
+import {
+  checkPartitionTable,
+  isRefusal,
+  type PartitionTableFinding,
+} from "../format/table/check.ts";
 import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
 import type { Content, ReadEntry } from "../image/contents/contents.ts";
 import { type Credentials, findCredentials, keyModeOf } from "../image/contents/credentials.ts";
@@ -174,13 +178,18 @@ export interface Inspection {
       readonly offset: number;
       readonly size: number;
       readonly encrypted: boolean;
+      readonly readonly: boolean;
     }[];
     /** The digest in the table and the one that should be there, hexadecimal; null without one. */
     readonly md5:
       | { readonly stored: string; readonly computed: string; readonly ok: boolean }
       | null;
-    /** What the rules of ESP-IDF forbid; `entry` is the index of a partition, and the rest the details. */
+    /**
+     * What the rules of ESP-IDF forbid, errors where its tool refuses the table; `entry` is the index of a
+     * partition, and the rest the details.
+     */
     readonly findings: readonly {
+      readonly severity: "error" | "warning";
       readonly kind: string;
       readonly message: string;
       readonly entry: number;
@@ -193,6 +202,7 @@ export interface Inspection {
       readonly offset: number;
       readonly size: number;
       readonly encrypted: boolean;
+      readonly readonly: boolean;
     } | null;
   };
 }
@@ -274,13 +284,21 @@ function reportTable(
   isText = false,
 ): PartitionTableReport {
   const [secureCert] = secureCertEntries(entries);
-  const checks = checkPartitionTable(entries, { tableOffset, md5: isText || md5 !== undefined });
+  const checks = checkPartitionTable(entries, {
+    tableOffset,
+    md5: isText || md5 !== undefined,
+    ordered: isText,
+  });
   return {
     entries: entries.map(placeOf),
     md5: md5 === undefined
       ? null
       : { stored: formatHex(md5.stored), computed: formatHex(md5.computed), ok: md5.ok },
-    findings: checks.map((each) => ({ ...each, message: messageOf(each, entries) })),
+    findings: checks.map((each) => ({
+      ...each,
+      severity: isRefusal(each) ? "error" : "warning",
+      message: messageOf(each, entries),
+    })),
     secureCert: secureCert === undefined ? null : placeOf(secureCert),
   };
 }
@@ -294,6 +312,9 @@ function messageOf(
   switch (finding.kind) {
     case "alignment":
       return `the ${finding.field} of ${name} is not a multiple of ${hex(finding.unit)}`;
+    case "out-of-order":
+      return `${name} starts before ${nameOf(finding.of)} ends, which is in the row above; ` +
+        "gen_esp32part refuses rows that are not in the order of their offsets";
     case "overlap":
       return `${name} overlaps ${nameOf(finding.of)}`;
     case "duplicate-name":

@@ -292,8 +292,14 @@ Deno.test("wrong input ends with 1 and one clear line", async () => {
   const lines: readonly (readonly [readonly string[], string])[] = [
     [BUILD.with(2, "empty"), "device certificate: Cannot decode certificate"],
     [BUILD.with(-1, "text"), "private key: Cannot decode private key"],
-    [BUILD.with(2, "key.pem"), "device certificate: Cannot decode PEM: no CERTIFICATE block"],
-    [["csr", "--key", "d.pem", "--subject", "CN=x"], "PEM holds 0 keys"],
+    [
+      BUILD.with(2, "key.pem"),
+      "device certificate: Cannot decode certificate: the file is a private key",
+    ],
+    [
+      ["csr", "--key", "d.pem", "--subject", "CN=x"],
+      "the file is a certificate; give the private key",
+    ],
     [["csr", "--key", "key.pem", "--subject", "nonsense"], "Cannot encode name"],
     [["issue", "--csr", "d.csr", "--ca", "d.pem", "--ca-key", "key.pem"], "not a CA's"],
     [["build", "--data", "user1=hex:0", "-o", "a"], "odd number of digits"],

@@ -174,7 +174,10 @@ Deno.test("errors name the file, and odd CAs are reported", async () => {
     "--ca-key",
     "ca10/ca.key.pem",
   );
-  assertStringIncludes(wrong.stderr, "d/device.key.pem: Cannot decode PEM");
+  assertStringIncludes(
+    wrong.stderr,
+    "d/device.key.pem: Cannot decode certificate: the file is a private key",
+  );
   const swapped = await world.run(...issue, "--ca", "ca10/ca.pem", "--ca-key", "ca10/ca.pem");
   assertStringIncludes(swapped.stderr, "ca10/ca.pem: Cannot decode private key");
   const outlives = await world.run(...issue, "--ca", "ca10/ca.pem", "--ca-key", "ca10/ca.key.pem");

@@ -253,6 +253,7 @@ Deno.test("inspect and verify read the partition of a dump as they read its imag
         offset: 0xD000,
         size: 0x2000,
         encrypted: false,
+        readonly: false,
       },
       offset: 0xD000,
       others: [],

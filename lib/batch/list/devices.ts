@@ -1,6 +1,13 @@
 import { fileNameProblem } from "../../bytes/file_name.ts";
 import { shownValue } from "../../bytes/text.ts";
-import { type CsvField, OPEN_QUOTE, readCsv } from "../../bytes/csv.ts";
+import {
+  type CsvField,
+  type CsvOptions,
+  OPEN_QUOTE,
+  readCsv,
+  type Separator,
+  separatorOf,
+} from "../../bytes/csv.ts";
 import { extraColumns } from "../manifest.ts";
 import { DEVICE_COLUMNS } from "./columns.ts";
 import { expandTemplate, joinList } from "./template.ts";
@@ -29,7 +36,7 @@ export type DeviceRow =
   | { readonly problem: string };
 
 /** RFC 4180 has no comments, and an id may begin with any character. */
-const NO_COMMENTS = { comments: false } as const;
+const NO_COMMENTS: CsvOptions = { comments: false };
 /** Characters of a row. */
 const MAX_ROW = 0x100000;
 /**
@@ -52,7 +59,7 @@ export function twiceProblem(id: string, row: number, other: number): string {
 }
 
 /**
- * The devices of a CSV with a header line (RFC 4180), from its lines without their breaks, as they come;
+ * The devices of a CSV with a header line (RFC 4180; semicolons or tabs too where the header has them), from its lines without their breaks, as they come;
  * memory holds one row.
  *
  * @category Device list and profile
@@ -62,8 +69,8 @@ export async function* readCsvDevices(
 ): AsyncGenerator<DeviceRow> {
   let columns: readonly string[] | undefined;
   let index = 0;
-  for await (const { text, line } of csvRows(lines)) {
-    const { records, problems } = readCsv(text, NO_COMMENTS);
+  for await (const { text, line, separator } of csvRows(lines)) {
+    const { records, problems } = readCsv(text, { ...NO_COMMENTS, separator });
     if (problems[0] !== undefined) {
       yield { problem: `line ${line}: ${problems[0].message}` };
       continue;
@@ -120,26 +127,29 @@ export function* countDevices(count: number, template: string): Generator<Device
 
 async function* csvRows(
   lines: AsyncIterable<string> | Iterable<string>,
-): AsyncGenerator<{ text: string; line: number }> {
+): AsyncGenerator<{ text: string; line: number; separator: Separator | undefined }> {
   let [rest, line, start] = ["", 0, 1];
+  let separator: Separator | undefined;
   for await (const each of lines) {
     line++;
+    if (separator === undefined && each.trim() !== "") separator = separatorOf(each, "id");
     if (rest === "") start = line;
     rest = rest === "" ? each : `${rest}\n${each}`;
-    if (isOpen(rest, line === start) && rest.length < MAX_ROW) continue;
-    yield { text: rest, line: start };
+    if (isOpen(rest, line === start, separator) && rest.length < MAX_ROW) continue;
+    yield { text: rest, line: start, separator };
     rest = "";
   }
-  if (rest !== "") yield { text: rest, line: start };
+  if (rest !== "") yield { text: rest, line: start, separator };
 }
 
 /**
  * Whether a row goes on in the next line: it has an odd number of quotes, and the first of them is one
  * that opens a field. A quote elsewhere is wrong, and takes no other rows with it.
  */
-function isOpen(text: string, isFirst: boolean): boolean {
+function isOpen(text: string, isFirst: boolean, separator: Separator | undefined): boolean {
   const isOdd = (text.match(/"/g)?.length ?? 0) % 2 === 1;
-  return isOdd && (!isFirst || readCsv(text, NO_COMMENTS).problems[0]?.message === OPEN_QUOTE);
+  return isOdd &&
+    (!isFirst || readCsv(text, { ...NO_COMMENTS, separator }).problems[0]?.message === OPEN_QUOTE);
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Inspection } from "../../toolkit/inspect.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
 import { HMAC_KEY, JSON_FLAG, TABLE_OFFSET } from "../flags.ts";
@@ -20,7 +21,7 @@ export const command: Command = {
     { name: "show-secrets", help: "print private keys too" },
     JSON_FLAG,
   ],
-  exit1: "the file cannot be read, or is not an image",
+  exit1: "the file cannot be read, is not an image, or is a partition table that ESP-IDF refuses",
   examples: [{
     permissions: "--allow-read=esp_secure_cert.bin",
     line: "inspect esp_secure_cert.bin",
@@ -42,8 +43,14 @@ export const command: Command = {
     const report = await inspect(file, options);
     if (args.has("json")) printJson(report, io);
     else io.print(renderInspection(report, io.columns));
+    if (report.format === "partition_table") return isRefused(report) ? 1 : 0;
     if (report.format !== "unknown") return 0;
     if (report.partitionTable === undefined) await noteTableOffset(file, args, io);
     return 1;
   },
 };
+
+/** A table that ESP-IDF's tool, which makes tables, does not take. */
+function isRefused({ partitionTable }: Inspection): boolean {
+  return partitionTable?.findings.some(({ severity }) => severity === "error") ?? false;
+}

@@ -1,7 +1,7 @@
 import { printableLine } from "../../bytes/text.ts";
 import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
 import type { Inspection } from "../../toolkit/inspect.ts";
-import { type OtherReport, otherTitle } from "../../toolkit/others.ts";
+import { otherTitle } from "../../toolkit/others.ts";
 import type { Check, Verdict } from "../../verify/verify.ts";
 import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
 import { renderEntries } from "./entries.ts";
@@ -26,7 +26,7 @@ export function renderInspection(report: Inspection, columns: number): string {
     lines.push(...renderEntries(report.entries, width));
     lines.push("");
   }
-  if (report.others !== undefined) lines.push(...renderOthers(report.others, width), "");
+  if (report.others !== undefined) lines.push(...renderOthers(report, width), "");
   if (report.format !== "partition_table" || report.findings.length > 0) {
     lines.push(...renderFindings(report.findings, width));
   }
@@ -71,10 +71,10 @@ function renderWhere({ location, partitionTable }: Inspection): string[] {
 
 const MOST_OTHERS = 50;
 
-function renderOthers(others: readonly OtherReport[], width: number): string[] {
+function renderOthers({ format, others = [] }: Inspection, width: number): string[] {
   const rest = others.length - MOST_OTHERS;
   return [
-    dim("beside the credentials"),
+    dim(format === "unknown" ? "in the NVS" : "beside the credentials"),
     ...others.slice(0, MOST_OTHERS).flatMap((other) =>
       wrap(printableLine(otherTitle(other)), width - 2).map((line) => `  ${line}`)
     ),
@@ -82,12 +82,14 @@ function renderOthers(others: readonly OtherReport[], width: number): string[] {
   ];
 }
 
-function renderTitle({ format, size, credentials, partitionTable }: Inspection): string {
+function renderTitle(
+  { format, size, credentials, partitionTable, others }: Inspection,
+): string {
   if (format === "partition_table") {
     return `${bold("partition table")}: ${partitionTable?.entries.length} partitions`;
   }
   const name = format === "unknown"
-    ? bold("not an esp_secure_cert image")
+    ? bold(`${others === undefined ? "" : "NVS, "}not an esp_secure_cert image`)
     : bold(`esp_secure_cert image, ${format}`);
   const key = credentials.key === null ? "" : `, ${credentials.key}`;
   const mode = credentials.keyMode === null ? "" : `, ${credentials.keyMode} key`;

@@ -20,7 +20,10 @@ export function renderPartitionTable(table: PartitionTableReport): string[] {
     secureCert === null
       ? red("no partition for credentials: the firmware finds none")
       : `the firmware reads ${describe(secureCert)}`,
-    ...findings.map(({ kind, message }) => `${yellow(`table ${kind}`)} ${printableLine(message)}`),
+    ...findings.map(({ severity, kind, message }) => {
+      const color = severity === "error" ? red : yellow;
+      return `${color(`table ${kind}`)} ${printableLine(message)}`;
+    }),
   ];
 }
 
@@ -58,14 +61,16 @@ function describe({ name, type, subtype, offset, size, encrypted }: PartitionPla
   }`;
 }
 
-function cellsOf({ name, type, subtype, offset, size, encrypted }: PartitionPlace): string[] {
+function cellsOf(
+  { name, type, subtype, offset, size, encrypted, readonly }: PartitionPlace,
+): string[] {
   return [
     printableLine(name),
     partitionTypeName(type),
     partitionSubtypeName(type, subtype),
     hex(offset),
     hex(size),
-    encrypted ? "encrypted" : "",
+    [...encrypted ? ["encrypted"] : [], ...readonly ? ["readonly"] : []].join(":"),
   ];
 }
 

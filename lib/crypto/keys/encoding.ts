@@ -2,6 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { decodeBigInteger } from "../../bytes/big_integer.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { derBlocks } from "../../bytes/pem.ts";
+import { foreignError } from "../foreign.ts";
 import { curveOfOid, CURVES, type EcCurve } from "./curves.ts";
 import { type CurveDomain, DOMAINS, uncompressedPoint } from "./domains.ts";
 import {
@@ -172,7 +173,18 @@ export type PublicKeyInput = { readonly publicKey: Uint8Array } | Uint8Array | s
  */
 export function publicKeyDer(input: PublicKeyInput): Uint8Array {
   const isFile = typeof input === "string" || input instanceof Uint8Array;
-  return isFile ? derBlocks(input, ["PUBLIC KEY"])[0]! : input.publicKey;
+  return isFile ? publicKeyOfFile(input) : input.publicKey;
+}
+
+/** Of a file of another format the error says so. */
+function publicKeyOfFile(file: Uint8Array | string): Uint8Array {
+  try {
+    const der = derBlocks(file, ["PUBLIC KEY"])[0]!;
+    openSpki(readDer(der, "public key"));
+    return der;
+  } catch (error) {
+    throw foreignError(error, file, "public key");
+  }
 }
 
 /** What a public key is. */
@@ -287,7 +299,10 @@ function decodePkcs1(root: DerNode): RsaParts {
   if (fields.at < fields.end) {
     const others = optionalDer(fields, TAG.sequence);
     const primes = others && childrenOf(others).length === 1 ? "three" : "more than two";
-    throw new SecureCertError("ERR_UNSUPPORTED", `Cannot use key: RSA key with ${primes} primes`);
+    throw new SecureCertError(
+      "ERR_UNSUPPORTED",
+      `Cannot use key: the RSA key has ${primes} primes`,
+    );
   }
   const [, modulus, publicExponent, privateExponent] = numbers;
   return {
@@ -391,10 +406,32 @@ function ecAlgorithm(curve: EcCurve): DerElement {
   return derSequence(derOid(EC_OID), derOid(CURVES[curve].oid));
 }
 
+/** Kinds of keys that the device's TLS library does not parse, by object identifier. */
+const OTHER_ALGORITHMS: Readonly<Record<string, string>> = {
+  "1.2.840.113549.1.1.10": "RSASSA-PSS",
+  "1.2.840.113549.1.1.7": "RSAES-OAEP",
+  "1.2.840.113549.1.3.1": "Diffie-Hellman",
+  "1.2.840.10046.2.1": "Diffie-Hellman",
+  "1.2.840.10040.4.1": "DSA",
+  "1.3.101.110": "X25519",
+  "1.3.101.111": "X448",
+  "1.3.101.112": "Ed25519",
+  "1.3.101.113": "Ed448",
+  "1.2.643.7.1.1.1.1": "GOST",
+  "1.2.643.7.1.1.1.2": "GOST",
+  "2.16.840.1.101.3.4.3.17": "ML-DSA-44",
+  "2.16.840.1.101.3.4.3.18": "ML-DSA-65",
+  "2.16.840.1.101.3.4.3.19": "ML-DSA-87",
+};
+
 function unsupported(oid: string): SecureCertError {
+  const name = Object.hasOwn(OTHER_ALGORITHMS, oid) ? `${OTHER_ALGORITHMS[oid]} ` : "";
   return new SecureCertError(
     "ERR_UNSUPPORTED",
-    `Cannot use key: algorithm ${shownOid(oid)} is neither RSA nor EC`,
+    `Cannot use key: its algorithm ${name}(${
+      shownOid(oid)
+    }) is neither RSA nor EC, and the device ` +
+      "reads no other",
   );
 }
 

@@ -2,6 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { formatPem, parsePem, type PemBlock, pemText } from "../../bytes/pem.ts";
 import { encodeUtf8, parseBase64Url } from "../../bytes/text.ts";
+import { foreignError } from "../foreign.ts";
 import { CURVES, type EcCurve } from "./curves.ts";
 import {
   bitLength,
@@ -42,6 +43,8 @@ const partsOf = new WeakMap<PrivateKey, KeyParts>();
 
 const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 const UNCOMPRESSED = 4;
+/** Tab, line feed, carriage return, space. */
+const BLANKS: readonly number[] = [9, 10, 13, 32];
 const RSA_PUBLIC_EXPONENT = new Uint8Array([1, 0, 1]);
 
 /**
@@ -79,8 +82,8 @@ export async function generateKey(
 }
 
 /**
- * A private key from a file in any encoding: PEM or DER; PKCS#8, PKCS#1 or SEC1; password-protected as
- * PKCS#8 (PBES2) or traditional PEM. Certificates in the PEM and a NUL after it are skipped. A key whose
+ * A private key from a file in any encoding: PEM or DER; PKCS#8, PKCS#1 or SEC1; a JSON Web Key;
+ * password-protected as PKCS#8 (PBES2) or traditional PEM. Certificates in the PEM and a NUL after it are skipped. A key whose
  * halves do not belong together is refused; a key object is returned as it is.
  *
  * @category Keys and certificates
@@ -95,7 +98,11 @@ export async function importPrivateKey(
   } = {},
 ): Promise<PrivateKey> {
   if (typeof key !== "string" && !(key instanceof Uint8Array)) return key;
-  return await keyFromParts(await openKeyParts(key, options.password));
+  try {
+    return await keyFromParts(await openKeyParts(key, options.password));
+  } catch (error) {
+    throw foreignError(error, key, "private key");
+  }
 }
 
 /**
@@ -180,7 +187,10 @@ async function openKeyParts(
   password: string | undefined,
 ): Promise<KeyParts> {
   const text = pemText(file);
-  if (typeof file !== "string" && text === undefined) return await openDer(file, password);
+  if (text === undefined) {
+    if (startsJson(file)) return (await import("./jwk.ts")).decodeJwk(file);
+    if (typeof file !== "string") return await openDer(file, password);
+  }
   const keys = parsePem(text ?? "").filter(({ label }) => label.endsWith("PRIVATE KEY"));
   if (keys.length !== 1) {
     throw new SecureCertError(
@@ -189,6 +199,14 @@ async function openKeyParts(
     );
   }
   return await openPem(keys[0]!, password);
+}
+
+/** A brace, after blanks. */
+function startsJson(file: Uint8Array | string): boolean {
+  const first = typeof file === "string" ? file.trimStart()[0] : String.fromCharCode(
+    file.find((byte) => !BLANKS.includes(byte)) ?? 0,
+  );
+  return first === "{";
 }
 
 async function openPem(block: PemBlock, password: string | undefined): Promise<KeyParts> {

@@ -27,6 +27,14 @@ const MAX_PBKDF2_ITERATIONS = 10_000_000;
 const PBES2 = "1.2.840.113549.1.5.13";
 const DEFAULT_PRF = "1.2.840.113549.2.7";
 const PBKDF2 = "1.2.840.113549.1.5.12";
+const SCRYPT = "1.3.6.1.4.1.11591.4.11";
+/**
+ * The most that scrypt may take: 128 · N · r · p bytes are worked through, and 128 · N · r of them are in
+ * memory. This is N = 2^17 with r = 8, the strongest that is usual, in about a second; OpenSSL writes 2^14.
+ */
+const MAX_SCRYPT_BYTES = 128 << 20;
+/** The schemes of PKCS#12 (RFC 7292 appendix C) and of PKCS#5 version 1.5 (RFC 8018 appendix A.3). */
+const OLD_SCHEMES = ["1.2.840.113549.1.12.1.", "1.2.840.113549.1.5."];
 
 type CipherName = "AES-128-CBC" | "AES-192-CBC" | "AES-256-CBC" | "DES-EDE3-CBC";
 
@@ -52,22 +60,23 @@ const PRF_OIDS: ReadonlyMap<string, HashName> = new Map([
 ]);
 
 /**
- * Opens password-protected PKCS#8: PBES2 with PBKDF2 and AES-CBC or 3DES-CBC (RFC 8018).
+ * Opens password-protected PKCS#8: PBES2 with PBKDF2 or scrypt, and AES-CBC or 3DES-CBC
+ * (RFC 8018, RFC 7914).
  *
  * @param der The EncryptedPrivateKeyInfo.
  * @param password The password, used as UTF-8.
  * @returns The PKCS#8 inside.
  * @throws {SecureCertError} `ERR_PASSWORD` when the password is wrong, `ERR_UNSUPPORTED` for other
- * schemes or more than ten million iterations, `ERR_DER` when malformed.
+ * schemes, more than ten million iterations or a cost of scrypt above that of N = 2^17 with r = 8, `ERR_DER` when malformed.
  */
 export async function decryptPkcs8(der: Uint8Array, password: string): Promise<Bytes> {
   const fields = enterDer(readDer(der, "encrypted private key"));
   const { oid, parameters } = readAlgorithm(nextDer(fields, TAG.sequence));
   const encrypted = nextDer(fields, TAG.octetString);
-  if (oid !== PBES2) throw unsupported(`scheme ${shownOid(oid)}`);
+  if (oid !== PBES2) throw unsupportedScheme(oid);
   if (parameters === undefined) throw derError(encrypted, 0, "no parameters");
   const { kdf, cipher, iv } = readPbes2(parameters);
-  const key = await pbkdf2(password, kdf, KEY_SIZES[cipher]);
+  const key = await deriveKey(password, kdf, KEY_SIZES[cipher]);
   return await decryptCbc(cipher, key, iv, contentOf(encrypted));
 }
 
@@ -101,28 +110,43 @@ export async function decryptTraditional(block: PemBlock, password: string): Pro
   return await decryptCbc(cipher, key.slice(0, KEY_SIZES[cipher]), iv, block.bytes);
 }
 
-interface Kdf {
+interface Pbkdf2 {
   readonly salt: Bytes;
   readonly iterations: number;
   readonly hash: HashName;
 }
 
-/** PBES2-params (RFC 8018 appendix A.4) with PBKDF2-params (appendix A.2). */
+interface Scrypt {
+  readonly salt: Bytes;
+  readonly N: number;
+  readonly r: number;
+  readonly p: number;
+}
+
+type Kdf = Pbkdf2 | Scrypt;
+
+/** PBES2-params (RFC 8018 appendix A.4) with the parameters of its key derivation. */
 function readPbes2(parameters: DerNode): { kdf: Kdf; cipher: CipherName; iv: Bytes } {
   const fields = enterDer(parameters);
   const derivation = readAlgorithm(nextDer(fields, TAG.sequence));
   const scheme = readAlgorithm(nextDer(fields, TAG.sequence));
-  if (derivation.oid !== PBKDF2) throw unsupported(`derivation ${shownOid(derivation.oid)}`);
+  const readKdf = KDFS.get(derivation.oid);
+  if (readKdf === undefined) throw unsupported(`derivation ${shownOid(derivation.oid)}`);
   const cipher = CIPHER_OIDS.get(scheme.oid);
   if (cipher === undefined) throw unsupported(`cipher ${shownOid(scheme.oid)}`);
   const iv = scheme.parameters && contentOf(scheme.parameters);
   if (derivation.parameters === undefined || iv?.length !== ivSize(cipher)) {
-    throw derError(parameters, parameters.start, "need the parameters of PBKDF2 and of the cipher");
+    throw derError(
+      parameters,
+      parameters.start,
+      "need the parameters of the derivation and of the cipher",
+    );
   }
-  return { kdf: readPbkdf2(derivation.parameters), cipher, iv };
+  return { kdf: readKdf(derivation.parameters), cipher, iv };
 }
 
-function readPbkdf2(parameters: DerNode): Kdf {
+/** PBKDF2-params (RFC 8018 appendix A.2). */
+function readPbkdf2(parameters: DerNode): Pbkdf2 {
   const fields = enterDer(parameters);
   const salt = contentOf(nextDer(fields, TAG.octetString));
   const iterations = numberOf(nextDer(fields, TAG.integer));
@@ -135,9 +159,40 @@ function readPbkdf2(parameters: DerNode): Kdf {
   throw unsupported(`a count of ${iterations} iterations, above ${MAX_PBKDF2_ITERATIONS},`);
 }
 
+/** scrypt-params (RFC 7914 section 7.1). */
+function readScrypt(parameters: DerNode): Scrypt {
+  const fields = enterDer(parameters);
+  const salt = contentOf(nextDer(fields, TAG.octetString));
+  const [N, r, p] = [0, 1, 2].map(() => numberOf(nextDer(fields, TAG.integer))) as NRP;
+  const isPowerOf2 = N > 1 && Number.isInteger(Math.log2(N));
+  if (!isPowerOf2 || r < 1 || p < 1) {
+    throw derError(parameters, parameters.start, "bad scrypt cost");
+  }
+  if (128 * N * r * p <= MAX_SCRYPT_BYTES) return { salt, N, r, p };
+  throw unsupported(`scrypt with N = ${N}, r = ${r}, p = ${p}, above N = 131072 with r = 8,`);
+}
+
+type NRP = [number, number, number];
+
+/** The key derivations by object identifier. */
+const KDFS: ReadonlyMap<string, (parameters: DerNode) => Kdf> = new Map<
+  string,
+  (parameters: DerNode) => Kdf
+>([
+  [PBKDF2, readPbkdf2],
+  [SCRYPT, readScrypt],
+]);
+
+async function deriveKey(password: string, kdf: Kdf, size: number): Promise<Bytes> {
+  if ("hash" in kdf) return await pbkdf2(password, kdf, size);
+  const { scrypt } = await import("./scrypt/deps.ts");
+  const { salt, ...cost } = kdf;
+  return new Uint8Array(scrypt(encodeUtf8(password), salt, { ...cost, dkLen: size }));
+}
+
 async function pbkdf2(
   password: string,
-  { salt, iterations, hash }: Kdf,
+  { salt, iterations, hash }: Pbkdf2,
   size: number,
 ): Promise<Bytes> {
   const base = await crypto.subtle.importKey("raw", encodeUtf8(password), "PBKDF2", false, [
@@ -165,6 +220,16 @@ async function decryptTripleDes(key: Bytes, iv: Bytes, data: Bytes): Promise<Byt
 
 function ivSize(cipher: CipherName): number {
   return cipher === "DES-EDE3-CBC" ? 8 : 16;
+}
+
+function unsupportedScheme(oid: string): SecureCertError {
+  const isOld = OLD_SCHEMES.some((start) => oid.startsWith(start));
+  if (!isOld) return unsupported(`scheme ${shownOid(oid)}`);
+  const command = "openssl pkcs8 -in FILE -topk8 -v2 aes256 -out key.pem";
+  return new SecureCertError(
+    "ERR_UNSUPPORTED",
+    `Cannot open private key: it is protected as PKCS#12 or PKCS#5 v1.5 have it; convert it: ${command}`,
+  );
 }
 
 function unsupported(what: string): SecureCertError {

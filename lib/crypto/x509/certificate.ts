@@ -20,6 +20,7 @@ import {
   shownOid,
   TAG,
 } from "../der.ts";
+import { foreignError } from "../foreign.ts";
 import { keyName, type PublicKeyParts, publicKeyParts, readAlgorithm } from "../keys/encoding.ts";
 import {
   decodeTime,
@@ -117,7 +118,9 @@ export type CertificateInput = Certificate | readonly Certificate[] | Uint8Array
  * `RangeError` for an empty list.
  */
 export function readCertificate(input: CertificateInput): Certificate {
-  if (!isRead(input)) return parseCertificate(derBlocks(input, CERTIFICATE_LABELS)[0]!);
+  if (!isRead(input)) {
+    return readingFile(input, () => parseCertificate(derBlocks(input, CERTIFICATE_LABELS)[0]!));
+  }
   const [first] = readCertificates(input);
   if (first === undefined) throw new RangeError("Cannot use certificates: there are none");
   return first;
@@ -131,7 +134,16 @@ export function readCertificate(input: CertificateInput): Certificate {
  */
 export function readCertificates(input: CertificateInput): readonly Certificate[] {
   if (isRead(input)) return "der" in input ? [input] : input;
-  return derBlocks(input, CERTIFICATE_LABELS).map(parseCertificate);
+  return readingFile(input, () => derBlocks(input, CERTIFICATE_LABELS).map(parseCertificate));
+}
+
+/** Of a file of another format the error says so. */
+function readingFile<T>(file: Uint8Array | string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw foreignError(error, file, "certificate");
+  }
 }
 
 function isRead(input: CertificateInput): input is Certificate | readonly Certificate[] {
@@ -157,7 +169,9 @@ export function createCertificateReader(most = 64): CertificateReader {
     return info;
   };
   return (input) =>
-    isRead(input) ? readCertificates(input) : derBlocks(input, CERTIFICATE_LABELS).map(read);
+    isRead(input)
+      ? readCertificates(input)
+      : readingFile(input, () => derBlocks(input, CERTIFICATE_LABELS).map(read));
 }
 
 /** [1] and [2] of TBSCertificate, as mbedTLS takes them and as RFC 5280 section 4.1 has them. */

@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import type { Bytes } from "../../bytes/pack.ts";
+import { type Bytes, viewOf } from "../../bytes/pack.ts";
 import { decodeUtf8, encodeUtf8, formatHex, shownValue, UNPRINTABLE } from "../../bytes/text.ts";
 import {
   asciiOf,
@@ -122,7 +122,7 @@ export function nameText(name: ReadName): string {
 export function commonNameOf(der: Uint8Array): string | undefined {
   const attributes = readName(readDer(der, "name")).flat();
   const name = attributes.find(({ type }) => oidOf(type) === ATTRIBUTES.CN.oid);
-  return name && decodeUtf8(contentOf(name.value));
+  return name && stringOf(name.value);
 }
 
 interface Part {
@@ -227,6 +227,8 @@ interface ReadAttribute {
   readonly value: DerNode;
 }
 
+const LAST_CHARACTER = 0x10FFFF;
+
 /**
  * The attributes of a Name, their values not looked at.
  *
@@ -249,19 +251,33 @@ export function readName(name: DerNode): ReadName {
 
 function formatAttribute({ type, value }: ReadAttribute): string {
   const oid = oidOf(type);
-  return `${KEYS.get(oid) ?? oid}=${escapeNameValue(stringOf(value))}`;
+  const text = stringOf(value);
+  return `${KEYS.get(oid) ?? oid}=${text === undefined ? hexOf(value) : escapeNameValue(text)}`;
 }
 
-/** The text of a string type; T61String as Latin-1, BMPString as UTF-16, anything else in hex. */
-function stringOf(value: DerNode): string {
+/** The text of a string type; T61String as Latin-1, BMPString as UTF-16, UniversalString as UTF-32. */
+function stringOf(value: DerNode): string | undefined {
   if (UTF8_TAGS.has(value.tag)) {
     // TextDecoder takes its time, and nearly all names are ASCII.
-    return asciiOf(value) ?? decodeUtf8(contentOf(value)) ?? hexOf(value);
+    return asciiOf(value) ?? decodeUtf8(contentOf(value));
   }
   const content = contentOf(value);
   if (value.tag === TAG.t61String) return new TextDecoder("latin1").decode(content);
   if (value.tag === TAG.bmpString) return new TextDecoder("utf-16be").decode(content);
-  return hexOf(value);
+  return value.tag === TAG.universalString ? utf32Of(content) : undefined;
+}
+
+/** UTF-32, big-endian; undefined for what is not. */
+function utf32Of(bytes: Bytes): string | undefined {
+  if (bytes.length % 4 !== 0) return undefined;
+  const view = viewOf(bytes);
+  let text = "";
+  for (let at = 0; at < bytes.length; at += 4) {
+    const character = view.getUint32(at);
+    if (character > LAST_CHARACTER) return undefined;
+    text += String.fromCodePoint(character);
+  }
+  return text;
 }
 
 /**

@@ -21,6 +21,7 @@ import {
   readDer,
   TAG,
 } from "../der.ts";
+import { foreignError } from "../foreign.ts";
 import { publicKeyParts } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput } from "../keys/keys.ts";
 import { type CheckedScheme, signBytes, verifyBytes } from "../signing.ts";
@@ -100,7 +101,7 @@ export async function readRequest(
   input: SigningRequest | Uint8Array | string,
 ): Promise<SigningRequest> {
   if (typeof input !== "string" && !(input instanceof Uint8Array)) return input;
-  const { request, signedPart, signature, scheme } = takeApart(derBlocks(input, LABELS)[0]!);
+  const { request, signedPart, signature, scheme } = takeApartFile(input);
   if (scheme === undefined) {
     const message = "Cannot use signing request: it is signed with an algorithm that is not known";
     throw new SecureCertError("ERR_UNSUPPORTED", message);
@@ -117,6 +118,15 @@ interface RequestParts {
   readonly signedPart: Bytes;
   readonly signature: Bytes;
   readonly scheme?: CheckedScheme;
+}
+
+/** Of a file of another format the error says so. */
+function takeApartFile(file: Uint8Array | string): RequestParts {
+  try {
+    return takeApart(derBlocks(file, LABELS)[0]!);
+  } catch (error) {
+    throw foreignError(error, file, "signing request");
+  }
 }
 
 function takeApart(file: Bytes): RequestParts {

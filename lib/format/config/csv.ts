@@ -4,7 +4,13 @@ import { formatImageForm, formatStoredForm, type ImageForm, readConfigForms } fr
 import { CONFIG_COLUMNS, type ConfigPlaces, type ConfigRow, formatConfigKeyMode } from "./row.ts";
 import { formatConfigType } from "../names.ts";
 import { isPemValue } from "./value.ts";
-import { type CsvField, type CsvProblem, formatCsvRecord, readCsv } from "../../bytes/csv.ts";
+import {
+  type CsvField,
+  type CsvProblem,
+  formatCsvRecord,
+  readCsv,
+  separatorOf,
+} from "../../bytes/csv.ts";
 
 export { CONFIG_COLUMNS, type ConfigRow } from "./row.ts";
 
@@ -26,7 +32,8 @@ export interface ConfigCsv {
 /**
  * The rows of a configuration CSV. A byte order mark, any line breaks, blank lines and lines that begin
  * with `#` are accepted; spaces around a value are not part of it, those within quotes are; the last
- * column may be left out. No file is read.
+ * column may be left out. Semicolons or tabs instead of commas, as spreadsheets write them, are taken where
+ * the header has them. No file is read.
  *
  * @category Configuration CSV
  * @throws {SecureCertError} `ERR_CSV` with every problem of every row, and the line of the first.
@@ -47,7 +54,7 @@ export function parseConfigCsv(text: string): readonly ConfigRow[] {
  * key.
  */
 export function readConfigCsv(text: string): ConfigCsv {
-  const csv = readCsv(text);
+  const csv = readCsv(text, { separator: separatorOf(firstLine(text), CONFIG_COLUMNS[0]) });
   const problems = [...csv.problems];
   const forms = readConfigForms(csv, problems);
   const rows: ConfigRow[] = [];
@@ -66,6 +73,11 @@ export function readConfigCsv(text: string): ConfigCsv {
   }
   problems.sort((a, b) => a.line - b.line || a.column - b.column);
   return { rows, places, image: forms.image, problems };
+}
+
+/** The first line that is neither blank nor a comment. */
+function firstLine(text: string): string {
+  return /^[^\S\r\n]*[^#\s].*$/m.exec(text)?.[0] ?? "";
 }
 
 /** Of two entries with the same numbers the firmware reads only the first. */

@@ -28,6 +28,11 @@ export interface PartitionCheckOptions {
   readonly md5?: boolean;
   /** Size of the flash chip in bytes. @default not looked at */
   readonly flashSize?: number;
+  /**
+   * Whether the rows must be in the order of their offsets, as ESP-IDF's tool wants them in text: a row
+   * starts where the one above it ends, or after. @default false
+   */
+  readonly ordered?: boolean;
   /** Secure boot v1, for which an app's size must be a multiple of 64 KiB. @default false */
   readonly secureBootV1?: boolean;
 }
@@ -41,6 +46,7 @@ export type PartitionTableFinding =
     /** What the value should be a multiple of. */
     readonly unit: number;
   }
+  | { readonly kind: "out-of-order"; readonly entry: number; readonly of: number }
   | { readonly kind: "overlap"; readonly entry: number; readonly of: number }
   | { readonly kind: "duplicate-name"; readonly entry: number; readonly of: number }
   | { readonly kind: "name-length"; readonly entry: number; readonly length: number }
@@ -58,7 +64,7 @@ export type PartitionTableFinding =
  * alignment, overlaps, names that are long or used twice, partitions that reach into the table or
  * past the flash, an otadata partition (of either kind) that is not 0x2000 bytes or not the only one,
  * otadata or a core dump that is read-only, an NVS partition of less than 0x3000 bytes that is not,
- * more partitions than fit; and partitions of no bytes.
+ * more partitions than fit, rows out of order where that matters; and partitions of no bytes.
  *
  * @param entries The partitions in the order of the table.
  * @param options What is known of the project.
@@ -74,6 +80,7 @@ export function checkPartitionTable(
     ...duplicates(entries, (entry) => entry.name, "duplicate-name"),
     ...duplicates(entries, otaDataKind, "otadata-twice"),
     ...overlaps(entries),
+    ...options.ordered === true ? outOfOrder(entries) : [],
     ...entries.length > limit ? [{ kind: "too-many", entry: limit, limit } as const] : [],
   ];
 }
@@ -155,6 +162,29 @@ function overlaps(entries: readonly PartitionTableEntry[]): PartitionTableFindin
     if (offset + size > end) [end, of] = [offset + size, entry];
   }
   return findings;
+}
+
+/** The bootloader and the table itself are before the others, and may be in any row. */
+function outOfOrder(entries: readonly PartitionTableEntry[]): PartitionTableFinding[] {
+  const findings: PartitionTableFinding[] = [];
+  let above: number | undefined;
+  entries.forEach((each, entry) => {
+    if (isPrimary(each)) return;
+    const last = above === undefined ? undefined : entries[above]!;
+    if (last !== undefined && each.offset < last.offset) {
+      findings.push({ kind: "out-of-order", entry, of: above! });
+    }
+    above = entry;
+  });
+  return findings;
+}
+
+/**
+ * Whether ESP-IDF's tool refuses a table for a finding. It writes names that are too long cut off, and
+ * partitions of no bytes; small NVS it refuses only since it knows the flag `readonly`.
+ */
+export function isRefusal({ kind }: PartitionTableFinding): boolean {
+  return kind !== "name-length" && kind !== "empty" && kind !== "nvs-too-small";
 }
 
 function isData({ type, subtype }: PartitionTableEntry, wanted: readonly number[]): boolean {

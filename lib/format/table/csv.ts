@@ -16,7 +16,9 @@ const OTA_SLOTS = 16;
 const TEE_SLOTS = 2;
 const FIELDS = ["name", "type", "subtype", "offset", "size", "flags"] as const;
 const UNITS: Readonly<Record<string, number>> = { k: 1024, m: 1024 * 1024 };
-const NUMBER = /^(-?)(0x[0-9a-f]+|0|[1-9][0-9]*)([km]?)$/i;
+/** As Python reads numbers with a prefix or none, with a unit after them. */
+const NUMBER =
+  /^([+-]?)(0x[0-9a-f]+(?:_[0-9a-f]+)*|0o[0-7]+|0b[01]+|0+|[1-9][0-9]*(?:_[0-9]+)*)([km]?)$/i;
 const MAX_U32 = 0xFFFFFFFF;
 
 const APP_SUBTYPES: Readonly<Record<string, number>> = {
@@ -50,7 +52,7 @@ function numbered(prefix: string, first: number, count: number): Record<string, 
 
 /**
  * The partitions of a CSV as ESP-IDF projects have it (FORMAT: partition table): a row a line of `name,
- * type, subtype, offset, size, flags`, with `#` before a comment. Numbers are decimal or 0x, offsets and
+ * type, subtype, offset, size, flags`, with `#` before a comment; further fields are ignored. Numbers are decimal or 0x, offsets and
  * sizes also with K or M; types and subtypes may be names; flags are joined by `:`. A blank offset is
  * the next free aligned one, a negative size ends at that address, and a blank subtype is `undefined`
  * except for an app. Quotes and variables have no meaning, and `N/A` is not an offset: rows for the
@@ -116,8 +118,11 @@ function parseRow(text: string, line: number, end: number): PartitionTableEntry 
       `Cannot parse partition table: ${problem} in line ${line}`,
       { line, field },
     );
-  const cells = text.split(",").map((cell) => cell.trim());
-  if (cells.slice(FIELDS.length).some((cell) => cell !== "")) throw fail(undefined, "more fields");
+  if (!text.includes(",") && /[;\t]/.test(text)) {
+    throw fail(undefined, "no commas, but semicolons or tabs, between the fields");
+  }
+  // What follows the sixth is not looked at: people put comments there.
+  const cells = text.split(",", FIELDS.length).map((cell) => cell.trim());
   const [name = "", typeText = "", subtypeText = "", offsetText = "", sizeText = "", flags = ""] =
     cells;
   const type = parseNamed(typeText, PARTITION_TYPES, "type", fail);
@@ -147,16 +152,21 @@ function parseNamed(
   const name = text.toLowerCase();
   if (Object.hasOwn(names, name)) return names[name]!;
   const [, sign, digits, unit] = NUMBER.exec(text) ?? [];
-  const number = Number(digits);
-  if (sign === "" && unit === "" && number <= 0xFF) return number;
+  const number = valueOf(digits);
+  if (sign !== "-" && unit === "" && number <= 0xFF) return number;
   throw fail(field, `${field} '${text}' is neither a known name nor a number from 0 to 255`);
 }
 
 function parseAddress(text: string, field: Field, fail: Fail): number {
   const [, sign, digits, unit] = NUMBER.exec(text) ?? [];
   if (digits === undefined) throw fail(field, `${field} '${text}' is not a number`);
-  const value = Number(digits) * (UNITS[unit!.toLowerCase()] ?? 1);
+  const value = valueOf(digits) * (UNITS[unit!.toLowerCase()] ?? 1);
   return sign === "-" ? 0 - value : value;
+}
+
+/** Python's numbers may have underscores between their digits. */
+function valueOf(digits: string | undefined): number {
+  return Number(digits?.replaceAll("_", ""));
 }
 
 function parseFlags(text: string, fail: Fail): number {

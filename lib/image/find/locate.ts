@@ -38,6 +38,8 @@ export type ImageLocation =
       readonly size: number;
       /** Whether it is flagged as encrypted. */
       readonly encrypted: boolean;
+      /** Whether it is flagged as read-only. */
+      readonly readonly: boolean;
     };
     /** Where the image starts, bytes from the start of the file. */
     readonly offset: number;
@@ -49,6 +51,7 @@ export type ImageLocation =
       readonly offset: number;
       readonly size: number;
       readonly encrypted: boolean;
+      readonly readonly: boolean;
     }[];
   }
   | {
@@ -117,7 +120,8 @@ export function placeOf(
   { name, type, subtype, offset, size, flags = 0 }: PartitionTableEntry,
 ): PartitionPlace {
   const encrypted = (flags & PARTITION_FLAGS.encrypted) !== 0;
-  return { name, type, subtype, offset, size, encrypted };
+  const readonly = (flags & PARTITION_FLAGS.readonly) !== 0;
+  return { name, type, subtype, offset, size, encrypted, readonly };
 }
 
 /** What makes the firmware refuse a table. */

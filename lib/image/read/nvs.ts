@@ -5,7 +5,7 @@ import {
   type DecodedNvsCredentials,
   NVS_CREDENTIAL_NAMESPACES,
 } from "../../format/nvs/credentials.ts";
-import type { NvsCrc } from "../../format/nvs/entry.ts";
+import { NVS_DATA_OFFSET, type NvsCrc } from "../../format/nvs/entry.ts";
 import type { NvsProblem } from "../../format/nvs/decoded.ts";
 import { type BoundedNvs, decodeBoundedNvs } from "../../format/nvs/decode.ts";
 import { type Finding, finding, type FindingCode } from "../../findings/findings.ts";
@@ -42,12 +42,20 @@ const NAMESPACES = { nvs: NVS_CREDENTIAL_NAMESPACES, nvs_legacy: ["pre_prov"] } 
 /** Problems that leave every credential readable. */
 const HARMLESS: ReadonlySet<NvsProblem["kind"]> = new Set(["reserve", "page-dirty", "duplicate"]);
 
+const UNREAD = { format: "unknown", entries: [], used: 0 } as const;
+/** Namespaces that a message lists. */
+const LISTED = 5;
+/** Where the key of an entry starts in it (FORMAT: NVS partition format). */
+const NVS_KEY_OFFSET = 8;
+
 /** Takes an NVS image apart. */
 export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageEntries {
   let all: BoundedNvs | undefined;
   try {
     all = decodeBoundedNvs(image);
     const { items, erased } = all;
+    const other = otherNvs(image, all);
+    if (other !== undefined) return { ...UNREAD, findings: [other], others: items, erased };
     const decoded = credentialsOfNvs(all, NAMESPACES[format]);
     const crcs = new Map(items.map(({ offset, crc }) => [offset, crc]));
     const entries = entriesOf(decoded, crcs).toSorted((a, b) => a.offset - b.offset);
@@ -68,6 +76,42 @@ export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): I
       erased: all?.erased ?? [],
     };
   }
+}
+
+/** Why an NVS is not an image: it is encrypted, or has other namespaces; undefined for one that is. */
+function otherNvs(image: Uint8Array, all: BoundedNvs): Finding | undefined {
+  const { items, namespaces, problems } = all;
+  if (NVS_CREDENTIAL_NAMESPACES.some((name) => namespaces.includes(name))) return undefined;
+  if (namespaces.length === 0 && items.length === 0 && isEncrypted(image, problems)) {
+    const message =
+      "looks like an encrypted NVS: its page headers are right, and none of its entries; " +
+      "the firmware opens the NVS of its credentials without keys and reads none of it";
+    return finding("LOOKS_ENCRYPTED", message);
+  }
+  // What is wrong with an image may be why no credentials are left to read.
+  if (namespaces.length === 0 && problems.length > 0) return undefined;
+  const listed = namespaces.slice(0, LISTED).map((name) => JSON.stringify(name)).join(", ");
+  const more = namespaces.length > LISTED ? ` and ${namespaces.length - LISTED} more` : "";
+  const holds = namespaces.length === 0 ? "is empty" : `has the namespaces ${listed}${more}`;
+  const message =
+    `an NVS partition, but not one of credentials: it ${holds}; the firmware looks for ` +
+    NVS_CREDENTIAL_NAMESPACES.join(" or ");
+  return finding("NOT_AN_IMAGE", message);
+}
+
+/** Each of its entries is damaged, and none has what may be a key (FORMAT: Encrypted NVS). */
+function isEncrypted(image: Uint8Array, problems: readonly NvsProblem[]): boolean {
+  const damaged = problems.filter(({ kind }) => kind === "entry-checksum");
+  return damaged.length > 0 && !damaged.some(({ offset }) => hasKey(image, offset));
+}
+
+/** Characters and then zeros only. */
+function hasKey(image: Uint8Array, entry: number): boolean {
+  const key = image.subarray(entry + NVS_KEY_OFFSET, entry + NVS_DATA_OFFSET);
+  const end = key.indexOf(0);
+  const name = key.subarray(0, Math.max(0, end));
+  return end > 0 && name.every((byte) => byte >= 0x20 && byte < 0x7F) &&
+    key.subarray(end).every((byte) => byte === 0);
 }
 
 function entriesOf(

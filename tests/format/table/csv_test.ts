@@ -1,3 +1,4 @@
+import { checkPartitionTable } from "../../../lib/format/table/check.ts";
 import { assertEquals, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../../lib/bytes/errors.ts";
@@ -72,6 +73,29 @@ Deno.test("subtypes are named as ESP-IDF names them", () => {
   assertEquals(["primary", "ota", ""].map((name) => subtype("partition_table", name)), [0, 1, 6]);
 });
 
+Deno.test("rows are read as gen_esp32part reads them", () => {
+  const rows: [row: string, size: number, flags: number][] = [
+    ["x, data, nvs, 0x9000, 12k,", 0x3000, 0],
+    ["x, data, nvs, 0x9000, 0x3K, encrypted:readonly", 0xC00, 3],
+    ["x, data, nvs, 0x9000, 1M, readonly, # a comment", 0x100000, 2],
+    ["x, data, nvs, 0x9000, 12_288, , a, b, c", 0x3000, 0],
+    ["x, data, nvs, 0x9000, 0b11K", 0xC00, 0],
+    ["x, data, nvs, 0x9000, +4096", 0x1000, 0],
+    ["X , DATA , NVS , 0X9000 , 4096 ,", 0x1000, 0],
+  ];
+  for (const [row, size, flags] of rows) {
+    const [entry] = parsePartitionCsv(`# Name, Type\r\n\r\n${row}\r\n`);
+    assertEquals([entry?.offset, entry?.size, entry?.flags], [0x9000, size, flags], row);
+  }
+});
+
+Deno.test("rows out of order are found in text, and only there", () => {
+  const rows = parsePartitionCsv("a, data, nvs, 0x20000, 12K\nb, data, phy, 0x10000, 4K\n");
+  const found = checkPartitionTable(rows, { ordered: true });
+  assertEquals(found, [{ kind: "out-of-order", entry: 1, of: 0 }]);
+  assertEquals(checkPartitionTable(rows), []);
+});
+
 Deno.test("a row that cannot be read is refused with its line and field", () => {
   const rows: [row: string, field: string | undefined][] = [
     ["x", "type"],
@@ -100,8 +124,7 @@ Deno.test("a row that cannot be read is refused with its line and field", () => 
     ["x, data, nvs, 1M, -64K", "size"],
     ["x, data, nvs, , 4K, Encrypted", "flags"],
     ["x, data, nvs, , 4K, encrypted:hidden", "flags"],
-    ["x, data, nvs, , 4K, , more", undefined],
-    ["x;data;nvs;0x9000;0x3000", "type"],
+    ["x;data;nvs;0x9000;0x3000", undefined],
   ];
   for (const [row, field] of rows) {
     const error = assertThrows(
