@@ -1,7 +1,9 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { decryptEntry } from "../crypto/peripherals/hmac.ts";
+import { parseStoredCertificates, parseStoredKey } from "../device/stored.ts";
 import {
+  CREDENTIAL_TYPES,
   entryProtectionOf,
   type ImageFormat,
   keyStorageOf,
@@ -12,14 +14,17 @@ import {
 import { integrityEntry } from "../format/partition.ts";
 import type { Tlv } from "../format/tlv.ts";
 import { encodeImage, partitionSizeOf } from "../image/encode.ts";
+import { storedCertificates, storedPrivateKey } from "../image/stored.ts";
 import type { ImageEntries, ImageEntry } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
 import { printableLine } from "../bytes/text.ts";
 import { otherTitle, reportOther } from "./others.ts";
+import { refusedValue } from "./plan/entry.ts";
 import { type Verdict, verify } from "../verify/verify.ts";
 
 const {
   ESP_SECURE_CERT_INTEGRITY_TLV: INTEGRITY,
+  ESP_SECURE_CERT_PRIV_KEY_TLV: KEY,
   ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE,
 } = TLV_TYPES;
 
@@ -29,11 +34,13 @@ type ConvertOptions = Parameters<typeof convert>[1];
 /**
  * Writes the credentials of an image in another layout and rebuilds an integrity entry. Nothing is
  * dropped: what the layout has no room for is refused. With the HMAC key, an HMAC-encrypted private key
- * is opened for the layouts that hold only plaintext.
+ * is opened for the layouts that hold only plaintext. Values are carried byte for byte; NVS, which holds
+ * only text, gets canonical PEM.
  *
  * @category Building and changing
  * @throws {SecureCertError} `ERR_MAGIC` for bytes that are not an image; `ERR_CHECKSUM` or
- * `ERR_INTEGRITY` for a damaged one; `ERR_PLAN` with everything that has no room; `ERR_TOO_LARGE`.
+ * `ERR_INTEGRITY` for a damaged one; `ERR_PLAN` with everything that has no room, or
+ * that the device refuses; `ERR_TOO_LARGE`.
  */
 export async function convert(
   image: Uint8Array,
@@ -51,6 +58,8 @@ export async function convert(
     readonly integrity?: boolean;
     /** The 32 bytes of the eFuse key, to open an HMAC-encrypted private key. */
     readonly hmacKey?: Uint8Array;
+    /** Refuse to carry certificates and keys that the device refuses. @default true */
+    readonly verify?: boolean;
     /** The time at which the result is checked. @default the system clock */
     readonly now?: () => Date;
   },
@@ -62,7 +71,7 @@ export async function convert(
   /** What `verify` says of it. */
   readonly verdict: Verdict;
 }> {
-  const { to: format, now, hmacKey, ...layout } = options;
+  const { to: format, now, hmacKey, verify: withhold = true, ...layout } = options;
   const contents = readImage(image);
   const { format: from, entries, findings } = contents;
   if (from === "unknown") {
@@ -88,7 +97,10 @@ export async function convert(
   const kept = await Promise.all(
     ordered.map((entry) => openFor(format, entry, hmacKey)),
   );
-  const converted = await encodeImage(kept, { format, ...layout });
+  const isText = holdsText(format) && !holdsText(from);
+  const stored = isText ? await Promise.all(kept.map(inCanonicalForm)) : kept;
+  if (withhold) refuseRefused(stored);
+  const converted = await encodeImage(stored, { format, ...layout });
   const partitionSize = partitionSizeOf({ format, ...layout });
   const verdict = await verify(converted, { partitionSize, now, hmacKey });
   return { from, image: converted, verdict };
@@ -165,10 +177,45 @@ async function openFor(
   return { ...entry, flags: 0, data: await decryptEntry(entry.data, { hmacKey }) };
 }
 
+function holdsText(format: ImageFormat): boolean {
+  return format === "nvs" || format === "nvs_legacy";
+}
+
+/** A certificate or private key as a build stores it; what cannot be read stays as it is. */
+async function inCanonicalForm(entry: Tlv): Promise<Tlv> {
+  const { type, data } = entry;
+  if (!isOpenCredential(entry)) return entry;
+  try {
+    const stored = type === KEY ? await storedPrivateKey(data) : storedCertificates(data);
+    return { ...entry, data: stored };
+  } catch (error) {
+    if (error instanceof SecureCertError) return entry;
+    throw error;
+  }
+}
+
+/** The image should work on the device, which an image that was not written by a build may never have. */
+function refuseRefused(entries: readonly Tlv[]): void {
+  const problems = entries.filter(isOpenCredential).flatMap((entry) => {
+    const parse = entry.type === KEY ? parseStoredKey : parseStoredCertificates;
+    return refusedValue(entry, parse(entry.data));
+  });
+  if (problems.length === 0) return;
+  const list = problems.map(({ message }) => message).join("; ");
+  throw new SecureCertError("ERR_PLAN", `Cannot convert image: ${list}`, {}, { problems });
+}
+
+/** Whether a value is a certificate or a private key that can be read in flash. */
+function isOpenCredential({ type, flags = 0 }: Tlv): boolean {
+  const number = tlvTypeNumber(type);
+  return number === KEY ? keyStorageOf(flags) === "plaintext" : CREDENTIAL_TYPES.includes(number) &&
+    entryProtectionOf({ type: number, flags }) !== "encrypted";
+}
+
 /** A private key may be encrypted and yet be called one in an eFuse, which has no plaintext to write. */
 function isEncrypted({ type, flags = 0 }: Tlv): boolean {
   const number = tlvTypeNumber(type);
-  return number === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV
+  return number === KEY
     ? keyStorageOf(flags) === "hmac-encrypted"
     : entryProtectionOf({ type: number, flags }) === "encrypted";
 }

@@ -10,7 +10,14 @@ import { CONFIG_COLUMNS } from "../../lib/format/config/row.ts";
 import { decodePartition } from "../../lib/format/partition.ts";
 import { append } from "../../lib/toolkit/append.ts";
 import { build, buildFromCsv } from "../../lib/toolkit/build.ts";
-import { createDevelopmentCa, exportPrivateKey, provision } from "../../mod.ts";
+import { convert } from "../../lib/toolkit/convert.ts";
+import {
+  createDevelopmentCa,
+  encodePartition,
+  exportPrivateKey,
+  openSecureCert,
+  provision,
+} from "../../mod.ts";
 import { vector } from "../vectors.ts";
 
 const MUTANTS: readonly { der: string }[] = JSON.parse(
@@ -110,6 +117,54 @@ Deno.test("whatever is built of certificates passes the device's rules", async (
       assertEquals(parsed.kind === "used" && parsed.skipped, []);
       assertEquals(verdict.findings.filter(({ code }) => code.endsWith("_REFUSED")), []);
     }
+  }
+});
+
+const FORMATS = ["tlv", "cust_flash", "cust_flash_legacy", "nvs", "nvs_legacy"] as const;
+
+Deno.test("a refused value is not carried to another layout", async () => {
+  for (const { der, reason } of REFUSED) {
+    const pem = concat(encodeUtf8(formatPem("CERTIFICATE", der)), NUL);
+    for (const data of [der, pem, concat(encodeUtf8(device.certificate.pem), pem)]) {
+      const image = encodePartition([{ type: 0, data }]);
+      for (const to of FORMATS) await assertRefused(() => convert(image, { to }), reason);
+    }
+  }
+  const key = encodePartition([{ type: 2, data: privateKey }]);
+  for (const to of ["tlv", "cust_flash"] as const) {
+    const error = await assertRejects(() => convert(key, { to }), SecureCertError);
+    assert(error.message.startsWith("Cannot convert image: the device refuses the private key: "));
+    assertEquals([error.code, error.problems.length], ["ERR_PLAN", 1]);
+  }
+});
+
+Deno.test("a refused value is carried as it is, and found, without the check", async () => {
+  for (const { der } of REFUSED.slice(0, 9)) {
+    const pem = concat(encodeUtf8(formatPem("CERTIFICATE", der)), NUL);
+    const image = encodePartition([{ type: 0, data: pem }]);
+    for (const to of FORMATS) {
+      const converted = await convert(image, { to, verify: false });
+      assertEquals(await openSecureCert(converted.image).caCert(), pem);
+      assert(converted.verdict.findings.some(({ code }) => code === "CERT_REFUSED"));
+    }
+  }
+});
+
+Deno.test("values are carried byte for byte, and to text as canonical PEM", async () => {
+  const noisy = encodeUtf8(`note\r\n${device.certificate.pem.replaceAll("\n", "\r\n")}rest\0`);
+  const key = concat(encodeUtf8("note\n"), privateKey, NUL);
+  const entries = [{ type: 0, data: noisy }, { type: 1, data: noisy }, { type: 2, data: key }];
+  const image = encodePartition(entries, { integrity: true });
+  const canonical = concat(encodeUtf8(device.certificate.pem), NUL);
+  for (const to of FORMATS) {
+    const isText = to.startsWith("nvs");
+    const { image: converted } = await convert(image, { to });
+    const read = openSecureCert(converted);
+    assertEquals(await read.caCert(), isText ? canonical : noisy, to);
+    assertEquals(await read.deviceCert(), isText ? canonical : noisy, to);
+    const readKey = await read.privateKey() as Uint8Array;
+    if (!isText) assertEquals(readKey, key, to);
+    else assert(new TextDecoder().decode(readKey).startsWith("-----BEGIN EC PRIVATE KEY-----"));
   }
 });
 

@@ -31,7 +31,7 @@ export const command: Command = {
     const { size, fill, integrity, verify } = buildOptionsOf(args);
     const hmacKey = (await readHmacKey(args, io))?.bytes;
     const image = await io.read(args.positionals[0]!);
-    const result = await convert(image, { to, size, fill, integrity, hmacKey });
+    const result = await convert(image, { to, size, fill, integrity, hmacKey, verify });
     noteFindings(result.verdict.findings, io);
     if (!result.verdict.ok && verify) {
       throw new SecureCertError("ERR_VERIFY", `Cannot convert image: it is bad as ${to}`);

@@ -1,5 +1,5 @@
 import type { Problem } from "../../bytes/errors.ts";
-import type { StoredRefusal } from "../../device/stored.ts";
+import type { StoredCertificates, StoredKey } from "../../device/stored.ts";
 import type { KeyInput } from "../../crypto/keys/keys.ts";
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import type { ConfigColumn, ConfigPlaces, StoredForm } from "../../format/config/row.ts";
@@ -53,25 +53,30 @@ export function problemAt(
 }
 
 /**
- * The problem of a certificate or key that the device refuses.
+ * The problems of a certificate or private key that the device refuses, or of which it skips a block: an
+ * image without that is not what was asked for.
  *
- * @param options The entry, why it is refused, and which certificate of a bundle it is, from 1.
+ * @param entry The entry, whose type is that of a certificate or private key.
+ * @param parsed What the device makes of its stored bytes.
  */
 export function refusedValue(
-  { entry, refusal: { reason, lacksNul }, certificate }: {
-    readonly entry: PlannedEntry;
-    readonly refusal: StoredRefusal;
-    readonly certificate?: number;
-  },
-): Problem {
+  entry: PlannedEntry,
+  parsed: StoredCertificates | StoredKey,
+): Problem[] {
   const title = titleOf(entry);
-  const what = certificate === undefined
-    ? `the ${title}`
-    : `certificate ${certificate} of the ${title}'s bundle`;
-  const hint = lacksNul ? "; only hex and base64 are stored without one" : "";
-  const message = `the device refuses ${what}: ${reason}${hint}`;
-  const place = entry.places?.data_value;
-  return place === undefined ? { message } : { message: `data_value: ${message}`, ...place };
+  const problem = (message: string): Problem => {
+    const place = entry.places?.data_value;
+    return place === undefined ? { message } : { message: `data_value: ${message}`, ...place };
+  };
+  if (parsed.kind === "refused") {
+    const { reason, lacksNul } = parsed.refusal;
+    const hint = lacksNul ? "; only hex and base64 are stored without one" : "";
+    return [problem(`the device refuses the ${title}: ${reason}${hint}`)];
+  }
+  const skipped = "skipped" in parsed ? parsed.skipped : [];
+  return skipped.map(({ index, reason }) =>
+    problem(`the device refuses certificate ${index + 1} of the ${title}'s bundle: ${reason}`)
+  );
 }
 
 function titleOf({ type, subtype = 0 }: PlannedEntry): string {

@@ -211,20 +211,14 @@ async function planVerbatim(
   add(entry, { type, subtype, flags: 0, data }, draft);
 }
 
-/** Certificates that the device refuses or skips: an image without them is not what was asked for. */
 function refuseCertificates(entry: NumberedEntry, data: Uint8Array, draft: Draft): void {
   if (draft.options.allowRefused === true) return;
-  const parsed = parseStoredCertificates(data);
-  const refusals = parsed.kind === "refused" ? [{ refusal: parsed.refusal }] : parsed.skipped
-    .map(({ index, reason }) => ({ refusal: { reason }, certificate: index + 1 }));
-  draft.problems.push(...refusals.map((each) => refusedValue({ entry, ...each })));
+  draft.problems.push(...refusedValue(entry, parseStoredCertificates(data)));
 }
 
 function refuseKey(entry: NumberedEntry, data: Uint8Array, draft: Draft): void {
   if (draft.options.allowRefused === true) return;
-  const parsed = parseStoredKey(data);
-  if (parsed.kind === "used") return;
-  draft.problems.push(refusedValue({ entry, refusal: parsed.refusal }));
+  draft.problems.push(...refusedValue(entry, parseStoredKey(data)));
 }
 
 /** Whether type and subtype are numbers that may be stored, and are not there already. */
