@@ -1,10 +1,9 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { concat } from "../bytes/pack.ts";
 import { encodeUtf8, shownName } from "../bytes/text.ts";
-import type { Force, OutputFile, WriteOptions } from "./disk/output_file.ts";
-import { askSecret, canAsk } from "./terminal/ask.ts";
-import { openLines } from "./terminal/lines.ts";
-import { type ProgramOutcome, runProgram } from "./programs.ts";
+import type { Force, OutputFile, WriteOptions } from "./disk/write.ts";
+import { askSecret, canAsk, openLines } from "./terminal/terminal.ts";
+import type { ProgramOutcome } from "./programs.ts";
 import { CliError, fileError, isSystemError, usageError } from "./errors.ts";
 
 export type { Force, OutputFile, WriteOptions };
@@ -83,7 +82,10 @@ export function denoIo(): Io {
     note,
     ...Deno.stderr.isTerminal() && { drawLine },
     ...canAsk() && { promptSecret: askSecret },
-    run: runProgram,
+    run: async (names, args, output) => {
+      const { runProgram } = await import("./programs.ts");
+      return await runProgram(names, args, output);
+    },
     isStdoutTerminal: Deno.stdout.isTerminal(),
     columns: terminalColumns(),
     noColor: Deno.noColor,

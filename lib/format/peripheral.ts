@@ -1,6 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, inRange, isFilledWith, viewOf } from "../bytes/pack.ts";
-import { DS_LAYOUTS, dsLayoutOfCiphertext } from "./chips/ds_layout.ts";
+import { DS_LAYOUTS, dsLayoutOfCiphertext } from "./chips/chip.ts";
 
 /** Bytes of an initialisation vector of the DS peripheral. */
 export const DS_IV_LENGTH = 16;

@@ -15,7 +15,7 @@ import { type ImageLocation, locate, type Located } from "../image/find/locate.t
 import { checkPlacement, kindOf } from "../image/find/placement.ts";
 import type { ImageEntries } from "../image/read/entry.ts";
 import { readImage } from "../image/read/image.ts";
-import { checkKeyModes } from "../key_modes/check.ts";
+import { checkKeyModes } from "../key_modes/modes.ts";
 import { openContents } from "../key_modes/open.ts";
 import { checkCertificates, checkChain, checkPurposes } from "./certificates.ts";
 import type { ImageCheck, ReadImage } from "./check.ts";

@@ -1,7 +1,7 @@
 /** What goes to a terminal: the line of progress, and text from anywhere. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import type { Io } from "../../lib/cli/io.ts";
-import { openLines } from "../../lib/cli/terminal/lines.ts";
+import { openLines } from "../../lib/cli/terminal/terminal.ts";
 import { startLine } from "../../lib/cli/terminal/progress_line.ts";
 import { formatPem } from "../../lib/bytes/pem.ts";
 import { encodeNvs, encodePartitionTable, encodeTlv, generateKey } from "../../mod.ts";

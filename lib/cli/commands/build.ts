@@ -12,8 +12,7 @@ import {
   OUT_FILE,
   PASSWORD_FILE,
 } from "../flags.ts";
-import { csvLoad } from "../input/csv_files.ts";
-import { readFlag, readText } from "../input/files.ts";
+import { csvLoad, readFlag, readText } from "../input/files.ts";
 import { buildOptionsOf, dataOf } from "../input/images.ts";
 import {
   chipOf,

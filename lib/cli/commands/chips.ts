@@ -4,7 +4,7 @@ import type { Command } from "../command.ts";
 import { JSON_FLAG } from "../flags.ts";
 import { printJson } from "../output/out.ts";
 import { bold } from "../render/colors.ts";
-import { formatTable } from "../render/table.ts";
+import { formatTable } from "../render/text.ts";
 
 const COLUMNS = [
   "chip",

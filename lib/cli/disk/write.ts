@@ -4,7 +4,30 @@ import { type CliError, fileError, usageError } from "../errors.ts";
 import { areKey, MOST_KEY_FILE } from "./key_bytes.ts";
 import { makeFolder, removeFolders } from "./folders.ts";
 import { type Found, identityOf, look, may } from "./look.ts";
-import type { Force, OutputFile, WriteOptions } from "./output_file.ts";
+
+/** A file to be written. */
+export interface OutputFile {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** Readable only by its owner (mode 0600). @default false */
+  readonly secret?: boolean;
+  /**
+   * Holds a private or eFuse key, as what is in its place is then taken to do: only `--force-key` puts
+   * another there. @default what its bytes look like, when it is secret
+   */
+  readonly keep?: boolean;
+}
+
+/** Which files that are there may be replaced: none, those that hold no key, or all. */
+export type Force = false | "files" | "keys";
+
+/** How files are written. */
+export interface WriteOptions {
+  /** Make the folders of the files where they are missing. @default false */
+  readonly makeFolders?: boolean;
+  /** An output may be a file that was read, which is changed in its place. @default false */
+  readonly inPlace?: boolean;
+}
 
 const SECRET_MODE = 0o600;
 const OTHERS = 0o077;

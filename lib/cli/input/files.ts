@@ -1,7 +1,9 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
 import type { Arguments } from "../arguments.ts";
-import type { Io } from "../io.ts";
+import { type Io, joinPath } from "../io.ts";
+import type { Load } from "../../toolkit/plan/csv.ts";
+import { CliError } from "../errors.ts";
 
 /** The file that a flag names, or undefined when the flag is not given. */
 export async function readFlag(
@@ -38,5 +40,24 @@ export async function naming<T>(path: string, act: () => T | Promise<T>): Promis
       cause: error,
       problems,
     });
+  }
+}
+
+/** Reads the files that a CSV names: beside the CSV, else in the working folder. */
+export function csvLoad(csv: string, io: Io): Load {
+  const folder = /^(.*)[/\\][^/\\]*$/s.exec(csv)?.[1];
+  return async (path) => {
+    if (/^([/\\]|[A-Za-z]:)/.test(path) || folder === undefined) return await io.readIfExists(path);
+    return await io.readIfExists(joinPath(folder, path)) ?? await readIfPermitted(path, io);
+  };
+}
+
+/** Someone who permits only the CSV's folder wants its files from there. */
+async function readIfPermitted(path: string, io: Io): Promise<Uint8Array | undefined> {
+  try {
+    return await io.readIfExists(path);
+  } catch (error) {
+    if (error instanceof CliError && error.code === "ERR_PERMISSION") return undefined;
+    throw error;
   }
 }

@@ -2,8 +2,7 @@ import { printableLine } from "../../bytes/text.ts";
 import { type KeyStorage, tlvEntryTitle } from "../../format/names.ts";
 import type { CertificateReport, EntryReport } from "../../toolkit/inspect.ts";
 import { dim, green, red } from "./colors.ts";
-import { formatTable } from "./table.ts";
-import { widthOf, wrap } from "./text.ts";
+import { formatTable, widthOf, wrap } from "./text.ts";
 
 const HEAD = ["offset", "entry", "sub", "bytes", "crc"] as const;
 const NARROW = 72;

@@ -3,7 +3,7 @@ import { partitionSubtypeName, partitionTypeName } from "../../format/table/csv.
 import type { PartitionTableReport } from "../../toolkit/inspect.ts";
 import type { ImageLocation, PartitionPlace } from "../../image/find/locate.ts";
 import { bold, dim, green, red, yellow } from "./colors.ts";
-import { formatTable } from "./table.ts";
+import { formatTable } from "./text.ts";
 
 const HEAD = ["name", "type", "subtype", "offset", "size", "flags"] as const;
 const LISTED = 5;

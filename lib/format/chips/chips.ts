@@ -1,5 +1,4 @@
-import type { Chip, Curve } from "./chip.ts";
-import { DS_3072, DS_4096, type DsLayout } from "./ds_layout.ts";
+import { type Chip, type Curve, DS_3072, DS_4096, type DsLayout } from "./chip.ts";
 import {
   C2_PURPOSES,
   DIGEST_PURPOSES,

@@ -15,7 +15,7 @@ import {
   RSA_BITS_AT,
 } from "./layout.ts";
 import type { Credentials, StoredDs } from "../credentials.ts";
-import { dsLayoutOfCiphertext } from "../chips/ds_layout.ts";
+import { dsLayoutOfCiphertext } from "../chips/chip.ts";
 import { DS_IV_LENGTH } from "../peripheral.ts";
 import { TLV_CRC_SEED, TLV_MAGIC } from "../tlv.ts";
 

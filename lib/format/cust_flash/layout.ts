@@ -1,4 +1,4 @@
-import { DS_3072, DS_4096, type DsLayout } from "../chips/ds_layout.ts";
+import { DS_3072, DS_4096, type DsLayout } from "../chips/chip.ts";
 
 /** The word that ends the metadata, little-endian. */
 export const CUST_FLASH_MAGIC = 0x12345678;

@@ -1,7 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Chip } from "../../../lib/format/chips/chip.ts";
+import { type Chip, DS_LAYOUTS, dsLayoutOfCiphertext } from "../../../lib/format/chips/chip.ts";
 import { type ChipName, CHIPS, dsLayout, isChipName } from "../../../lib/format/chips/chips.ts";
-import { DS_LAYOUTS, dsLayoutOfCiphertext } from "../../../lib/format/chips/ds_layout.ts";
 import { keyBlockAccepts, keyIdOfEfuseBlock } from "../../../lib/format/chips/key_blocks.ts";
 import { walkPartition } from "../../../lib/format/partition.ts";
 import { shared, sharedCases, sharedTest } from "../../vectors.ts";
