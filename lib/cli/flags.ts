@@ -210,15 +210,29 @@ export const IMAGE_FLAGS: readonly Flag[] = [
 ];
 
 /** `--table-offset`. */
-export const TABLE_OFFSET: Flag = {
+const TABLE_OFFSET: Flag = {
   name: "table-offset",
   value: "N",
   help: "where in a flash dump its partition table is, decimal or 0x",
   default: "0x8000",
 };
 
+/** `--offset`. */
+const OFFSET: Flag = {
+  name: "offset",
+  value: "N",
+  help: "where in the file the image begins, decimal or 0x; in Intel HEX\nand UF2 its address",
+  default: "where it is found",
+};
+
+/** Where in a file an image is. */
+export const PLACE_FLAGS: readonly Flag[] = [OFFSET, TABLE_OFFSET];
+
 /** An image that is changed. */
-export const TLV_IMAGE: Positional = { name: "IMAGE", help: "TLV image; - is stdin" };
+export const TLV_IMAGE: Positional = {
+  name: "IMAGE",
+  help: "TLV image, or dump of flash that holds one; - is stdin",
+};
 
 /** The folder of a batch. */
 export const BATCH_FOLDER: Positional = { name: "DIR", help: "folder that bulk made" };

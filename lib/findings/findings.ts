@@ -229,6 +229,13 @@ export const FINDINGS = {
     meaning: "TLS peers refuse the certificate",
     advice: "issue a new certificate",
   },
+  CERT_EXPIRES_SOON: {
+    severities: ["warning", "error"],
+    checks: ["certificate dates"],
+    meaning: "servers refuse the device from that day on",
+    advice:
+      "renew it before then; `append --replace dev=file:…` puts a new certificate in its place",
+  },
   CERT_NOT_YET_VALID: {
     severities: ["error"],
     checks: ["certificate dates"],

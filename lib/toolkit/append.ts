@@ -5,6 +5,7 @@ import type { StoredTlv } from "../format/tlv.ts";
 import { withIntegrity } from "../format/partition.ts";
 import { hidesKey } from "../image/contents/credentials.ts";
 import { layOut, openForChange, renewIntegrity } from "../image/edit.ts";
+import { findImage } from "../image/find/locate.ts";
 import type { DataEntry } from "./plan/credentials.ts";
 import { planEntries } from "./plan/planner.ts";
 import { type Verdict, verify } from "../verify/verify.ts";
@@ -21,6 +22,8 @@ type AppendOptions = Parameters<typeof append>[1];
  * there is room. Only an integrity entry may follow a signature, so a signed image takes nothing else
  * unless `dropSignatures` removes its signatures.
  *
+ * Of a dump of flash only the partition is written, in its size.
+ *
  * @category Building and changing
  * @throws {SecureCertError} `ERR_PLAN` for an entry that exists already, is malformed or would follow a
  * signature; `ERR_NOT_FOUND` for one to replace that does not exist; for the image as {@linkcode
@@ -29,7 +32,7 @@ type AppendOptions = Parameters<typeof append>[1];
  * `TypeError` when there is nothing to do.
  */
 export async function append(
-  image: Uint8Array,
+  file: Uint8Array,
   options: {
     /** Entries to add; each must be new. @default [] */
     readonly entries?: readonly DataEntry[];
@@ -43,9 +46,13 @@ export async function append(
     readonly password?: string;
     /**
      * Size of the partition in bytes, which the result must fit.
-     * @default 0x2000, or the length of the image when that is more
+     * @default what a table says, else 0x2000, or the length of the image when that is more
      */
     readonly size?: number;
+    /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+    /** Where the image begins in the file, in bytes, or its address. @default where it is found */
+    readonly offset?: number;
     /** The time at which certificates should be valid. @default the system clock */
     readonly now?: () => Date;
     /** Withhold an image with an error finding that the image did not have before. @default true */
@@ -61,6 +68,8 @@ export async function append(
   if (entries.length + replace.length === 0 && !integrity && !dropSignatures) {
     throw new TypeError("Nothing to append: give entries, replace, integrity or dropSignatures");
   }
+  const { image, partitionSize } = await findImage(file, options);
+  const size = options.size ?? partitionSize;
   const opened = openForChange(image);
   const hides = hidesKey(opened.entries);
   const added = await planned(entries, hides, options);
@@ -74,8 +83,8 @@ export async function append(
   const isClosed = isChanged && chain.at(-1)?.type === INTEGRITY;
   const renewed = renewIntegrity(chain);
   const closed = integrity && !isClosed ? withIntegrity(renewed) : renewed;
-  const changed = layOut(opened, closed, options.size);
-  return { image: changed, verdict: await checkChange(image, changed, options) };
+  const changed = layOut(opened, closed, size);
+  return { image: changed, verdict: await checkChange(image, changed, { ...options, size }) };
 }
 
 async function planned(

@@ -16,6 +16,8 @@ import type { Tlv } from "../format/tlv.ts";
 import { encodeImage, partitionSizeOf } from "../image/encode.ts";
 import { storedCertificates, storedPrivateKey } from "../image/stored.ts";
 import type { ImageEntries, ImageEntry } from "../image/read/entry.ts";
+import { findImage, type FoundImage } from "../image/find/locate.ts";
+import { kindOf } from "../image/find/placement.ts";
 import { readImage } from "../image/read/image.ts";
 import { printableLine } from "../bytes/text.ts";
 import { otherTitle, reportOther } from "./others.ts";
@@ -35,7 +37,7 @@ type ConvertOptions = Parameters<typeof convert>[1];
  * Writes the credentials of an image in another layout and rebuilds an integrity entry. Nothing is
  * dropped: what the layout has no room for is refused. With the HMAC key, an HMAC-encrypted private key
  * is opened for the layouts that hold only plaintext. Values are carried byte for byte; NVS, which holds
- * only text, gets canonical PEM.
+ * only text, gets canonical PEM. Of a dump of flash only the partition is written.
  *
  * @category Building and changing
  * @throws {SecureCertError} `ERR_MAGIC` for bytes that are not an image; `ERR_CHECKSUM` or
@@ -43,15 +45,20 @@ type ConvertOptions = Parameters<typeof convert>[1];
  * that the device refuses; `ERR_TOO_LARGE`.
  */
 export async function convert(
-  image: Uint8Array,
+  file: Uint8Array,
   options: {
     /** The layout wanted. */
     readonly to: ImageFormat;
     /**
      * Size of the partition in bytes, which the content must fit.
-     * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash
+     * @default 0x2000 for tlv, 0x3000 for nvs, 0x6000 for cust_flash, or what a table says when that
+     * is more
      */
     readonly size?: number;
+    /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+    /** Where the image begins in the file, in bytes, or its address. @default where it is found */
+    readonly offset?: number;
     /** Fill a TLV image with 0xFF up to its size; the other layouts always are. @default false */
     readonly fill?: boolean;
     /** Close a TLV image with an integrity entry; the other layouts have none. @default true */
@@ -71,8 +78,11 @@ export async function convert(
   /** What `verify` says of it. */
   readonly verdict: Verdict;
 }> {
-  const { to: format, now, hmacKey, verify: withhold = true, ...layout } = options;
-  const contents = readImage(image);
+  const { to: format, now, hmacKey, verify: withhold = true } = options;
+  const found = await findImage(file, options);
+  const { image, entry } = found;
+  const layout = layoutOf(found, options);
+  const contents = readImage(image, { partition: entry && kindOf(entry) });
   const { format: from, entries, findings } = contents;
   if (from === "unknown") {
     throw new SecureCertError(
@@ -100,10 +110,20 @@ export async function convert(
   const isText = holdsText(format) && !holdsText(from);
   const stored = isText ? await Promise.all(kept.map(inCanonicalForm)) : kept;
   if (withhold) refuseRefused(stored);
-  const converted = await encodeImage(stored, { format, ...layout });
-  const partitionSize = partitionSizeOf({ format, ...layout });
+  const converted = await encodeImage(stored, layout);
+  const partitionSize = partitionSizeOf(layout);
   const verdict = await verify(converted, { partitionSize, now, hmacKey });
   return { from, image: converted, verdict };
+}
+
+/** The image of a partition of a dump fills it, which may have to be larger for the new layout. */
+function layoutOf(
+  { partitionSize }: FoundImage,
+  { to: format, size, fill, integrity }: ConvertOptions,
+): Parameters<typeof encodeImage>[1] & { readonly format: ImageFormat } {
+  if (partitionSize === undefined || size !== undefined) return { format, size, fill, integrity };
+  const larger = Math.max(partitionSize, partitionSizeOf({ format }));
+  return { format, size: larger, fill: true, integrity };
 }
 
 /** A new hash over content that the old one does not match would make tampering look right. */

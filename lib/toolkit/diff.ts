@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import type { NvsStoredItem } from "../format/nvs/decoded.ts";
-import { type EntryReport, inspect, type Inspection } from "./inspect.ts";
+import { type EntryReport, inspectImage, type Inspection } from "./inspect.ts";
 import { readImage } from "../image/read/image.ts";
 import { locate } from "../image/find/locate.ts";
 import { diffOthers } from "./others.ts";
@@ -103,6 +103,8 @@ export async function diff(
     readonly hmacKey?: Uint8Array;
     /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
     readonly tableOffset?: number;
+    /** Where the image begins in each file, in bytes, or its address. @default where it is found */
+    readonly offset?: number;
     /** The time at which certificates should be valid. @default the system clock */
     readonly now?: () => Date;
   } = {},
@@ -131,10 +133,11 @@ interface Opened {
 }
 
 async function open(dump: Uint8Array, which: string, options: DiffOptions): Promise<Opened> {
-  const { image = dump } = locate(dump, options.tableOffset);
-  const report = await inspect(image, { ...options, showSecrets: false });
-  const [finding] = report.findings;
-  if (report.format !== "unknown" || finding?.code === "LOOKS_ERASED") return { image, report };
+  const { image = dump } = await locate(dump, options);
+  const report = await inspectImage(dump, { ...options, showSecrets: false });
+  const { format, findings: [finding] } = report;
+  const isErased = report.findings.some(({ code }) => code === "LOOKS_ERASED");
+  if (format !== "unknown" || isErased) return { image, report };
   const message = `Cannot compare: the ${which} file is not an image: ${finding?.message}`;
   throw new SecureCertError("ERR_MAGIC", message, { offset: 0 });
 }

@@ -25,6 +25,8 @@ import type { StoredTlv } from "../format/tlv.ts";
 import { encodeCsvImage } from "./build.ts";
 import { planFromCsv } from "./plan/csv.ts";
 import type { ImageEntries } from "../image/read/entry.ts";
+import { findImage } from "../image/find/locate.ts";
+import { kindOf } from "../image/find/placement.ts";
 import { readImage } from "../image/read/image.ts";
 import { encodePatch } from "../image/patch.ts";
 import { planEntries } from "./plan/planner.ts";
@@ -85,7 +87,7 @@ const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
  * a wrong checksum; `ERR_TRUNCATED` or `ERR_LENGTH` when an entry has no end; with the place.
  */
 export async function extract(
-  image: Uint8Array,
+  file: Uint8Array,
   options: {
     /** Name of the CSV. @default "esp_secure_cert.csv" */
     readonly csv?: string;
@@ -93,6 +95,10 @@ export async function extract(
     readonly lineBreak?: "\n" | "\r\n";
     /** Note the image's layout and SHA-256 even where the rows say all. @default true */
     readonly receipt?: boolean;
+    /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+    /** Where the image begins in the file, in bytes, or its address. @default where it is found */
+    readonly offset?: number;
   } = {},
 ): Promise<{
   /** Name within the folder, with slashes. */
@@ -102,7 +108,8 @@ export async function extract(
   /** Whether it may hold a private key. */
   readonly secret: boolean;
 }[]> {
-  const contents = readImage(image);
+  const { image, entry } = await findImage(file, options);
+  const contents = readImage(image, { partition: entry && kindOf(entry) });
   refuseDamage(contents);
   const { format, entries, used } = contents;
   const stored = entries.map(({ value }) => value);

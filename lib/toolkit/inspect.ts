@@ -1,4 +1,4 @@
-import { formatPem } from "../bytes/pem.ts";
+import { formatPem, isPem } from "../bytes/pem.ts";
 import { decodeUtf8, formatHex } from "../bytes/text.ts";
 import type { Certificate } from "../crypto/x509/certificate.ts";
 import type { PrivateKey } from "../crypto/keys/keys.ts";
@@ -15,7 +15,7 @@ import {
 import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
 import type { Content, ReadEntry } from "../image/contents/contents.ts";
 import { type Credentials, findCredentials, keyModeOf } from "../image/contents/credentials.ts";
-import type { Finding } from "../findings/findings.ts";
+import { type Finding, finding } from "../findings/findings.ts";
 import { secureCertEntries } from "../image/find/find.ts";
 import { checkDigest, type ImageLocation, placeOf } from "../image/find/locate.ts";
 import { reportOther } from "./others.ts";
@@ -132,8 +132,52 @@ export interface EntryReport {
  * @category Reading and checking
  */
 export interface Inspection {
-  /** Layout, `partition_table` for a file that is one, or `unknown`. */
-  readonly format: ImageFormat | "partition_table" | "unknown";
+  /** Layout; `partition_table` or what else a file is that is no image; or `unknown`. */
+  readonly format:
+    | ImageFormat
+    | "partition_table"
+    | "certificate"
+    | "private key"
+    | "public key"
+    | "request"
+    | "unknown";
+  /** Subject of a certificate or request; this and what follows only for these and keys. */
+  readonly subject?: string;
+  /** Issuer of a certificate. */
+  readonly issuer?: string;
+  /** Serial number of a certificate in hexadecimal. */
+  readonly serial?: string;
+  /** First moment of a certificate's validity, ISO 8601. */
+  readonly notBefore?: string;
+  /** Last moment of a certificate's validity, ISO 8601. */
+  readonly notAfter?: string;
+  /** Kind of the key, such as `P-256`; absent for a private key that a password protects. */
+  readonly key?: string;
+  /** Subject alternative names of a certificate or request. */
+  readonly sans?: readonly string[];
+  /** SHA-256 of a certificate or request, DER, hexadecimal. */
+  readonly fingerprint?: string;
+  /** SHA-256 of the public key, SubjectPublicKeyInfo in DER, hexadecimal. */
+  readonly publicKeyFingerprint?: string;
+  /** Present when a private key cannot be read without a password. */
+  readonly encrypted?: true;
+  /** What is wrong with a request's signature, or with one of several things in a file. */
+  readonly problem?: string;
+  /** All that a file holds of certificates, keys and requests, in its order, when that is several. */
+  readonly contents?: readonly {
+    readonly format: "certificate" | "private key" | "public key" | "request";
+    readonly subject?: string;
+    readonly issuer?: string;
+    readonly serial?: string;
+    readonly notBefore?: string;
+    readonly notAfter?: string;
+    readonly key?: string;
+    readonly sans?: readonly string[];
+    readonly fingerprint?: string;
+    readonly publicKeyFingerprint?: string;
+    readonly encrypted?: true;
+    readonly problem?: string;
+  }[];
   /** Length of the image in bytes; of all that was given when none was found in it. */
   readonly size: number;
   /** Bytes that the entries take. */
@@ -168,6 +212,8 @@ export interface Inspection {
   readonly findings: readonly Finding[];
   /** Where the image was found, present when it is inside something larger. */
   readonly location?: ImageLocation;
+  /** How the file is encoded, when it is Intel HEX or UF2; offsets in it are addresses then. */
+  readonly encoding?: "intel_hex" | "uf2";
   /** The partition table that the bytes are or hold, when there is one. */
   readonly partitionTable?: {
     /** The partitions in the order of the table. */
@@ -211,12 +257,12 @@ export interface Inspection {
 export type PartitionTableReport = NonNullable<Inspection["partitionTable"]>;
 
 /**
- * Reports what some bytes hold: an image, a dump of flash that contains one, or a partition table,
- * binary or CSV. Never throws for content; takes time linear in its length. The report is ready for
+ * Reports what some bytes hold: an image, a dump of flash that contains one (Intel HEX and UF2 too), a
+ * partition table, binary or CSV, or certificates, keys and signing requests. Never throws for content; takes time linear in its length. The report is ready for
  * `JSON.stringify`; offsets count from the start of the image.
  *
  * @category Reading and checking
- * @throws {RangeError} for a table offset that is not a 32-bit number.
+ * @throws {RangeError} for a table offset that is not a 32-bit number, or an offset after the end.
  */
 export async function inspect(
   image: Uint8Array,
@@ -227,14 +273,57 @@ export async function inspect(
     readonly showSecrets?: boolean;
     /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
     readonly tableOffset?: number;
+    /** Where the image begins in the file, in bytes, or its address. @default where it is found */
+    readonly offset?: number;
     /** The time at which certificates should be valid. @default the system clock */
     readonly now?: () => Date;
   } = {},
 ): Promise<Inspection> {
-  const table = tableOfFile(image, options.tableOffset);
-  if (table !== undefined) return inspectTable(image, table, options);
+  const part = image.subarray(options.offset ?? 0);
+  const table = tableOfFile(part, options.tableOffset);
+  if (table !== undefined) return inspectTable(part, table, options);
+  const report = await inspectImage(image, options);
+  if (report.format !== "unknown" || report.partitionTable !== undefined) return report;
+  return await inspectCredentialFile(part) ?? report;
+}
+
+/** What a file holds that is neither an image nor a table; undefined when that is nothing known. */
+async function inspectCredentialFile(file: Uint8Array): Promise<Inspection | undefined> {
+  if (!mayHoldCredentials(file)) return undefined;
+  const { readCredentialFile } = await import("./credential_file.ts");
+  const found = await readCredentialFile(file);
+  const [first] = found;
+  if (first === undefined) return undefined;
+  const isUnreadable = found.every((each) => each.problem !== undefined && each.key === undefined);
+  const findings = isUnreadable
+    ? [finding("NOT_AN_IMAGE", `looks like a ${first.format}: ${first.problem}`)]
+    : [];
+  return {
+    size: file.length,
+    used: 0,
+    entries: [],
+    credentials: reportCredentials(findCredentials([])),
+    findings,
+    ...isUnreadable ? { format: "unknown" } : first,
+    contents: found.length > 1 ? found : undefined,
+  };
+}
+
+const DER_SEQUENCE = 0x30;
+
+/** A program may hold PEM too, after bytes that no text has. */
+function mayHoldCredentials(file: Uint8Array): boolean {
+  const end = file.indexOf(0);
+  return file[0] === DER_SEQUENCE || isPem(end < 0 ? file : file.subarray(0, end));
+}
+
+/** As {@linkcode inspect}, for an image or a dump that holds one. */
+export async function inspectImage(
+  image: Uint8Array,
+  options: InspectOptions,
+): Promise<Inspection> {
   const checked = await checkImage(image, options);
-  const { format, size, used, findings, location } = checked;
+  const { format, size, used, findings, location, encoding } = checked;
   const exposed = new Set(
     findings.filter(({ code }) => code === "KEY_EXPOSED").map(({ place }) => place.entry),
   );
@@ -251,6 +340,7 @@ export async function inspect(
     credentials: reportCredentials(checked.credentials),
     findings,
     location,
+    encoding,
     partitionTable: checked.table && reportTable(checked.table, options),
   };
 }

@@ -22,6 +22,7 @@ import {
 import { withIntegrity } from "../format/partition.ts";
 import type { StoredTlv } from "../format/tlv.ts";
 import { layOut, type OpenedImage, openForChange } from "../image/edit.ts";
+import { findImage, type FoundImage, type Whereabouts } from "../image/find/locate.ts";
 
 const SIGNATURE: number = TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV;
 
@@ -40,14 +41,18 @@ type SignOptions = NonNullable<Parameters<typeof signPartition>[2]>;
  * more than three.
  */
 export async function signPartition(
-  image: Uint8Array,
+  file: Uint8Array,
   signers: readonly (KeyInput | Signer)[],
   options: {
     /**
      * Size of the partition in bytes, which the signed image must fit.
-     * @default 0x2000, or the length of the image when that is more
+     * @default what a table says, else 0x2000, or the length of the image when that is more
      */
     readonly size?: number;
+    /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+    /** Where the image begins in the file, in bytes, or its address. @default where it is found */
+    readonly offset?: number;
     /**
      * Close the signed image with an integrity entry over entries and signatures, of the subtype that
      * follows those of the image. Firmware that checks integrity wants the last one to cover all.
@@ -56,7 +61,7 @@ export async function signPartition(
     readonly integrity?: boolean;
   } = {},
 ): Promise<Bytes> {
-  const opened = openUnsigned(image);
+  const opened = await openUnsigned(file, options);
   const prepared = await Promise.all(signers.map(signerOf));
   const keys = readKeys(prepared);
   // Before anything is signed: is there room?
@@ -71,7 +76,7 @@ export async function signPartition(
     const signature = await signer.sign(messageOf(opened));
     signatures.push({ publicKey: signer.publicKey, signature });
   }
-  return await attachSignatures(image, signatures, options);
+  return await attachSignatures(file, signatures, options);
 }
 
 /** A signer with a key, or one that keeps its own. */
@@ -88,8 +93,12 @@ async function signerOf(signer: KeyInput | Signer): Promise<Signer> {
  * @throws {SecureCertError} as {@linkcode signPartition} for the image and the key.
  */
 export async function signingDigest(
-  image: Uint8Array,
+  file: Uint8Array,
   options: {
+    /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+    /** Where the image begins in the file, in bytes, or its address. @default where it is found */
+    readonly offset?: number;
     /** The signer's public key, SubjectPublicKeyInfo in PEM or DER. @default any */
     readonly publicKey?: Uint8Array;
   } = {},
@@ -106,7 +115,7 @@ export async function signingDigest(
   /** SHA-256 of the key as an entry holds it, what SECURE_BOOT_DIGESTn must be; with a key given. */
   readonly keyDigest?: Bytes;
 }> {
-  const message = messageOf(openUnsigned(image));
+  const message = messageOf(await openUnsigned(file, options));
   const key = options.publicKey && readSignatureKey(options.publicKey);
   const names = Object.keys(SIGNATURE_ALGORITHMS) as SignatureAlgorithm[];
   const wanted = key === undefined ? names : [key.algorithm];
@@ -126,7 +135,7 @@ export async function signingDigest(
  * `RangeError` for no signature or more than three.
  */
 export async function attachSignatures(
-  image: Uint8Array,
+  file: Uint8Array,
   signatures: readonly {
     /** SubjectPublicKeyInfo, PEM or DER. */
     readonly publicKey: Uint8Array;
@@ -134,13 +143,17 @@ export async function attachSignatures(
     readonly signature: Uint8Array;
   }[],
   options: {
-    /** Size of the partition in bytes. @default 0x2000, or the length of the image when that is more */
+    /** Size of the partition in bytes. @default as {@linkcode signPartition} */
     readonly size?: number;
+    /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+    readonly tableOffset?: number;
+    /** Where the image begins in the file, in bytes, or its address. @default where it is found */
+    readonly offset?: number;
     /** Close the signed image with an integrity entry. @default false */
     readonly integrity?: boolean;
   } = {},
 ): Promise<Bytes> {
-  const opened = openUnsigned(image);
+  const opened = await openUnsigned(file, options);
   const keys = readKeys(signatures);
   const message = messageOf(opened);
   const right: Uint8Array[] = [];
@@ -155,14 +168,18 @@ export async function attachSignatures(
   return await attach(opened, keys, right, options);
 }
 
-function openUnsigned(image: Uint8Array): OpenedImage {
+/** An image without signatures, and the size of its partition where a table says it. */
+type Unsigned = OpenedImage & Pick<FoundImage, "partitionSize">;
+
+async function openUnsigned(file: Uint8Array, where: Whereabouts): Promise<Unsigned> {
+  const { image, partitionSize } = await findImage(file, where);
   const opened = openForChange(image);
   if (opened.used === 0) throw badPlan("it holds no entries");
   const entry = opened.entries.findIndex(({ type }) => type === SIGNATURE);
   if (entry >= 0) {
     throw badPlan(`it is signed already (entry ${entry})`, { entry, field: "dropSignatures" });
   }
-  return opened;
+  return { ...opened, partitionSize };
 }
 
 function messageOf({ bytes, used }: OpenedImage): Bytes {
@@ -181,10 +198,10 @@ function readKeys(signers: readonly { readonly publicKey: Uint8Array }[]): Signa
 }
 
 async function attach(
-  opened: OpenedImage,
+  opened: Unsigned,
   keys: readonly SignatureKey[],
   signatures: readonly Uint8Array[],
-  { size, integrity = false }: SignOptions,
+  { size = opened.partitionSize, integrity = false }: SignOptions,
 ): Promise<Bytes> {
   const message = messageOf(opened);
   const imageDigest = await digest("SHA-256", message);

@@ -98,17 +98,38 @@ export function checkCertificates(
 function checkDates(
   certificate: Certificate,
   what: string,
-  { now }: CheckOptions,
+  options: CheckOptions,
 ): Finding[] {
+  const { now } = options;
   const { notBefore, notAfter } = certificate;
-  if (now >= notBefore && now <= notAfter) return [];
-  const { subject } = certificate;
   if (now > notAfter) {
-    const message = `the ${what} "${subject}" expired on ${isoDay(notAfter)}`;
+    const message = `the ${what} "${certificate.subject}" expired on ${isoDay(notAfter)}`;
     return [finding("CERT_EXPIRED", message)];
   }
-  const message = `the ${what} "${subject}" is not valid before ${isoDay(notBefore)}`;
-  return [finding("CERT_NOT_YET_VALID", message)];
+  const soon = checkEnd(certificate, what, options);
+  if (now >= notBefore) return soon;
+  const message = `the ${what} "${certificate.subject}" is not valid before ${isoDay(notBefore)}`;
+  return [finding("CERT_NOT_YET_VALID", message), ...soon];
+}
+
+const DAY_MS = 86_400_000;
+/** Days before the end of a certificate in which a warning is due. */
+const SOON_DAYS = 90;
+
+/** Whether a valid certificate ends soon, or within the days that were asked about. */
+function checkEnd(
+  { subject, notAfter }: Certificate,
+  what: string,
+  { now, expiresWithin }: CheckOptions,
+): Finding[] {
+  const left = (notAfter.getTime() - now.getTime()) / DAY_MS;
+  if (left > (expiresWithin ?? SOON_DAYS)) return [];
+  const days = Math.floor(left);
+  const when = days === 1 ? "in 1 day" : days === 0 ? "in less than a day" : `in ${days} days`;
+  const message = `the ${what} "${subject}" ends ${when}, on ${isoDay(notAfter)}`;
+  return [
+    finding("CERT_EXPIRES_SOON", message, {}, expiresWithin === undefined ? "warning" : "error"),
+  ];
 }
 
 /** Keys that can be broken; one that cannot be read is for other checks. */

@@ -23,6 +23,8 @@ export interface CheckOptions {
   readonly issuers?: readonly Certificate[];
   /** Whether RSA keys of fewer than 2048 bits are a warning and not an error. */
   readonly allowWeak: boolean;
+  /** Days within which the end of a certificate is an error. @default a warning within 90 days */
+  readonly expiresWithin?: number;
   /** The chip that is to read the image. */
   readonly chip?: ChipName;
   /** The 32 bytes of the eFuse key, which must not be in the image. */

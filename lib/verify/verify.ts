@@ -3,6 +3,7 @@ import {
   type CertificateInput,
   readCertificates,
 } from "../crypto/x509/certificate.ts";
+import { inRange } from "../bytes/pack.ts";
 import { currentTime } from "../crypto/sources.ts";
 import type { ChipName } from "../format/chips/chips.ts";
 import type { ImageFormat } from "../format/names.ts";
@@ -69,7 +70,12 @@ export interface Verdict {
   }[];
   /** Where the image was found, present when it is inside something larger. */
   readonly location?: ImageLocation;
+  /** How the file is encoded, when it is Intel HEX or UF2; offsets in it are addresses then. */
+  readonly encoding?: "intel_hex" | "uf2";
 }
+
+/** Days that ECMAScript knows before and after 1970. */
+const MAX_DAYS = 100_000_000;
 
 /** One check of an image. */
 export type Check = Verdict["checks"][number];
@@ -139,12 +145,14 @@ const APPLIES: Readonly<Partial<Record<CheckName, Applies>>> = {
 
 /**
  * Checks whether the firmware reads from an image what it should, and whether the device is safe. The
- * partition is found in a dump of flash as by {@linkcode findSecureCert}. Never throws for content;
+ * partition is found in a dump of flash as by {@linkcode findSecureCert}, in Intel HEX and UF2 too. Never
+ * throws for content;
  * takes time linear in its length.
  *
  * @category Reading and checking
  * @throws {SecureCertError} `ERR_CERTIFICATE`, `ERR_PEM`, `ERR_DER`, `ERR_KEY` or `ERR_UNSUPPORTED` for
- * a CA or signing key that cannot be read; `RangeError` for a table offset that is not a 32-bit number.
+ * a CA or signing key that cannot be read; `RangeError` for a table offset that is not a 32-bit number, an
+ * offset after the end, or days that are not a whole number from 0.
  */
 export async function verify(
   image: Uint8Array,
@@ -165,8 +173,12 @@ export async function verify(
     readonly now?: () => Date;
     /** Size of the partition in bytes. @default what a table says, else the length of the image */
     readonly partitionSize?: number;
+    /** Report a certificate that ends within so many days as an error. @default a warning within 90 */
+    readonly expiresWithin?: number;
     /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
     readonly tableOffset?: number;
+    /** Where the image begins in the file, in bytes, or its address. @default where it is found */
+    readonly offset?: number;
   } = {},
 ): Promise<Verdict> {
   return verdictOf(await checkImage(image, options));
@@ -174,9 +186,9 @@ export async function verify(
 
 /** What {@linkcode verify} returns of what was checked. */
 export function verdictOf(
-  { ok, complete, format, checks, findings, unchecked, location }: CheckedImage,
+  { ok, complete, format, checks, findings, unchecked, location, encoding }: CheckedImage,
 ): Verdict {
-  return { ok, complete, format, checks, findings, unchecked, location };
+  return { ok, complete, format, checks, findings, unchecked, location, encoding };
 }
 
 /** As {@linkcode verify}, with all that was read. */
@@ -184,8 +196,8 @@ export async function checkImage(
   dump: Uint8Array,
   options: VerifyOptions & Reading = {},
 ): Promise<CheckedImage> {
-  const located = locate(dump, options.tableOffset);
-  const { image: bytes = dump, location, table } = located;
+  const located = await locate(dump, options);
+  const { image: bytes = dump, location, encoding, table } = located;
   const contents = readLocated(located, options);
   const { format, used, others = [], erased } = contents;
   const { ca, certificatesOf = readCertificates } = options;
@@ -209,6 +221,7 @@ export async function checkImage(
     findings,
     unchecked: unchecked.length === 0 ? undefined : unchecked,
     location,
+    encoding,
     table,
     size,
     used,
@@ -244,9 +257,19 @@ async function runChecks(
   issuers: readonly Certificate[] | undefined,
   options: VerifyOptions,
 ): Promise<Finding[]> {
-  const { chip, hmacKey, publicKey, signingKeys, allowWeak = false } = options;
+  const { chip, hmacKey, publicKey, signingKeys, expiresWithin, allowWeak = false } = options;
   const now = currentTime(options);
-  const against = { now, issuers, allowWeak, chip, hmacKey, publicKey, signingKeys };
+  if (expiresWithin !== undefined) inRange(expiresWithin, MAX_DAYS, "Cannot check dates: days");
+  const against = {
+    now,
+    issuers,
+    allowWeak,
+    expiresWithin,
+    chip,
+    hmacKey,
+    publicKey,
+    signingKeys,
+  };
   const findings: Finding[] = [];
   for (const check of IMAGE_CHECKS) {
     for (const each of await check(image, against)) findings.push(each);

@@ -323,7 +323,8 @@ Deno.test("inspect answers whatever it is given", async () => {
     [new Uint8Array(8192).fill(0xFF), "erased flash", 1],
     [crypto.getRandomValues(new Uint8Array(8192)), "encrypted", 1],
     [crypto.getRandomValues(new Uint8Array(100)), "no format that the firmware reads", 1],
-    [world.bytes("ca/ca.pem"), "looks like a PEM file", 1],
+    [world.bytes("ca/ca.pem"), "certificate: CN=Development CA", 0],
+    [new TextEncoder().encode("-----BEGIN X-----"), "looks like a PEM file", 1],
     [image.slice(0, 700), "TRUNCATED", 0],
   ];
   for (const [bytes, text, expected] of inputs) {

@@ -131,6 +131,10 @@ const CASES: Readonly<Record<FindingCode, () => Case | Promise<Case>>> = {
     return { image: of({ ...ca, data }, dev, key) };
   },
   CHAIN_UNCHECKED: () => ({ image: plain.image, options: { ca: caOnAnotherCurve() } }),
+  CERT_EXPIRES_SOON: () => ({
+    image: plain.image,
+    options: { expiresWithin: 36_500 },
+  }),
   CERT_EXPIRED: async () => ({
     image: await withCertificate({ now: () => new Date("2020-01-01") }),
   }),

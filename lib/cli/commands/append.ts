@@ -1,8 +1,17 @@
 import { TLV_TYPES } from "../../format/names.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { DATA, FORCE, JSON_FLAG, NEW_SIZE, OUT_FILE, PASSWORD_FILE, TLV_IMAGE } from "../flags.ts";
-import { dataOf } from "../input/images.ts";
+import {
+  DATA,
+  FORCE,
+  JSON_FLAG,
+  NEW_SIZE,
+  OUT_FILE,
+  PASSWORD_FILE,
+  PLACE_FLAGS,
+  TLV_IMAGE,
+} from "../flags.ts";
+import { dataOf, placeOf, readImageFile } from "../input/images.ts";
 import { passwordOf } from "../input/keys.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 import { formatSize } from "../render/text.ts";
@@ -25,6 +34,7 @@ export const command: Command = {
     { name: "drop-signatures", help: "leave the signatures out, to sign the image again" },
     PASSWORD_FILE,
     NEW_SIZE,
+    ...PLACE_FLAGS,
     { name: "no-verify", help: "write the image even if verify finds a new error in it" },
     OUT_FILE,
     FORCE,
@@ -48,7 +58,7 @@ export const command: Command = {
     const out = outputPath(args, { secret: true, binary: true }, io);
     const { append } = await import("../../toolkit/append.ts");
     const { imageReport, showingFindings } = await import("../output/images.ts");
-    const image = await io.read(args.positionals[0]!);
+    const image = await readImageFile(args.positionals[0]!, args, io);
     const entries = await dataOf(args, io);
     const replace = await dataOf(args, io, "replace");
     const key = [...entries, ...replace].find(({ type }) =>
@@ -62,6 +72,7 @@ export const command: Command = {
       dropSignatures: args.has("drop-signatures"),
       verify: !args.has("no-verify"),
       size: args.number("size"),
+      ...placeOf(args),
     };
     const result = await showingFindings(() => append(image, options), io);
     await writeOutput(out, { bytes: result.image, secret: true }, args, io);

@@ -1,19 +1,28 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { ImageFormat } from "../../format/names.ts";
 import type { Command } from "../command.ts";
-import { FORCE, FORMAT, HMAC_KEY, JSON_FLAG, OUT_FILE, WRITING_FLAGS } from "../flags.ts";
-import { buildOptionsOf } from "../input/images.ts";
+import {
+  FORCE,
+  FORMAT,
+  HMAC_KEY,
+  JSON_FLAG,
+  OUT_FILE,
+  PLACE_FLAGS,
+  WRITING_FLAGS,
+} from "../flags.ts";
+import { buildOptionsOf, placeOf, readImageFile } from "../input/images.ts";
 import { readHmacKey } from "../input/keys.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 import { formatSize } from "../render/text.ts";
 
 /** Writes an image in another layout. */
 export const command: Command = {
-  positionals: [{ name: "IMAGE", help: "file to convert; - is stdin" }],
+  positionals: [{ name: "IMAGE", help: "image, or dump of flash that holds one; - is stdin" }],
   flags: [
     { name: "to", value: "FORMAT", choices: FORMAT.choices, help: "layout wanted" },
     { ...HMAC_KEY, help: "opens an HMAC-encrypted private key" },
     ...WRITING_FLAGS,
+    ...PLACE_FLAGS,
     OUT_FILE,
     FORCE,
     JSON_FLAG,
@@ -30,8 +39,9 @@ export const command: Command = {
     const { imageReport, noteFindings } = await import("../output/images.ts");
     const { size, fill, integrity, verify } = buildOptionsOf(args);
     const hmacKey = (await readHmacKey(args, io))?.bytes;
-    const image = await io.read(args.positionals[0]!);
-    const result = await convert(image, { to, size, fill, integrity, hmacKey, verify });
+    const image = await readImageFile(args.positionals[0]!, args, io);
+    const options = { to, size, fill, integrity, hmacKey, verify, ...placeOf(args) };
+    const result = await convert(image, options);
     noteFindings(result.verdict.findings, io);
     if (!result.verdict.ok && verify) {
       throw new SecureCertError("ERR_VERIFY", `Cannot convert image: it is bad as ${to}`);

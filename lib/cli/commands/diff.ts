@@ -1,6 +1,6 @@
 import type { Command } from "../command.ts";
-import { JSON_FLAG, OPENING_KEY, TABLE_OFFSET } from "../flags.ts";
-import { tableOffsetOf } from "../input/images.ts";
+import { JSON_FLAG, OPENING_KEY, PLACE_FLAGS } from "../flags.ts";
+import { placeOf } from "../input/images.ts";
 import { readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
@@ -10,7 +10,7 @@ export const command: Command = {
     { name: "A", help: "image, dump of flash, or erased flash; - is stdin" },
     { name: "B", help: "the other one" },
   ],
-  flags: [OPENING_KEY, TABLE_OFFSET, JSON_FLAG],
+  flags: [OPENING_KEY, ...PLACE_FLAGS, JSON_FLAG],
   exit1: "they differ, or one of them is not an image",
   examples: [{
     permissions: "--allow-read=esp_secure_cert.bin,dump.bin",
@@ -21,7 +21,7 @@ export const command: Command = {
     const { renderDiff } = await import("../render/diff.ts");
     const [a, b] = args.positionals as [string, string];
     const result = await diff(await io.read(a), await io.read(b), {
-      tableOffset: tableOffsetOf(args),
+      ...placeOf(args),
       hmacKey: (await readHmacKey(args, io))?.bytes,
     });
     if (args.has("json")) printJson(result, io);

@@ -1,23 +1,20 @@
 import type { Inspection } from "../../toolkit/inspect.ts";
 import type { Command } from "../command.ts";
-import { usageError } from "../errors.ts";
-import { HMAC_KEY, JSON_FLAG, TABLE_OFFSET } from "../flags.ts";
-import { noteTableOffset, tableOffsetOf } from "../input/images.ts";
+import { HMAC_KEY, JSON_FLAG, PLACE_FLAGS } from "../flags.ts";
+import { noteTableOffset, placeOf } from "../input/images.ts";
 import { readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
 /** Shows what an image holds, whatever it is. */
 export const command: Command = {
-  positionals: [{ name: "IMAGE", help: "image, dump of flash or partition table; - is stdin" }],
+  positionals: [{
+    name: "IMAGE",
+    help:
+      "image, dump of flash (raw, Intel HEX or UF2), partition table,\ncertificate, key or signing request; - is stdin",
+  }],
   flags: [
-    {
-      name: "offset",
-      value: "N",
-      help: "where in the file the image starts, decimal or 0x",
-      default: "0",
-    },
     HMAC_KEY,
-    TABLE_OFFSET,
+    ...PLACE_FLAGS,
     { name: "show-secrets", help: "print private keys too" },
     JSON_FLAG,
   ],
@@ -29,17 +26,12 @@ export const command: Command = {
   async run(args, io) {
     const { inspect } = await import("../../toolkit/inspect.ts");
     const { renderInspection } = await import("../render/inspection.ts");
-    const offset = args.number("offset") ?? 0;
     const options = {
-      tableOffset: tableOffsetOf(args),
+      ...placeOf(args),
       hmacKey: (await readHmacKey(args, io))?.bytes,
       showSecrets: args.has("show-secrets"),
     };
-    const whole = await io.read(args.positionals[0]!);
-    if (offset > 0 && offset >= whole.length) {
-      throw usageError(`--offset ${offset} is past the file's ${whole.length} bytes`, "offset");
-    }
-    const file = whole.subarray(offset);
+    const file = await io.read(args.positionals[0]!);
     const report = await inspect(file, options);
     if (args.has("json")) printJson(report, io);
     else io.print(renderInspection(report, io.columns));

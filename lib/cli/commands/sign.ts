@@ -3,8 +3,17 @@ import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { FORCE, JSON_FLAG, NEW_SIZE, OUT_FILE, PASSWORD_FILE, TLV_IMAGE } from "../flags.ts";
+import {
+  FORCE,
+  JSON_FLAG,
+  NEW_SIZE,
+  OUT_FILE,
+  PASSWORD_FILE,
+  PLACE_FLAGS,
+  TLV_IMAGE,
+} from "../flags.ts";
 import { readAll } from "../input/files.ts";
+import { placeOf, readImageFile } from "../input/images.ts";
 import { readKey } from "../input/keys.ts";
 import type { Io } from "../io.ts";
 import { outputPath, printJson, printResult, writeOutput } from "../output/out.ts";
@@ -40,6 +49,7 @@ export const command: Command = {
       help: "public key of the external signer; one for each --signature",
     },
     NEW_SIZE,
+    ...PLACE_FLAGS,
     OUT_FILE,
     FORCE,
     JSON_FLAG,
@@ -96,8 +106,8 @@ function taskOf(args: Arguments): "digest" | "key" | "signature" {
 
 async function sign(task: "key" | "signature", args: Arguments, io: Io): Promise<Uint8Array> {
   const { attachSignatures, signPartition } = await import("../../toolkit/sign.ts");
-  const image = await io.read(args.positionals[0]!);
-  const options = { size: args.number("size") };
+  const image = await readImageFile(args.positionals[0]!, args, io);
+  const options = { size: args.number("size"), ...placeOf(args) };
   if (task === "signature") {
     return await attachSignatures(image, await readSignatures(args, io), options);
   }
@@ -133,8 +143,8 @@ async function printDigest(args: Arguments, io: Io): Promise<number> {
   }
   const { signingDigest } = await import("../../toolkit/sign.ts");
   const { message, schemes: wanted, keyDigest: digestOfKey } = await signingDigest(
-    await io.read(args.positionals[0]!),
-    { publicKey },
+    await readImageFile(args.positionals[0]!, args, io),
+    { publicKey, ...placeOf(args) },
   );
   if (out !== undefined) {
     await writeOutput(out, { bytes: wanted[0]!.digest }, args, io);

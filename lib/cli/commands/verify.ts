@@ -1,14 +1,17 @@
 import type { Command } from "../command.ts";
 import { valueError } from "../errors.ts";
-import { CHIP, ISSUED_BY, JSON_FLAG, OPENING_KEY, TABLE_OFFSET } from "../flags.ts";
+import { CHIP, ISSUED_BY, JSON_FLAG, OPENING_KEY, PLACE_FLAGS } from "../flags.ts";
 import { readAll, readFlag } from "../input/files.ts";
-import { tableOffsetOf } from "../input/images.ts";
+import { placeOf } from "../input/images.ts";
 import { chipOf, readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
 /** Checks an image: exit code 1 when a finding is an error. */
 export const command: Command = {
-  positionals: [{ name: "IMAGE", help: "image or dump of flash; - is stdin" }],
+  positionals: [{
+    name: "IMAGE",
+    help: "image or dump of flash (raw, Intel HEX or UF2); - is stdin",
+  }],
   flags: [
     ISSUED_BY,
     {
@@ -26,7 +29,13 @@ export const command: Command = {
       help: "check validity at this time, such as 2030-01-31",
       default: "the clock",
     },
-    TABLE_OFFSET,
+    {
+      name: "expires-within",
+      value: "DAYS",
+      help: "fail when a certificate ends within so many days",
+      default: "a warning within 90",
+    },
+    ...PLACE_FLAGS,
     JSON_FLAG,
   ],
   exit1: "the image is bad, or cannot be read",
@@ -40,7 +49,8 @@ export const command: Command = {
     const { renderVerdict } = await import("../render/inspection.ts");
     const signingKeys = await readAll("signing-key", args, io);
     const options = {
-      tableOffset: tableOffsetOf(args),
+      ...placeOf(args),
+      expiresWithin: args.number("expires-within"),
       now: now && (() => now),
       ca: await readFlag("ca", args, io),
       chip: chipOf(args),

@@ -1,10 +1,12 @@
-import { encodeUtf8, parseBase64, parseHex, shownValue } from "../../bytes/text.ts";
+import { encodeUtf8, parseBase64, parseHex, printableLine, shownValue } from "../../bytes/text.ts";
 import { type ImageFormat, parseTlvType } from "../../format/names.ts";
+import type { Whereabouts } from "../../image/find/locate.ts";
 import type { BuildOptions } from "../../toolkit/build.ts";
 import type { DataEntry } from "../../toolkit/plan/credentials.ts";
 import type { Arguments } from "../arguments.ts";
 import { usageError, valueError } from "../errors.ts";
 import type { Io } from "../io.ts";
+import { formatSize } from "../render/text.ts";
 
 /** 32 MiB, the largest flash that the chips address, in bytes. */
 const MAX_PARTITION = 32 << 20;
@@ -28,10 +30,32 @@ export function buildOptionsOf(
 }
 
 /** What --table-offset says. */
-export function tableOffsetOf(args: Arguments): number | undefined {
+function tableOffsetOf(args: Arguments): number | undefined {
   const offset = args.number("table-offset");
   if (offset === undefined || offset <= 0xFFFFFFFF) return offset;
   throw usageError("--table-offset is a 32-bit number", "table-offset");
+}
+
+/** What --table-offset and --offset say. */
+export function placeOf(args: Arguments): Whereabouts {
+  return { tableOffset: tableOffsetOf(args), offset: args.number("offset") };
+}
+
+/**
+ * A file with an image that is to be changed, converted or taken apart. Says so when it is a dump, of
+ * which the rest is left out.
+ */
+export async function readImageFile(path: string, args: Arguments, io: Io): Promise<Uint8Array> {
+  const { findImage } = await import("../../image/find/locate.ts");
+  const file = await io.read(path);
+  const { location, image } = await findImage(file, placeOf(args));
+  if (location !== undefined) {
+    const name = location.partition?.name;
+    const which = name === undefined ? "the image" : `the partition ${printableLine(name)}`;
+    const where = `at 0x${location.offset.toString(16)}, ${formatSize(image.length)}`;
+    io.note(`note: of the dump only ${which} is taken, ${where}`);
+  }
+  return file;
 }
 
 /** Says how to find an image in a dump of flash whose partition table was not found. */

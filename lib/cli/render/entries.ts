@@ -2,11 +2,10 @@ import { printableLine } from "../../bytes/text.ts";
 import { type KeyStorage, tlvEntryTitle } from "../../format/names.ts";
 import type { CertificateReport, EntryReport } from "../../toolkit/inspect.ts";
 import { dim, green, red } from "./colors.ts";
-import { formatTable, widthOf, wrap } from "./text.ts";
+import { formatDay, formatTable, widthOf, wrap } from "./text.ts";
 
 const HEAD = ["offset", "entry", "sub", "bytes", "crc"] as const;
 const NARROW = 72;
-const NO_EXPIRY_YEAR = "9999";
 
 /** The entries of an image: a table, or blocks where the terminal is too narrow for one. */
 export function renderEntries(entries: readonly EntryReport[], width: number): string[] {
@@ -18,12 +17,11 @@ export function renderEntries(entries: readonly EntryReport[], width: number): s
 /** A certificate in a few lines. */
 export function renderCertificate(certificate: CertificateReport): string[] {
   const { subject, issuer, serial, notBefore, notAfter, key, sans } = certificate;
-  const end = notAfter.startsWith(NO_EXPIRY_YEAR) ? "no expiry" : notAfter.slice(0, 10);
   const isSelfSigned = subject === issuer;
   return [
     `subject  ${printableLine(subject) || dim("(empty)")}`,
     isSelfSigned ? `issuer   ${dim("itself")}` : `issuer   ${printableLine(issuer)}`,
-    `valid    ${notBefore.slice(0, 10)} to ${end}`,
+    `valid    ${formatDay(notBefore)} to ${formatDay(notAfter)}`,
     `key      ${key}, serial ${serial}`,
     ...sans.length === 0 ? [] : [`names    ${sans.map(printableLine).join(", ")}`],
   ];

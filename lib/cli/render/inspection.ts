@@ -4,6 +4,7 @@ import type { Inspection } from "../../toolkit/inspect.ts";
 import { otherTitle } from "../../toolkit/others.ts";
 import type { Check, Verdict } from "../../verify/verify.ts";
 import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
+import { renderCredentialFile } from "./credential_file.ts";
 import { renderEntries } from "./entries.ts";
 import { renderFindings } from "./findings.ts";
 import { renderLocation, renderPartitionTable } from "./partition_table.ts";
@@ -14,6 +15,9 @@ const BAR = 32;
 
 /** An inspection as people read it. */
 export function renderInspection(report: Inspection, columns: number): string {
+  if (isCredentialFile(report)) {
+    return renderCredentialFile(report.contents ?? [report]).join("\n");
+  }
   const width = Math.max(MIN_COLUMNS, columns);
   const lines = [
     ...wrap(renderTitle(report), width),
@@ -32,6 +36,17 @@ export function renderInspection(report: Inspection, columns: number): string {
   }
   return lines.join("\n").trimEnd();
 }
+
+/** Formats of files that are no image, and of which only what they hold is shown. */
+const CREDENTIALS: readonly string[] = ["certificate", "private key", "public key", "request"];
+
+function isCredentialFile(
+  report: Inspection,
+): report is Inspection & NonNullable<Inspection["contents"]>[number] {
+  return CREDENTIALS.includes(report.format);
+}
+
+const ENCODINGS = { intel_hex: "Intel HEX", uf2: "UF2" } as const;
 
 const MARKS: Readonly<Record<Check["state"], () => string>> = {
   ok: () => green("✓"),
@@ -83,7 +98,7 @@ function renderOthers({ format, others = [] }: Inspection, width: number): strin
 }
 
 function renderTitle(
-  { format, size, credentials, partitionTable, others }: Inspection,
+  { format, size, encoding, credentials, partitionTable, others }: Inspection,
 ): string {
   if (format === "partition_table") {
     return `${bold("partition table")}: ${partitionTable?.entries.length} partitions`;
@@ -91,9 +106,10 @@ function renderTitle(
   const name = format === "unknown"
     ? bold(`${others === undefined ? "" : "NVS, "}not an esp_secure_cert image`)
     : bold(`esp_secure_cert image, ${format}`);
+  const from = encoding === undefined ? "" : ` in ${ENCODINGS[encoding]}`;
   const key = credentials.key === null ? "" : `, ${credentials.key}`;
   const mode = credentials.keyMode === null ? "" : `, ${credentials.keyMode} key`;
-  return `${name}: ${formatSize(size)}${key}${mode}`;
+  return `${name}${from}: ${formatSize(size)}${key}${mode}`;
 }
 
 function renderSpace({ size, used }: Inspection): string[] {

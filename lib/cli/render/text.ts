@@ -31,6 +31,13 @@ function chunks(word: string, width: number): string[] {
   return parts;
 }
 
+const NO_EXPIRY_YEAR = "9999";
+
+/** The day of a moment in ISO 8601; in words where a certificate has no end. */
+export function formatDay(moment: string): string {
+  return moment.startsWith(NO_EXPIRY_YEAR) ? "no expiry" : moment.slice(0, 10);
+}
+
 /** Bytes as people say them. */
 export function formatSize(bytes: number): string {
   return `${bytes} bytes (0x${bytes.toString(16)})`;

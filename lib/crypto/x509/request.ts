@@ -35,7 +35,7 @@ import {
 import { encodeName, encodeSans, nameOf, sansOf } from "./names.ts";
 
 /** Labels under which PEM files hold requests; the first is written. */
-const LABELS = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"] as const;
+export const REQUEST_LABELS = ["CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"] as const;
 const EXTENSION_REQUEST = "1.2.840.113549.1.9.14";
 
 /**
@@ -101,16 +101,29 @@ export async function readRequest(
   input: SigningRequest | Uint8Array | string,
 ): Promise<SigningRequest> {
   if (typeof input !== "string" && !(input instanceof Uint8Array)) return input;
+  const { request, isKnown, problem } = await inspectRequest(input);
+  if (problem === undefined) return request;
+  const code = isKnown ? "ERR_CERTIFICATE" : "ERR_UNSUPPORTED";
+  throw new SecureCertError(code, `Cannot use signing request: ${problem}`);
+}
+
+/**
+ * Reads a signing request, whatever its signature.
+ *
+ * @param input The request as bytes, PEM or DER, or as PEM text.
+ * @returns The request, what is wrong with its signature, and whether its algorithm is known.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` when it is malformed, `ERR_UNSUPPORTED` for another key.
+ */
+export async function inspectRequest(
+  input: Uint8Array | string,
+): Promise<{ request: SigningRequest; isKnown: boolean; problem?: string }> {
   const { request, signedPart, signature, scheme } = takeApartFile(input);
   if (scheme === undefined) {
-    const message = "Cannot use signing request: it is signed with an algorithm that is not known";
-    throw new SecureCertError("ERR_UNSUPPORTED", message);
+    const problem = "it is signed with an algorithm that is not known";
+    return { request, isKnown: false, problem };
   }
-  if (await verifyBytes(request, signedPart, signature, scheme)) return request;
-  throw new SecureCertError(
-    "ERR_CERTIFICATE",
-    "Cannot use signing request: its signature is wrong",
-  );
+  const isRight = await verifyBytes(request, signedPart, signature, scheme);
+  return { request, isKnown: true, problem: isRight ? undefined : "its signature is wrong" };
 }
 
 interface RequestParts {
@@ -123,7 +136,7 @@ interface RequestParts {
 /** Of a file of another format the error says so. */
 function takeApartFile(file: Uint8Array | string): RequestParts {
   try {
-    return takeApart(derBlocks(file, LABELS)[0]!);
+    return takeApart(derBlocks(file, REQUEST_LABELS)[0]!);
   } catch (error) {
     throw foreignError(error, file, "signing request");
   }
@@ -148,7 +161,7 @@ function takeApart(file: Bytes): RequestParts {
     subjectDer: rawOf(subject),
     der,
     get pem() {
-      return formatPem(LABELS[0], der);
+      return formatPem(REQUEST_LABELS[0], der);
     },
   });
   return { request, signedPart: rawOf(signedPart), signature, scheme };

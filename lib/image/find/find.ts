@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { searchedPartitions } from "../../device/partition.ts";
-import { hasWord, inRange, isFilledWith, viewOf } from "../../bytes/pack.ts";
-import { looksLikeCustFlash } from "../../format/cust_flash/codec.ts";
+import { alignUp, hasWord, inRange, isFilledWith, viewOf } from "../../bytes/pack.ts";
+import { CUST_FLASH_SIZE, looksLikeCustFlash } from "../../format/cust_flash/codec.ts";
 import { NVS_CREDENTIAL_NAMESPACES } from "../../format/nvs/credentials.ts";
 import { NVS_PAGE_SIZE, NVS_PAGE_STATES } from "../../format/nvs/page.ts";
 import { walkPartition } from "../../format/partition.ts";
@@ -91,6 +91,7 @@ export const MAX_CHAINS = 100;
 const MAX_U32 = 0xFFFFFFFF;
 const ERASED = 0xFF;
 const NVS_SUBTYPE = 2;
+const FLASH_SECTOR = 0x1000;
 
 /**
  * Finds the esp_secure_cert partition in a dump of flash, whole or in part: the bytes are an image, or
@@ -147,7 +148,23 @@ function isImage(bytes: Uint8Array): boolean {
     looksLikeNvs(bytes) && holdsCredentials(bytes);
 }
 
-function holdsCredentials(bytes: Uint8Array): boolean {
+/**
+ * The image that bytes begin with, of which more may follow; undefined when they begin with something
+ * else. It goes to the end of the bytes when the rest is erased; otherwise as far as a partition of it
+ * must go: the sector in which a chain ends, the pages of NVS, the documented size of cust_flash.
+ */
+export function imageAtStart(bytes: Uint8Array): Uint8Array | undefined {
+  if (!isImage(bytes)) return undefined;
+  const least = hasWord(bytes, 0, TLV_MAGIC)
+    ? alignUp(walkPartition(bytes).used + 1, FLASH_SECTOR)
+    : looksLikeCustFlash(bytes)
+    ? CUST_FLASH_SIZE
+    : nvsLength(bytes);
+  return isFilledWith(bytes.subarray(least), ERASED) ? bytes : bytes.subarray(0, least);
+}
+
+/** Bytes of the pages of NVS that others begin with. */
+function nvsLength(bytes: Uint8Array): number {
   const states: readonly number[] = Object.values(NVS_PAGE_STATES);
   let end = 0;
   while (
@@ -155,8 +172,12 @@ function holdsCredentials(bytes: Uint8Array): boolean {
   ) {
     end += NVS_PAGE_SIZE;
   }
+  return end;
+}
+
+function holdsCredentials(bytes: Uint8Array): boolean {
   try {
-    const { namespaces } = decodeBoundedNvs(bytes.subarray(0, end));
+    const { namespaces } = decodeBoundedNvs(bytes.subarray(0, nvsLength(bytes)));
     return NVS_CREDENTIAL_NAMESPACES.some((name) => namespaces.includes(name));
   } catch (error) {
     if (error instanceof SecureCertError) return false;
@@ -164,7 +185,8 @@ function holdsCredentials(bytes: Uint8Array): boolean {
   }
 }
 
-function findTable(
+/** The partition table of a dump, or why the bytes where it should be are not one. */
+export function findTable(
   dump: Uint8Array,
   tableOffset: number,
 ): { table?: FoundTable; tableProblem?: SecureCertError } {

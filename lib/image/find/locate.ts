@@ -1,5 +1,6 @@
-import type { SecureCertError } from "../../bytes/errors.ts";
-import { alignUp } from "../../bytes/pack.ts";
+import { SecureCertError } from "../../bytes/errors.ts";
+import { alignUp, concat, inRange } from "../../bytes/pack.ts";
+import type { DumpEncoding } from "../../format/dump/dump.ts";
 import {
   PARTITION_FLAGS,
   PARTITION_TABLE_OFFSET,
@@ -9,10 +10,12 @@ import {
 import { isSearchedName } from "../../device/partition.ts";
 import {
   findSecureCert,
+  findTable,
   type Found,
   type FoundChain,
   type FoundPartition,
   type FoundTable,
+  imageAtStart,
   originOf,
 } from "./find.ts";
 import { type Finding, finding } from "../../findings/findings.ts";
@@ -72,7 +75,18 @@ export type ImageLocation =
 /** A partition in a report. */
 export type PartitionPlace = NonNullable<ImageLocation["partition"]>;
 
-/** The image in some bytes. */
+/** Where to look for an image in a file. */
+export interface Whereabouts {
+  /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
+  readonly tableOffset?: number;
+  /**
+   * Where the image begins in the file, in bytes; in an Intel HEX or UF2 file its address.
+   * @default where the partition table says, or else where a chain of entries is found
+   */
+  readonly offset?: number;
+}
+
+/** The image in a file. */
 export interface Located {
   /** Its bytes, a view; absent when there is none, for which the findings say why. */
   readonly image?: Uint8Array;
@@ -84,6 +98,8 @@ export interface Located {
   readonly table?: PartitionTable;
   /** The partition of that table that it is in. */
   readonly entry?: PartitionTableEntry;
+  /** How the file is encoded, when it is Intel HEX or UF2. */
+  readonly encoding?: DumpEncoding;
   /** What is wrong with where it is, whatever its layout. */
   readonly findings: readonly Finding[];
 }
@@ -91,15 +107,49 @@ export interface Located {
 /** Partitions start at sectors. */
 const FLASH_SECTOR = 0x1000;
 const LISTED_CHAINS = 5;
+const MAX_U32 = 0xFFFFFFFF;
+/** The largest flash that the chips address, 32 MiB. */
+const MAX_FLASH = 32 << 20;
+const ERASED = 0xFF;
+
+/** What Intel HEX and UF2 begin with: what decodes them is loaded for nothing else. */
+const ENCODED = new Set([":", "U", " ", "\t", "\r", "\n"].map((first) => first.charCodeAt(0)));
 
 /**
- * The image in a dump, or in a file that is one.
+ * The image in a dump of flash, in an Intel HEX or UF2 file of one, or in a file that is one.
  *
- * @param dump Any bytes.
- * @param tableOffset Where the partition table is in flash, in bytes. @default 0x8000
- * @throws {RangeError} for a table offset that is not a 32-bit number.
+ * @param file Any bytes.
+ * @throws {RangeError} for a table offset that is not a 32-bit number, or an offset after the end.
  */
-export function locate(dump: Uint8Array, tableOffset = PARTITION_TABLE_OFFSET): Located {
+export async function locate(file: Uint8Array, where: Whereabouts = {}): Promise<Located> {
+  const { tableOffset = PARTITION_TABLE_OFFSET, offset } = where;
+  inRange(tableOffset, MAX_U32, "Cannot find partition: table offset");
+  if (!ENCODED.has(file[0]!)) return locateIn(file, tableOffset, offset);
+  const { decodeDump, dumpEncodingOf } = await import("../../format/dump/dump.ts");
+  const encoding = dumpEncodingOf(file);
+  if (encoding === undefined) return locateIn(file, tableOffset, offset);
+  try {
+    const { address, bytes } = decodeDump(file, encoding);
+    const flash = new Uint8Array(address + bytes.length <= MAX_FLASH ? address : 0).fill(ERASED);
+    const dump = flash.length === 0 ? bytes : concat(flash, bytes);
+    // Nothing but an image may be there, at its address.
+    const begin = offset ?? (imageAtStart(bytes) === undefined ? undefined : flash.length);
+    return { ...locateIn(dump, tableOffset, begin), encoding };
+  } catch (error) {
+    if (!(error instanceof SecureCertError)) throw error;
+    return { encoding, findings: [undecoded(encoding, error)] };
+  }
+}
+
+/** Why a file that is encoded cannot be read. */
+function undecoded(encoding: DumpEncoding, { code, message }: SecureCertError): Finding {
+  if (code === "ERR_TRUNCATED") return finding("TRUNCATED", message);
+  const name = encoding === "uf2" ? "UF2" : "Intel HEX";
+  return finding("NOT_AN_IMAGE", `looks like ${name}: ${message}`);
+}
+
+function locateIn(dump: Uint8Array, tableOffset: number, offset = 0): Located {
+  if (offset > 0) return locateAt(dump, tableOffset, offset);
   const found = findSecureCert(dump, { tableOffset });
   switch (found.kind) {
     case "image":
@@ -113,6 +163,92 @@ export function locate(dump: Uint8Array, tableOffset = PARTITION_TABLE_OFFSET): 
     default:
       return found satisfies never;
   }
+}
+
+/** The image that somebody says is at an offset; or else what is found in a dump that begins there. */
+function locateAt(dump: Uint8Array, tableOffset: number, offset: number): Located {
+  if (offset >= dump.length) {
+    throw new RangeError(`Offset ${offset} is past the file's ${dump.length} bytes`);
+  }
+  const { table } = findTable(dump, tableOffset);
+  const address = offset + (table === undefined ? 0 : originOf(table, tableOffset));
+  const entry = table?.entries.find((each) => each.offset === address);
+  if (table === undefined || entry === undefined) {
+    const rest = dump.subarray(offset);
+    const image = imageAtStart(rest);
+    if (image !== undefined) return { image, findings: [] };
+    return movedBy(offset, locateIn(rest, tableOffset));
+  }
+  const { size } = entry;
+  const bytes = dump.subarray(offset, offset + size);
+  return {
+    image: bytes,
+    partitionSize: size,
+    location: {
+      kind: "table",
+      tableOffset: table.offset,
+      partition: placeOf(entry),
+      offset,
+      others: [],
+    },
+    table,
+    // That the firmware looks elsewhere is known to those who say where.
+    entry: isSearchedName(entry.name) ? entry : undefined,
+    findings: [...checkDigest(table), ...checkCut({ entry, size, bytes })],
+  };
+}
+
+/** What was found in a part of a file, with its place in the whole. */
+function movedBy(distance: number, located: Located): Located {
+  const { location } = located;
+  if (location === undefined) return located;
+  const { tableOffset } = location;
+  const moved = { offset: location.offset + distance };
+  if (location.kind === "table") {
+    return {
+      ...located,
+      location: { ...location, ...moved, tableOffset: location.tableOffset + distance },
+    };
+  }
+  const others = location.others.map((each) => ({ ...each, offset: each.offset + distance }));
+  return {
+    ...located,
+    location: {
+      ...location,
+      ...moved,
+      others,
+      tableOffset: tableOffset === null ? null : tableOffset + distance,
+    },
+  };
+}
+
+/** An image that was found in a file, to be changed, converted or taken apart. */
+export interface FoundImage {
+  /** Its bytes, a view: the whole of its partition, as far as that is known. */
+  readonly image: Uint8Array;
+  /** Size of its partition in bytes, where a table says it. */
+  readonly partitionSize?: number;
+  /** Type and label of its partition, where a table says them. */
+  readonly entry?: PartitionTableEntry;
+  /** Where it was found, inside something larger. */
+  readonly location?: ImageLocation;
+  /** How the file is encoded, when it is Intel HEX or UF2. */
+  readonly encoding?: DumpEncoding;
+}
+
+/**
+ * As {@linkcode locate}, for those who need the image whole. A file that is not a dump is returned as it
+ * is, whatever it holds.
+ *
+ * @throws {SecureCertError} `ERR_MAGIC` for a dump without an image; `ERR_TRUNCATED` for a partition that
+ * is not there in full. {@linkcode locate} also throws a RangeError.
+ */
+export async function findImage(file: Uint8Array, where: Whereabouts = {}): Promise<FoundImage> {
+  const { image, findings, ...found } = await locate(file, where);
+  const cut = findings.find(({ code }) => code === "TRUNCATED");
+  if (image !== undefined && cut === undefined) return { image, ...found };
+  const message = `Cannot find image: ${(cut ?? findings.at(-1))?.message}`;
+  throw new SecureCertError(cut === undefined ? "ERR_MAGIC" : "ERR_TRUNCATED", message);
 }
 
 /** What a table says of a partition, as reports show it. */
@@ -169,7 +305,9 @@ function checkTable(table: FoundTable, isWithout: boolean): Finding[] {
   return [...findings, finding("NOT_AN_IMAGE", message)];
 }
 
-function checkCut({ entry, size, bytes }: FoundPartition): Finding[] {
+function checkCut(
+  { entry, size, bytes }: Pick<FoundPartition, "entry" | "size" | "bytes">,
+): Finding[] {
   if (bytes.length === size) return [];
   const where = `the partition ${entry.name} at ${hex(entry.offset)}`;
   const message = bytes.length === 0
