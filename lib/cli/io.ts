@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { concat } from "../bytes/pack.ts";
 import { encodeUtf8, shownName } from "../bytes/text.ts";
 import type { Force, OutputFile, WriteOptions } from "./disk/write.ts";
+import { collectLimited, readLimited } from "./input/limited.ts";
 import { askSecret, canAsk, openLines } from "./terminal/terminal.ts";
 import type { ProgramOutcome } from "./programs.ts";
 import { CliError, fileError, isSystemError, usageError } from "./errors.ts";
@@ -46,8 +46,6 @@ export interface Io {
   readonly noColor: boolean;
 }
 
-/** The largest flash there is has 32 MiB; this leaves room and ends. */
-const MAX_INPUT = 256 << 20;
 const DEFAULT_COLUMNS = 100;
 
 /** The real world. */
@@ -114,42 +112,17 @@ export function besidePath(file: string, name: string): string {
 
 async function readIfExists(path: string): Promise<Uint8Array | undefined> {
   try {
-    return await Deno.readFile(path);
+    return await readLimited(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw explain("read", path, error);
   }
 }
 
-/** A device file may have no end. */
-async function readLimited(path: string): Promise<Uint8Array> {
-  using file = await Deno.open(path, { read: true });
-  const { isFile, size } = await file.stat();
-  if (isFile && size <= MAX_INPUT) return await Deno.readFile(path);
-  return await collect(file.readable, path);
-}
-
-async function collect(stream: ReadableStream<Uint8Array>, path: string): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let length = 0;
-  for await (const part of stream) {
-    parts.push(part);
-    length += part.length;
-    if (length > MAX_INPUT) {
-      throw fileError(
-        "ERR_IO",
-        path,
-        `Cannot read ${path}: it has more than ${MAX_INPUT >> 20} MiB`,
-      );
-    }
-  }
-  return concat(...parts);
-}
-
 let isStdinRead = false;
 
 async function readStdin(): Promise<Uint8Array> {
-  return await collect(openStdin(), "standard input");
+  return await collectLimited(openStdin(), "standard input");
 }
 
 /**

@@ -130,12 +130,16 @@ async function* csvRows(
 ): AsyncGenerator<{ text: string; line: number; separator: Separator | undefined }> {
   let [rest, line, start] = ["", 0, 1];
   let separator: Separator | undefined;
+  // Only the new line is searched for quotes: a row of many lines would take quadratic time.
+  let isInQuotes = false;
   for await (const each of lines) {
     line++;
     if (separator === undefined && each.trim() !== "") separator = separatorOf(each, "id");
-    if (rest === "") start = line;
-    rest = rest === "" ? each : `${rest}\n${each}`;
-    if (isOpen(rest, line === start, separator) && rest.length < MAX_ROW) continue;
+    const isFirst = rest === "";
+    if (isFirst) start = line;
+    rest = isFirst ? each : `${rest}\n${each}`;
+    isInQuotes = isFirst ? opensQuotes(each, separator) : isInQuotes !== hasOddQuotes(each);
+    if (isInQuotes && rest.length < MAX_ROW) continue;
     yield { text: rest, line: start, separator };
     rest = "";
   }
@@ -143,13 +147,16 @@ async function* csvRows(
 }
 
 /**
- * Whether a row goes on in the next line: it has an odd number of quotes, and the first of them is one
- * that opens a field. A quote elsewhere is wrong, and takes no other rows with it.
+ * Whether a row goes on after its first line: it has an odd number of quotes, and the first of them is
+ * one that opens a field. A quote elsewhere is wrong, and takes no other rows with it.
  */
-function isOpen(text: string, isFirst: boolean, separator: Separator | undefined): boolean {
-  const isOdd = (text.match(/"/g)?.length ?? 0) % 2 === 1;
-  return isOdd &&
-    (!isFirst || readCsv(text, { ...NO_COMMENTS, separator }).problems[0]?.message === OPEN_QUOTE);
+function opensQuotes(line: string, separator: Separator | undefined): boolean {
+  return hasOddQuotes(line) &&
+    readCsv(line, { ...NO_COMMENTS, separator }).problems[0]?.message === OPEN_QUOTE;
+}
+
+function hasOddQuotes(text: string): boolean {
+  return (text.match(/"/g)?.length ?? 0) % 2 === 1;
 }
 
 /**

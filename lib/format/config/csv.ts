@@ -152,7 +152,7 @@ function formatRow(row: ConfigRow): string {
   const fields = [
     formatConfigType(type),
     row.subtype,
-    isPemValue(row) ? row.dataValue.trim() : row.dataValue,
+    row.dataValue,
     dataType,
     keyMode === undefined ? "" : formatConfigKeyMode(keyMode),
     row.algorithm ?? "",

@@ -401,3 +401,11 @@ sharedTest("published CSV files are read", () => {
     assertEquals(parseConfigCsv(formatConfigCsv(rows)).length, 6);
   }
 });
+
+Deno.test("PEM in a row keeps its line break at the end", () => {
+  const pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+  for (const dataValue of [pem, pem.trim(), `\n${pem}\n`]) {
+    const row = { type: 1, subtype: 0, dataValue, dataType: "string" } as const;
+    assertEquals(parseConfigCsv(formatConfigCsv([row]))[0]?.dataValue, dataValue);
+  }
+});

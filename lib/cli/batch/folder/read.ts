@@ -1,3 +1,4 @@
+import { readLimited } from "../../input/limited.ts";
 import { explain } from "../../io.ts";
 
 /** The lines of a text file, without their ends, in memory that does not grow with the file. */
@@ -54,7 +55,7 @@ export async function entriesIn(path: string): Promise<readonly Deno.DirEntry[]>
 
 /** A file's bytes, or undefined when it is not there. */
 export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  return await quietly(path, () => Deno.readFile(path));
+  return await quietly(path, () => readLimited(path));
 }
 
 async function opening(path: string): Promise<Deno.FsFile> {

@@ -1,0 +1,72 @@
+import { SecureCertError } from "../../lib/bytes/errors.ts";
+import type { Bytes } from "../../lib/bytes/pack.ts";
+import { mutate } from "./mutate.ts";
+import { Random } from "./random.ts";
+import type { Target } from "./targets.ts";
+
+/** An input that went wrong. */
+export interface Failure {
+  readonly target: string;
+  /** What `--seed` and `--input` repeat it with. */
+  readonly seed: number;
+  readonly index: number;
+  /** An error that is not a SecureCertError, or that it was slow. */
+  readonly problem: string;
+  readonly input: Bytes;
+}
+
+/** What a run of a target saw. */
+export interface FuzzResult {
+  readonly failures: readonly Failure[];
+  /** Inputs that were read, and not refused. */
+  readonly read: number;
+  /** The slowest input, in milliseconds. */
+  readonly slowest: number;
+}
+
+/** No input is longer than 32 KiB; any answer to it that takes so long is out of proportion. */
+const SLOW_MS = 2000;
+const MOST_FAILURES = 10;
+
+/** The input of a number: the same for the same seed, target and number. */
+export function inputOf(target: Target, seed: number, index: number): Bytes {
+  const random = new Random(seed + Math.imul(index, 0x9E3779B1) + target.name.length);
+  const input = mutate(random.pick(target.seeds), random) as Bytes;
+  if (random.below(4) > 0) target.guard?.(input);
+  return input;
+}
+
+/** Gives a target changed inputs. */
+export async function fuzz(
+  target: Target,
+  { seed, count, from = 0 }: {
+    readonly seed: number;
+    readonly count: number;
+    /** Number of the first input. @default 0 */
+    readonly from?: number;
+  },
+): Promise<FuzzResult> {
+  const failures: Failure[] = [];
+  let [read, slowest] = [0, 0];
+  for (let index = from; index < from + count && failures.length < MOST_FAILURES; index++) {
+    const input = inputOf(target, seed, index);
+    const before = input.slice();
+    const start = performance.now();
+    let problem: string | undefined;
+    try {
+      await target.run(input);
+      read++;
+    } catch (error) {
+      if (!(error instanceof SecureCertError)) {
+        problem = error instanceof Error ? error.stack ?? error.message : String(error);
+      }
+    }
+    const took = performance.now() - start;
+    slowest = Math.max(slowest, took);
+    if (took > SLOW_MS) problem ??= `took ${Math.round(took)} ms`;
+    if (problem !== undefined) {
+      failures.push({ target: target.name, seed, index, problem, input: before });
+    }
+  }
+  return { failures, read, slowest };
+}
