@@ -50,23 +50,33 @@ export async function fuzz(
   let [read, slowest] = [0, 0];
   for (let index = from; index < from + count && failures.length < MOST_FAILURES; index++) {
     const input = inputOf(target, seed, index);
-    const before = input.slice();
-    const start = performance.now();
-    let problem: string | undefined;
-    try {
-      await target.run(input);
-      read++;
-    } catch (error) {
-      if (!(error instanceof SecureCertError)) {
-        problem = error instanceof Error ? error.stack ?? error.message : String(error);
-      }
-    }
-    const took = performance.now() - start;
-    slowest = Math.max(slowest, took);
-    if (took > SLOW_MS) problem ??= `took ${Math.round(took)} ms`;
-    if (problem !== undefined) {
-      failures.push({ target: target.name, seed, index, problem, input: before });
+    const first = await answer(target, input);
+    // A busy machine makes one answer slow; an input makes every answer slow.
+    const { problem, ms } = first.ms > SLOW_MS ? await answer(target, input) : first;
+    if (first.isRead) read++;
+    slowest = Math.max(slowest, ms);
+    const what = problem ?? (ms > SLOW_MS ? `took ${Math.round(ms)} ms` : undefined);
+    if (what !== undefined) {
+      failures.push({ target: target.name, seed, index, problem: what, input });
     }
   }
   return { failures, read, slowest };
+}
+
+/** Gives a target a copy of an input, so that what it does to it is not seen again. */
+async function answer(
+  target: Target,
+  input: Bytes,
+): Promise<{ readonly problem?: string; readonly isRead: boolean; readonly ms: number }> {
+  const copy = input.slice();
+  const start = performance.now();
+  const ms = () => performance.now() - start;
+  try {
+    await target.run(copy);
+    return { isRead: true, ms: ms() };
+  } catch (error) {
+    if (error instanceof SecureCertError) return { isRead: false, ms: ms() };
+    const problem = error instanceof Error ? error.stack ?? error.message : String(error);
+    return { isRead: false, problem, ms: ms() };
+  }
 }

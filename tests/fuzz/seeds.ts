@@ -14,7 +14,7 @@ export async function makeSeeds() {
   const issuer = await toolkit.createDevelopmentCa();
   const hmacKey = HMAC_KEY;
   const signer = await toolkit.generateKey({ type: "ec", curve: "P-256" });
-  const make = (options: Partial<toolkit.ProvisionOptions>) =>
+  const make = (options: Partial<Parameters<typeof toolkit.provision>[0]>) =>
     toolkit.provision({
       issuer,
       subject: "CN=device,O=Example",
