@@ -1,5 +1,5 @@
 // Every file is read by these, whoever names it: the command line, a CSV, a device list, a manifest.
-import { fileError } from "../errors.ts";
+import { type CliError, fileError } from "../errors.ts";
 import { shownName } from "../../bytes/text.ts";
 
 /** In bytes: twice the largest flash that the chips address; what has more is not meant for this tool. */
@@ -15,7 +15,7 @@ const FIRST_ROOM = 0x10000;
  */
 export async function readLimited(path: string): Promise<Uint8Array> {
   using file = await Deno.open(path, { read: true });
-  const input = new LimitedInput(path, await file.stat());
+  const input = limitedInput(path, await file.stat());
   for (let count; (count = await file.read(input.room())) !== null;) input.add(count);
   return input.bytes();
 }
@@ -27,7 +27,7 @@ export async function readLimited(path: string): Promise<Uint8Array> {
  */
 export function readLimitedSync(path: string): Uint8Array {
   using file = Deno.openSync(path, { read: true });
-  const input = new LimitedInput(path, file.statSync());
+  const input = limitedInput(path, file.statSync());
   for (let count; (count = file.readSync(input.room())) !== null;) input.add(count);
   return input.bytes();
 }
@@ -42,7 +42,7 @@ export async function collectLimited(
   stream: ReadableStream<Uint8Array>,
   name: string,
 ): Promise<Uint8Array> {
-  const input = new LimitedInput(name);
+  const input = limitedInput(name);
   for await (const part of stream) {
     for (let at = 0; at < part.length;) {
       const piece = part.subarray(at, at + input.room().length);
@@ -55,44 +55,43 @@ export async function collectLimited(
 }
 
 /** Bytes that grow up to the limit. */
-class LimitedInput {
-  readonly #name: string;
-  #buffer: Uint8Array;
-  #length = 0;
-
-  constructor(name: string, { isFile, size }: { isFile: boolean; size: number } = NO_FILE) {
-    this.#name = name;
-    if (isFile && size > MAX_INPUT) throw this.#tooLong(`it has ${size} bytes`);
-    // With one byte more than the file has, its end shows without a larger buffer.
-    this.#buffer = new Uint8Array(isFile && size > 0 ? size + 1 : FIRST_ROOM);
-  }
-
+interface LimitedInput {
   /** Where the next bytes go; never empty. */
-  room(): Uint8Array {
-    if (this.#length === this.#buffer.length) {
-      const grown = new Uint8Array(Math.min(2 * this.#length, MAX_INPUT + 1));
-      grown.set(this.#buffer);
-      this.#buffer = grown;
-    }
-    return this.#buffer.subarray(this.#length);
-  }
-
+  room(): Uint8Array;
   /** Takes that many bytes of the room. */
-  add(count: number): void {
-    this.#length += count;
-    if (this.#length > MAX_INPUT) throw this.#tooLong("it has more");
-  }
-
+  add(count: number): void;
   /** What came. */
-  bytes(): Uint8Array {
-    return this.#buffer.subarray(0, this.#length);
-  }
-
-  #tooLong(what: string): Error {
-    const name = shownName(this.#name);
-    const message = `Cannot read ${name}: ${what}; at most ${MAX_INPUT >> 20} MiB are read`;
-    return fileError("ERR_IO", this.#name, message);
-  }
+  bytes(): Uint8Array;
 }
 
-const NO_FILE = { isFile: false, size: 0 };
+function limitedInput(
+  name: string,
+  { isFile, size }: { isFile: boolean; size: number } = { isFile: false, size: 0 },
+): LimitedInput {
+  if (isFile && size > MAX_INPUT) throw tooLong(name, `it has ${size} bytes`);
+  // With one byte more than the file has, its end shows without a larger buffer.
+  let buffer = new Uint8Array(isFile && size > 0 ? size + 1 : FIRST_ROOM);
+  let length = 0;
+  return {
+    room: () => {
+      if (length === buffer.length) {
+        const grown = new Uint8Array(Math.min(2 * length, MAX_INPUT + 1));
+        grown.set(buffer);
+        buffer = grown;
+      }
+      return buffer.subarray(length);
+    },
+    add: (count) => {
+      length += count;
+      if (length > MAX_INPUT) throw tooLong(name, "it has more");
+    },
+    bytes: () => buffer.subarray(0, length),
+  };
+}
+
+function tooLong(name: string, what: string): CliError {
+  const message = `Cannot read ${shownName(name)}: ${what}; at most ${
+    MAX_INPUT >> 20
+  } MiB are read`;
+  return fileError("ERR_IO", name, message);
+}
