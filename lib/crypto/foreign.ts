@@ -21,6 +21,8 @@ export interface Foreign {
 
 /** Characters of a text that are looked at. */
 const MOST_READ = 0x10000;
+/** PEM blocks whose labels are looked at. */
+const MOST_LABELS = 1000;
 /** Bytes of the longest of the signatures below. */
 const LONGEST_SIGNATURE = 21;
 const LATIN1 = new TextDecoder("latin1");
@@ -33,7 +35,9 @@ const LATIN1 = new TextDecoder("latin1");
  * @param wanted What is looked for in a file of several PEM blocks.
  */
 export function foreignFormat(file: Uint8Array | string, wanted?: Wanted): Foreign | undefined {
-  const text = typeof file === "string" ? file : LATIN1.decode(file.subarray(0, MOST_READ));
+  const text = typeof file === "string"
+    ? file.slice(0, MOST_READ)
+    : LATIN1.decode(file.subarray(0, MOST_READ));
   // What is called Latin-1 there has other characters from 0x80 to 0x9F.
   const start = typeof file === "string"
     ? file.slice(0, LONGEST_SIGNATURE)
@@ -275,7 +279,7 @@ const LABELS: readonly (readonly [RegExp, Foreign])[] = [
 
 /** Of several blocks the one that is looked for counts, else the first, which parameters are not. */
 function pemFormat(text: string | undefined, wanted: Wanted | undefined): Foreign | undefined {
-  const found = pemLabels(text ?? "")
+  const found = pemLabels(text ?? "").slice(0, MOST_LABELS)
     .flatMap((label) => LABELS.find(([pattern]) => pattern.test(label))?.[1] ?? []);
   const own = wanted && found.find(({ kind }) => kind === wanted);
   return own ?? found.find((each) => each !== PARAMETERS) ?? found[0];

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { formatCsvRecord, readCsv } from "../../lib/bytes/csv.ts";
+import { formatCsvRecord, readCsv, separatorOf } from "../../lib/bytes/csv.ts";
 
 Deno.test("what is written is read, with comments and without", () => {
   for (const comments of [true, false]) {
@@ -20,4 +20,17 @@ Deno.test("what is written is read, with comments and without", () => {
 Deno.test("a field that would begin a comment gets quotes, where there are comments", () => {
   assertEquals(formatCsvRecord(["#1", "a b", " c"]), '"#1",a b," c"\n');
   assertEquals(formatCsvRecord(["#1", 'say "x"'], { comments: false }), '#1,"say ""x"""\n');
+});
+
+Deno.test("what a spreadsheet puts between fields shows in the header", () => {
+  assertEquals(separatorOf("id;user1", "id"), ";");
+  assertEquals(separatorOf('\uFEFF"user1"\t"id"', "id"), "\t");
+  assertEquals(separatorOf("id,user;1", "id"), ",");
+  assertEquals(separatorOf("id", "id"), ",");
+  const { records, problems } = readCsv('a;"b;c"\n1,5;2\n', { separator: ";" });
+  assertEquals(problems, []);
+  assertEquals(records.map((record) => record.map(({ text }) => text)), [["a", "b;c"], [
+    "1,5",
+    "2",
+  ]]);
 });

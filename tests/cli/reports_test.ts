@@ -43,7 +43,7 @@ const BUILDS: readonly (readonly [
     "jq -r .keyPair.PrivateKey FILE",
   ]],
   ["key-ec-explicit-params", "--device-cert d.pem --private-key k.pem", 1, [
-    "CERT_REFUSED",
+    "the device refuses the device certificate",
     "explicit curve parameters",
   ]],
   ["key-ec-explicit-params", "--private-key k.pem", 0, []],

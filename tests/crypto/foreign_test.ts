@@ -126,6 +126,16 @@ Deno.test("random bytes are of no format", () => {
   }
 });
 
+Deno.test("a large file of blocks, blanks or quotes is named at once", () => {
+  const parts = ["-----BEGIN A-----", " ", '"  ', "{ ", "M"];
+  for (const text of parts.map((part) => part.repeat(2_000_000 / part.length))) {
+    const start = performance.now();
+    foreignFormat(text);
+    foreignFormat(encodeUtf8(text));
+    assert(performance.now() - start < 2000, text.slice(0, 20));
+  }
+});
+
 function refusal(act: () => unknown): string {
   try {
     act();

@@ -215,7 +215,9 @@ Deno.test("a malformed public key is refused", async () => {
     () => verifySignatures(IMAGE, { signingKeys }),
     SecureCertError,
   );
-  assertEquals([error.code, error.message], ["ERR_PEM", "Cannot decode PEM: no PUBLIC KEY block"]);
+  const message = "Cannot decode public key: the file is a private key; take the public key out: " +
+    "openssl pkey -in FILE -pubout -out public.pem";
+  assertEquals([error.code, error.message], ["ERR_PEM", message]);
 });
 
 Deno.test("a signature made outside goes in, raw or as DER, when it is right", async () => {

@@ -2,7 +2,7 @@ import { formatPem } from "../../bytes/pem.ts";
 import type { BuildResult } from "../../toolkit/build.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
-import { usageError } from "../errors.ts";
+import { fileError, usageError } from "../errors.ts";
 import {
   CHIP,
   FORCE,
@@ -108,6 +108,9 @@ async function planBuild(args: Arguments, io: Io): Promise<PlannedBuild> {
   const keyPlan = await keyPlanOf(args);
   const hmacKey = await readHmacKey(args, io);
   const privateKey = await readFlag("private-key", args, io);
+  if (privateKey?.length === 0) {
+    throw fileError("ERR_IO", args.need("private-key"), "The file of --private-key is empty");
+  }
   const keyPath = args.get("private-key");
   const plan = {
     ...keyPlan,
