@@ -1,8 +1,9 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, equalBytes, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { sha256 } from "./deps.ts";
-import { MAX_SUBTYPE, TLV_TYPES, tlvTypeTitle } from "./names.ts";
+import { MAX_SUBTYPE, TLV_TYPES, tlvTypeNumber, tlvTypeTitle } from "./names.ts";
 import {
+  checkTlv,
   type DecodedTlv,
   decodeTlv,
   encodeTlv,
@@ -13,6 +14,7 @@ import {
   TLV_ALIGNMENT,
   TLV_MAGIC,
   tlvSize,
+  writeTlv,
 } from "./tlv.ts";
 
 /** Size in bytes of the partition that Espressif documents (FORMAT: placement). */
@@ -47,25 +49,18 @@ export function encodePartition(
   } = {},
 ): Bytes {
   const { size = DEFAULT_PARTITION_SIZE, fill = false, integrity = false } = options;
-  const parts = entries.map(encodeTlv);
-  const before = sizeOf(parts);
-  const used = before + (integrity ? tlvSize(SHA256_SIZE) : 0);
+  entries.forEach(checkTlv);
+  const sizes = entries.map(({ data }) => tlvSize(data.length));
+  if (integrity) sizes.push(tlvSize(SHA256_SIZE));
+  const used = sizes.reduce((sum, each) => sum + each, 0);
   if (used > size || used >= WALK_LIMIT) {
-    if (integrity) parts.push(encodeTlv(integrityEntry(new Uint8Array())));
-    throw tooLarge(parts, used, Math.min(size, WALK_LIMIT - 16));
+    throw tooLarge(entries, sizes, Math.min(size, WALK_LIMIT - 16));
   }
   const image = new Uint8Array(fill ? size : used);
   let at = 0;
-  for (const part of parts) {
-    image.set(part, at);
-    at += part.length;
-  }
-  if (integrity) image.set(encodeTlv(integrityEntry(image.subarray(0, before))), before);
+  for (const entry of entries) at = writeTlv(entry, image, at);
+  if (integrity) writeTlv(integrityEntry(image.subarray(0, at)), image, at);
   return image.fill(ERASED, used);
-}
-
-function sizeOf(parts: readonly Uint8Array[]): number {
-  return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
 /**
@@ -233,17 +228,19 @@ function at<T>(offset: number, entry: number, decode: () => T): T {
   }
 }
 
-function tooLarge(parts: readonly Uint8Array[], used: number, size: number): SecureCertError {
-  const largest = parts.reduce(
-    (best, part, index) => part.length > parts[best]!.length ? index : best,
-    0,
-  );
-  const part = parts[largest]!;
-  const view = viewOf(part);
+/** The error of entries that take too many bytes; one that has a size only is an integrity entry. */
+function tooLarge(
+  entries: readonly Tlv[],
+  sizes: readonly number[],
+  size: number,
+): SecureCertError {
+  const used = sizes.reduce((sum, each) => sum + each, 0);
+  const largest = sizes.reduce((best, each, index) => each > sizes[best]! ? index : best, 0);
+  const type = tlvTypeNumber(entries[largest]?.type ?? INTEGRITY);
   return new SecureCertError(
     "ERR_TOO_LARGE",
     `Cannot encode partition: ${used} bytes, ${used - size} more than its ${size}; ` +
-      `the largest entry is the ${tlvTypeTitle(view.getUint8(8))} with ${part.length}`,
+      `the largest entry is the ${tlvTypeTitle(type)} with ${sizes[largest]}`,
     { entry: largest },
   );
 }

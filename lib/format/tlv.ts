@@ -18,8 +18,6 @@ export const TLV_ALIGNMENT = 16;
 export const TLV_CRC_SEED = 0xFFFFFFFF;
 
 const FOOTER_SIZE = 4;
-const NO_RESERVED = new Uint8Array(3);
-const NO_PADDING = new Uint8Array(TLV_ALIGNMENT);
 
 /** One entry with all its numbers, as it is stored. */
 export interface StoredTlv {
@@ -91,31 +89,63 @@ export function tlvSize(dataLength: number): number {
  * subtype or flags outside 0 to 255, an unknown type name, or padding of the wrong length.
  */
 export function encodeTlv(entry: Tlv): Bytes {
-  const { data, reserved = NO_RESERVED } = entry;
+  checkTlv(entry);
+  const bytes = new Uint8Array(tlvSize(entry.data.length));
+  writeTlv(entry, bytes, 0);
+  return bytes;
+}
+
+/**
+ * Checks that an entry can be encoded.
+ *
+ * @throws {SecureCertError} and `RangeError` as {@linkcode encodeTlv}.
+ */
+export function checkTlv({ type, subtype = 0, flags = 0, data, reserved, padding }: Tlv): void {
   if (data.length > MAX_TLV_LENGTH) {
     throw new SecureCertError(
       "ERR_LENGTH",
       `Cannot encode TLV: value of ${data.length} bytes, at most ${MAX_TLV_LENGTH} fit an entry`,
     );
   }
-  const { padding = NO_PADDING.subarray(0, paddingSize(data.length)) } = entry;
-  if (reserved.length !== 3) throw new RangeError("Cannot encode TLV: need 3 reserved bytes");
-  if (padding.length !== paddingSize(data.length)) {
-    throw new RangeError(`Cannot encode TLV: need ${paddingSize(data.length)} bytes of padding`);
+  if (reserved !== undefined && reserved.length !== 3) {
+    throw new RangeError("Cannot encode TLV: need 3 reserved bytes");
   }
-  const bytes = new Uint8Array(tlvSize(data.length));
+  const room = alignUp(data.length, TLV_ALIGNMENT) - data.length;
+  if (padding !== undefined && padding.length !== room) {
+    throw new RangeError(`Cannot encode TLV: need ${room} bytes of padding`);
+  }
+  checkByte(flags, "flags");
+  checkByte(tlvTypeNumber(type), "type");
+  checkByte(subtype, "subtype");
+}
+
+/**
+ * Writes an entry that {@linkcode checkTlv} has checked.
+ *
+ * @param entry The entry.
+ * @param image Where to; zeros where the entry goes.
+ * @param offset Where the entry starts, in bytes from the start of the image.
+ * @returns The offset after it.
+ */
+export function writeTlv(
+  { type, subtype = 0, flags = 0, data, reserved, padding }: Tlv,
+  image: Uint8Array,
+  offset: number,
+): number {
+  const end = offset + tlvSize(data.length);
+  const bytes = image.subarray(offset, end);
   const view = viewOf(bytes);
+  const footer = bytes.length - FOOTER_SIZE;
   view.setUint32(0, TLV_MAGIC, true);
-  view.setUint8(4, byte(entry.flags ?? 0, "flags"));
-  bytes.set(reserved, 5);
-  view.setUint8(8, byte(tlvTypeNumber(entry.type), "type"));
-  view.setUint8(9, byte(entry.subtype ?? 0, "subtype"));
+  view.setUint8(4, flags);
+  if (reserved !== undefined) bytes.set(reserved, 5);
+  view.setUint8(8, tlvTypeNumber(type));
+  view.setUint8(9, subtype);
   view.setUint16(10, data.length, true);
   bytes.set(data, TLV_HEADER_SIZE);
-  bytes.set(padding, TLV_HEADER_SIZE + data.length);
-  const end = bytes.length - FOOTER_SIZE;
-  view.setUint32(end, crc32(bytes.subarray(0, end), TLV_CRC_SEED), true);
-  return bytes;
+  if (padding !== undefined) bytes.set(padding, TLV_HEADER_SIZE + data.length);
+  view.setUint32(footer, crc32(bytes.subarray(0, footer), TLV_CRC_SEED), true);
+  return end;
 }
 
 /**
@@ -181,11 +211,7 @@ export function readTlv(bytes: Uint8Array): RawTlv {
   return { value, size, crc: { stored, computed: crc32(whole.subarray(0, end), TLV_CRC_SEED) } };
 }
 
-function paddingSize(dataLength: number): number {
-  return alignUp(dataLength, TLV_ALIGNMENT) - dataLength;
-}
-
-function byte(value: number, field: string): number {
-  if (Number.isInteger(value) && value >= 0 && value <= 0xFF) return value;
+function checkByte(value: number, field: string): void {
+  if (Number.isInteger(value) && value >= 0 && value <= 0xFF) return;
   throw new RangeError(`Cannot encode TLV: ${field} must be 0 to 255, is ${value}`);
 }
