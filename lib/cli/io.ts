@@ -14,6 +14,8 @@ export interface Io {
   read(path: string): Promise<Uint8Array>;
   /** A file's bytes, or undefined when there is no such file. */
   readIfExists(path: string): Promise<Uint8Array | undefined>;
+  /** The names of what is in a folder, sorted; undefined for what is not a folder that can be read. */
+  list(path: string): Promise<readonly string[] | undefined>;
   /** Writes all of the files or none, and into the place of others only as `force` says. */
   write(files: readonly OutputFile[], force: Force, options?: WriteOptions): Promise<void>;
   /** Makes a folder and those above it; gives those that are new, the outermost first. */
@@ -63,6 +65,7 @@ export function denoIo(): Io {
       inputs.add(path);
       return bytes;
     },
+    list: (path) => reporting("read", path, () => namesIn(path)),
     readIfExists: async (path) => {
       const bytes = await readIfExists(path);
       if (bytes !== undefined) inputs.add(path);
@@ -108,6 +111,14 @@ export function folderOf(path: string): string {
 /** A path in the folder of another file; in the working folder when that is stdout. */
 export function besidePath(file: string, name: string): string {
   return folderOf(file) + name;
+}
+
+async function namesIn(path: string): Promise<readonly string[] | undefined> {
+  const isFolder = path !== "-" &&
+    await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false);
+  if (!isFolder) return undefined;
+  const names = await Array.fromAsync(Deno.readDir(path), ({ name }) => name);
+  return names.toSorted();
 }
 
 async function readIfExists(path: string): Promise<Uint8Array | undefined> {

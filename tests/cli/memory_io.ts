@@ -56,6 +56,11 @@ export class MemoryWorld {
           explain("read", path, new Deno.errors.NotFound()),
         );
       },
+      list: (path) => {
+        const inside = [...this.files.keys()].filter((file) => file.startsWith(`${path}/`))
+          .map((file) => file.slice(path.length + 1).split("/")[0]!);
+        return Promise.resolve(inside.length > 0 ? [...new Set(inside)].toSorted() : undefined);
+      },
       readIfExists: (path) => Promise.resolve(this.files.get(path)?.bytes),
       write: (files, force) => {
         const isThere = ({ path, bytes }: OutputFile) =>

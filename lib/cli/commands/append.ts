@@ -21,7 +21,7 @@ const TASKS = ["data", "replace", "integrity", "drop-signatures"];
 
 /** Adds entries to an image, or puts others in their place, and writes it when it is no worse. */
 export const command: Command = {
-  positionals: [TLV_IMAGE],
+  positionals: [{ ...TLV_IMAGE, repeats: true }],
   flags: [
     { ...DATA, help: "a new entry: =string:…, =hex:…, =base64:… or =file:…" },
     {
@@ -36,7 +36,7 @@ export const command: Command = {
     NEW_SIZE,
     ...PLACE_FLAGS,
     { name: "no-verify", help: "write the image even if verify finds a new error in it" },
-    OUT_FILE,
+    { ...OUT_FILE, help: "where to write; - is stdout; a folder for several images" },
     FORCE,
     JSON_FLAG,
   ],
@@ -55,10 +55,10 @@ export const command: Command = {
     if (!TASKS.some((name) => args.has(name))) {
       throw usageError(`append needs ${TASKS.map((name) => `--${name}`).join(" or ")}`, "data");
     }
-    const out = outputPath(args, { secret: true, binary: true }, io);
+    const isOne = args.positionals.length === 1;
+    const path = isOne ? outputPath(args, { secret: true, binary: true }, io) : "";
     const { append } = await import("../../toolkit/append.ts");
     const { imageReport, showingFindings } = await import("../output/images.ts");
-    const image = await readImageFile(args.positionals[0]!, args, io);
     const entries = await dataOf(args, io);
     const replace = await dataOf(args, io, "replace");
     const key = [...entries, ...replace].find(({ type }) =>
@@ -74,10 +74,19 @@ export const command: Command = {
       size: args.number("size"),
       ...placeOf(args),
     };
-    const result = await showingFindings(() => append(image, options), io);
-    await writeOutput(out, { bytes: result.image, secret: true }, args, io);
-    const text = `image of ${formatSize(result.image.length)}: ${out}`;
-    printResult(out, { image: imageReport(result, out) }, text, args, io);
+    const make = async (file: string, out: string) => {
+      const image = await readImageFile(file, args, io);
+      const result = await showingFindings(() => append(image, options), io);
+      const text = `image of ${formatSize(result.image.length)}: ${out}`;
+      return { image: result.image, json: imageReport(result, out), text };
+    };
+    if (!isOne) {
+      const { writeSeveral } = await import("../output/several.ts");
+      return await writeSeveral(make, args, io);
+    }
+    const { image, json, text } = await make(args.positionals[0]!, path);
+    await writeOutput(path, { bytes: image, secret: true }, args, io);
+    printResult(path, { image: json }, text, args, io);
     return 0;
   },
 };

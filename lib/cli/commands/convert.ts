@@ -17,13 +17,17 @@ import { formatSize } from "../render/text.ts";
 
 /** Writes an image in another layout. */
 export const command: Command = {
-  positionals: [{ name: "IMAGE", help: "image, or dump of flash that holds one; - is stdin" }],
+  positionals: [{
+    name: "IMAGE",
+    help: "image, or dump of flash that holds one; - is stdin",
+    repeats: true,
+  }],
   flags: [
     { name: "to", value: "FORMAT", choices: FORMAT.choices, help: "layout wanted" },
     { ...HMAC_KEY, help: "opens an HMAC-encrypted private key" },
     ...WRITING_FLAGS,
     ...PLACE_FLAGS,
-    OUT_FILE,
+    { ...OUT_FILE, help: "where to write; - is stdout; a folder for several images" },
     FORCE,
     JSON_FLAG,
   ],
@@ -34,22 +38,30 @@ export const command: Command = {
   }],
   async run(args, io) {
     const to = args.need("to") as ImageFormat;
-    const out = outputPath(args, { secret: true, binary: true }, io);
+    const isOne = args.positionals.length === 1;
+    const path = isOne ? outputPath(args, { secret: true, binary: true }, io) : "";
     const { convert } = await import("../../toolkit/convert.ts");
     const { imageReport, noteFindings } = await import("../output/images.ts");
     const { size, fill, integrity, verify } = buildOptionsOf(args);
     const hmacKey = (await readHmacKey(args, io))?.bytes;
-    const image = await readImageFile(args.positionals[0]!, args, io);
     const options = { to, size, fill, integrity, hmacKey, verify, ...placeOf(args) };
-    const result = await convert(image, options);
-    noteFindings(result.verdict.findings, io);
-    if (!result.verdict.ok && verify) {
-      throw new SecureCertError("ERR_VERIFY", `Cannot convert image: it is bad as ${to}`);
+    const make = async (file: string, out: string) => {
+      const result = await convert(await readImageFile(file, args, io), options);
+      noteFindings(result.verdict.findings, io);
+      if (!result.verdict.ok && verify) {
+        throw new SecureCertError("ERR_VERIFY", `Cannot convert image: it is bad as ${to}`);
+      }
+      const text = `${result.from} to ${to}, ${formatSize(result.image.length)}: ${out}`;
+      const json = { from: result.from, to, image: imageReport(result, out) };
+      return { image: result.image, json, text };
+    };
+    if (!isOne) {
+      const { writeSeveral } = await import("../output/several.ts");
+      return await writeSeveral(make, args, io);
     }
-    await writeOutput(out, { bytes: result.image, secret: true }, args, io);
-    const text = `${result.from} to ${to}, ${formatSize(result.image.length)}: ${out}`;
-    const json = { from: result.from, to, image: imageReport(result, out) };
-    printResult(out, json, text, args, io);
+    const { image, json, text } = await make(args.positionals[0]!, path);
+    await writeOutput(path, { bytes: image, secret: true }, args, io);
+    printResult(path, json, text, args, io);
     return 0;
   },
 };

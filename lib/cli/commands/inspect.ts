@@ -1,6 +1,7 @@
 import type { Inspection } from "../../toolkit/inspect.ts";
 import type { Command } from "../command.ts";
 import { HMAC_KEY, JSON_FLAG, PLACE_FLAGS } from "../flags.ts";
+import { imageFilesOf } from "../input/image_files.ts";
 import { noteTableOffset, placeOf } from "../input/images.ts";
 import { readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
@@ -9,8 +10,9 @@ import { printJson } from "../output/out.ts";
 export const command: Command = {
   positionals: [{
     name: "IMAGE",
+    repeats: true,
     help:
-      "image, dump of flash (raw, Intel HEX or UF2), partition table,\ncertificate, key or signing request; - is stdin",
+      "images or folders of them: image, dump of flash (raw, Intel HEX or UF2), partition table,\ncertificate, key or signing request; - is stdin",
   }],
   flags: [
     HMAC_KEY,
@@ -22,15 +24,23 @@ export const command: Command = {
   examples: [{
     permissions: "--allow-read=esp_secure_cert.bin",
     line: "inspect esp_secure_cert.bin",
+  }, {
+    permissions: "--allow-read=dumps",
+    line: "inspect dumps --json",
   }],
   async run(args, io) {
-    const { inspect } = await import("../../toolkit/inspect.ts");
-    const { renderInspection } = await import("../render/inspection.ts");
+    const files = await imageFilesOf(args, io);
     const options = {
       ...placeOf(args),
       hmacKey: (await readHmacKey(args, io))?.bytes,
       showSecrets: args.has("show-secrets"),
     };
+    if (files !== undefined) {
+      const { reportMany } = await import("../many/report.ts");
+      return await reportMany(files, { kind: "inspect", ...options }, args, io);
+    }
+    const { inspect } = await import("../../toolkit/inspect.ts");
+    const { renderInspection } = await import("../render/inspection.ts");
     const file = await io.read(args.positionals[0]!);
     const report = await inspect(file, options);
     if (args.has("json")) printJson(report, io);

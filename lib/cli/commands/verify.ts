@@ -2,6 +2,7 @@ import type { Command } from "../command.ts";
 import { valueError } from "../errors.ts";
 import { CHIP, ISSUED_BY, JSON_FLAG, OPENING_KEY, PLACE_FLAGS } from "../flags.ts";
 import { readAll, readFlag } from "../input/files.ts";
+import { imageFilesOf } from "../input/image_files.ts";
 import { placeOf } from "../input/images.ts";
 import { chipOf, readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
@@ -10,7 +11,8 @@ import { printJson } from "../output/out.ts";
 export const command: Command = {
   positionals: [{
     name: "IMAGE",
-    help: "image or dump of flash (raw, Intel HEX or UF2); - is stdin",
+    repeats: true,
+    help: "images or folders of them: image or dump of flash (raw, Intel\nHEX or UF2); - is stdin",
   }],
   flags: [
     ISSUED_BY,
@@ -42,23 +44,31 @@ export const command: Command = {
   examples: [{
     permissions: "--allow-read=esp_secure_cert.bin,ca",
     line: "verify esp_secure_cert.bin --ca ca/ca.pem",
+  }, {
+    permissions: "--allow-read=batch",
+    line: "verify batch --expires-within 365",
   }],
   async run(args, io) {
     const now = timeOf(args.get("now"));
-    const { verify } = await import("../../verify/verify.ts");
-    const { renderVerdict } = await import("../render/inspection.ts");
     const signingKeys = await readAll("signing-key", args, io);
     const options = {
       ...placeOf(args),
       expiresWithin: args.number("expires-within"),
-      now: now && (() => now),
       ca: await readFlag("ca", args, io),
       chip: chipOf(args),
       hmacKey: (await readHmacKey(args, io))?.bytes,
       signingKeys: signingKeys.length === 0 ? undefined : signingKeys,
       allowWeak: args.has("allow-weak"),
     };
-    const verdict = await verify(await io.read(args.positionals[0]!), options);
+    const files = await imageFilesOf(args, io);
+    if (files !== undefined) {
+      const { reportMany } = await import("../many/report.ts");
+      return await reportMany(files, { kind: "verify", ...options, now: now?.getTime() }, args, io);
+    }
+    const { verify } = await import("../../verify/verify.ts");
+    const { renderVerdict } = await import("../render/inspection.ts");
+    const image = await io.read(args.positionals[0]!);
+    const verdict = await verify(image, { ...options, now: now && (() => now) });
     if (args.has("json")) printJson(verdict, io);
     else io.print(renderVerdict(verdict, io.columns));
     return verdict.ok ? 0 : 1;

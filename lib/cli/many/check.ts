@@ -1,0 +1,120 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import {
+  type CertificateInput,
+  createCertificateReader,
+  readCertificates,
+} from "../../crypto/x509/certificate.ts";
+import type { Finding } from "../../findings/findings.ts";
+import type { ChipName } from "../../format/chips/chips.ts";
+import { keyModeOf } from "../../image/contents/credentials.ts";
+import { inspect } from "../../toolkit/inspect.ts";
+import { checkImage, verdictOf } from "../../verify/verify.ts";
+import { CliError } from "../errors.ts";
+
+/** What is done with each of several images, the same for all. */
+export interface ManyTask {
+  readonly kind: "verify" | "inspect";
+  readonly tableOffset?: number;
+  /** This and the HMAC key only for the one image of a folder. */
+  readonly offset?: number;
+  readonly hmacKey?: Uint8Array;
+  readonly showSecrets?: boolean;
+  readonly ca?: Uint8Array;
+  readonly chip?: ChipName;
+  readonly signingKeys?: readonly Uint8Array[];
+  readonly allowWeak?: boolean;
+  readonly expiresWithin?: number;
+  /** The time at which certificates should be valid, in milliseconds. */
+  readonly now?: number;
+}
+
+/** What was found of one of several images. */
+export interface ImageReport {
+  /** As the arguments name it, or the folder with its name. */
+  readonly file: string;
+  /** Whether it is fine: no error for `verify`, something that is known for `inspect`. */
+  readonly ok: boolean;
+  /** Subject of the device certificate, or of what the file is. */
+  readonly subject: string | null;
+  /** Its last moment of validity, ISO 8601. */
+  readonly notAfter: string | null;
+  /** How the private key is kept, or what else the file is. */
+  readonly kind: string | null;
+  readonly findings: readonly Finding[];
+  /** What `--json` has of it. */
+  readonly json: Readonly<Record<string, unknown>>;
+}
+
+/** Checks one of several images. */
+export type ImageChecker = (path: string, read: () => Promise<Uint8Array>) => Promise<ImageReport>;
+
+/** Certificates that are kept, because many images have the same CA. */
+const KEPT_CERTIFICATES = 16;
+
+/**
+ * What checks each of several images. A file that cannot be read is a bad one.
+ *
+ * @throws {SecureCertError} as `verify`, for a CA that cannot be read.
+ */
+export function imageChecker(task: ManyTask): ImageChecker {
+  const certificatesOf = createCertificateReader(KEPT_CERTIFICATES);
+  const ca = task.ca && readCertificates(task.ca);
+  return async (path, read) => {
+    try {
+      const file = await read();
+      return task.kind === "verify"
+        ? await verifyOne(path, file, { ...task, ca }, certificatesOf)
+        : await inspectOne(path, file, task);
+    } catch (error) {
+      if (error instanceof CliError || error instanceof SecureCertError) return unread(path, error);
+      throw error;
+    }
+  };
+}
+
+/** A file that could not be read, in the list. */
+export function unread(
+  file: string,
+  { code, message, place }: CliError | SecureCertError,
+): ImageReport {
+  const json = { file, ok: false, error: { code, message, place } };
+  return { file, ok: false, subject: null, notAfter: null, kind: null, findings: [], json };
+}
+
+async function verifyOne(
+  file: string,
+  bytes: Uint8Array,
+  { now, ...options }: Omit<ManyTask, "ca"> & { readonly ca?: CertificateInput },
+  certificatesOf: ReturnType<typeof createCertificateReader>,
+): Promise<ImageReport> {
+  const clock = now === undefined ? undefined : () => new Date(now);
+  const checked = await checkImage(bytes, { ...options, now: clock, certificatesOf });
+  const { ok, credentials, findings } = checked;
+  const [device] = credentials.deviceCerts;
+  const subject = device?.subject ?? null;
+  const notAfter = device?.notAfter.toISOString() ?? null;
+  const kind = keyModeOf(credentials) ?? null;
+  const json = { file, subject, notAfter, keyMode: kind, ...verdictOf(checked) };
+  return { file, ok, subject, notAfter, kind, findings, json };
+}
+
+async function inspectOne(file: string, bytes: Uint8Array, task: ManyTask): Promise<ImageReport> {
+  const { tableOffset, offset, hmacKey, showSecrets } = task;
+  const report = await inspect(bytes, { tableOffset, offset, hmacKey, showSecrets });
+  const { format, entries, credentials, findings, partitionTable } = report;
+  const isBadTable = format === "partition_table" &&
+    partitionTable?.findings.some(({ severity }) => severity === "error") === true;
+  const device = entries.find(({ typeName, certificate }) =>
+    certificate !== undefined && typeName === "ESP_SECURE_CERT_DEV_CERT_TLV"
+  )?.certificate;
+  const isImage = entries.length > 0;
+  return {
+    file,
+    ok: format !== "unknown" && !isBadTable,
+    subject: report.subject ?? device?.subject ?? null,
+    notAfter: report.notAfter ?? device?.notAfter ?? null,
+    kind: isImage || format === "unknown" ? credentials.keyMode : format.replace("_", " "),
+    findings,
+    json: { file, ...report },
+  };
+}

@@ -1,0 +1,119 @@
+/** verify and inspect of several images, or of a folder. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { MemoryWorld } from "./memory_io.ts";
+
+/** Three devices in a folder, one of them without its key. */
+async function folder(): Promise<MemoryWorld> {
+  const world = new MemoryWorld();
+  for (const id of ["b", "a"]) {
+    await world.run("provision", "--id", id, "-o", id);
+    world.put(`d/${id}.bin`, world.bytes(`${id}/esp_secure_cert.bin`));
+  }
+  world.put("d/hmac_key.bin", new Uint8Array(32));
+  world.put("d/.hidden.bin", new Uint8Array(32));
+  world.put("d/notes.txt", "x");
+  world.put("d/deeper/c.bin", new Uint8Array(32));
+  return world;
+}
+
+Deno.test("several images, or a folder, get a line each, and one bad one makes the exit code 1", async () => {
+  const world = await folder();
+  for (const command of ["verify", "inspect"]) {
+    const { code, stdout } = await world.run(command, "d");
+    assertEquals(code, 0, stdout);
+    const [head, ...lines] = stdout.split("\n");
+    assertEquals(head!.split(/ +/), ["image", "subject", "expires", "key", "result"]);
+    assertEquals(lines[0]!.split(/ +/).filter((_, at) => at !== 2), [
+      "d/a.bin",
+      "CN=a",
+      "plaintext",
+      "good",
+    ]);
+    assertEquals(lines[1]!.startsWith("d/b.bin  CN=b"), true);
+    assertStringIncludes(stdout, "warning PLAINTEXT_KEY\n    d/a.bin, d/b.bin: the private key");
+    assertStringIncludes(stdout, "2 images: good");
+    world.put("bad.bin", "nothing");
+    const bad = await world.run(command, "bad.bin", "d", "gone.bin");
+    assertEquals(bad.code, 1);
+    assertStringIncludes(bad.stdout, "Cannot read gone.bin: no such file");
+    assertStringIncludes(bad.stdout, "4 images: 2 BAD");
+    const { stdout: json } = await world.run(command, "bad.bin", "d", "gone.bin", "--json");
+    const { ok, images } = JSON.parse(json);
+    assertEquals(ok, false);
+    assertEquals(
+      images.map(({ file, format, error }: Record<string, unknown>) => [file, format, !!error]),
+      [
+        ["bad.bin", "unknown", false],
+        ["d/a.bin", "tlv", false],
+        ["d/b.bin", "tlv", false],
+        ["gone.bin", undefined, true],
+      ],
+    );
+  }
+});
+
+Deno.test("a folder without images, and flags for one image", async () => {
+  const world = await folder();
+  world.put("empty/x.txt", "x");
+  assertEquals((await world.run("verify", "empty")).code, 1);
+  assertEquals((await world.run("verify", "empty", "d")).code, 1);
+  for (const flag of ["--hmac-key=d/hmac_key.bin", "--offset=16"]) {
+    for (const files of [["d"], ["d/a.bin", "d/b.bin"]]) {
+      assertEquals((await world.run("verify", ...files, flag)).code, 2, flag);
+    }
+  }
+  world.put("one/x.bin", world.bytes("d/a.bin"));
+  const one = await world.run("verify", "one", "--hmac-key", "d/hmac_key.bin", "--json");
+  assertEquals([one.code, JSON.parse(one.stdout).images.length], [0, 1]);
+});
+
+Deno.test("the folder of a batch means its images, and --expires-within finds what ends", async () => {
+  const world = await folder();
+  world.put("batch/manifest.ndjson", "");
+  world.put("batch/images/dev.bin", world.bytes("d/a.bin"));
+  const { code, stdout } = await world.run("verify", "batch", "--json");
+  assertEquals([code, JSON.parse(stdout).images[0].file], [0, "batch/images/dev.bin"]);
+  for (const [days, expected] of [["30", 0], ["36500", 1]] as const) {
+    for (const what of ["d", "d/a.bin"]) {
+      assertEquals((await world.run("verify", what, "--expires-within", days)).code, expected);
+    }
+  }
+});
+
+Deno.test("inspect lists certificates and keys too", async () => {
+  const world = await folder();
+  const { code, stdout } = await world.run(
+    "inspect",
+    "a/device.pem",
+    "a/device.key.pem",
+    "d/a.bin",
+  );
+  assertEquals(code, 0);
+  const [, certificate, key] = stdout.split("\n");
+  assertEquals(certificate!.includes("certificate  good"), true);
+  assertEquals(key!.includes("private key  good"), true);
+});
+
+Deno.test("append and convert write several images into a folder, or none", async () => {
+  const world = await folder();
+  const images = ["d/a.bin", "d/b.bin"];
+  const append = await world.run("append", ...images, "--data", "user1=string:x", "-o", "out");
+  assertEquals(append.code, 0, append.stderr);
+  const convert = await world.run("convert", ...images, "--to", "nvs", "-o", "nvs", "--json");
+  assertEquals([convert.code, JSON.parse(convert.stdout).images.length], [0, 2]);
+  for (const path of ["out/a.bin", "out/b.bin", "nvs/a.bin", "nvs/b.bin"]) {
+    assertEquals((await world.run("verify", path)).code, 0, path);
+  }
+  world.put("e/a.bin", world.bytes("d/a.bin"));
+  world.put("e/bad.bin", "nothing");
+  const before = world.files.size;
+  for (const command of [["convert", "--to", "nvs"], ["append", "--integrity"]]) {
+    const out = ["-o", "never"];
+    assertEquals((await world.run(...command, "d/a.bin", "e/a.bin", ...out)).code, 2);
+    assertEquals((await world.run(...command, "d/a.bin", "-", ...out)).code, 2);
+    const bad = await world.run(...command, "d/a.bin", "e/bad.bin", ...out);
+    assertEquals(bad.code, 1);
+    assertStringIncludes(bad.stderr, "e/bad.bin");
+  }
+  assertEquals(world.files.size, before);
+});
