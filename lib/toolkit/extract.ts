@@ -29,7 +29,7 @@ import { findImage } from "../image/find/locate.ts";
 import { kindOf } from "../image/find/placement.ts";
 import { readImage } from "../image/read/image.ts";
 import { encodePatch } from "../image/patch.ts";
-import { planEntries } from "./plan/planner.ts";
+import { type Plan, planEntries } from "./plan/planner.ts";
 
 /** A file that {@linkcode extract} makes. */
 type ExtractedFile = Awaited<ReturnType<typeof extract>>[number];
@@ -80,7 +80,8 @@ const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
 /**
  * Takes an image apart into a CSV, which comes first, and the files it names; {@linkcode buildFromCsv}
  * builds the identical image from them. What the columns cannot express is in comment lines, and bytes
- * that belong to no entry are in a patch. File names are those of Espressif's `--parse_bin`.
+ * that belong to no entry are in a patch. File names are those of Espressif's `--parse_bin`. With
+ * certificates or keys that the device refuses, the image is built again only with `verify: false`.
  *
  * @category Building and changing
  * @throws {SecureCertError} `ERR_MAGIC` for bytes that are not an image; `ERR_CHECKSUM` for a value with
@@ -107,6 +108,15 @@ export async function extract(
   readonly bytes: Uint8Array;
   /** Whether it may hold a private key. */
   readonly secret: boolean;
+  /** Of the CSV: the cells that {@linkcode buildFromCsv} refuses, as the device does; absent without any. */
+  readonly refused?: readonly {
+    /** What the device refuses, and why. */
+    readonly message: string;
+    /** Line of the CSV, from 1. */
+    readonly line?: number;
+    /** Character of the line, from 1. */
+    readonly column?: number;
+  }[];
 }[]> {
   const { image, entry } = await findImage(file, options);
   const contents = readImage(image, { partition: entry && kindOf(entry) });
@@ -138,7 +148,7 @@ async function assemble(
   const { csv = "esp_secure_cert.csv", lineBreak = "\n", receipt = true } = options;
   const files = rows.flatMap(({ file }) => file === undefined ? [] : [file]);
   const text = (image: ImageForm) => formatImageCsv(rows.map(({ row }) => row), image, lineBreak);
-  const built = await rebuild(text(form), files, form);
+  const { image: built, refused: isRefused } = await rebuild(text(form), files, form);
   const sha256 = formatHex(await digest("SHA-256", image));
   const isWhole = equalBytes(built, image);
   const name = `${CONTENTS}/patch.txt`;
@@ -148,22 +158,27 @@ async function assemble(
     sha256: receipt || !isWhole ? sha256 : undefined,
     patch: isWhole ? undefined : name,
   };
-  const csvFile = { name: csv, bytes: encodeUtf8(text(full)), secret: true };
-  return [csvFile, ...files, ...isWhole ? [] : [patch]];
+  const bytes = encodeUtf8(text(full));
+  const others = [...files, ...isWhole ? [] : [patch]];
+  // Comment lines of the whole form move the rows.
+  const refused = isRefused.length > 0 ? (await planRows(text(full), others)).refused : undefined;
+  return [{ name: csv, bytes, secret: true, ...refused && { refused } }, ...others];
 }
 
 async function rebuild(
   text: string,
   files: readonly ExtractedFile[],
   image: ImageForm,
-): Promise<Bytes> {
+): Promise<{ readonly image: Bytes; readonly refused: Plan["refused"] }> {
+  const { entries, refused } = await planRows(text, files);
+  return { image: (await encodeCsvImage(entries, { image })).image, refused };
+}
+
+/** The plan of a CSV, with all that its image has. */
+async function planRows(text: string, files: readonly ExtractedFile[]): Promise<Plan> {
   const load = (path: string) => Promise.resolve(files.find(({ name }) => name === path)?.bytes);
   const csv = await planFromCsv(text, load);
-  const { entries } = await planEntries(csv.entries, {
-    allowExposed: true,
-    allowRefused: true,
-  });
-  return (await encodeCsvImage(entries, { image })).image;
+  return await planEntries(csv.entries, { allowExposed: true, allowRefused: true });
 }
 
 /** Whether the last entry is the one that `build` would add. */

@@ -38,6 +38,26 @@ Deno.test("an extracted image is built again, byte for byte", async () => {
   assert(equalBytes(world.bytes("again.bin"), image));
 });
 
+Deno.test("extract warns of a CSV with a value that the device refuses", async () => {
+  const world = await provisioned();
+  world.put("bad.bin", encodePartition([{ type: 0, data: new Uint8Array([0x30, 0]) }]));
+  const out = await world.run("extract", "bad.bin", "-o", "out");
+  assertEquals(out.code, 0, out.stderr);
+  assertStringIncludes(out.stderr, "warning: build --csv refuses out/esp_secure_cert.csv");
+  assertStringIncludes(
+    out.stderr,
+    "line 3:31: data_value: the device refuses the CA certificate: ",
+  );
+  const line = "build --csv out/esp_secure_cert.csv";
+  assertStringIncludes(out.stderr, `${line} --no-verify`);
+  const refused = await world.run(...line.split(" "), "-o", "again.bin");
+  assertEquals([refused.code, world.files.has("again.bin")], [1, false]);
+  assertStringIncludes(refused.stderr, "line 3:31: data_value: the device refuses");
+  const built = await world.run(...line.split(" "), "--no-verify", "-o", "again.bin");
+  assertEquals(built.code, 0, built.stderr);
+  assert(equalBytes(world.bytes("again.bin"), world.bytes("bad.bin")));
+});
+
 Deno.test("an extracted folder is not replaced without --force", async () => {
   const world = await provisioned();
   const line = ["extract", "made/esp_secure_cert.bin", "-o", "out"];

@@ -83,11 +83,14 @@ sharedTest("a CSV with a value that the device refuses is not built", async () =
   for (const { name, image } of goldenImages()) {
     if (name in REFUSED) continue;
     const files = await extract(image);
+    const { refused } = files[0]!;
     try {
       await rebuild(files, true);
+      assertEquals(refused, undefined, name);
     } catch (error) {
       if (!(error instanceof SecureCertError)) throw error;
       assertEquals(error.code, "ERR_CSV");
+      assertEquals(refused, error.problems, name);
       assert(error.message.includes("the device refuses the"), error.message);
       notBuilt.push(name);
     }

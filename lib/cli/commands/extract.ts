@@ -1,7 +1,7 @@
 import type { Command } from "../command.ts";
 import { FORCE, FORCE_KEY, JSON_FLAG, OUT_DIR, PLACE_FLAGS } from "../flags.ts";
 import { placeOf, readImageFile } from "../input/images.ts";
-import { joinPath } from "../io.ts";
+import { type Io, joinPath } from "../io.ts";
 import { forceOf, outputFolder, printResult } from "../output/out.ts";
 
 /** Takes an image apart into a folder, with a CSV that builds the same image again. */
@@ -20,11 +20,31 @@ export const command: Command = {
       await readImageFile(args.positionals[0]!, args, io),
       placeOf(args),
     );
-    const files = extracted.map(({ name, ...file }) => ({ ...file, path: joinPath(out, name) }));
+    const files = extracted.map(({ name, bytes, secret }) => ({
+      path: joinPath(out, name),
+      bytes,
+      secret,
+    }));
     const paths = files.map(({ path }) => path);
     await io.write(files, forceOf(args), { makeFolders: true });
-    const text = `extracted ${files.length} files; build it again with: build --csv ${paths[0]}`;
+    const { refused = [] } = extracted[0]!;
+    noteRefused(paths[0]!, refused, io);
+    const line = `build --csv ${paths[0]}${refused.length > 0 ? " --no-verify" : ""}`;
+    const text = `extracted ${files.length} files; build it again with: ${line}`;
     printResult(out, { csv: paths[0], files: paths }, text, args, io);
     return 0;
   },
 };
+
+/** That the CSV will not be built as it is, and why. */
+function noteRefused(
+  csv: string,
+  refused: readonly { message: string; line?: number; column?: number }[],
+  io: Io,
+): void {
+  if (refused.length === 0) return;
+  const list = refused.map(({ line, column, message }) => `  line ${line}:${column}: ${message}`);
+  io.note(
+    [`warning: build --csv refuses ${csv}, unless --no-verify is given:`, ...list].join("\n"),
+  );
+}

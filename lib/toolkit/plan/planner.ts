@@ -89,6 +89,8 @@ export interface Plan {
   readonly publicKeys: ReadonlyMap<number, Uint8Array>;
   /** Everything that is wrong; empty when the entries can be stored. */
   readonly problems: readonly Problem[];
+  /** Certificates and keys that the device refuses; problems too unless they are allowed. */
+  readonly refused: readonly Problem[];
   /** Device certificates that are for another key than the private key with the same subtype. */
   readonly mismatches: readonly Problem[];
   /** The stored values, and the certificates and keys that they were made from. */
@@ -108,6 +110,7 @@ interface Draft {
   readonly planned: Map<StoredTlv, NumberedEntry>;
   readonly efuseKeys: EfuseKey[];
   readonly problems: Problem[];
+  readonly refused: Problem[];
   readonly publicKeys: Map<number, Uint8Array>;
   /** Device certificates, and what follows them in a bundle, by subtype. */
   readonly certificates: Map<number, readonly Certificate[]>;
@@ -148,6 +151,7 @@ export async function planEntries(
     planned: new Map(),
     efuseKeys: [],
     problems: [],
+    refused: [],
     publicKeys: new Map(),
     certificates: new Map(),
     known: [],
@@ -162,9 +166,16 @@ export async function planEntries(
     }
   }
   if (options.allowExposed !== true) refuseExposed(draft);
-  const { first, others, efuseKeys, problems, publicKeys, known } = draft;
-  const mismatches = certificateMismatches(draft);
-  return { entries: [...first, ...others], efuseKeys, publicKeys, problems, mismatches, known };
+  const { first, others, efuseKeys, problems, refused, publicKeys, known } = draft;
+  return {
+    entries: [...first, ...others],
+    efuseKeys,
+    publicKeys,
+    problems,
+    refused,
+    mismatches: certificateMismatches(draft),
+    known,
+  };
 }
 
 async function planEntry(entry: NumberedEntry, draft: Draft): Promise<void> {
@@ -212,13 +223,16 @@ async function planVerbatim(
 }
 
 function refuseCertificates(entry: NumberedEntry, data: Uint8Array, draft: Draft): void {
-  if (draft.options.allowRefused === true) return;
-  draft.problems.push(...refusedValue(entry, parseStoredCertificates(data)));
+  refuse(refusedValue(entry, parseStoredCertificates(data)), draft);
 }
 
 function refuseKey(entry: NumberedEntry, data: Uint8Array, draft: Draft): void {
-  if (draft.options.allowRefused === true) return;
-  draft.problems.push(...refusedValue(entry, parseStoredKey(data)));
+  refuse(refusedValue(entry, parseStoredKey(data)), draft);
+}
+
+function refuse(found: readonly Problem[], { options, problems, refused }: Draft): void {
+  refused.push(...found);
+  if (options.allowRefused !== true) problems.push(...found);
 }
 
 /** Whether type and subtype are numbers that may be stored, and are not there already. */
