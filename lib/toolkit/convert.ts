@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { type Problem, SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { decryptEntry } from "../crypto/peripherals/hmac.ts";
 import { parseStoredCertificates, parseStoredKey } from "../device/stored.ts";
@@ -37,7 +37,7 @@ type ConvertOptions = Parameters<typeof convert>[1];
  * Writes the credentials of an image in another layout and rebuilds an integrity entry. Nothing is
  * dropped: what the layout has no room for is refused. With the HMAC key, an HMAC-encrypted private key
  * is opened for the layouts that hold only plaintext. Values are carried byte for byte; NVS, which holds
- * only text, gets canonical PEM. Of a dump of flash only the partition is written.
+ * only text, gets canonical PEM for DER, and for PEM that the device does not take as it is. Of a dump of flash only the partition is written.
  *
  * @category Building and changing
  * @throws {SecureCertError} `ERR_MAGIC` for bytes that are not an image; `ERR_CHECKSUM` or
@@ -201,10 +201,10 @@ function holdsText(format: ImageFormat): boolean {
   return format === "nvs" || format === "nvs_legacy";
 }
 
-/** A certificate or private key as a build stores it; what cannot be read stays as it is. */
+/** As a build stores it, what the device refuses as it is; what cannot be read is not changed. */
 async function inCanonicalForm(entry: Tlv): Promise<Tlv> {
   const { type, data } = entry;
-  if (!isOpenCredential(entry)) return entry;
+  if (!isOpenCredential(entry) || refusalsOf(entry).length === 0) return entry;
   try {
     const stored = type === KEY ? await storedPrivateKey(data) : storedCertificates(data);
     return { ...entry, data: stored };
@@ -216,13 +216,15 @@ async function inCanonicalForm(entry: Tlv): Promise<Tlv> {
 
 /** The image should work on the device, which an image that was not written by a build may never have. */
 function refuseRefused(entries: readonly Tlv[]): void {
-  const problems = entries.filter(isOpenCredential).flatMap((entry) => {
-    const parse = entry.type === KEY ? parseStoredKey : parseStoredCertificates;
-    return refusedValue(entry, parse(entry.data));
-  });
+  const problems = entries.filter(isOpenCredential).flatMap(refusalsOf);
   if (problems.length === 0) return;
   const list = problems.map(({ message }) => message).join("; ");
   throw new SecureCertError("ERR_PLAN", `Cannot convert image: ${list}`, {}, { problems });
+}
+
+function refusalsOf(entry: Tlv): Problem[] {
+  const parse = entry.type === KEY ? parseStoredKey : parseStoredCertificates;
+  return refusedValue(entry, parse(entry.data));
 }
 
 /** Whether a value is a certificate or a private key that can be read in flash. */

@@ -150,22 +150,26 @@ Deno.test("a refused value is carried as it is, and found, without the check", a
   }
 });
 
-Deno.test("values are carried byte for byte, and to text as canonical PEM", async () => {
+Deno.test("values are carried byte for byte, and to text in canonical form where refused", async () => {
   const noisy = encodeUtf8(`note\r\n${device.certificate.pem.replaceAll("\n", "\r\n")}rest\0`);
   const key = concat(encodeUtf8("note\n"), privateKey, NUL);
-  const entries = [{ type: 0, data: noisy }, { type: 1, data: noisy }, { type: 2, data: key }];
-  const image = encodePartition(entries, { integrity: true });
   const canonical = concat(encodeUtf8(device.certificate.pem), NUL);
+  const image = encodePartition([
+    { type: 0, data: noisy },
+    { type: 1, data: device.certificate.der },
+    { type: 2, data: key },
+  ]);
+  const withoutNul = encodePartition([{ type: 0, data: noisy.subarray(0, -1) }]);
   for (const to of FORMATS) {
-    const isText = to.startsWith("nvs");
-    const { image: converted } = await convert(image, { to });
-    const read = openSecureCert(converted);
-    assertEquals(await read.caCert(), isText ? canonical : noisy, to);
-    assertEquals(await read.deviceCert(), isText ? canonical : noisy, to);
-    const readKey = await read.privateKey() as Uint8Array;
-    if (!isText) assertEquals(readKey, key, to);
-    else assert(new TextDecoder().decode(readKey).startsWith("-----BEGIN EC PRIVATE KEY-----"));
+    const read = openSecureCert((await convert(image, { to })).image);
+    const deviceCert = to.startsWith("nvs") ? canonical : device.certificate.der;
+    assertEquals(await read.caCert(), noisy, to);
+    assertEquals(await read.deviceCert(), deviceCert, to);
+    assertEquals(await read.privateKey(), key, to);
   }
+  const repaired = await convert(withoutNul, { to: "nvs" });
+  assertEquals(await openSecureCert(repaired.image).caCert(), canonical);
+  await assertRefused(() => convert(withoutNul, { to: "tlv" }), "PEM without a NUL");
 });
 
 function isRead(der: Uint8Array): boolean {
