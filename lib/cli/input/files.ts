@@ -1,9 +1,10 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { decodeUtf8 } from "../../bytes/text.ts";
+import { decodeUtf8, shownName } from "../../bytes/text.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Io, joinPath } from "../io.ts";
 import type { Load } from "../../toolkit/plan/csv.ts";
-import { CliError } from "../errors.ts";
+import { CliError, fileError } from "../errors.ts";
+import { MAX_INPUT } from "./limited.ts";
 
 /** The file that a flag names, or undefined when the flag is not given. */
 export async function readFlag(
@@ -22,9 +23,18 @@ export async function readAll(flag: string, args: Arguments, io: Io): Promise<Ui
   return files;
 }
 
-/** The text of a file. */
+/** In bytes: four times what the reader of a configuration CSV takes in characters. */
+const MAX_TEXT = 4 << 20;
+
+/** The text of a configuration file. */
 export async function readText(path: string, io: Io): Promise<string> {
-  const text = decodeUtf8(await io.read(path));
+  const bytes = await io.read(path);
+  if (bytes.length > MAX_TEXT) {
+    const message = `Cannot read ${shownName(path)}: it has ${bytes.length} bytes; ` +
+      `a text has at most ${MAX_TEXT >> 20} MiB`;
+    throw new SecureCertError("ERR_TEXT", message);
+  }
+  const text = decodeUtf8(bytes);
   if (text !== undefined) return text;
   throw new SecureCertError("ERR_TEXT", `Cannot read ${path}: it is not UTF-8 text`);
 }
@@ -43,12 +53,30 @@ export async function naming<T>(path: string, act: () => T | Promise<T>): Promis
   }
 }
 
-/** Reads the files that a CSV names: beside the CSV, else in the working folder. */
+/**
+ * Reads the files that a CSV names: beside the CSV, else in the working folder. Each is read once; all of
+ * them together have no more bytes than one file may have.
+ */
 export function csvLoad(csv: string, io: Io): Load {
   const folder = /^(.*)[/\\][^/\\]*$/s.exec(csv)?.[1];
-  return async (path) => {
+  const loaded = new Map<string, Promise<Uint8Array | undefined>>();
+  let length = 0;
+  const load = async (path: string) => {
     if (/^([/\\]|[A-Za-z]:)/.test(path) || folder === undefined) return await io.readIfExists(path);
     return await io.readIfExists(joinPath(folder, path)) ?? await readIfPermitted(path, io);
+  };
+  const loadCounted = async (path: string) => {
+    const bytes = await load(path);
+    length += bytes?.length ?? 0;
+    if (length <= MAX_INPUT) return bytes;
+    const message = `Cannot read ${shownName(path)}: ` +
+      `the files of ${shownName(csv)} have more than ${MAX_INPUT >> 20} MiB together`;
+    throw fileError("ERR_IO", path, message);
+  };
+  return (path) => {
+    const bytes = loaded.get(path) ?? loadCounted(path);
+    loaded.set(path, bytes);
+    return bytes;
   };
 }
 

@@ -54,6 +54,7 @@ export function parseConfigCsv(text: string): readonly ConfigRow[] {
  * key.
  */
 export function readConfigCsv(text: string): ConfigCsv {
+  if (text.length > MAX_CONFIG_TEXT) return { rows: [], places: [], problems: [TOO_LONG] };
   const csv = readCsv(text, { separator: separatorOf(firstLine(text), CONFIG_COLUMNS[0]) });
   const problems = [...csv.problems];
   const forms = readConfigForms(csv, problems);
@@ -63,6 +64,7 @@ export function readConfigCsv(text: string): ConfigCsv {
   const lines = new Map<string, number>();
   for (const record of header ? csv.records.slice(1) : []) {
     if (record.every(({ text }) => text.trim() === "")) continue;
+    if (problems.length >= MAX_CONFIG_PROBLEMS) break;
     const before = problems.length;
     const stored = forms.entries.get(record[0]!.line);
     const cells = readConfigCells(record, header!, stored, problems);
@@ -72,8 +74,29 @@ export function readConfigCsv(text: string): ConfigCsv {
     places.push(cells.places);
   }
   problems.sort((a, b) => a.line - b.line || a.column - b.column);
-  return { rows, places, image: forms.image, problems };
+  return { rows, places, image: forms.image, problems: firstOf(problems) };
 }
+
+/** No more problems than somebody may want to read. */
+function firstOf(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
+  if (problems.length < MAX_CONFIG_PROBLEMS) return problems;
+  const listed = problems.slice(0, MAX_CONFIG_PROBLEMS);
+  return [...listed, { ...listed.at(-1)!, message: "too many problems; the rest is not listed" }];
+}
+
+/**
+ * Characters of a configuration CSV. A chain of entries has less than 64 KiB and at most 4096 entries:
+ * with their values inline, a comment for each and every blank, they take half of this.
+ */
+export const MAX_CONFIG_TEXT = 0x100000;
+/** Nobody reads more, and each takes memory. */
+const MAX_CONFIG_PROBLEMS = 1000;
+
+const TOO_LONG: ConfigProblem = {
+  line: 1,
+  column: 1,
+  message: `the text has more than ${MAX_CONFIG_TEXT >> 20} MiB, which no partition has room for`,
+};
 
 /** The first line that is neither blank nor a comment. */
 function firstLine(text: string): string {

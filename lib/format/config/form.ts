@@ -39,6 +39,8 @@ export function readConfigForms(
   const entries = new Map<number, StoredForm>();
   const starts = records.slice(1).map((record) => record[0]!.line);
   let image: ImageForm | undefined;
+  // Comments and rows are in the order of their lines: one walk over both.
+  let next = 0;
   for (const { line, text } of comments) {
     const kind = IMAGE.test(text) ? "@image" : ENTRY.test(text) ? "@entry" : undefined;
     if (kind === undefined) continue;
@@ -50,7 +52,8 @@ export function readConfigForms(
       image = readWords<ImageForm>(words, IMAGE_WORDS, fail);
       continue;
     }
-    const row = starts.find((start) => start > line);
+    while (next < starts.length && starts[next]! <= line) next++;
+    const row = starts[next];
     if (row === undefined || entries.has(row)) fail("no row of its own follows");
     else entries.set(row, readWords<StoredForm>(words, ENTRY_WORDS, fail));
   }

@@ -45,6 +45,8 @@ const HARMLESS: ReadonlySet<NvsProblem["kind"]> = new Set(["reserve", "page-dirt
 const UNREAD = { format: "unknown", entries: [], used: 0 } as const;
 /** Namespaces that a message lists. */
 const LISTED = 5;
+/** Problems of a kind that are reported one by one. */
+const MOST_LISTED = 100;
 /** Where the key of an entry starts in it (FORMAT: NVS partition format). */
 const NVS_KEY_OFFSET = 8;
 
@@ -145,7 +147,25 @@ function findingsOf(
   const cut = offset === undefined
     ? []
     : [finding("TOO_LARGE", `an NVS image is read up to ${offset}; more follows`, { offset })];
-  return [...cut, ...problems.map(findingOf)];
+  return [...cut, ...listed(problems).map(findingOf)];
+}
+
+/** The first problems of each kind; a last one counts the others, because every entry may have one. */
+function listed(problems: readonly NvsProblem[]): NvsProblem[] {
+  const first: NvsProblem[] = [];
+  const rest = new Map<NvsProblem["kind"], NvsProblem>();
+  const counts = new Map<NvsProblem["kind"], number>();
+  for (const problem of problems) {
+    const count = (counts.get(problem.kind) ?? 0) + 1;
+    counts.set(problem.kind, count);
+    if (count <= MOST_LISTED) first.push(problem);
+    else if (count === MOST_LISTED + 1) rest.set(problem.kind, problem);
+  }
+  const counted = [...rest].map(([kind, problem]) => {
+    const more = counts.get(kind)! - MOST_LISTED;
+    return { ...problem, message: `${more} more like this: ${problem.message}` };
+  });
+  return [...first, ...counted];
 }
 
 function findingOf({ kind, message, offset }: NvsProblem): Finding {

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import fc from "fast-check";
 import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import { concat } from "../../../lib/bytes/pack.ts";
@@ -8,6 +8,7 @@ import {
   type ConfigRow,
   formatConfigCsv,
   formatImageCsv,
+  MAX_CONFIG_TEXT,
   parseConfigCsv,
   readConfigCsv,
 } from "../../../lib/format/config/csv.ts";
@@ -408,4 +409,28 @@ Deno.test("PEM in a row keeps its line break at the end", () => {
     const row = { type: 1, subtype: 0, dataValue, dataType: "string" } as const;
     assertEquals(parseConfigCsv(formatConfigCsv([row]))[0]?.dataValue, dataValue);
   }
+});
+
+Deno.test("a text longer than any partition needs is refused, and of many problems the first are listed", () => {
+  const header = `${HEADER}\n`;
+  const long = readConfigCsv(header + "# \n".repeat(MAX_CONFIG_TEXT));
+  assertEquals(long.rows, []);
+  assertStringIncludes(long.problems[0]!.message, "more than 1 MiB");
+  for (const line of ["x\n", "# @entry odd\n", 'a"\n']) {
+    const { problems } = readConfigCsv(header + line.repeat(2000));
+    assertEquals(problems.length, 1001, line);
+    assertStringIncludes(problems.at(-1)!.message, "too many problems");
+  }
+});
+
+Deno.test("comments and rows in their thousands take linear time", async () => {
+  const header = `${HEADER}\n`;
+  const work = (rows: number) => {
+    const lines = Array.from(
+      { length: rows },
+      (_, at) => `# @entry raw\n51,${at % 200},aa,hex,,,,,\n`,
+    );
+    return () => readConfigCsv(header + lines.join(""));
+  };
+  assertEquals(await growsLinearly(work, [500, 16000]), true);
 });
