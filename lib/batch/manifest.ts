@@ -1,6 +1,6 @@
 import { formatCsvRecord } from "../bytes/csv.ts";
 import { SecureCertError } from "../bytes/errors.ts";
-import { fileNameProblem } from "../bytes/file_name.ts";
+import { fileNameProblem } from "./files.ts";
 
 /** The columns that every row of a manifest has, in their order. */
 export const MANIFEST_COLUMNS = [

@@ -8,11 +8,10 @@ import { paths } from "../files.ts";
 import { formatLabel } from "../label.ts";
 import type { ManifestRow } from "../manifest.ts";
 import type { Awaitable } from "../ports.ts";
-import { attempt } from "./attempt.ts";
+import { attempt, type BatchProblem, problem } from "./problem.ts";
 import { checkEfusePlan } from "./efuse_plan.ts";
 import { checkImageFiles } from "./image.ts";
 import { filesNeeded, filesNotNeeded, type KeptFiles } from "./needed.ts";
-import { type BatchProblem, problem } from "./problem.ts";
 import { checkSecrets } from "./secrets.ts";
 
 /** The files of a finished batch. */

@@ -11,8 +11,7 @@ import {
 import { keyModeOf } from "../../image/contents/credentials.ts";
 import { type CheckedImage, checkImage, type VerifyOptions } from "../../verify/verify.ts";
 import type { ManifestRow } from "../manifest.ts";
-import { attempt } from "./attempt.ts";
-import { type BatchProblem, problem } from "./problem.ts";
+import { attempt, type BatchProblem, problem } from "./problem.ts";
 
 /** Image and certificate of a device, as far as they are there. */
 export interface ImageFiles {

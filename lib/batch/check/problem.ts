@@ -1,3 +1,5 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+
 /** What can be wrong with a finished batch, for programs. Codes are stable; docs/batch.md explains them. */
 export type BatchProblemCode =
   | "FAILED_DEVICE"
@@ -36,4 +38,14 @@ export interface BatchProblem {
 /** A problem of a device, or of the batch as a whole. */
 export function problem(code: BatchProblemCode, id: string | null, message: string): BatchProblem {
   return { code, id, message };
+}
+
+/** What was read, or what is wrong with the input, in words. */
+export async function attempt<T>(read: () => T | Promise<T>): Promise<T | string> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof SecureCertError) return error.message;
+    throw error;
+  }
 }

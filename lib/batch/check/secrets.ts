@@ -4,9 +4,8 @@ import { deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
 import { paths } from "../files.ts";
 import type { ManifestRow } from "../manifest.ts";
-import { attempt } from "./attempt.ts";
+import { attempt, type BatchProblem, problem } from "./problem.ts";
 import { rulesOf } from "./needed.ts";
-import { type BatchProblem, problem } from "./problem.ts";
 
 /** The files of a device in `secret`, as far as they are there. */
 export interface DeviceSecrets {

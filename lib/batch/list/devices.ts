@@ -1,4 +1,4 @@
-import { fileNameProblem } from "../../bytes/file_name.ts";
+import { fileNameProblem } from "../files.ts";
 import { shownValue } from "../../bytes/text.ts";
 import {
   type CsvField,
@@ -9,7 +9,6 @@ import {
   separatorOf,
 } from "../../bytes/csv.ts";
 import { extraColumns } from "../manifest.ts";
-import { DEVICE_COLUMNS } from "./columns.ts";
 import { expandTemplate, joinList } from "./template.ts";
 
 /**
@@ -234,4 +233,36 @@ function deviceRow(row: Readonly<Record<string, string>>, index: number, place: 
   return problem === undefined
     ? { device: { index, id, fields } }
     : { problem: `${place}: ${problem}` };
+}
+
+/** Columns of a device list that say something of a device; all others go into the manifest only. */
+const DEVICE_COLUMNS = [
+  "id",
+  "subject",
+  "sans",
+  "chip",
+  "keyMode",
+  "efuseKeyId",
+  "user1",
+  "user2",
+  "user3",
+  "user4",
+  "user5",
+  "certificate",
+  "privateKey",
+] as const;
+
+/** The columns of a device list that go into the manifest. */
+export function manifestColumns(columns: readonly string[]): string[] {
+  const known: readonly string[] = DEVICE_COLUMNS;
+  return extraColumns(columns.filter((name) => !known.includes(name)));
+}
+
+/** The values of a device that go into the manifest, by column. */
+export function manifestFields(
+  fields: Readonly<Record<string, string>>,
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    manifestColumns(Object.keys(fields)).map((name) => [name, fields[name]!]),
+  );
 }

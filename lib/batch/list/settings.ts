@@ -7,10 +7,12 @@ import { KEY_MODES, type KeyMode } from "../../format/names.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
 import type { DataEntry } from "../../toolkit/plan/credentials.ts";
 import { type BulkData, entryType, fixedData, layoutProblems } from "../profile/data.ts";
-import { kindOf, wantedKey } from "../../key_modes/wanted_key.ts";
+import { kindOf, type WantedKey, wantedKey } from "../../key_modes/wanted_key.ts";
 import { type BulkProfile, PROFILE_DEFAULTS, withDefaults } from "../profile/profile.ts";
 import type { BulkDevice } from "./devices.ts";
 import { expandTemplate, splitList } from "./template.ts";
+import { keyName } from "../../crypto/keys/encoding.ts";
+import type { KeyKind } from "../../key_modes/mode.ts";
 
 /** What is to be made for one device. */
 export interface DeviceSettings {
@@ -156,4 +158,10 @@ function namesProblems({ subject, sans }: Pick<DeviceSettings, "subject" | "sans
   attempt(() => encodeName(subject));
   if (sans.length > 0) attempt(() => encodeSans(sans));
   return problems;
+}
+
+/** Why a key is not the one that a device gets; undefined when it is. */
+export function keyProblem(key: KeyKind, wanted: WantedKey): string | undefined {
+  const [had, want] = [keyName(key), keyName(kindOf(wanted))];
+  return had === want ? undefined : `its key is ${had}, the profile wants ${want}`;
 }

@@ -6,9 +6,8 @@ import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
 import { randomBytes, type Sources } from "../../crypto/sources.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { paths } from "../files.ts";
-import type { DeviceSettings } from "../list/settings.ts";
+import { type DeviceSettings, keyProblem } from "../list/settings.ts";
 import type { BulkFiles, BulkJob, BulkPhase } from "../ports.ts";
-import { keyProblem } from "../profile/key.ts";
 import { wantedKey } from "../../key_modes/wanted_key.ts";
 import type { BulkProfile } from "../profile/profile.ts";
 

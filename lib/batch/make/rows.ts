@@ -3,8 +3,7 @@ import { formatBase64, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import type { Certificate } from "../../crypto/x509/certificate.ts";
-import { manifestFields } from "../list/columns.ts";
-import type { BulkDevice } from "../list/devices.ts";
+import { type BulkDevice, manifestFields } from "../list/devices.ts";
 import type { DeviceSettings } from "../list/settings.ts";
 import type { ManifestRow } from "../manifest.ts";
 

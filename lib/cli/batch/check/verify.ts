@@ -16,13 +16,11 @@ import { bold, green, red } from "../../render/colors.ts";
 import { startCounter } from "../../terminal/progress_line.ts";
 import { type BatchFolder, openBatch } from "../folder/batch.ts";
 import { type BatchJournal, withJournal } from "../journal/read.ts";
-import { findMissing, refuseLists } from "../list/expected.ts";
+import { findMissing, refuseLists } from "../device_list.ts";
 import { countOf, renderProblems } from "../report.ts";
-import { keptIn } from "./kept.ts";
+import { findStray, keptIn, modeCheck } from "./files.ts";
 import { checkManifestCsv } from "./manifest.ts";
-import { modeCheck } from "./modes.ts";
 import { checkRows } from "./rows.ts";
-import { findStray } from "./stray.ts";
 import { checkUnfinished, devicesIn } from "./unfinished.ts";
 
 /** Devices that are checked at a time: WebCrypto's threads get work, and memory stays flat. */

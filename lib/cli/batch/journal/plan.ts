@@ -1,6 +1,10 @@
-import { type BulkDevice, foldId, twiceProblem } from "../../../batch/list/devices.ts";
+import {
+  type BulkDevice,
+  foldId,
+  manifestColumns,
+  twiceProblem,
+} from "../../../batch/list/devices.ts";
 import type { BulkJournal } from "../../../batch/ports.ts";
-import { manifestColumns } from "../../../batch/list/columns.ts";
 import { fileError } from "../../errors.ts";
 import type { DatabaseSync } from "../deps.ts";
 import { forgetSizes, type Meta } from "./meta.ts";

@@ -1,5 +1,4 @@
-import { foldId } from "../../../batch/list/devices.ts";
-import { manifestFields } from "../../../batch/list/columns.ts";
+import { foldId, manifestFields } from "../../../batch/list/devices.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import {
   BULK_STATES,

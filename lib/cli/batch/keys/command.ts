@@ -3,8 +3,7 @@ import { decodeUtf8 } from "../../../bytes/text.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import { usageError } from "../../errors.ts";
 import { explain } from "../../io.ts";
-import { splitWords } from "./words.ts";
-import { checkProgram, forbiddenProgram, missingProgram } from "./program.ts";
+import { checkProgram, forbiddenProgram, missingProgram, splitWords } from "./program.ts";
 import type { StopSignal } from "../signal.ts";
 
 /** A key of an HSM or of 4096 bits takes seconds; what takes this long hangs. */

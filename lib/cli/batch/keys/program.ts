@@ -1,6 +1,18 @@
 import { fileError } from "../../errors.ts";
 import { joinPath } from "../../io.ts";
 
+/** Words as a shell splits them: spaces part them, quotes and backslashes keep them together. */
+export function splitWords(line: string): string[] {
+  const words = line.matchAll(/(?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+/g);
+  return [...words].map(([word]) =>
+    word.replace(
+      /'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)/g,
+      (_, single, double, escaped) =>
+        single ?? (double as string | undefined)?.replace(/\\(["\\$`])/g, "$1") ?? escaped,
+    )
+  );
+}
+
 /**
  * Sees before the first device whether a program can be run, as far as Deno lets it look.
  *

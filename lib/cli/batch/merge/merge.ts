@@ -6,7 +6,7 @@ import { forceOf, outputFolder, printJson } from "../../output/out.ts";
 import { startCounter } from "../../terminal/progress_line.ts";
 import { type BatchFolder, openBatch } from "../folder/batch.ts";
 import { writeManifests } from "../folder/manifests.ts";
-import { refuseLists } from "../list/expected.ts";
+import { refuseLists } from "../device_list.ts";
 import { countOf, renderProblems } from "../report.ts";
 import { placeFiles } from "./files.ts";
 import { checkAll } from "./shards.ts";

@@ -7,13 +7,13 @@ import type { ManifestRow } from "../../../batch/manifest.ts";
 import type { Arguments } from "../../arguments.ts";
 import type { Io } from "../../io.ts";
 import { counted } from "../../terminal/progress_line.ts";
-import { keptIn } from "../check/kept.ts";
+import { keptIn } from "../check/files.ts";
 import { checkWithoutJournal } from "../check/manifest.ts";
 import { checkRows } from "../check/rows.ts";
 import { checkUnfinished, devicesIn } from "../check/unfinished.ts";
 import type { BatchFolder } from "../folder/batch.ts";
 import { withJournal } from "../journal/read.ts";
-import { findMissing } from "../list/expected.ts";
+import { findMissing } from "../device_list.ts";
 import type { OwnDevices } from "./files.ts";
 
 /** Shards that were checked, each by itself and with the others. */

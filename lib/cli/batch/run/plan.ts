@@ -8,7 +8,7 @@ import type { Arguments } from "../../arguments.ts";
 import { usageError, valueError } from "../../errors.ts";
 import { type Io, joinPath } from "../../io.ts";
 import { outputFolder } from "../../output/out.ts";
-import { devicesOf } from "../list/devices.ts";
+import { devicesOf } from "../device_list.ts";
 import { profileOf, signingKeysOf } from "./profile.ts";
 
 /** What the command line and the profile ask of `bulk`. */

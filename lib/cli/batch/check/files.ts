@@ -1,10 +1,52 @@
-import { filesNeeded } from "../../../batch/check/needed.ts";
-import { isSecret, paths } from "../../../batch/files.ts";
+import { filesNeeded, type KeptFiles } from "../../../batch/check/needed.ts";
+import { DEVICE_FOLDERS, deviceOf, isSecret, paths } from "../../../batch/files.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import { joinPath } from "../../io.ts";
 import type { BatchFolder } from "../folder/batch.ts";
-import { statOf } from "../folder/read.ts";
+import { entriesIn, exists, isFile, isFolder, statOf } from "../folder/read.ts";
 import { countOf } from "../report.ts";
+import type { BatchJournal } from "../journal/read.ts";
+import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
+
+/** What a batch has of the files that all of its devices have, or none. */
+export async function keptIn(
+  batch: BatchFolder,
+  journal: BatchJournal | undefined,
+): Promise<KeptFiles> {
+  const labels = journal?.facts.labels;
+  return {
+    secrets: await batch.hasSecrets(),
+    labels: labels === undefined ? await batch.hasAny("labels") : labels === "true",
+  };
+}
+
+/** Files of no row, of another batch or half written, and what is not where it belongs. */
+export async function findStray(
+  batch: BatchFolder,
+  ids: ReadonlySet<string>,
+): Promise<BatchProblem[]> {
+  const problems: BatchProblem[] = [];
+  const stray = (name: string, why: string) =>
+    void problems.push(problem("STRAY_FILE", null, `${name} ${why}`));
+  for await (const name of batch.files()) {
+    const id = deviceOf(name);
+    if (id === undefined || !ids.has(id)) stray(name, "belongs to no device of the manifest");
+  }
+  for (const folder of DEVICE_FOLDERS) {
+    const path = joinPath(batch.path, folder);
+    if (!await isFolder(path)) {
+      if (await exists(path)) stray(folder, "is not a folder");
+      continue;
+    }
+    for (const { name, isDirectory, isSymlink } of await entriesIn(path)) {
+      if (isDirectory) stray(`${folder}/${name}`, "is a folder");
+      if (isSymlink && !await isFile(joinPath(path, name))) {
+        stray(`${folder}/${name}`, "is a broken link");
+      }
+    }
+  }
+  return problems;
+}
 
 /** Bits of a file's mode that give others than its owner access. */
 const OTHERS = 0o077;

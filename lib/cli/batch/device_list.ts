@@ -1,0 +1,110 @@
+import {
+  countDevices,
+  type DeviceRow,
+  readCsvDevices,
+  readNdjsonDevices,
+} from "../../batch/list/devices.ts";
+import type { Arguments } from "../arguments.ts";
+import { usageError } from "../errors.ts";
+import { explain, openStdin } from "../io.ts";
+import { SecureCertError } from "../../bytes/errors.ts";
+import { type BatchProblem, problem } from "../../batch/check/problem.ts";
+import { isInShard, parseShard } from "../../batch/list/shard.ts";
+
+const MAX_LINE = 0x100000;
+
+/** The devices that --devices names or --count counts. */
+export function devicesOf(args: Arguments): AsyncIterable<DeviceRow> | Iterable<DeviceRow> {
+  const path = args.get("devices");
+  const count = args.number("count");
+  if ((path === undefined) === (count === undefined)) {
+    throw usageError("bulk needs --devices or --count", "devices", "run bulk --help");
+  }
+  if (path !== undefined) {
+    if (args.has("id-template")) {
+      throw usageError("--id-template goes with --count; a list has its ids", "id-template");
+    }
+    return readList(path);
+  }
+  if (count! < 1) throw usageError("--count is a number from 1", "count");
+  const template = args.get("id-template") ?? "dev-{n:06}";
+  return countDevices(count!, template);
+}
+
+/** Tells CSV from NDJSON by its first character; memory holds a line. */
+async function* readList(path: string): AsyncGenerator<DeviceRow> {
+  const lines = readLines(path);
+  const { value: first, done } = await lines.next();
+  async function* all(): AsyncGenerator<string> {
+    if (done !== true) yield first;
+    yield* lines;
+  }
+  const isNdjson = /^\uFEFF?\s*\{/.test(done === true ? "" : first);
+  yield* isNdjson ? readNdjsonDevices(all()) : readCsvDevices(all());
+}
+
+/** The lines of a file, without their breaks; `-` is stdin. */
+async function* readLines(path: string): AsyncGenerator<string> {
+  try {
+    const stream = path === "-" ? openStdin() : (await Deno.open(path)).readable;
+    let rest = "";
+    for await (const part of stream.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }))) {
+      const lines = (rest + part).split(/\r\n|\n/);
+      rest = lines.pop()!;
+      yield* lines;
+      if (rest.length > MAX_LINE) throw usageError(`${path} has a line of over a MiB`, "devices");
+    }
+    if (rest !== "") yield rest.replace(/\r$/, "");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw explain("read", path, error);
+    throw usageError(`${path} is not UTF-8 text`, "devices");
+  }
+}
+
+/**
+ * Refuses flags of a device list that do not go together, before a batch is read.
+ *
+ * @param verb The command, as people call it.
+ * @throws {CliError} `ERR_USAGE`.
+ */
+export function refuseLists(verb: string, args: Arguments): void {
+  if (args.has("devices") && args.has("count")) {
+    throw usageError(`${verb} takes --devices or --count, not both`, "devices");
+  }
+  if (args.has("id-template") && !args.has("count")) {
+    const hint = args.has("devices") ? "a list has its ids" : undefined;
+    throw usageError("--id-template goes with --count", "id-template", hint);
+  }
+  if (args.has("count") && args.number("count")! < 1) {
+    throw usageError("--count is a number from 1", "count");
+  }
+}
+
+/**
+ * What a batch lacks of the devices that it should have, and has beyond them; nothing when no flag
+ * says which these are.
+ *
+ * @param ids The devices that it has.
+ * @param shard The part of the list that it is, `i/n`. @default all of it
+ */
+export async function findMissing(
+  ids: ReadonlySet<string>,
+  args: Arguments,
+  shard?: string,
+): Promise<BatchProblem[]> {
+  if (!args.has("devices") && !args.has("count")) return [];
+  const problems: BatchProblem[] = [];
+  const extra = new Set(ids);
+  const part = shard === undefined ? undefined : parseShard(shard);
+  for await (const row of devicesOf(args)) {
+    if ("problem" in row) {
+      throw new SecureCertError("ERR_CSV", `Cannot read device list: ${row.problem}`);
+    }
+    if (!isInShard(row.device, part)) continue;
+    const { id } = row.device;
+    if (!ids.has(id)) problems.push(problem("MISSING_DEVICE", id, "in no manifest"));
+    extra.delete(id);
+  }
+  for (const id of extra) problems.push(problem("STRAY_DEVICE", id, "not in the device list"));
+  return problems;
+}
