@@ -18,7 +18,7 @@ export function fileNameProblem(name: string): string | undefined {
   if (/[/\\:*?"<>|]/.test(name)) {
     return `${shownValue(name)} has a character that file names cannot have`;
   }
-  if (/^[. ]|[. ]$/.test(name)) return `${shownValue(name)} begins or ends with a point or a space`;
+  if (/^[. ]|[. ]$/.test(name)) return `${shownValue(name)} begins or ends with a dot or a space`;
   if (RESERVED.test(name)) return `${shownValue(name)} is a name that Windows keeps for itself`;
   return undefined;
 }

@@ -3,7 +3,7 @@ import { IMAGE_FORMATS, type ImageFormat } from "../format/names.ts";
 /** The firmware builds that read a layout in a partition. */
 export type ReaderBuilds = "every build" | "legacy build" | "no build";
 
-/** What the reader looks at of a partition before it reads: the type, 0 to 255, and the label. */
+/** What the reader checks of a partition before it reads: the type, 0 to 255, and the label. */
 export interface PartitionKind {
   readonly type: number;
   readonly label: string;

@@ -3,7 +3,7 @@
 
 import type { Bytes } from "../bytes/pack.ts";
 
-/** What the device makes of the text from a place on, when it looks for a block with a label. */
+/** What the device makes of the text from an offset on, when it looks for a block with a label. */
 export type DeviceBlock =
   /** There is no such block; `reason` where there is its BEGIN line, which the device then ignores. */
   | { readonly kind: "none"; readonly reason?: string }
@@ -45,7 +45,7 @@ export function readDeviceBlock(text: string, label: string, from = 0): DeviceBl
   return { ...decodeBody(text.slice(bodyAt, endAt)), end: endAt + end.length };
 }
 
-/** After the header at most one blank and at most one CR, then a LF, which must be there. */
+/** After the header at most one space and at most one CR, then an LF, which must be there. */
 function skipLineBreak(text: string, after: number): number | undefined {
   let at = after;
   if (text[at] === " ") at++;
@@ -53,7 +53,7 @@ function skipLineBreak(text: string, after: number): number | undefined {
   return text[at] === "\n" ? at + 1 : undefined;
 }
 
-/** Blanks may be before a line break and before the END line; a CR only before a LF. */
+/** Spaces may be before a line break and before the END line; a CR only before an LF. */
 const BODY = /^(?:[A-Za-z0-9+/=]* *\r?\n)*[A-Za-z0-9+/=]* *$/;
 
 type DecodedBody =
@@ -75,7 +75,7 @@ function decodeBody(body: string): DecodedBody {
   return { kind: "decoded", bytes: Uint8Array.fromBase64(text) };
 }
 
-/** Without the blanks at the end of a line, and in linear time, which a regular expression may not take. */
+/** Without the spaces at the end of a line, and in linear time, which a regular expression may not take. */
 function trimEnd(line: string): string {
   let end = line.length;
   while (line[end - 1] === " ") end--;
@@ -92,7 +92,7 @@ function whyNotBase64(body: string): string {
   if (line.includes(":")) return "header lines in the PEM block";
   if (line.includes("\t")) return "a tab in the base64";
   if (line.startsWith(" ")) return "indented base64";
-  if (line.includes(" ")) return "a blank within a line of base64";
+  if (line.includes(" ")) return "a space within a line of base64";
   if (line.includes("\r")) return "a CR without LF in the base64";
   return "a character that is not base64";
 }

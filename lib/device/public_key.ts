@@ -118,7 +118,7 @@ function checkRsaKey(algorithm: AlgorithmParts, key: DerCursor): void {
   checkEnd(fields);
 }
 
-/** What must hold of the public half of any RSA key (mbedTLS, `mbedtls_rsa_check_pubkey`). */
+/** What must hold for the public half of any RSA key (mbedTLS, `mbedtls_rsa_check_pubkey`). */
 export function checkRsaNumbers(modulus: Bytes, exponent: Bytes): void {
   const bits = bitLengthOf(modulus);
   if (bits < MIN_RSA_BITS || modulus.length > MAX_RSA_BYTES) refuse(`RSA modulus of ${bits} bits`);

@@ -56,7 +56,7 @@ const KEY_LABELS: readonly (readonly [string, (der: Bytes) => DeviceKey])[] = [
 ];
 
 /**
- * The certificates that the device uses of a certificate entry, or why it uses none.
+ * The certificates that the device takes from a certificate entry, or why it takes none.
  *
  * @param stored The stored bytes, with the NUL of PEM; decrypted where they are encrypted.
  */
@@ -92,7 +92,7 @@ function parseBundle(text: string): StoredCertificates {
 }
 
 /**
- * The private key that the device uses of a private key entry, or why it uses none.
+ * The private key that the device takes from a private key entry, or why it takes none.
  *
  * @param stored The stored bytes, with the NUL of PEM; decrypted where they are encrypted.
  */

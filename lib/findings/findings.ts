@@ -207,7 +207,7 @@ export const FINDINGS = {
     severities: ["error"],
     checks: ["certificate chain"],
     meaning:
-      "the device certificate does not lead to the CA; servers that trust it refuse the device",
+      "the device certificate does not chain to the CA; servers that trust it refuse the device",
     advice:
       "use the CA that issued it, add the intermediate to the bundle, or name the issuer with --ca",
   },

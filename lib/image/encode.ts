@@ -66,7 +66,10 @@ export async function encodeImage(
       const credentials = carried(entries, format);
       const needed = custFlashEnd(credentials);
       if (size < needed) {
-        throw new SecureCertError("ERR_TOO_LARGE", `cust_flash takes ${needed} bytes, not ${size}`);
+        throw new SecureCertError(
+          "ERR_TOO_LARGE",
+          `cust_flash needs ${needed} bytes, the partition has ${size}`,
+        );
       }
       return encodeCustFlash(credentials, { legacy: format === "cust_flash_legacy", size });
     }
@@ -118,8 +121,8 @@ function carried(entries: readonly Tlv[], format: ImageFormat): Credentials {
 }
 
 /**
- * Flags say of keys that they are elsewhere, and of any value that it is encrypted. That a value beside the
- * key is derived they say by mistake, which the layouts without flags leave behind.
+ * Flags say that a key is elsewhere, or that any value is encrypted. A value other than the key is flagged
+ * as derived only by mistake, and the layouts without flags leave that behind.
  */
 function isPlain(type: number, flags = 0): boolean {
   return type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV

@@ -240,7 +240,7 @@ async function openEntry(
   }
 }
 
-/** The firmware finds no memory for a value that has no byte beside its tag. */
+/** The firmware cannot allocate a value that is nothing but its tag. */
 async function decrypt(entry: WalkedTlv, hmacKey: Uint8Array | undefined): Promise<Uint8Array> {
   const { value: { type, data }, offset } = entry;
   if (data.length > GCM_TAG_SIZE) {

@@ -1,5 +1,5 @@
 // What an image has beyond its entries - unused pages with headers, markers, leftovers - as the
-// runs of bytes in which it differs from what its entries give. A text, so that people can look.
+// runs of bytes in which it differs from what its entries give. It is text, so that people can read it.
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { decodeUtf8, encodeUtf8, formatHex, parseHex } from "../bytes/text.ts";

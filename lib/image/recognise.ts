@@ -27,7 +27,7 @@ const ERASED = 0xFF;
 /** AES works on so many bytes: ciphertext has no other lengths. */
 const CIPHER_BLOCK = 16;
 const LEAST_RANDOM = 512;
-/** Partitions of credentials have some 64 KiB; what is longer shows what it is before that. */
+/** Partitions of credentials have about 64 KiB; anything longer shows what it is before that. */
 const MOST_SCANNED = 0x100000;
 /** What DER begins with. */
 const SEQUENCE = 0x30;
@@ -63,7 +63,7 @@ function fitsLegacyOrder(image: Uint8Array): boolean {
     .every(({ crc }) => crc.stored === crc.computed);
 }
 
-/** The older namespace, and no other that holds credentials; beside such a one where it is preferred. */
+/** Whether only the older namespace holds credentials, or both do and it is preferred. */
 function isLegacyNvs(image: Uint8Array, isPreferred: boolean): boolean {
   try {
     const { namespaces } = decodeBoundedNvs(image);

@@ -23,7 +23,7 @@ export function storedCertificates(input: CertificateInput): Bytes {
   return isDer(input) ? new Uint8Array(input) : pemOf(certificates);
 }
 
-/** Whether what came is a file in DER; PEM, JSON, text and objects are stored as PEM. */
+/** Whether the input is a DER file; PEM, JSON, text and objects are stored as PEM. */
 export function isDer(input: unknown): input is Uint8Array {
   return input instanceof Uint8Array && input[0] === SEQUENCE && !isPem(input);
 }

@@ -31,7 +31,7 @@ export const ecdsaPeripheral: KeyModeRules = {
   burnPurpose: ([first, ...more]) => more.length === 0 ? first! : "ECDSA_KEY_P384",
   notes: ([low, high], [, block]) =>
     high === undefined ? [] : [
-      `espefuse writes the low half to the first free block after ${high}, in a circle: ` +
+      `espefuse writes the low half to the first free block after ${high}, wrapping around: ` +
       `it must be ${low}`,
       `The image names only the block of the low half; the firmware needs the number of the other, ${block}`,
     ],
@@ -59,7 +59,7 @@ function check({ credentials, chip }: ModeImage): Finding[] {
   if (keyEntry?.storage !== "ecdsa-peripheral") return [];
   const findings: Finding[] = [];
   if (!types.has(SECURITY_CONFIG)) {
-    const message = "the key is in an eFuse, and no security configuration says in which";
+    const message = "the key is in an eFuse, and no security configuration says which";
     findings.push(finding("NO_KEY", message, keyEntry.place, "error"));
   } else if (securityConfig !== undefined) {
     findings.push(...checkEfuseBlock(securityConfig.config.efuseBlock, chip, securityConfig.place));

@@ -15,7 +15,7 @@ export interface EfuseRequest {
   readonly keyId: number;
   /** Curve of the key; needed for `ecdsa-peripheral`. */
   readonly curve?: Curve;
-  /** KEYn for the high half of a P-384 key. @default the one before `keyId`, counted in a circle */
+  /** KEYn for the high half of a P-384 key. @default the one before `keyId`, wrapping around */
   readonly highKeyId?: number;
   /** Path of the key file: a PEM for `ecdsa-peripheral`, otherwise 32 raw bytes. */
   readonly keyFile: string;
@@ -52,7 +52,7 @@ export interface EfusePlan {
   readonly keyFileKind: "raw" | "pem";
   /** The espefuse call, word by word; it burns all the blocks. */
   readonly command: readonly string[];
-  /** What the person who burns must know. */
+  /** What the person who burns them must know. */
   readonly notes: readonly string[];
 }
 

@@ -8,8 +8,8 @@ import type { KeyModeRules, ModeEntries, ModeRequest } from "./mode.ts";
 const { ESP_SECURE_CERT_PRIV_KEY_TLV: KEY, ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT: SALT } = TLV_TYPES;
 
 /**
- * The firmware derives a P-256 key from an eFuse key and a salt in the image, each time that it needs
- * it (FORMAT: HMAC-derived ECDSA). What can be wrong with salt and key shows when they are read.
+ * The firmware derives a P-256 key from an eFuse key and a salt in the image, each time it needs it
+ * (FORMAT: HMAC-derived ECDSA). What can be wrong with salt and key shows when they are read.
  */
 export const hmacDerived: KeyModeRules = {
   isOn: ({ hmac }) => hmac,

@@ -5,7 +5,7 @@ import { type Finding, finding } from "../findings/findings.ts";
 import type { KeyModeRules, ModeImage } from "./mode.ts";
 
 /**
- * The private key is encrypted with AES-256-GCM, with a key that the HMAC peripheral makes out of an
+ * The private key is encrypted with AES-256-GCM, under a key that the HMAC peripheral derives from an
  * eFuse key; the firmware decrypts it into RAM (FORMAT: HMAC-encrypted TLV).
  */
 export const hmacEncrypted: KeyModeRules = {

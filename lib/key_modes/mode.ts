@@ -76,7 +76,7 @@ export interface KeyModeRules {
   readonly privateKey: "needed" | "optional" | "derived";
   /** What is burned: nothing, a key of the HMAC peripheral, or the private key itself. */
   readonly efuseKey: "none" | "hmac key" | "private key";
-  /** The kind of key that is made when nothing is said. */
+  /** The kind of key that is made by default. */
   readonly standardKey: { readonly type: "ec" | "rsa" };
   /** Why a chip cannot keep a kind of key in this way; undefined when it can. */
   readonly keyProblem?: (key: KeyKind, chip: ChipName) => string | undefined;
@@ -84,7 +84,7 @@ export interface KeyModeRules {
   readonly purposes?: (chip: ChipName, curve: Curve | undefined) => readonly string[];
   /** The purpose that espefuse is given, where it is not that of the first block. */
   readonly burnPurpose?: (purposes: readonly string[]) => string;
-  /** What the person who burns must know of these blocks. */
+  /** What the person who burns these blocks must know. */
   readonly notes?: (blockNames: readonly string[], blocks: readonly number[]) => readonly string[];
   /** The entries of a key. */
   readonly makeEntries: (request: ModeRequest) => Promise<ModeEntries>;

@@ -6,7 +6,7 @@ import { planEfuse } from "./efuse_plan.ts";
 import type { KeyKind } from "./mode.ts";
 import { KEY_MODE_RULES, keyModesOf } from "./modes.ts";
 
-/** A key mode with what it is to work with, as far as it is known. */
+/** A key mode and what it is to work with, as far as that is known. */
 export interface KeyModeRequest {
   readonly keyMode: KeyMode;
   /** The chip, a name of `CHIPS`. */
@@ -17,7 +17,7 @@ export interface KeyModeRequest {
   readonly efuseKeyId?: number;
 }
 
-/** Why a key mode cannot be had. */
+/** Why a key mode cannot be used. */
 export interface KeyModeProblem {
   /** What is wrong or missing. */
   readonly field: "chip" | "key" | "efuseKeyId";
@@ -27,10 +27,10 @@ export interface KeyModeProblem {
 
 /**
  * Everything that keeps a key mode from working with a chip, a kind of key and an eFuse key block. What
- * is not given is not checked, but for the chip, which every mode but `plaintext` needs.
+ * is not given is not checked, except the chip, which every mode but `plaintext` needs.
  *
  * @param request The mode, and what it is to work with.
- * @returns The problems; none when the device can work so.
+ * @returns The problems; none when the device can work that way.
  */
 export function keyModeProblems(request: KeyModeRequest): readonly KeyModeProblem[] {
   const { keyMode, chip, key, efuseKeyId } = request;

@@ -16,8 +16,8 @@ export interface AskedKey {
 }
 
 /**
- * The key that a device of a key mode gets: what is asked, and otherwise RSA-2048 or P-256, as the mode
- * has it.
+ * The key that a device gets in a key mode: the one that is asked for, or else RSA-2048 or P-256,
+ * whichever the mode uses.
  */
 export function wantedKey(keyMode: KeyMode, key: AskedKey = {}): WantedKey {
   const { type = KEY_MODE_RULES[keyMode].standardKey.type, curve = "P-256", bits = 2048 } = key;

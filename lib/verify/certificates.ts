@@ -12,8 +12,8 @@ const WEAK_EC_BITS = 224;
 const WEAK_RSA_EXPONENT = 3;
 
 /**
- * Whether the device certificate leads to the CA: the one that is given, or else that of the image,
- * which may rightly be another one, such as the CA of the server that the device calls.
+ * Whether the device certificate chains to the CA: the given one, or else the one in the image, which
+ * may rightly be a different one, such as the CA of the server that the device calls.
  */
 export async function checkChain(
   { credentials: { deviceCerts, caCerts } }: ReadImage,
@@ -30,7 +30,7 @@ export async function checkChain(
   if (issuers === undefined && fault === "unfit") return [];
   const isOwn = !isSelfIssued(first) && caCerts.every(({ der }) => equalBytes(der, first.der));
   if (issuers !== undefined || fault === "wrong" || isOwn) {
-    const message = `the device certificate does not lead to the CA: ${problem}`;
+    const message = `the device certificate does not chain to the CA: ${problem}`;
     return [finding("CHAIN_BROKEN", message)];
   }
   const { subject, issuer } = path.at(-1)!;
@@ -44,7 +44,7 @@ function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
   return equalBytes(subjectDer, issuerDer);
 }
 
-/** What certificates say that they are for, where a TLS client needs something else. */
+/** Certificates whose stated purpose is not what a TLS client needs. */
 export function checkPurposes({ credentials: { deviceCerts, caCerts } }: ReadImage): Finding[] {
   const [first] = deviceCerts;
   const problems = [
@@ -66,9 +66,9 @@ function clientProblems({ keyUsage, extendedKeyUsage, claimsCa }: Certificate): 
   return [
     ...isForClients ? [] : ["is not for TLS clients: its extended key usage lacks clientAuth"],
     ...keyUsage?.includes("digitalSignature") === false
-      ? ["may not sign, as TLS asks: its key usage lacks digitalSignature"]
+      ? ["may not sign TLS handshakes: its key usage lacks digitalSignature"]
       : [],
-    ...claimsCa ? ["is a CA's, and TLS servers may refuse it"] : [],
+    ...claimsCa ? ["is a CA certificate, which TLS servers may refuse"] : [],
   ];
 }
 
@@ -132,7 +132,7 @@ function checkEnd(
   ];
 }
 
-/** Keys that can be broken; one that cannot be read is for other checks. */
+/** Keys that can be broken; other checks report one that cannot be read. */
 function checkKey(certificate: Certificate, options: CheckOptions): Finding[] {
   const key = publicKeyOf(certificate);
   if (key?.type === "rsa") return checkRsaKey(certificate, key, options);
@@ -140,7 +140,7 @@ function checkKey(certificate: Certificate, options: CheckOptions): Finding[] {
   return [
     finding(
       "CERT_WEAK",
-      `"${certificate.subject}" is on ${key.curve}, which TLS peers rarely take`,
+      `"${certificate.subject}" has a key on ${key.curve}, which few TLS peers accept`,
     ),
   ];
 }
@@ -162,7 +162,7 @@ function checkRsaKey(
   return findings;
 }
 
-/** The signature of a certificate that peers trust by itself, as they do a root, does not count. */
+/** The signature of a certificate that peers trust as it is, like that of a root, does not matter. */
 function checkSignature(certificate: Certificate): Finding[] {
   const { signedWith } = certificate;
   if (signedWith?.hash !== "SHA-1" && signedWith?.hash !== "MD5") return [];

@@ -9,7 +9,7 @@ interface Unchecked {
   readonly flag?: "chip" | "hmac-key" | "signing-key";
 }
 
-/** What an image was checked against, as far as checks are left out without it. */
+/** What an image was checked against; without each of these some checks are left out. */
 interface Given extends Pick<CheckOptions, "chip" | "signingKeys"> {
   readonly hmacKey?: Uint8Array;
 }

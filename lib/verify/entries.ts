@@ -73,7 +73,7 @@ function skippedMessage(title: string, { index, reason, isLast }: SkippedBlock):
   return `the device skips certificate ${index + 1} of the ${title}'s bundle${rest}: ${reason}`;
 }
 
-/** Other values that cannot be read as their types say; `checkSignatures` has its own say on signatures. */
+/** Other values that cannot be read as their types say; `checkSignatures` reports signatures. */
 export function checkReadable({ entries }: ReadImage): Finding[] {
   return entries.flatMap(({ raw: { value, offset }, content }, entry) => {
     if (value.type === SIGNATURE || content.kind !== "unreadable" || content.refusal) return [];
@@ -85,7 +85,7 @@ export function checkReadable({ entries }: ReadImage): Finding[] {
   });
 }
 
-/** Security configurations of another length than the firmware's writer makes. */
+/** Security configurations of a length that the firmware's writer does not make. */
 export function checkLengths({ entries }: ReadImage): Finding[] {
   return entries.flatMap(({ raw: { value, offset }, content }, entry) => {
     const { length } = value.data;
@@ -100,7 +100,7 @@ export function checkLengths({ entries }: ReadImage): Finding[] {
 export function checkFreeBytes({ entries }: ReadImage): Finding[] {
   return entries.flatMap(({ raw: { offset }, content }, entry) => {
     if (content.kind !== "securityConfig" || content.config.tail === undefined) return [];
-    const message = "the security configuration has bytes other than zeros after its block number";
+    const message = "the security configuration has nonzero bytes after its block number";
     return [finding("STRAY_BYTES", message, { entry, offset })];
   });
 }

@@ -25,8 +25,8 @@ const { ESP_SECURE_CERT_PRIV_KEY_TLV: KEY, ESP_SECURE_CERT_TLV_SEC_CFG: SECURITY
 const PRIVATE_KEY = "priv_key";
 
 /**
- * As many values are compared with a public key, at two operations of 0.3 to 2 ms each: more values of
- * just this length than any image has use for, and less than a second.
+ * How many values are compared with a public key, at two operations of 0.3 to 2 ms each: more values of
+ * exactly this length than any image needs, in less than a second.
  */
 const MOST_COMPARED = 256;
 
@@ -34,7 +34,7 @@ const MOST_COMPARED = 256;
 interface Part {
   /** As messages name it. */
   readonly title: string;
-  /** Where it is; of bytes outside of all values, where the key is. */
+  /** Where it is; for bytes outside all values, where the key is. */
   readonly place: FindingPlace;
   /** The bytes of the image that it takes, searched or not; absent when it is not one piece. */
   readonly range?: Uint8Array;
@@ -44,7 +44,7 @@ interface Part {
   readonly values: readonly Uint8Array[];
   /** What may be one from any byte on. */
   readonly free?: Uint8Array;
-  /** What is wrong with it whatever its bytes are. */
+  /** What is wrong with it, whatever its bytes are. */
   readonly problem?: string;
 }
 
@@ -143,7 +143,7 @@ export function secretsOf(key: PrivateKey | undefined, hmacKey: Uint8Array | und
   ];
 }
 
-/** Nothing but zeros or ones is no secret, and fills much of an image. */
+/** Nothing but zeros or ones is not a secret, and much of an image is filled with them. */
 function bothWays({ what, bytes }: Secret): Secret[] {
   return isBlank(bytes) ? [] : [{ what, bytes }, { what, bytes: bytes.slice().reverse() }];
 }
@@ -182,7 +182,7 @@ function numberSearch(
   };
 }
 
-/** A value of so many bytes: as they are, with a NUL at one end, or as hex or base64. */
+/** A value of this many bytes: as they are, with a NUL at one end, or as hex or base64. */
 function numbersOf(value: Uint8Array, size: number): Uint8Array[] {
   if (value.length === size) return [value];
   if (value.length < size || value.length > 2 * size + 2) return [];
@@ -231,7 +231,7 @@ function readKeys(entries: readonly ReadEntry[]): ReadonlySet<number> {
   ]);
 }
 
-/** An entry with its header and padding; the value of a key is left out where it is to be or is reported. */
+/** An entry with its header and padding; a key is left out where it belongs or is reported elsewhere. */
 function entryPart(
   { bytes: image, format }: ReadImage,
   { raw: { value, offset }, content }: ReadEntry,
@@ -267,7 +267,7 @@ function entryPart(
   }];
 }
 
-/** What an NVS image holds beside the credentials; its private key is read, if not as this type. */
+/** What an NVS image holds beside the credentials; its private key is read, though not as this type. */
 function itemPart(
   { bytes: image, format }: ReadImage,
   { namespace, key, value, offset }: NvsStoredItem,
@@ -300,7 +300,7 @@ function erasedPart({ offset, key, bytes }: NvsErased): Part {
   };
 }
 
-/** The bytes outside of all parts. */
+/** The bytes outside all parts. */
 function gapsOf({ bytes: image, format }: ReadImage, parts: readonly Part[]): Part[] {
   const title = format === "tlv" ? "what follows the entries" : "what belongs to no value";
   const ranges = parts.flatMap(({ range }) => range === undefined ? [] : [range])

@@ -80,7 +80,7 @@ function encryptionProblem({ raw: { value }, content }: ReadEntry): string | und
     : undefined;
 }
 
-/** What is a value of its type as it is stored is not the ciphertext of one. */
+/** Stored bytes that are already a value of their type are not the ciphertext of one. */
 function isPlain(type: number, data: Uint8Array): boolean {
   if (isPem(data)) return true;
   if (type === DS_DATA) return decodes(() => decodeDsData(data));

@@ -42,7 +42,7 @@ type SignatureCheck = Awaited<ReturnType<typeof verifySignatures>>[number];
 export async function verifySignatures(
   image: Uint8Array,
   options: {
-    /** The keys to trust, SubjectPublicKeyInfo in PEM or DER. @default any key */
+    /** The trusted keys, SubjectPublicKeyInfo in PEM or DER. @default any key */
     readonly signingKeys?: readonly Uint8Array[];
   } = {},
 ): Promise<{
@@ -58,7 +58,7 @@ export async function verifySignatures(
   readonly signedLength?: number;
   /** SHA-256 of the key as the entry holds it, what SECURE_BOOT_DIGESTn must be; 32 bytes. */
   readonly keyDigest?: Bytes;
-  /** Whether the digest is that of a key to trust; absent when none were given. */
+  /** Whether the digest is that of a trusted key; absent when none were given. */
   readonly trusted?: boolean;
   /** Whether the firmware would accept this signature, with its key's digest in an eFuse. */
   readonly ok: boolean;
@@ -123,7 +123,7 @@ export async function checkSignatures(
   return [...findings, ...checkOrder(entries), ...checkSchemes(checks, chip), ...checkP192(checks)];
 }
 
-/** One for the image: firmware that lacks P-192 takes none of its signatures. */
+/** One for the image: firmware that lacks P-192 accepts none of its signatures. */
 function checkP192(checks: readonly SignatureCheck[]): Finding[] {
   return checks.filter(({ algorithm }) => algorithm === "ecdsa192").slice(0, 1)
     .map(({ entry, offset }) =>
@@ -135,7 +135,7 @@ function checkP192(checks: readonly SignatureCheck[]): Finding[] {
     );
 }
 
-/** The chip's ROM and eFuses take some schemes, and digests of so many keys. */
+/** A chip's ROM accepts certain schemes, and its eFuses hold the digests of a certain number of keys. */
 function checkSchemes(checks: readonly SignatureCheck[], chip: ChipName | undefined): Finding[] {
   if (chip === undefined) return [];
   const { rsa3072, ecdsaCurves, digestSlots } = CHIPS[chip].secureBoot;
@@ -171,7 +171,7 @@ function checkOrder(entries: readonly ImageEntry[]): Finding[] {
 interface Signatures {
   /** What is signed; absent when no signature has subtype 0. */
   readonly message?: Bytes;
-  /** The signature entries, with what keeps the firmware from them. */
+  /** The signature entries, with what keeps the firmware from using them. */
   readonly entries: readonly (ImageEntry & { readonly entry: number; readonly problem?: string })[];
 }
 
@@ -214,14 +214,18 @@ function problemOfAll(
   const kind = signatureAlgorithmOf(first.value.data);
   if (kind === undefined) return undefined;
   const seen = values.filter(({ length }) => length >= signatureValueSize(kind));
-  if (seen.some(([version]) => version !== 1)) return "one of the signatures has another version";
+  if (seen.some(([version]) => version !== 1)) {
+    return "one of the signatures has a version other than 1";
+  }
   if (kind === "rsa3072") return undefined;
   const { hash } = SIGNATURE_ALGORITHMS[kind];
   const isMixed = seen.some((value) => {
     const other = signatureAlgorithmOf(value);
     return other === undefined || other === "rsa3072" || SIGNATURE_ALGORITHMS[other].hash !== hash;
   });
-  return isMixed ? "one of the signatures is of another kind than that with subtype 0" : undefined;
+  return isMixed
+    ? "one of the signatures is not of the same kind as the one with subtype 0"
+    : undefined;
 }
 
 /** Firmware is built for one scheme. */
@@ -261,7 +265,7 @@ async function problemOf(
   if (message === undefined || !await isSignatureRight(key, message, signature)) {
     return "the signature does not match";
   }
-  return known === false ? "the key is not one to trust" : undefined;
+  return known === false ? "the key is not a trusted one" : undefined;
 }
 
 async function remarksOn(value: ReadSignature, message: Uint8Array): Promise<string[]> {
@@ -277,7 +281,7 @@ async function remarksOn(value: ReadSignature, message: Uint8Array): Promise<str
     remarks.push("the digest in the block is not that of the signed bytes");
   }
   if (key.algorithm === "rsa3072" && !isConsistent(key)) {
-    remarks.push("R or M' in the block do not belong to the modulus; the key digest is another");
+    remarks.push("R or M' in the block does not belong to the modulus, so the key digest differs");
   }
   return remarks;
 }

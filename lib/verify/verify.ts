@@ -184,7 +184,7 @@ export async function verify(
   return verdictOf(await checkImage(image, options));
 }
 
-/** What {@linkcode verify} returns of what was checked. */
+/** The part of a check that {@linkcode verify} returns. */
 export function verdictOf(
   { ok, complete, format, checks, findings, unchecked, location, encoding }: CheckedImage,
 ): Verdict {
@@ -237,7 +237,7 @@ function quiet(findings: readonly Finding[]): readonly Finding[] {
   return findings.map((each) => ({ ...each, message: withoutKeys(each.message) }));
 }
 
-/** The entries of the image, with what is wrong with where it is. */
+/** The entries of the image, and what is wrong with its place. */
 function readLocated(
   { image, partitionSize, findings, table, entry }: Located,
   options: VerifyOptions,

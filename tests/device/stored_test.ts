@@ -43,7 +43,7 @@ function readText(text: string | Uint8Array): string | readonly (number | string
   return [parsed.certificates.length, ...parsed.skipped.map(({ reason }) => reason)];
 }
 
-Deno.test("the BEGIN line is followed by at most a blank and a CR, and then by LF", () => {
+Deno.test("the BEGIN line is followed by at most a space and a CR, and then by LF", () => {
   for (const after of ["\n", "\r\n", " \n", " \r\n", "\n\n", "\n\r\n"]) {
     assertEquals(readText(`${begin}${after}${base64}\n${end}`), [1], JSON.stringify(after));
   }
@@ -67,7 +67,7 @@ Deno.test("the base64 has blanks only before line breaks, which are LF or CRLF",
     ["\n ", "indented base64"],
     ["\n\t", "a tab in the base64"],
     ["\t\n", "a tab in the base64"],
-    [" ", "a blank within a line of base64"],
+    [" ", "a space within a line of base64"],
     ["\nComment: x\n", "header lines in the PEM block"],
     ["*", "a character that is not base64"],
     ["=", "base64 that is cut off or wrongly padded"],

@@ -83,7 +83,7 @@ for (const algorithm of ALGORITHMS) {
     for (const { ok, remarks } of results) assertEquals([ok, remarks], [true, []]);
     const signingKeys = [(await signer(algorithm)).publicKey];
     for (const { ok, trusted, problem } of await verifySignatures(image, { signingKeys })) {
-      assertEquals([ok, trusted, problem], [false, false, "the key is not one to trust"]);
+      assertEquals([ok, trusted, problem], [false, false, "the key is not a trusted one"]);
     }
   });
 

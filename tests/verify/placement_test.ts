@@ -98,7 +98,7 @@ Deno.test("the getters answer as the reader's do, for each cell and build", asyn
         const builds = buildsThatRead(format, partition);
         const device = openSecureCert(IMAGES[format], { legacyBuild, partition });
         const isRead = builds === "every build" || builds === "legacy build" && legacyBuild;
-        // The reader takes the checksums of the certificates for each other's.
+        // The reader swaps the checksums of the certificates.
         const isSwapped = legacyBuild && format.startsWith("cust_flash") && partition.type === 0x3F;
         assertEquals(
           await answers(device),
@@ -203,7 +203,7 @@ Deno.test("the message says what is read instead", async () => {
     (await verify(flashOf([kind, IMAGES[format]]))).findings
       .find(({ code }) => code === "WRONG_PARTITION")?.message ?? "";
   assertMatch(await message("tlv", KINDS[1]), /expects cust_flash_legacy, and gets nothing/);
-  assertMatch(await message("cust_flash", KINDS[1]), /gets the private key only/);
+  assertMatch(await message("cust_flash", KINDS[1]), /gets only the private key/);
   assertMatch(await message("nvs", KINDS[0]), /expects tlv, with CONFIG_\w+ also cust_flash/);
   assertMatch(await message("nvs", KINDS[3]), /expects nvs_legacy/);
 });

@@ -175,7 +175,7 @@ function readStoredCertificates(
   return content;
 }
 
-/** The certificates that the device uses of a value; those of them that are known need no parsing. */
+/** The certificates that the device takes from a value; known ones need no parsing. */
 function useCertificates(
   stored: Uint8Array,
   made: readonly Certificate[],
@@ -210,8 +210,8 @@ async function readAnyway<T>(
 }
 
 /**
- * Reads the value of each entry, but for what the key modes open: of a private key it says where it is,
- * DS data stays closed, and an encrypted value is called that.
+ * Reads the value of each entry, except what the key modes open: for a private key it says where it is,
+ * DS data stays closed, and an encrypted value is only called that.
  *
  * @param image The image that the entries are from.
  * @param entries Its entries.

@@ -60,7 +60,7 @@ export function findCredentials(entries: readonly ReadEntry[]): Credentials {
   };
 }
 
-/** How the private key reaches the device; undefined when the image says nothing of one. */
+/** How the private key reaches the device; undefined when the image does not say. */
 export function keyModeOf({ keyEntry, types }: Credentials): KeyMode | undefined {
   if (keyEntry !== undefined) return keyEntry.storage;
   return types.has(TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV) ? "rsa-ds" : undefined;

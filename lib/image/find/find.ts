@@ -24,7 +24,7 @@ export type FoundTable = ReturnType<typeof decodePartitionTable> & { readonly of
 /** A partition that a table names. */
 export type FoundPartition = Extract<Found, { readonly kind: "table" }>["partition"];
 
-/** A chain of TLV entries that a scan came upon. */
+/** A chain of TLV entries that a scan found. */
 export type FoundChain = Extract<Found, { readonly kind: "scan" }>["chains"][number];
 
 /**
@@ -99,7 +99,7 @@ const FLASH_SECTOR = 0x1000;
  * dump that begins with a table, and goes on after its sector, begins at `tableOffset`. Never throws for
  * content; takes time linear in the length of the dump, and copies nothing.
  *
- * Of several partitions the first in the firmware's order counts that is not erased: type 0x3F
+ * Of several partitions, the first in the firmware's order that is not erased counts: type 0x3F
  * `esp_secure_cert`, NVS `esp_secure_cert`, NVS `pre_prov`, type 0x3F `pre_prov` (FORMAT: placement).
  *
  * @category Reading and checking
@@ -242,7 +242,7 @@ function findChains(dump: Uint8Array): FoundChain[] {
       at += used;
       continue;
     }
-    // Summing what turns out to be no entry would take quadratic time in a dump made for it.
+    // Checksums of what turns out not to be an entry would take quadratic time in a crafted dump.
     wasted += size;
     at += wasted > dump.length ? Math.max(size, TLV_ALIGNMENT) : TLV_ALIGNMENT;
   }

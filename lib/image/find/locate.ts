@@ -285,7 +285,7 @@ function locateByTable({ table, partition, others }: Extract<Found, { kind: "tab
   };
 }
 
-/** What the bytes are instead is for others to say, unless there is a table. */
+/** Other checks say what the bytes are instead, unless there is a table. */
 function locateNothing(
   dump: Uint8Array,
   { table, tableProblem }: Extract<Found, { kind: "none" }>,

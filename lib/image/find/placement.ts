@@ -53,7 +53,7 @@ function whatIsRead(format: ImageFormat, partition: PartitionKind): string {
   const others = expected.filter((each) => each !== "tlv").join(" or ");
   const isOtherOrder = format.startsWith("cust_flash") && others.startsWith("cust_flash");
   const outcome = isOtherOrder
-    ? "takes the checksums of the certificates for each other's, and gets the private key only"
+    ? "reads the checksums of the certificates in the wrong order, so that it gets only the private key"
     : "gets nothing";
   return `${builds} ${others}, and ${outcome}`;
 }

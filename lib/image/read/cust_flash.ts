@@ -51,7 +51,7 @@ function entryOf(value: CustFlashValue, read: CustFlash): ImageEntry {
   const { ds } = read.credentials;
   const entry = equivalentEntry(TYPES[name], data, value);
   if (name !== "ciphertext" || ds === undefined) return entry;
-  // DS data is two values here, each under its own checksum; a wrong one speaks for both.
+  // DS data is two values here, each with its own checksum; a wrong one counts for both.
   const iv = read.values.find((each) =>
     each.name === "iv" && each.crc.stored !== each.crc.computed
   );
@@ -62,7 +62,7 @@ function entryOf(value: CustFlashValue, read: CustFlash): ImageEntry {
   });
 }
 
-/** The RSA length and the key block are in the metadata, under no checksum. */
+/** The RSA length and the key block are in the metadata, which no checksum covers. */
 function contextOf({ credentials: { ds } }: CustFlash): ImageEntry[] {
   const data = ds && equivalentDsContext(ds);
   if (data === undefined) return [];

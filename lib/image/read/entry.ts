@@ -36,7 +36,7 @@ export function equivalentEntry(
   return { offset: at.offset, crc: at.crc, value };
 }
 
-/** Of a value that is under no checksum. */
+/** For a value that no checksum covers. */
 export const NO_CRC: ImageEntry["crc"] = { stored: 0, computed: 0 };
 
 /** DS data as a TLV entry holds it; undefined for numbers that none can hold. */
@@ -49,7 +49,7 @@ export function equivalentDsContext(ds: StoredDs): Bytes | undefined {
   return attempt(() => encodeDsContext(ds));
 }
 
-/** Numbers of a damaged image may be none that the encoders take. */
+/** A damaged image may have numbers that the encoders refuse. */
 function attempt<T>(encode: () => T): T | undefined {
   try {
     return encode();

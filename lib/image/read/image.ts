@@ -23,7 +23,7 @@ export function readImage(
 }
 
 /**
- * Takes an image apart that has a layout, or is read as if it had. Never throws for content.
+ * Takes apart an image of a layout, or one that is read as if it had it. Never throws for content.
  *
  * @param image Bytes that {@linkcode recognise} calls an image of this layout, or of its older form.
  * @param format The layout.

@@ -131,7 +131,7 @@ function checkUnused({ value, offset }: WalkedTlv, entry: number): Finding[] {
     ...padding === undefined ? [] : ["padding"],
   ];
   if (what.length === 0) return [];
-  const message = `the ${tlvTypeTitle(type)} has ${what.join(" and ")} other than zeros`;
+  const message = `the ${tlvTypeTitle(type)} has nonzero ${what.join(" and ")}`;
   return [finding("STRAY_BYTES", message, { entry, offset })];
 }
 
