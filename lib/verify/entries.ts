@@ -14,6 +14,14 @@ const {
   ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE,
 } = TLV_TYPES;
 
+/** Names of the credentials in NVS (FORMAT: nvs flavour). */
+const NVS_KEYS: Readonly<Record<number, string>> = {
+  [CA]: "ca_cert",
+  [DEV]: "dev_cert",
+  [KEY]: "priv_key",
+  [DS_DATA]: "cipher_c",
+};
+
 /** What the device lacks when it refuses a value, or nobody can read it. */
 const UNREADABLE: Readonly<Record<number, FindingCode>> = {
   [CA]: "CERT_REFUSED",
@@ -106,13 +114,20 @@ export function checkFreeBytes({ entries }: ReadImage): Finding[] {
 }
 
 /** What is missing; legal, because the firmware reads the rest. */
-export function checkMissing({ credentials: { types } }: ReadImage): Finding[] {
+export function checkMissing(
+  { credentials: { types }, format, others = [] }: ReadImage,
+): Finding[] {
+  // Under a credential's name there may be a value of another type, which is not read, nor absent.
+  const namespace = format === "nvs" ? "esp_secure_cert" : "pre_prov";
+  const isStored = (type: number) =>
+    types.has(type) ||
+    others.some((item) => item.namespace === namespace && item.key === NVS_KEYS[type]);
   const findings: Finding[] = [];
-  if (!types.has(DEV)) {
+  if (!isStored(DEV)) {
     findings.push(finding("NO_DEVICE_CERT", "there is no device certificate"));
   }
-  if (!types.has(CA)) findings.push(finding("NO_CA_CERT", "there is no CA certificate"));
-  if (!types.has(KEY) && !types.has(DS_DATA)) {
+  if (!isStored(CA)) findings.push(finding("NO_CA_CERT", "there is no CA certificate"));
+  if (!isStored(KEY) && !isStored(DS_DATA)) {
     findings.push(finding("NO_KEY", "there is no private key"));
   }
   return findings;

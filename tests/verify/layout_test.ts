@@ -178,6 +178,17 @@ Deno.test("of two values of one key that one decides which the firmware keeps", 
   assertEquals(await read(text, other), ["none", "value"]);
 });
 
+Deno.test("a value of another type is not called absent, and one of another namespace is", async () => {
+  const codes = async (...items: readonly NvsItem[]) =>
+    (await verify(encodeNvs(items))).findings.map(({ code }) => code)
+      .filter((code) => code === "NVS_TYPE" || code.startsWith("NO_"));
+  const own = "esp_secure_cert";
+  const blobs = ["ca_cert", "dev_cert", "priv_key"].map((key) => itemOf(own, key, "blob"));
+  assertEquals(await codes(...blobs), ["NVS_TYPE", "NVS_TYPE", "NVS_TYPE"]);
+  const found = await codes(...blobs.slice(0, 1), itemOf("pre_prov", "dev_cert", "string"));
+  assertEquals(found, ["NVS_TYPE", "NO_DEVICE_CERT", "NO_KEY"]);
+});
+
 sharedTest("a reported image with binary values in NVS says what is wrong with it", async () => {
   const verdict = await verify(shared("reports/nvs-5910-binary-not-string/i.bin"));
   const found = verdict.findings.filter(({ code }) => code === "NVS_TYPE");
