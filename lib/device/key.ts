@@ -1,7 +1,7 @@
 // What mbedTLS 3.6 as ESP-IDF builds it reads of a private key in DER, and what it refuses (FORMAT: What
 // the TLS library on the device parses); the function of mbedTLS that has a rule is named beside it.
 
-import { encodeBigInteger } from "../bytes/big_integer.ts";
+import { decodeBigInteger } from "../bytes/big_integer.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import {
   bitsOf,
@@ -26,7 +26,6 @@ import {
   EC_DH,
   enterWholeBytes,
   isCompressed,
-  isLess,
   isOdd,
   isWithoutParameters,
   namedCurve,
@@ -54,6 +53,9 @@ export type DeviceKey =
 /** Names of the numbers of RSAPrivateKey, for messages. */
 const RSA_NUMBERS = ["modulus", "exponent", "d", "p", "q", "d mod p-1", "d mod q-1", "1/q mod p"];
 const [MODULUS, EXPONENT, PRIME_P, PRIME_Q] = [0, 1, 3, 4];
+
+/** Bytes of the order of the largest curve, P-521. */
+const LONGEST_ORDER = 66;
 
 /** The encodings in the order in which the device tries them. */
 const ENCODINGS: readonly ((der: Bytes) => DeviceKey)[] = [readPkcs8, readPkcs1, readSec1];
@@ -177,12 +179,8 @@ function readParameters(parameters: DerNode): CurveDomain {
 /** From 1 to n - 1, in any number of bytes (mbedTLS, `mbedtls_ecp_check_privkey`). */
 function readScalar(digits: DerNode, { name, n }: CurveDomain): Bytes {
   const scalar = unsignedOf(digits);
-  const isInRange = scalar.some((digit) => digit !== 0) && isLess(scalar, orderOf(n));
-  return isInRange ? scalar : refuse(`private scalar out of the range of ${name}`);
-}
-
-function orderOf(n: bigint): Bytes {
-  return encodeBigInteger(n, Math.ceil(n.toString(16).length / 2));
+  const number = scalar.length > LONGEST_ORDER ? n : decodeBigInteger(scalar);
+  return number > 0n && number < n ? scalar : refuse(`private scalar out of the range of ${name}`);
 }
 
 /** A point that the device cannot expand is worked out again from the private scalar. */

@@ -204,7 +204,7 @@ export function isOdd(digits: Bytes): boolean {
 }
 
 /** Whether an unsigned number is below another; neither has leading zeros. */
-export function isLess(low: Bytes, high: Bytes): boolean {
+function isLess(low: Bytes, high: Bytes): boolean {
   if (low.length !== high.length) return low.length < high.length;
   const at = low.findIndex((digit, index) => digit !== high[index]);
   return at >= 0 && low[at]! < high[at]!;

@@ -5,8 +5,8 @@ import { decodeBigInteger } from "../../bytes/big_integer.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import { childrenOf, readDer, TAG, unsignedOf } from "../der.ts";
 import { CURVES } from "./curves.ts";
-import { decodeKeyParts, encodeEcSpki, type PrivateKey, type PublicKeyParts } from "./encoding.ts";
-import { ecKeyOf } from "./keys.ts";
+import { encodeEcSpki, type PrivateKey, type PublicKeyParts } from "./encoding.ts";
+import { ecKeyOf, keyPartsOf } from "./keys.ts";
 
 /** How the bytes of a key are written. */
 export type KeyForm = "DER" | "base64" | "hex";
@@ -108,8 +108,8 @@ export async function isSecretOf(bytes: Uint8Array, key: PublicKeyParts): Promis
 }
 
 /** The numbers that alone give a private key away, big-endian: d; of an RSA key also its primes. */
-export function secretNumbers({ pkcs8 }: PrivateKey): Uint8Array[] {
-  const parts = decodeKeyParts(pkcs8);
+export function secretNumbers(key: PrivateKey): Uint8Array[] {
+  const parts = keyPartsOf(key);
   if (parts.type === "ec") return [parts.scalar];
   const [, , , , p, q] = childrenOf(readDer(parts.pkcs1, "private key")).map(unsignedOf);
   return [parts.privateExponent, p!, q!];

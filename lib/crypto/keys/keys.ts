@@ -142,8 +142,13 @@ export function exportPrivateKey(
   return form === "der" ? der.slice() : encodeUtf8(formatPem(label, der));
 }
 
+/** What a key was made from; not to be changed. */
+export function keyPartsOf(key: PrivateKey): KeyParts {
+  return partsOf.get(key) ?? decodeKeyParts(key.pkcs8);
+}
+
 function traditional(key: PrivateKey): [Bytes, string] {
-  const parts = partsOf.get(key) ?? decodeKeyParts(key.pkcs8);
+  const parts = keyPartsOf(key);
   return [encodeTraditional(parts), traditionalLabel(parts)];
 }
 
