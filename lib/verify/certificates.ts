@@ -2,7 +2,7 @@ import { equalBytes } from "../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
 import type { PublicKeyParts } from "../crypto/keys/encoding.ts";
 import { type Certificate, publicKeyOf } from "../crypto/x509/certificate.ts";
-import { followChain } from "../crypto/x509/chain.ts";
+import { followChain, isSelfSigned } from "../crypto/x509/chain.ts";
 import { ANY_USAGE, EXTENDED_KEY_USAGE } from "../crypto/x509/extensions.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import type { CheckOptions, ReadImage } from "./check.ts";
@@ -29,15 +29,21 @@ export async function checkChain(
   }
   if (issuers === undefined && fault === "unfit") return [];
   const isOwn = !isSelfIssued(first) && caCerts.every(({ der }) => equalBytes(der, first.der));
-  if (issuers !== undefined || fault === "wrong" || isOwn) {
+  const last = path.at(-1)!;
+  // A root that signed itself may have the stored CA's name by chance.
+  const isWrong = fault === "wrong" && !await isSelfSigned(last);
+  if (issuers !== undefined || isWrong || isOwn) {
     const message = `the device certificate does not chain to the CA: ${problem}`;
     return [finding("CHAIN_BROKEN", message)];
   }
-  const { subject, issuer } = path.at(-1)!;
-  const message =
-    `the stored CA "${trusted[0]!.subject}" is not "${issuer}", the issuer of "${subject}"; fine ` +
-    "when it is the server's";
-  return [finding("CA_NOT_ISSUER", message)];
+  return [finding("CA_NOT_ISSUER", otherIssuerMessage(trusted[0]!, last))];
+}
+
+function otherIssuerMessage(stored: Certificate, last: Certificate): string {
+  const { subject, issuer } = last;
+  return isSelfIssued(last)
+    ? `"${subject}" is its own issuer; the stored CA "${stored.subject}" is fine when it is the server's`
+    : `the stored CA "${stored.subject}" is not "${issuer}", the issuer of "${subject}"; fine when it is the server's`;
 }
 
 function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {

@@ -62,9 +62,11 @@ export function checkRefused({ entries }: ReadImage): Finding[] {
     const title = tlvTypeTitle(value.type);
     const place = { entry, offset };
     const skipped = content.kind === "certificate" ? content.skipped ?? [] : [];
-    const warnings = skipped.map((block) =>
-      finding("CERT_REFUSED", skippedMessage(title, block), place, "warning")
-    );
+    const warnings = skipped.map((block) => {
+      // The device does not count as skipped what it does not see as a block.
+      const code = block.isLast ? "STRAY_BYTES" : "CERT_REFUSED";
+      return finding(code, skippedMessage(title, block), place, "warning");
+    });
     if (!("refusal" in content) || content.refusal === undefined) return warnings;
     const { reason, lacksNul } = content.refusal;
     if (lacksNul) {

@@ -147,6 +147,19 @@ Deno.test("entries of other subtypes are checked too, and named by their place",
   ]);
 });
 
+Deno.test("what the device does not see as a block of a bundle is stray, not refused", async () => {
+  const unfinished = concat(ca.data.subarray(0, -1), ca.data.subarray(0, -20), Uint8Array.of(0));
+  const { ok, findings } = await verify(encodePartition([{ ...ca, data: unfinished }, dev, key]));
+  const [finding] = findings.filter(({ code }) => code !== "PLAINTEXT_KEY");
+  assertEquals([ok, finding?.code, finding?.severity, finding?.message], [
+    true,
+    "STRAY_BYTES",
+    "warning",
+    "the device skips certificate 2 of the CA certificate's bundle and what follows it: " +
+    "no END CERTIFICATE line",
+  ]);
+});
+
 Deno.test("what is encrypted is checked when it is opened", async () => {
   const hmacKey = new Uint8Array(32).fill(7);
   const flags = 0x80;

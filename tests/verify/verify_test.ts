@@ -199,6 +199,36 @@ Deno.test("what is odd and works is a warning", async () => {
   }
 });
 
+Deno.test("a certificate that signed itself was not issued by a CA of the same name", async () => {
+  const key = await generateKey();
+  const stored = await createCa({ subject: "CN=Test CA", key: await generateKey() });
+  const own = await createCa({ subject: "CN=Test CA", key });
+  const image = imageOf([
+    { type: 0, data: stored.der },
+    { type: 1, data: own.der },
+    { type: 2, data: exportPrivateKey(key, { form: "der" }) },
+  ]);
+  const verdict = await verify(image);
+  assertEquals([verdict.ok, codes(verdict)], [
+    true,
+    ["CA_NOT_ISSUER", "CERT_PURPOSE", "CERT_PURPOSE", "PLAINTEXT_KEY"],
+  ]);
+  assertEquals(
+    verdict.findings.find(({ code }) => code === "CA_NOT_ISSUER")?.message,
+    `"CN=Test CA" is its own issuer; the stored CA "CN=Test CA" is fine when it is the server's`,
+  );
+  assertEquals(errors(await verify(image, { ca: stored.der })), ["CHAIN_BROKEN"]);
+});
+
+sharedTest("cust_flash_tlv.bin is good, though its CA is not the issuer", async () => {
+  const image = shared("espressif/qemu_test/cust_flash_tlv/cust_flash_tlv.bin");
+  const { ok, findings } = await verify(image, { now: () => new Date("2026-12-01") });
+  assertEquals([ok, findings.filter(({ code }) => /^C/.test(code)).map(({ code }) => code)], [
+    true,
+    ["CA_NOT_ISSUER"],
+  ]);
+});
+
 Deno.test("an image with an error is withheld, and no-verify overrides that", async () => {
   const other = await createDevelopmentCa();
   const past = () => new Date("2020-01-01");

@@ -88,6 +88,12 @@ export async function isIssuedBy(
     await signatureState(certificate, issuer) === "right";
 }
 
+/** Whether a certificate was signed with its own key. */
+export async function isSelfSigned(certificate: Certificate): Promise<boolean> {
+  return isNamedIssuer(certificate, certificate) &&
+    await signatureState(certificate, certificate) === "right";
+}
+
 /**
  * Follows a certificate up to a trusted one (RFC 5280 section 6: names, signatures, CA bits, path
  * lengths; validity is the caller's).

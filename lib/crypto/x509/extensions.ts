@@ -228,9 +228,10 @@ export function decodeTime(node: DerNode): Date {
   const [, month, day, hour, minute, second = "0", sign, hours, minutes] = parts;
   const short = Number(text.slice(0, digits));
   const year = !isShort ? short : short < 50 ? 2000 + short : 1900 + short;
-  const time = new Date(
-    Date.UTC(year, Number(month) - 1, Number(day), Number(hour), Number(minute)),
-  );
+  const time = new Date(0);
+  // Date.UTC takes years below 100 for those of the 20th century.
+  time.setUTCFullYear(year, Number(month) - 1, Number(day));
+  time.setUTCHours(Number(hour), Number(minute));
   const isReal = time.getUTCFullYear() === year && time.getUTCDate() === Number(day) &&
     time.getUTCHours() === Number(hour) && time.getUTCMinutes() === Number(minute) &&
     Number(second) < 60;

@@ -149,6 +149,16 @@ Deno.test("dates are UTCTime to 2049, GeneralizedTime after, and may have no end
   await assertRejects(() => makeCa({ days: 0 }), RangeError);
 });
 
+Deno.test("years below 100 are read, as the device reads them", async () => {
+  const { certificate } = await makeCa({ days: "forever", now: NOW });
+  const text = new TextDecoder("latin1").decode(certificate.der);
+  for (const year of ["0000", "0099"]) {
+    const der = certificate.der.slice();
+    der.set(encodeUtf8(year), text.indexOf("99991231235959Z"));
+    assertEquals(readCertificate(der).notAfter.toISOString(), `${year}-12-31T23:59:59.000Z`);
+  }
+});
+
 Deno.test("serial numbers are positive and have 20 octets", async () => {
   for (const fill of [0, 0x7F, 0x80, 0xFF]) {
     const { certificate } = await makeCa({ random: (length) => new Uint8Array(length).fill(fill) });
