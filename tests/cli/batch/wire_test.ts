@@ -1,12 +1,8 @@
 /** Messages between the threads of `bulk`. */
 import { assertEquals } from "@std/assert";
-import {
-  fromWire,
-  type FromWorker,
-  toWire,
-  type ToWorker,
-} from "../../../lib/cli/batch/threads/messages.ts";
-import { startThread } from "../../../lib/cli/batch/threads/pool.ts";
+import { fromWire, toWire } from "../../../lib/cli/batch/threads/wire.ts";
+import type { FromWorker, ToWorker } from "../../../lib/cli/batch/threads/messages.ts";
+import { startThread } from "../../../lib/cli/batch/threads/threads.ts";
 
 Deno.test("a message comes out of the wire as it went in, and has no array of bytes in it", () => {
   const part = new Uint8Array([1, 2, 3, 4]).subarray(1, 3);

@@ -1,16 +1,9 @@
 import type { BulkJob, BulkMaker, BulkResult } from "../../../batch/ports.ts";
 import { fileError } from "../../errors.ts";
 import { openMaker } from "./maker.ts";
-import {
-  fromWire,
-  type FromWorker,
-  toWire,
-  type ToWorker,
-  unpackError,
-  type Wire,
-  type WorkerStart,
-} from "./messages.ts";
-import { Worker } from "../deps.ts";
+import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
+import { missingPermission, startThread } from "./threads.ts";
+import { fromWire, toWire, type Wire } from "./wire.ts";
 
 /** Threads that make devices. */
 export interface WorkerPool {
@@ -113,38 +106,4 @@ function lose(thread: Thread, folder: string, error: unknown): void {
   const lost = fileError("ERR_IO", folder, `a thread that makes devices ended: ${why}`, hint);
   for (const result of thread.waiting.values()) result.reject(lost);
   thread.waiting.clear();
-}
-
-/** Megabytes of a thread's heap: with little room for what is new its garbage is collected sooner. */
-const HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 1024 };
-const MODULE = new URL("./worker.ts", import.meta.url);
-/** All modules of the toolkit, of which a thread loads most. */
-const MODULES = new URL("../../../", import.meta.url);
-
-/** Starts a thread that makes devices, whose heap has limits. */
-export function startThread(number: number): Worker {
-  return new Worker(moduleOf(MODULE), {
-    name: `bulk ${number}`,
-    resourceLimits: HEAP,
-    // Node copies the environment otherwise, for which Deno asks at the terminal.
-    env: {},
-  });
-}
-
-/** What a thread runs; Node's workers, which have limits, take no URL of the network by itself. */
-function moduleOf(url: URL): URL {
-  if (url.protocol === "file:") return url;
-  return new URL(
-    `data:text/javascript,${encodeURIComponent(`import ${JSON.stringify(url.href)}`)}`,
-  );
-}
-
-/** The permission to read, or to import, that Deno wants for the modules of a thread and has not. */
-async function missingPermission(): Promise<string | undefined> {
-  const isFile = MODULES.protocol === "file:";
-  const wanted = isFile
-    ? { name: "read", path: MODULES } as const
-    : { name: "import", host: MODULES.host } as const;
-  if ((await Deno.permissions.query(wanted)).state === "granted") return undefined;
-  return isFile ? `--allow-read=${decodeURI(MODULES.pathname)}` : `--allow-import=${MODULES.host}`;
 }

@@ -2,14 +2,8 @@
 import type { BulkMaker } from "../../../batch/ports.ts";
 import { parentPort } from "../deps.ts";
 import { openMaker } from "./maker.ts";
-import {
-  fromWire,
-  type FromWorker,
-  packError,
-  toWire,
-  type ToWorker,
-  type Wire,
-} from "./messages.ts";
+import { type FromWorker, packError, type ToWorker } from "./messages.ts";
+import { fromWire, toWire, type Wire } from "./wire.ts";
 
 let maker: Promise<BulkMaker> | undefined;
 
