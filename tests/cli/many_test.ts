@@ -1,5 +1,6 @@
 /** verify and inspect of several images, or of a folder. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { startCheckThreads } from "../../lib/cli/many/threads.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
 /** Three devices in a folder, one of them without its key. */
@@ -116,4 +117,19 @@ Deno.test("append and convert write several images into a folder, or none", asyn
     assertStringIncludes(bad.stderr, "e/bad.bin");
   }
   assertEquals(world.files.size, before);
+});
+
+Deno.test("another thread checks as this one does, and one that is gone says so", async () => {
+  const image = new URL("../vectors/plain/ecp256.bin", import.meta.url).pathname;
+  const threads = await startCheckThreads({ kind: "verify", now: Date.UTC(2027, 0) });
+  // With one core there is none.
+  for (const starting of threads.checkers) {
+    const check = await starting;
+    const reports = await check?.([image, "/no/such/file"]);
+    assertEquals(reports?.map(({ json }) => "error" in json), [false, true]);
+    assertEquals(reports?.[0]?.json.format, "tlv");
+    threads.end();
+    assertEquals(await check?.([image]), undefined);
+  }
+  threads.end();
 });

@@ -35,7 +35,10 @@ Deno.test("a thread answers a call that it cannot do, and lives on", async () =>
     signingKeys: [],
     syncs: false,
   } as const;
-  const worker = startThread(0);
+  const worker = startThread(
+    new URL("../../../lib/cli/batch/threads/worker.ts", import.meta.url),
+    "bulk",
+  );
   worker.on("message", (wire) => received.resolve(fromWire<FromWorker>(wire)));
   worker.on("error", received.reject);
   const send = (message: ToWorker) => worker.postMessage(toWire(message));

@@ -25,6 +25,7 @@ interface Thread {
   end(): void;
 }
 
+const MODULE = new URL("./worker.ts", import.meta.url);
 /** Two calls a thread: while one waits for the disk, the other computes. */
 const CALLS = 2;
 
@@ -71,7 +72,7 @@ export async function openPool(
 }
 
 function startMaker(start: WorkerStart, folder: string): Thread {
-  const worker = startThread(start.number);
+  const worker = startThread(MODULE, `bulk ${start.number}`);
   const thread: Thread = {
     send: (message) => worker.postMessage(toWire(message)),
     waiting: new Map(),

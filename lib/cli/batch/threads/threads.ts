@@ -2,14 +2,13 @@ import { Worker } from "../deps.ts";
 
 /** Megabytes of a thread's heap: with little room for what is new its garbage is collected sooner. */
 const HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 1024 };
-const MODULE = new URL("./worker.ts", import.meta.url);
 /** All modules of the toolkit, of which a thread loads most. */
 const MODULES = new URL("../../../", import.meta.url);
 
-/** Starts a thread that makes devices, whose heap has limits. */
-export function startThread(number: number): Worker {
-  return new Worker(moduleOf(MODULE), {
-    name: `bulk ${number}`,
+/** Starts a thread, whose heap has limits. */
+export function startThread(module: URL, name: string): Worker {
+  return new Worker(moduleOf(module), {
+    name,
     resourceLimits: HEAP,
     // Node copies the environment otherwise, for which Deno asks at the terminal.
     env: {},
