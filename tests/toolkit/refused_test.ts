@@ -179,3 +179,17 @@ function isRead(der: Uint8Array): boolean {
     return false;
   }
 }
+
+Deno.test("what is known of a value is not taken for another one", async () => {
+  const [certificate] = readCertificates(device.certificate.pem);
+  const { key } = device;
+  const plain = await build({ deviceCert: certificate, privateKey: key });
+  const again = await build({ deviceCert: certificate, privateKey: key });
+  assertEquals(again, plain);
+  const data = [{ type: 1, data: certificate!.der, verbatim: true }];
+  const own = { caCert: certificate, privateKey: key, data };
+  const { verdict } = await build(own, { verify: false });
+  assertEquals(verdict.findings.filter(({ code }) => code.endsWith("_REFUSED")), []);
+  plain.image.fill(0x20, 12, 40);
+  assertEquals((await build({ deviceCert: certificate, privateKey: key })).image, again.image);
+});

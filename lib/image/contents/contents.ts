@@ -27,6 +27,8 @@ import {
   parseStoredCertificates,
   parseStoredKey,
   type SkippedBlock,
+  type StoredCertificates,
+  type StoredKey,
   type StoredRefusal,
 } from "../../device/stored.ts";
 import { entryProtectionOf, type KeyStorage, keyStorageOf, TLV_TYPES } from "../../format/names.ts";
@@ -114,6 +116,33 @@ export interface Reading {
   readonly known?: readonly KnownValue[];
 }
 
+/** What the device makes of values as they were last stored, by what they were made from. */
+const parsedBefore = new WeakMap<
+  Certificate | PrivateKey,
+  { readonly stored: Uint8Array; readonly parsed: StoredCertificates | StoredKey }
+>();
+
+/**
+ * What the device makes of a value, asked once: it is checked when it is planned and when the image is
+ * read again, and a batch has the same CA in every image.
+ *
+ * @param parse How the device reads it, always the same for one object.
+ * @param stored The value, which is not changed afterwards.
+ * @param made The key, or the first of the certificates, that it was made from, where that is known.
+ */
+export function parseMade<T extends StoredCertificates | StoredKey>(
+  parse: (stored: Uint8Array) => T,
+  stored: Uint8Array,
+  made: Certificate | PrivateKey | undefined,
+): T {
+  if (made === undefined) return parse(stored);
+  const before = parsedBefore.get(made);
+  if (before !== undefined && equalBytes(before.stored, stored)) return before.parsed as T;
+  const parsed = parse(stored);
+  parsedBefore.set(made, { stored, parsed });
+  return parsed;
+}
+
 /**
  * The private key in a value, as the device reads it; where it refuses the value, as it can be read
  * otherwise. Of an EC key only the scalar counts, as on the device: a public point beside it does not.
@@ -125,8 +154,9 @@ export async function readStoredKey(
   stored: Uint8Array,
   { known = [] }: Reading,
 ): Promise<KeyContent | Extract<Content, { kind: "unreadable" }>> {
-  const same = known.find(({ key, bytes }) => key && equalBytes(bytes, stored))?.key;
-  const parsed = parseStoredKey(stored);
+  const { bytes = stored, key: same } =
+    known.find(({ key, bytes }) => key && equalBytes(bytes, stored)) ?? {};
+  const parsed = parseMade(parseStoredKey, bytes, same);
   if (parsed.kind === "used") {
     return same ? { key: same, publicKey: same.publicKey } : await openDeviceKey(parsed.key);
   }
@@ -153,12 +183,6 @@ async function openRsaKey(pkcs1: Uint8Array): Promise<KeyContent> {
   return { key: await importPrivateKey(pkcs1), publicKey };
 }
 
-/** What was read of certificates as they were last stored: a batch has the same CA in every image. */
-const readBefore = new WeakMap<
-  readonly Certificate[],
-  { readonly bytes: Uint8Array; readonly content: Content }
->();
-
 function readStoredCertificates(
   stored: Uint8Array,
   reading: Reading,
@@ -166,13 +190,7 @@ function readStoredCertificates(
   const same = reading.known?.find(({ certificates, bytes }) =>
     certificates && equalBytes(bytes, stored)
   );
-  if (same?.certificates === undefined) return useCertificates(stored, [], reading);
-  const { bytes, certificates } = same;
-  const before = readBefore.get(certificates);
-  if (before !== undefined && equalBytes(before.bytes, stored)) return before.content;
-  const content = useCertificates(stored, certificates, reading);
-  if (!(content instanceof Promise)) readBefore.set(certificates, { bytes, content });
-  return content;
+  return useCertificates(same?.bytes ?? stored, same?.certificates ?? [], reading);
 }
 
 /** The certificates that the device takes from a value; known ones need no parsing. */
@@ -181,7 +199,7 @@ function useCertificates(
   made: readonly Certificate[],
   { certificatesOf = readCertificates }: Reading,
 ): Content | Promise<Content> {
-  const parsed = parseStoredCertificates(stored);
+  const parsed = parseMade(parseStoredCertificates, stored, made[0]);
   if (parsed.kind === "refused") {
     const { refusal } = parsed;
     return readAnyway(refusal, () => ({

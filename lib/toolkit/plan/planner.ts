@@ -26,7 +26,7 @@ import {
 } from "../../format/names.ts";
 import { parseStoredCertificates, parseStoredKey } from "../../device/stored.ts";
 import { MAX_TLV_LENGTH, type StoredTlv } from "../../format/tlv.ts";
-import type { KnownValue } from "../../image/contents/contents.ts";
+import { type KnownValue, parseMade } from "../../image/contents/contents.ts";
 import { hidesKey } from "../../image/contents/credentials.ts";
 import { encodeStoredKey, isDer, storedCertificates } from "../../image/stored.ts";
 import type { EfuseKeyMode, KeyKind, KeyModeRules, ModeEntries } from "../../key_modes/mode.ts";
@@ -195,7 +195,8 @@ async function planCertificates(entry: NumberedEntry, draft: Draft): Promise<voi
   const input = entry.data as CertificateInput;
   const certificates = readCertificates(input);
   const data = isDer(input) ? storedCertificates(input) : storedCertificates(certificates);
-  refuseCertificates(entry, data, draft);
+  const parsed = parseMade(parseStoredCertificates, data, certificates[0]);
+  refuse(refusedValue(entry, parsed), draft);
   if (type === DEV) draft.certificates.set(subtype, certificates);
   draft.known.push({ bytes: data, certificates });
   add(entry, { type, subtype, flags: 0, data }, draft);
@@ -216,20 +217,13 @@ async function planVerbatim(
   draft: Draft,
 ): Promise<void> {
   const { type, subtype } = entry;
-  if (type === KEY) refuseKey(entry, data, draft);
-  else refuseCertificates(entry, data, draft);
+  const parsed = type === KEY ? parseStoredKey(data) : parseStoredCertificates(data);
+  refuse(refusedValue(entry, parsed), draft);
   await noteRaw(entry, data, draft);
   add(entry, { type, subtype, flags: 0, data }, draft);
 }
 
-function refuseCertificates(entry: NumberedEntry, data: Uint8Array, draft: Draft): void {
-  refuse(refusedValue(entry, parseStoredCertificates(data)), draft);
-}
-
-function refuseKey(entry: NumberedEntry, data: Uint8Array, draft: Draft): void {
-  refuse(refusedValue(entry, parseStoredKey(data)), draft);
-}
-
+/** Certificates that the device refuses or skips, or a key: an image without is not what was asked for. */
 function refuse(found: readonly Problem[], { options, problems, refused }: Draft): void {
   refused.push(...found);
   if (options.allowRefused !== true) problems.push(...found);
@@ -324,7 +318,9 @@ async function planKey(entry: NumberedEntry, draft: Draft): Promise<void> {
   const stored = key && encodeStoredKey(key, isDer(entry.data) ? "der" : "pem");
   if (stored !== undefined) {
     draft.known.push({ bytes: stored, key });
-    if (keyMode !== "ecdsa-peripheral" && keyMode !== "rsa-ds") refuseKey(entry, stored, draft);
+    if (keyMode !== "ecdsa-peripheral" && keyMode !== "rsa-ds") {
+      refuse(refusedValue(entry, parseMade(parseStoredKey, stored, key)), draft);
+    }
   }
   const made: ModeEntries = await rules.makeEntries({
     subtype,
