@@ -38,7 +38,7 @@ Deno.test("every file of a command is listed once", async () => {
 
 Deno.test("a command's file loads at once what its flags need, and not what its body needs", () => {
   // The flags of bulk export are those of the services, each declared in its exporter's file.
-  const services = /^lib\/(batch\/(export\/|manifest)|crypto\/)|^npm:@noble\/hashes@/;
+  const services = /^lib\/(batch\/(export\/|files|manifest)|crypto\/)|^npm:@noble\/hashes@/;
   const heavy = commandFiles().flatMap((path) =>
     [...loadedWith(path)].filter((each) => !/^lib\/(cli|bytes|format)\/|^npm:deno-std@/.test(each))
       .filter((each) => !(path.endsWith("/bulk/export.ts") && services.test(each)))
