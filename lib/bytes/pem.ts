@@ -12,6 +12,12 @@ export interface PemBlock {
   readonly headers: Readonly<Record<string, string>>;
 }
 
+/**
+ * Bytes, or characters, of a file of certificates and keys: a key has some KiB, and a bundle of all public
+ * CAs a quarter of a MiB. Blocks, extensions and names take a hundred times their bytes once they are read.
+ */
+export const MAX_CREDENTIAL_FILE = 4 << 20;
+
 const BEGIN = "-----BEGIN ";
 const DASHES = "-----";
 const DASH = 0x2D;
@@ -67,14 +73,26 @@ export function isPem(file: Uint8Array | string): boolean {
  * @param labels The labels of the blocks to take; others are skipped.
  * @returns The bodies of the PEM blocks in their order, at least one; for DER a copy of the file.
  * @throws {SecureCertError} `ERR_PEM` when a block is malformed, none has such a label, or a text is not
- * PEM.
+ * PEM; `ERR_LENGTH` for a file of more than {@linkcode MAX_CREDENTIAL_FILE} bytes.
  */
 export function derBlocks(file: Uint8Array | string, labels: readonly string[]): Bytes[] {
+  refuseLong(file);
   const text = pemText(file);
   if (typeof file !== "string" && text === undefined) return [new Uint8Array(file)];
   const blocks = parsePem(text ?? "").filter(({ label }) => labels.includes(label));
   if (blocks.length > 0) return blocks.map(({ bytes }) => bytes);
   throw new SecureCertError("ERR_PEM", `Cannot decode PEM: no ${labels[0]} block`);
+}
+
+/**
+ * Refuses a file that no key or certificate needs.
+ *
+ * @throws {SecureCertError} `ERR_LENGTH` for more than {@linkcode MAX_CREDENTIAL_FILE} bytes.
+ */
+export function refuseLong({ length }: Uint8Array | string): void {
+  if (length <= MAX_CREDENTIAL_FILE) return;
+  const limit = `certificates and keys have at most ${MAX_CREDENTIAL_FILE >> 20} MiB`;
+  throw new SecureCertError("ERR_LENGTH", `Cannot read file of ${length} bytes: ${limit}`);
 }
 
 /** The labels of the PEM blocks of a text, in order, whatever is between them. */
@@ -86,9 +104,11 @@ export function pemLabels(text: string): string[] {
 
 /**
  * The text of a file that holds the start of a PEM block; undefined for another. Text is UTF-8, or UTF-16
- * as Windows writes it; bytes that are neither, as comments may have them, are taken for Latin-1.
+ * as Windows writes it; bytes that are neither, as comments may have them, are taken for Latin-1. A file
+ * of more than {@linkcode MAX_CREDENTIAL_FILE} bytes is not looked into.
  */
 export function pemText(file: Uint8Array | string): string | undefined {
+  if (file.length > MAX_CREDENTIAL_FILE) return undefined;
   if (typeof file === "string") return file.includes(BEGIN) ? file : undefined;
   if (holdsBegin(file)) return decodeUtf8(file) ?? LATIN1.decode(file);
   const text = decodeUtf16(file);
@@ -97,12 +117,21 @@ export function pemText(file: Uint8Array | string): string | undefined {
 
 /** Looks for it in the bytes, because decoding what is not UTF-8 takes long. */
 function holdsBegin(bytes: Uint8Array): boolean {
-  for (let at = bytes.indexOf(DASH); at >= 0; at = bytes.indexOf(DASH, at + 1)) {
-    let length = 1;
-    while (length < BEGIN.length && bytes[at + length] === BEGIN.charCodeAt(length)) length++;
-    if (length === BEGIN.length) return true;
+  for (let at = bytes.indexOf(DASH); at >= 0;) {
+    const first = at;
+    while (bytes[at] === DASH) at++;
+    if (at - first >= DASHES.length && startsWord(bytes, at)) return true;
+    at = bytes.indexOf(DASH, at);
   }
   return false;
+}
+
+/** Whether the word after the dashes begins there. */
+function startsWord(bytes: Uint8Array, at: number): boolean {
+  for (let index = DASHES.length; index < BEGIN.length; index++) {
+    if (bytes[at + index - DASHES.length] !== BEGIN.charCodeAt(index)) return false;
+  }
+  return true;
 }
 
 function parseBody(body: string, offset: number): Pick<PemBlock, "bytes" | "headers"> {

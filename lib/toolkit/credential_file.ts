@@ -2,7 +2,7 @@
 // reported. Loaded when a file is neither an image nor a partition table.
 import { SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
-import { parsePem, type PemBlock, pemText } from "../bytes/pem.ts";
+import { MAX_CREDENTIAL_FILE, parsePem, type PemBlock, pemText } from "../bytes/pem.ts";
 import { formatHex } from "../bytes/text.ts";
 import { sha256 } from "../crypto/deps.ts";
 import { decodeSpki, keyName } from "../crypto/keys/encoding.ts";
@@ -62,6 +62,7 @@ const LABELS: Readonly<Record<string, CredentialFormat>> = Object.fromEntries([
  * is something else. What is malformed in a PEM has its `problem`.
  */
 export async function readCredentialFile(file: Uint8Array): Promise<CredentialFileReport[]> {
+  if (file.length > MAX_CREDENTIAL_FILE) return [];
   const text = pemText(file);
   if (text === undefined) return await readDerFile(new Uint8Array(file));
   const blocks = await attempt(() => parsePem(text));

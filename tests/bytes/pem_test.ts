@@ -1,6 +1,6 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
-import { derBlocks, formatPem, isPem, parsePem } from "../../lib/bytes/pem.ts";
+import { derBlocks, formatPem, isPem, MAX_CREDENTIAL_FILE, parsePem } from "../../lib/bytes/pem.ts";
 import { encodeUtf8 } from "../../lib/bytes/text.ts";
 
 const ONE = new Uint8Array([0x30, 1, 2]);
@@ -44,4 +44,21 @@ Deno.test("a malformed block is refused with its place", () => {
     const error = assertThrows(() => parsePem(good + text), SecureCertError, undefined, text);
     assertEquals([error.code, error.place.offset], ["ERR_PEM", good.length]);
   }
+});
+
+Deno.test("a file longer than any bundle is refused before it is looked into", () => {
+  const long = new Uint8Array(MAX_CREDENTIAL_FILE + 1).fill(0x2D);
+  assertEquals(isPem(long), false);
+  const error = assertThrows(() => derBlocks(long, ["CERTIFICATE"]), SecureCertError);
+  assertEquals(error.code, "ERR_LENGTH");
+  assertStringIncludes(error.message, "at most 4 MiB");
+});
+
+Deno.test("dashes in any number take linear time", async () => {
+  const work = (length: number) => {
+    const dashes = new Uint8Array(length).fill(0x2D);
+    return () => isPem(dashes);
+  };
+  assertEquals(await growsLinearly(work, [0x4000, 0x100000]), true);
+  assertEquals(isPem(new TextEncoder().encode("---------BEGIN X-----")), true);
 });

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
-import { formatPem, parsePem, type PemBlock, pemText } from "../../bytes/pem.ts";
+import { formatPem, parsePem, type PemBlock, pemText, refuseLong } from "../../bytes/pem.ts";
 import { encodeUtf8, parseBase64Url } from "../../bytes/text.ts";
 import { foreignError } from "../foreign.ts";
 import { CURVES, type EcCurve } from "./curves.ts";
@@ -191,6 +191,7 @@ async function openKeyParts(
   file: Uint8Array | string,
   password: string | undefined,
 ): Promise<KeyParts> {
+  refuseLong(file);
   const text = pemText(file);
   if (text === undefined) {
     if (startsJson(file)) return (await import("./jwk.ts")).decodeJwk(file);
