@@ -2,6 +2,7 @@ import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { derBlocks, formatPem, isPem, MAX_CREDENTIAL_FILE, parsePem } from "../../lib/bytes/pem.ts";
 import { encodeUtf8 } from "../../lib/bytes/text.ts";
+import { growsLinearly } from "../growth.ts";
 
 const ONE = new Uint8Array([0x30, 1, 2]);
 const TWO = new Uint8Array(70).fill(7);

@@ -45,6 +45,9 @@ export function noteSlowKey(
   }
 }
 
+/** Bytes of a password file that are looked at; a password is in its first line. */
+const MAX_PASSWORD_FILE = 0x10000;
+
 /**
  * The password of a private key: the first line of --password-file, or else the answer of somebody
  * at the terminal, who is asked only when the key needs one.
@@ -60,7 +63,7 @@ export async function passwordOf(
 ): Promise<string | undefined> {
   const path = args.get("password-file");
   if (path !== undefined) {
-    const text = decodeUtf8(await io.read(path));
+    const text = decodeUtf8((await io.read(path)).subarray(0, MAX_PASSWORD_FILE));
     if (text !== undefined) return text.split(/\r?\n/)[0]!;
     throw usageError("--password-file is not UTF-8 text", "password-file");
   }
@@ -81,7 +84,7 @@ export async function readKey(path: string, args: Arguments, io: Io): Promise<Pr
 /** Whether a private key is PEM without a password, which espefuse can burn. */
 export async function isPlainPem(key: Uint8Array): Promise<boolean> {
   const { isProtectedKey } = await import("../../crypto/keys/keys.ts");
-  return isPem(decodeUtf8(key) ?? "") && !isProtectedKey(key);
+  return isPem(key) && !isProtectedKey(key);
 }
 
 /** An eFuse key or a salt. */

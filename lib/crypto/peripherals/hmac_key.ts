@@ -42,11 +42,15 @@ export function checkedHmacKey(hmacKey: Uint8Array): Bytes {
   );
 }
 
+/** Bytes of a file with 64 hex digits, and room for blanks between them. */
+const MAX_HEX_FILE = 4096;
+
 /**
  * The HMAC key of a file that holds it as text, 64 hex digits with or without white space; undefined
  * for any other file. Such a file cannot be burned as it is: espefuse takes the raw bytes.
  */
 export function hexHmacKey(file: Uint8Array): Bytes | undefined {
-  const text = file.length === HMAC_KEY_SIZE ? "" : decodeUtf8(file)?.replace(/\s/g, "") ?? "";
+  if (file.length === HMAC_KEY_SIZE || file.length > MAX_HEX_FILE) return undefined;
+  const text = decodeUtf8(file)?.replace(/\s/g, "") ?? "";
   return HEX_KEY.test(text) ? parseHex(text) : undefined;
 }

@@ -1,4 +1,4 @@
-import { decodeUtf8, formatBase64 } from "../../../bytes/text.ts";
+import { formatBase64 } from "../../../bytes/text.ts";
 import { readSignatureKey } from "../../../crypto/signature.ts";
 import type { BulkData } from "../../../batch/profile/data.ts";
 import {
@@ -9,7 +9,7 @@ import {
 import type { Arguments } from "../../arguments.ts";
 import { usageError } from "../../errors.ts";
 import { daysOf, sansOf, usageOf } from "../../input/certificates.ts";
-import { naming } from "../../input/files.ts";
+import { naming, readText } from "../../input/files.ts";
 import { chipOf, deviceKeyOptions, keyModeOf, readKey } from "../../input/keys.ts";
 import { besidePath, type Io } from "../../io.ts";
 
@@ -63,9 +63,7 @@ export async function signingKeysOf(
 }
 
 async function readProfile(path: string, io: Io): Promise<BulkProfile> {
-  const text = decodeUtf8(await io.read(path));
-  if (text === undefined) throw usageError(`${path} is not UTF-8 text`, "profile");
-  const { data, ...profile } = parseBulkProfile(text);
+  const { data, ...profile } = parseBulkProfile(await readText(path, io));
   if (data === undefined) return profile;
   return { ...profile, data: await Promise.all(data.map((each) => loadData(each, path, io))) };
 }
