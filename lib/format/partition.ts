@@ -48,6 +48,20 @@ export function encodePartition(
     readonly integrity?: boolean;
   } = {},
 ): Bytes {
+  return layOutPartition(entries, options).image;
+}
+
+/** Some bytes, and their SHA-256. */
+export interface HashedBytes {
+  readonly bytes: Uint8Array;
+  readonly sha256: Uint8Array;
+}
+
+/** As {@linkcode encodePartition}, with what the integrity entry protects where there is one. */
+export function layOutPartition(
+  entries: readonly Tlv[],
+  options: Parameters<typeof encodePartition>[1] = {},
+): { readonly image: Bytes; readonly hashed?: HashedBytes } {
   const { size = DEFAULT_PARTITION_SIZE, fill = false, integrity = false } = options;
   entries.forEach(checkTlv);
   const sizes = entries.map(({ data }) => tlvSize(data.length));
@@ -59,8 +73,12 @@ export function encodePartition(
   const image = new Uint8Array(fill ? size : used);
   let at = 0;
   for (const entry of entries) at = writeTlv(entry, image, at);
-  if (integrity) writeTlv(integrityEntry(image.subarray(0, at)), image, at);
-  return image.fill(ERASED, used);
+  image.fill(ERASED, used);
+  if (!integrity) return { image };
+  const bytes = image.subarray(0, at);
+  const entry = integrityEntry(bytes);
+  writeTlv(entry, image, at);
+  return { image, hashed: { bytes, sha256: entry.data } };
 }
 
 /**

@@ -11,7 +11,7 @@ import {
 } from "../format/names.ts";
 import { encodeNvsCredentials } from "../format/nvs/credentials.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
-import { DEFAULT_PARTITION_SIZE, encodePartition } from "../format/partition.ts";
+import { DEFAULT_PARTITION_SIZE, type HashedBytes, layOutPartition } from "../format/partition.ts";
 import { decodeDsContext, decodeDsData } from "../format/peripheral.ts";
 import type { Tlv } from "../format/tlv.ts";
 import type { ImageFormat } from "../format/names.ts";
@@ -45,8 +45,14 @@ export function partitionSizeOf({ format = "tlv", size }: LayoutOptions): number
   return size ?? SIZES[format];
 }
 
+/** An image, and what was hashed of it. */
+interface EncodedImage {
+  readonly image: Bytes;
+  readonly hashed?: HashedBytes;
+}
+
 /**
- * The bytes of entries in any layout; `readonly` allows NVS partitions of one or two pages.
+ * The image of entries in any layout; `readonly` allows NVS partitions of one or two pages.
  *
  * @throws {SecureCertError} `ERR_PLAN` with the list of what the layout cannot carry, `ERR_TOO_LARGE`
  * when it does not fit, `ERR_LENGTH` for a value too long for its place.
@@ -54,13 +60,13 @@ export function partitionSizeOf({ format = "tlv", size }: LayoutOptions): number
 export async function encodeImage(
   entries: readonly Tlv[],
   options: LayoutOptions & { readonly readonly?: boolean },
-): Promise<Bytes> {
+): Promise<EncodedImage> {
   const { readonly = false } = options;
   const { format = "tlv", fill = false, integrity = true } = options;
   const size = partitionSizeOf(options);
   switch (format) {
     case "tlv":
-      return encodePartition(entries, { size, fill, integrity });
+      return layOutPartition(entries, { size, fill, integrity });
     case "cust_flash":
     case "cust_flash_legacy": {
       const credentials = carried(entries, format);
@@ -71,16 +77,14 @@ export async function encodeImage(
           `cust_flash needs ${needed} bytes, the partition has ${size}`,
         );
       }
-      return encodeCustFlash(credentials, { legacy: format === "cust_flash_legacy", size });
+      const legacy = format === "cust_flash_legacy";
+      return { image: encodeCustFlash(credentials, { legacy, size }) };
     }
     case "nvs":
     case "nvs_legacy": {
       const namespace = format === "nvs" ? "esp_secure_cert" : "pre_prov";
-      return encodeNvsCredentials(await asPem(carried(entries, format)), {
-        size,
-        namespace,
-        readonly,
-      });
+      const credentials = await asPem(carried(entries, format));
+      return { image: encodeNvsCredentials(credentials, { size, namespace, readonly }) };
     }
     default:
       throw new RangeError(`Unknown format: ${format satisfies never}`);

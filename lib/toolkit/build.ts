@@ -10,6 +10,7 @@ import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
 import type { StoredTlv } from "../format/tlv.ts";
 import { type Finding, finding } from "../findings/findings.ts";
 import { encodeImage, type LayoutOptions, partitionSizeOf } from "../image/encode.ts";
+import type { Reading } from "../image/contents/contents.ts";
 import { applyPatch } from "../image/patch.ts";
 import { type EfusePlan, planEfuse } from "../key_modes/efuse_plan.ts";
 import { checkImage, type Verdict, verdictOf, type VerifyOptions } from "../verify/verify.ts";
@@ -95,9 +96,9 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
     makeHmacKeys: true,
   });
   if (planned.problems.length > 0) throw planError(planned.problems);
-  const image = await encodeImage(planned.entries, options);
+  const { image, hashed } = await encodeImage(planned.entries, options);
   const known = { partitionSize: partitionSizeOf(options), ca, chip, allowWeak };
-  const verdict = await check(image, planned, { ...known, now: options.now });
+  const verdict = await check(image, planned, { ...known, now: options.now, hashed });
   if (!verdict.ok && options.verify !== false) throw withheld(verdict);
   return { image, verdict, ...burned(planned, chip, efuseKeyFile) };
 }
@@ -176,7 +177,7 @@ export async function encodeCsvImage(
 ): Promise<{ image: Bytes; isRestored: boolean }> {
   const { integrity = true, format } = csv.image;
   const size = options.size ?? csv.image.size;
-  const image = await encodeImage(entries, {
+  const { image } = await encodeImage(entries, {
     format: options.format ?? format ?? "tlv",
     size,
     fill: csv.image.size !== undefined || options.fill === true,
@@ -193,7 +194,7 @@ export async function encodeCsvImage(
 async function check(
   image: Uint8Array,
   { efuseKeys, publicKeys, mismatches, known }: Plan,
-  options: VerifyOptions,
+  options: VerifyOptions & Pick<Reading, "hashed">,
 ): Promise<Verdict> {
   const hmacKey = efuseKeys.find((key) => key.hmacKey !== undefined)?.hmacKey ?? options.hmacKey;
   const publicKey = publicKeys.get(0);

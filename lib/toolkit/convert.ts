@@ -110,7 +110,7 @@ export async function convert(
   const isText = holdsText(format) && !holdsText(from);
   const stored = isText ? await Promise.all(kept.map(inCanonicalForm)) : kept;
   if (withhold) refuseRefused(stored);
-  const converted = await encodeImage(stored, layout);
+  const { image: converted } = await encodeImage(stored, layout);
   const partitionSize = partitionSizeOf(layout);
   const verdict = await verify(converted, { partitionSize, now, hmacKey });
   return { from, image: converted, verdict };

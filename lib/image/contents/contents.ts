@@ -32,7 +32,7 @@ import {
   type StoredRefusal,
 } from "../../device/stored.ts";
 import { entryProtectionOf, type KeyStorage, keyStorageOf, TLV_TYPES } from "../../format/names.ts";
-import { integrityEntry } from "../../format/partition.ts";
+import { type HashedBytes, integrityEntry } from "../../format/partition.ts";
 import {
   decodeDsContext,
   decodeDsData,
@@ -114,6 +114,8 @@ export interface Reading {
   readonly certificatesOf?: CertificateReader;
   /** Values that need no parsing, because they are known; found by their bytes. @default [] */
   readonly known?: readonly KnownValue[];
+  /** Bytes whose hash was made just now, when the image was. */
+  readonly hashed?: HashedBytes;
 }
 
 /** What the device makes of values as they were last stored, by what they were made from. */
@@ -298,7 +300,7 @@ export function readValue(
     case TLV_TYPES.ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT:
       return { kind: "salt" };
     case TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV:
-      return readIntegrity(image, raw);
+      return readIntegrity(image, raw, reading);
     case TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV:
       return readSignatureEntry(data);
     default:
@@ -326,8 +328,11 @@ function readSecurityConfig(data: Uint8Array): SecurityConfig {
 function readIntegrity(
   image: Uint8Array,
   { value: { data }, offset }: ImageEntry,
+  { hashed }: Reading,
 ): Content {
-  const computed = integrityEntry(image.subarray(0, offset)).data;
+  const before = image.subarray(0, offset);
+  const isHashed = hashed !== undefined && equalBytes(hashed.bytes, before);
+  const computed = isHashed ? hashed.sha256 : integrityEntry(before).data;
   return { kind: "integrity", sha256: formatHex(data), ok: equalBytes(data, computed) };
 }
 
