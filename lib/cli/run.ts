@@ -179,6 +179,11 @@ const HINTS: readonly Hint[] = [
     text: "give a larger --size, and the same size in the partition table",
   },
   {
+    about: "verify",
+    flag: "no-verify",
+    text: "fix what is wrong, or store it anyway with --no-verify",
+  },
+  {
     about: "ERR_VERIFY",
     flag: "no-verify",
     text: "fix what is wrong, or write the image anyway with --no-verify",
@@ -186,13 +191,19 @@ const HINTS: readonly Hint[] = [
 ];
 
 function hintOf(
-  { code, place }: SecureCertError,
+  { code, place, problems }: SecureCertError,
   command: NamedCommand | undefined,
 ): string | undefined {
   const has = (flag: string) => command?.flags.some(({ name }) => name === flag) ?? false;
   return HINTS.find(({ about, flag }) =>
-    (about === place.field || about === code) && (flag === undefined || has(flag))
+    (about === place.field || about === code || isAllAbout(about, problems)) &&
+    (flag === undefined || has(flag))
   )?.text;
+}
+
+/** Whether one option would help with every problem. */
+function isAllAbout(option: string, problems: SecureCertError["problems"]): boolean {
+  return problems.length > 0 && problems.every(({ field }) => field === option);
 }
 
 /** A number that no function takes is a mistake in the command line; anything else is a bug. */

@@ -1,3 +1,4 @@
+import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
@@ -14,13 +15,32 @@ const NUL = new Uint8Array(1);
 
 /**
  * Certificates as the device stores them: PEM in its canonical form, one block after the other, and
- * a NUL; bytes of DER as they are.
+ * a NUL; DER without what follows the certificate.
  *
- * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when they cannot be read.
+ * @throws {SecureCertError} `ERR_CERTIFICATE` or `ERR_PEM` when they cannot be read; `ERR_CERTIFICATE` for DER
+ * with a second certificate after the first, which the device would not see.
  */
 export function storedCertificates(input: CertificateInput): Bytes {
   const certificates = readCertificates(input);
-  return isDer(input) ? new Uint8Array(input) : pemOf(certificates);
+  if (!isDer(input)) return pemOf(certificates);
+  const { der } = certificates[0]!;
+  if (isCertificate(input.subarray(der.length))) {
+    throw new SecureCertError(
+      "ERR_CERTIFICATE",
+      `Cannot store certificates: a second one at byte ${der.length}; DER holds one, PEM a bundle`,
+      { offset: der.length },
+    );
+  }
+  return new Uint8Array(der);
+}
+
+function isCertificate(bytes: Uint8Array): boolean {
+  try {
+    return bytes.length > 0 && readCertificates(bytes).length > 0;
+  } catch (error) {
+    if (error instanceof SecureCertError) return false;
+    throw error;
+  }
 }
 
 /** Whether the input is a DER file; PEM, JSON, text and objects are stored as PEM. */

@@ -53,6 +53,7 @@ Deno.test("extract warns of a CSV with a value that the device refuses", async (
   const refused = await world.run(...line.split(" "), "-o", "again.bin");
   assertEquals([refused.code, world.files.has("again.bin")], [1, false]);
   assertStringIncludes(refused.stderr, "line 3:31: data_value: the device refuses");
+  assertStringIncludes(refused.stderr, "store it anyway with --no-verify");
   const built = await world.run(...line.split(" "), "--no-verify", "-o", "again.bin");
   assertEquals(built.code, 0, built.stderr);
   assert(equalBytes(world.bytes("again.bin"), world.bytes("bad.bin")));

@@ -193,3 +193,17 @@ Deno.test("what is known of a value is not taken for another one", async () => {
   plain.image.fill(0x20, 12, 40);
   assertEquals((await build({ deviceCert: certificate, privateKey: key })).image, again.image);
 });
+
+Deno.test("of a DER file the certificate is stored, and a second one is refused", async () => {
+  const { der, pem } = device.certificate;
+  const aux = new Uint8Array([0x30, 0]);
+  const trusted = encodeUtf8(formatPem("TRUSTED CERTIFICATE", concat(der, aux)));
+  const files = [[concat(der, aux), der], [trusted, concat(encodeUtf8(pem), NUL)]] as const;
+  for (const [deviceCert, stored] of files) {
+    const { image } = await build({ deviceCert, privateKey });
+    assertEquals(decodePartition(image).entries.find(({ type }) => type === 1)!.data, stored);
+  }
+  const two = concat(der, issuer.certificate.der);
+  const error = await assertRejects(() => build({ deviceCert: two, privateKey }), SecureCertError);
+  assert(error.message.includes(`a second one at byte ${der.length}`), error.message);
+});

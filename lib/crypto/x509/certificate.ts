@@ -177,8 +177,15 @@ export function createCertificateReader(most = 64): CertificateReader {
 /** [1] and [2] of TBSCertificate, as mbedTLS takes them and as RFC 5280 section 4.1 has them. */
 const UNIQUE_IDENTIFIERS = [constructedTag(1), contextTag(1), constructedTag(2), contextTag(2)];
 
-/** Labels under which PEM files hold certificates; the first is written. */
-export const CERTIFICATE_LABELS: readonly [string, string] = ["CERTIFICATE", "X509 CERTIFICATE"];
+/**
+ * Labels under which PEM files hold certificates; the first is written. What OpenSSL adds to a trusted one
+ * follows its DER.
+ */
+export const CERTIFICATE_LABELS: readonly [string, ...string[]] = [
+  "CERTIFICATE",
+  "X509 CERTIFICATE",
+  "TRUSTED CERTIFICATE",
+];
 
 /** The parts of a certificate's public key, or undefined for a kind that is neither RSA nor EC. */
 export function publicKeyOf(certificate: Certificate): PublicKeyParts | undefined {

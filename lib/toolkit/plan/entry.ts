@@ -66,7 +66,9 @@ export function refusedValue(
   const title = titleOf(entry);
   const problem = (message: string): Problem => {
     const place = entry.places?.data_value;
-    return place === undefined ? { message } : { message: `data_value: ${message}`, ...place };
+    const field = "verify";
+    if (place === undefined) return { message, field };
+    return { message: `data_value: ${message}`, field, ...place };
   };
   if (parsed.kind === "refused") {
     const { reason, lacksNul } = parsed.refusal;
