@@ -1,4 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { shownName } from "../../bytes/text.ts";
 import {
   type CertificateInput,
   createCertificateReader,
@@ -62,9 +63,10 @@ export function imageChecker(task: ManyTask): ImageChecker {
   return async (path, read) => {
     try {
       const file = await read();
+      const name = shownName(path);
       return task.kind === "verify"
-        ? await verifyOne(path, file, { ...task, ca }, certificatesOf)
-        : await inspectOne(path, file, task);
+        ? await verifyOne(name, file, { ...task, ca }, certificatesOf)
+        : await inspectOne(name, file, task);
     } catch (error) {
       if (error instanceof CliError || error instanceof SecureCertError) return unread(path, error);
       throw error;
@@ -74,9 +76,10 @@ export function imageChecker(task: ManyTask): ImageChecker {
 
 /** A file that could not be read, in the list. */
 export function unread(
-  file: string,
+  path: string,
   { code, message, place }: CliError | SecureCertError,
 ): ImageReport {
+  const file = shownName(path);
   const json = { file, ok: false, error: { code, message, place } };
   return { file, ok: false, subject: null, notAfter: null, kind: null, findings: [], json };
 }
