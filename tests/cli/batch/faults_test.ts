@@ -460,7 +460,7 @@ processes.test("files that rows name are read before the first key", async () =>
       "b: Cannot read none.pem: no such file",
       "c: its key is RSA-2048, the profile wants P-256",
       "d: a certificate needs its key, in the column privateKey",
-      "e: Cannot decode PEM: no CERTIFICATE block",
+      "e: Cannot decode certificate: the file is a private key; give the certificate that belongs to it",
       "f: Cannot read ca: it is a folder",
     ]);
     const read = ["run", `--allow-read=${folder}/ca`, `--allow-write=${folder}/b`, "--no-prompt"];
