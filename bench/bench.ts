@@ -10,6 +10,7 @@
 import { batch, compareBatch, compareRsaBatch } from "./batch.ts";
 import { codecs } from "./codecs.ts";
 import { flashDump } from "./flash_dump.ts";
+import { hostile } from "./hostile.ts";
 import { keys } from "./keys.ts";
 import { layouts } from "./layouts.ts";
 import { peripherals } from "./peripherals.ts";
@@ -26,6 +27,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   codecs,
   layouts,
   peripherals,
+  hostile,
   verify: verifying,
   keys,
   batch,

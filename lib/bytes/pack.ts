@@ -52,6 +52,13 @@ export function isFilledWith(bytes: Uint8Array, value: number): boolean {
   return true;
 }
 
+/** A view of the bytes up to the last one that has another value. */
+export function withoutTail(bytes: Uint8Array, value: number): Uint8Array {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === value) end--;
+  return bytes.subarray(0, end);
+}
+
 /** A view of exactly the bytes of the array, wherever in its buffer they are. */
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

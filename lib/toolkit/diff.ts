@@ -1,5 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { equalBytes } from "../bytes/pack.ts";
+import { equalBytes, withoutTail } from "../bytes/pack.ts";
 import type { NvsStoredItem } from "../format/nvs/decoded.ts";
 import { type EntryReport, inspectImage, type Inspection } from "./inspect.ts";
 import { readImage } from "../image/read/image.ts";
@@ -152,6 +152,9 @@ interface Pair {
   readonly b?: Numbered;
 }
 
+/** What erased flash reads as. */
+const ERASED = 0xFF;
+
 type Numbered = EntryReport & { readonly entry: number };
 
 /** Pairs in the order of the first image, then what only the second has. */
@@ -277,10 +280,6 @@ function compareLayout(a: Opened, b: Opened, hasDifferences: boolean): FieldDiff
 }
 
 function compareBytes(field: string, a: Uint8Array, b: Uint8Array): FieldDifference[] {
-  const [one, other] = [withoutErasedTail(a), withoutErasedTail(b)];
+  const [one, other] = [withoutTail(a, ERASED), withoutTail(b, ERASED)];
   return equalBytes(one, other) ? [] : [{ field, a: one.length, b: other.length }];
-}
-
-function withoutErasedTail(bytes: Uint8Array): Uint8Array {
-  return bytes.subarray(0, bytes.findLastIndex((byte) => byte !== 0xFF) + 1);
 }

@@ -6,7 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { fuzz } from "./fuzz.ts";
-import { makeSeeds } from "./seeds.ts";
+import { readSeeds } from "./seeds.ts";
 import { targets } from "./targets.ts";
 
 const STANDARD_COUNT = 100_000;
@@ -25,7 +25,7 @@ const from = Number(flags.input ?? 0);
 const count = flags.input === undefined ? Number(flags.count ?? STANDARD_COUNT) : 1;
 console.log(`seed ${seed}, ${count} inputs each`);
 let failed = false;
-for (const target of targets(await makeSeeds())) {
+for (const target of targets(await readSeeds())) {
   if (flags.only !== undefined && !target.name.startsWith(flags.only)) continue;
   const { failures, read, slowest } = await fuzz(target, { seed, count, from });
   const memory = Math.round(Deno.memoryUsage().rss / 2 ** 20);

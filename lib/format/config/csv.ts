@@ -3,7 +3,6 @@ import { type ConfigHeader, readConfigCells } from "./cells.ts";
 import { formatImageForm, formatStoredForm, type ImageForm, readConfigForms } from "./form.ts";
 import { CONFIG_COLUMNS, type ConfigPlaces, type ConfigRow, formatConfigKeyMode } from "./row.ts";
 import { formatConfigType } from "../names.ts";
-import { isPemValue } from "./value.ts";
 import {
   type CsvField,
   type CsvProblem,

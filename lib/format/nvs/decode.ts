@@ -29,7 +29,7 @@ const RESERVED_NAMESPACES = [0, 0xFF];
 /** Smaller partitions are readonly, which needs no reserve. */
 const LEAST_WRITABLE = 0x3000;
 /** Partitions of credentials have some 64 KiB; a million small items would take a gigabyte. */
-const MOST_READ = 0x80000;
+const MOST_READ = 0x40000;
 
 /**
  * The items of an NVS partition, version 1 or 2, not encrypted, as the firmware would return them.
@@ -80,7 +80,7 @@ export interface BoundedNvs extends DecodedNvs {
 }
 
 /**
- * As {@linkcode decodeNvs}, but of no more than the first 512 KiB, so that any image takes bounded memory.
+ * As {@linkcode decodeNvs}, but of no more than the first 256 KiB, so that any image takes bounded memory.
  *
  * @throws {SecureCertError} as {@linkcode decodeNvs}.
  */
