@@ -46,7 +46,7 @@ export function configValueBytes(
 }
 
 /** Whether the value is PEM text of a certificate or a key. */
-export function isPemValue({ type, dataValue, dataType }: ConfigValue): boolean {
+function isPemValue({ type, dataValue, dataType }: ConfigValue): boolean {
   return dataType === "string" && CREDENTIAL_TYPES.includes(type) && isPem(dataValue);
 }
 
