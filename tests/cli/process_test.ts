@@ -55,13 +55,16 @@ processes.test("the example of every --help runs with the permissions it names",
     const at = (name: string) => `${folder}/${name}`;
     await runCli(["-A"], ["provision", "--id", "made", "-o", "made", "--ca", "ca"], folder);
     await Deno.copyFile(at("made/esp_secure_cert.bin"), at("given.bin"));
+    await Deno.mkdir(at("dumps"));
+    await Deno.copyFile(at("given.bin"), at("dumps/given.bin"));
     for (const { name, examples } of await loadCommands()) {
       for (const { permissions, line } of examples) {
         if (name === "completions") continue;
         if (name === "ca") await Deno.rename(at("ca"), at("old_ca"));
         if (name === "sign") await Deno.copyFile(at("device.key.pem"), at("signing.key.pem"));
         if (name === "diff") await Deno.copyFile(at("esp_secure_cert.bin"), at("dump.bin"));
-        if (name === "bulk status") await prepareBatch(folder);
+        if (name === "bulk") await Deno.remove(at("batch"), { recursive: true });
+        if (name === "verify" || name === "bulk status") await prepareBatch(folder);
         if (name === "build") await Deno.copyFile(at("ca/ca.pem"), at("ca.pem"));
         await runLine(`deno run ${permissions} cli.ts ${line}`, folder);
       }
@@ -96,7 +99,8 @@ processes.test("files that cannot be read or written end in one line and a fitti
     await Deno.writeTextFile(`${folder}/there`, "old");
     const cases: readonly (readonly [readonly string[], readonly string[], string])[] = [
       [["-A"], ["inspect", "missing"], "error: Cannot read missing: no such file"],
-      [["-A"], ["inspect", "dir"], "error: Cannot read dir: it is a folder"],
+      [["-A"], ["inspect", "dir"], "error: no image in dir: it has no file *.bin"],
+      [["-A"], ["extract", "dir", "-o", "new"], "error: Cannot read dir: it is a folder"],
       [[], ["inspect", "there"], "hint: add --allow-read=there"],
       [[], ["keygen", "-o", "new"], "hint: add --allow-write=new"],
       [["-A"], ["keygen", "-o", "there"], "hint: give --force-key to replace it"],
