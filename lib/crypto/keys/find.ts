@@ -53,7 +53,7 @@ const PEM_HEAD = 80;
  * The first private key among some bytes: PKCS#8, PKCS#1 or SEC1, as DER, base64 (PEM, with or without
  * its lines, in UTF-8 or UTF-16; base64url; base64 of PEM) or hex; OpenSSH as base64. It may be cut short
  * as long as the scalar, or half of the private exponent, is there. Keys that are encrypted, public keys and
- * certificates are none. Takes time linear in the number of bytes.
+ * certificates do not count. Takes time linear in the number of bytes.
  *
  * @param bytes Any bytes.
  * @param from Where to begin.
