@@ -58,6 +58,15 @@ export function separatorOf(header: string, column: string): Separator {
   return isThere(",") ? "," : ([";", "\t"] as const).find(isThere) ?? ",";
 }
 
+/**
+ * What a first line such as `sep=;` says is between the fields, as spreadsheets know it; undefined for
+ * another line.
+ */
+export function statedSeparator(line: string): Separator | undefined {
+  const [, , stated] = /^\uFEFF?("?)sep=([,;\t])\1[,;\t]*\s*$/i.exec(line) ?? [];
+  return stated as Separator | undefined;
+}
+
 /** What is wrong with a text whose last quote is missing: another line may hold it. */
 export const OPEN_QUOTE = "quote is not closed";
 

@@ -1,5 +1,5 @@
 import { SecureCertError } from "./errors.ts";
-import type { Bytes } from "./pack.ts";
+import { type Bytes, concat } from "./pack.ts";
 
 const ENCODER = new TextEncoder();
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
@@ -19,20 +19,73 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
   }
 }
 
-const UTF16 = [["utf-16le", 0xFF, 0xFE], ["utf-16be", 0xFE, 0xFF]] as const;
+/** The encodings of text files. */
+type TextEncoding = "utf-8" | "utf-16le" | "utf-16be";
+
+/** So many bytes tell the encoding of a text. */
+const ENCODING_SHOWS = 4;
 
 /**
- * The text of UTF-16 bytes, which begin with a byte order mark or with two ASCII characters; undefined
- * for other bytes.
+ * The encoding of a text file: UTF-16 where it begins with that byte order mark or with two ASCII
+ * characters in it, as Windows writes them; else UTF-8.
+ *
+ * @param beginning The first {@linkcode ENCODING_SHOWS} bytes, or all of a shorter file.
  */
+function encodingOf(beginning: Uint8Array): TextEncoding {
+  const [first, second, third, fourth] = beginning;
+  if (first === 0xFF && second === 0xFE) return "utf-16le";
+  if (first === 0xFE && second === 0xFF) return "utf-16be";
+  if (second === 0 && fourth === 0 && isAscii(first) && isAscii(third)) return "utf-16le";
+  if (first === 0 && third === 0 && isAscii(second) && isAscii(fourth)) return "utf-16be";
+  return "utf-8";
+}
+
+/** The text of UTF-16 bytes, whatever their pairs are; undefined where {@linkcode encodingOf} is another. */
 export function decodeUtf16(bytes: Uint8Array): string | undefined {
-  const [first, second, third, fourth] = bytes;
-  if (first === undefined || second === undefined) return undefined;
-  const marked = UTF16.find(([, one, two]) => first === one && second === two)?.[0];
-  const little = second === 0 && fourth === 0 && isAscii(first) && isAscii(third);
-  const big = first === 0 && third === 0 && isAscii(second) && isAscii(fourth);
-  const encoding = marked ?? (little ? "utf-16le" : big ? "utf-16be" : undefined);
-  return encoding && new TextDecoder(encoding).decode(bytes);
+  const encoding = encodingOf(bytes);
+  return encoding === "utf-8" ? undefined : new TextDecoder(encoding).decode(bytes);
+}
+
+/**
+ * The text of a file that people wrote or a spreadsheet saved: UTF-8 or UTF-16, without its byte order
+ * mark; undefined for bytes that are neither.
+ */
+export function decodeText(bytes: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder(encodingOf(bytes), { fatal: true }).decode(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The parts of a text as its bytes come; as {@linkcode decodeText}.
+ *
+ * @throws {SecureCertError} `ERR_TEXT` for bytes that are neither UTF-8 nor UTF-16.
+ */
+export async function* decodeTextParts(
+  parts: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): AsyncGenerator<string> {
+  let beginning: Uint8Array = new Uint8Array();
+  let decoder: TextDecoder | undefined;
+  const decode = (bytes: Uint8Array, stream: boolean) => {
+    try {
+      decoder ??= new TextDecoder(encodingOf(bytes), { fatal: true });
+      return decoder.decode(bytes, { stream });
+    } catch (cause) {
+      const message = "Cannot decode text: it is neither UTF-8 nor UTF-16";
+      throw new SecureCertError("ERR_TEXT", message, {}, { cause });
+    }
+  };
+  for await (const part of parts) {
+    if (decoder !== undefined) {
+      yield decode(part, true);
+      continue;
+    }
+    beginning = concat(beginning, part);
+    if (beginning.length >= ENCODING_SHOWS) yield decode(beginning, true);
+  }
+  yield decode(decoder === undefined ? beginning : new Uint8Array(), false);
 }
 
 function isAscii(byte: number | undefined): boolean {

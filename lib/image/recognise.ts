@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { hasWord, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
-import { decodeUtf16, decodeUtf8, encodeUtf8 } from "../bytes/text.ts";
+import { decodeText, decodeUtf16, encodeUtf8 } from "../bytes/text.ts";
 import { readDer } from "../crypto/der.ts";
 import { foreignFormat } from "../crypto/foreign.ts";
 import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash/codec.ts";
@@ -113,7 +113,7 @@ function isDer(image: Uint8Array): boolean {
 }
 
 function likenessOf(image: Uint8Array): string | undefined {
-  const text = decodeUtf8(image.subarray(0, 65536));
+  const text = decodeText(image.subarray(0, 65536));
   const isText = text !== undefined && /^[\t\n\r\x20-\x7E]*$/.test(text);
   if (isText && looksLikeTableText(text)) {
     return `looks like the text of a partition table${problemOf(encodeUtf8(text))}`;

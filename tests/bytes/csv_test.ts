@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import fc from "fast-check";
-import { formatCsvRecord, readCsv, separatorOf } from "../../lib/bytes/csv.ts";
+import { formatCsvRecord, readCsv, separatorOf, statedSeparator } from "../../lib/bytes/csv.ts";
 
 Deno.test("what is written is read, with comments and without", () => {
   for (const comments of [true, false]) {
@@ -33,4 +33,13 @@ Deno.test("what a spreadsheet puts between fields shows in the header", () => {
     "1,5",
     "2",
   ]]);
+});
+
+Deno.test("a first line may say what is between fields, and no other line does", () => {
+  const lines = ["sep=;", "\uFEFFsep=;", '"sep=;"', "SEP=;", "sep=; ", "sep=;;;;"];
+  for (const line of lines) assertEquals(statedSeparator(line), ";", line);
+  assertEquals(["sep=\t", "sep=,"].map(statedSeparator), ["\t", ","]);
+  for (const line of ["sep=", "sep=x", "sep=;x", "id;sep=;", '"sep=;', "separator=;", ""]) {
+    assertEquals(statedSeparator(line), undefined, line);
+  }
 });

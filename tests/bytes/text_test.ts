@@ -1,6 +1,10 @@
 /** What a message may show of a text that somebody typed, or that a file has in the place of a name. */
-import { assertEquals } from "@std/assert";
+import { assertEquals, assertRejects } from "@std/assert";
+import { SecureCertError } from "../../lib/bytes/errors.ts";
+import { encodedTexts } from "./encoded.ts";
 import {
+  decodeText,
+  decodeTextParts,
   mayBeSecret,
   printable,
   printableLine,
@@ -66,4 +70,33 @@ Deno.test("escapes are those of JSON, of UTF-16 units", () => {
   assertEquals(printable(text), `a\tb\nc${escaped}`);
   assertEquals(printableLine(text), `a\\u0009b\\u000ac${escaped}`);
   assertEquals(JSON.parse(`"${printableLine(text)}"`), text);
+});
+
+Deno.test("text in UTF-8 and UTF-16 is read, with a byte order mark and without", async () => {
+  const text = "id;subject\r\n\u00E4\u20AC;\u{1F600}\n";
+  const partsOf = async (parts: Uint8Array[]) =>
+    (await Array.fromAsync(decodeTextParts(parts))).join("");
+  for (const [name, bytes] of encodedTexts(text)) {
+    assertEquals(decodeText(bytes), text, name);
+    for (let cut = 0; cut <= bytes.length; cut++) {
+      assertEquals(await partsOf([bytes.subarray(0, cut), bytes.subarray(cut)]), text, name);
+    }
+    assertEquals(await partsOf(Array.from(bytes, (byte) => Uint8Array.of(byte))), text, name);
+  }
+});
+
+Deno.test("what is neither is no text, and none at all is an empty one", async () => {
+  const bad = ["ff", "ff41", "41ff42", "fffe00d84100", "feffd800", "fffe41", "feff0041ff", "e28"]
+    .map((hex) => Uint8Array.fromHex(hex.length % 2 === 0 ? hex : hex.slice(0, -1)));
+  for (const bytes of bad) {
+    assertEquals(decodeText(bytes), undefined, bytes.toHex());
+    await assertRejects(() => Array.fromAsync(decodeTextParts([bytes])), SecureCertError);
+  }
+  for (const hex of ["", "efbbbf", "fffe", "feff"]) {
+    const bytes = Uint8Array.fromHex(hex);
+    assertEquals(decodeText(bytes), "", hex);
+    assertEquals((await Array.fromAsync(decodeTextParts([bytes]))).join(""), "", hex);
+  }
+  // The mark of UTF-32 is that of UTF-16 and a NUL.
+  assertEquals(decodeText(Uint8Array.fromHex("fffe0000")), "\0");
 });

@@ -7,6 +7,7 @@ import {
   readCsv,
   type Separator,
   separatorOf,
+  statedSeparator,
 } from "../../bytes/csv.ts";
 import { extraColumns } from "../manifest.ts";
 import { expandTemplate, joinList } from "./template.ts";
@@ -58,7 +59,7 @@ export function twiceProblem(id: string, row: number, other: number): string {
 }
 
 /**
- * The devices of a CSV with a header line (RFC 4180; semicolons or tabs too where the header has them), from its lines without their breaks, as they come;
+ * The devices of a CSV with a header line (RFC 4180; semicolons or tabs too where the header has them or a first line `sep=;` says so), from its lines without their breaks, as they come;
  * memory holds one row.
  *
  * @category Device list and profile
@@ -133,7 +134,11 @@ async function* csvRows(
   let isInQuotes = false;
   for await (const each of lines) {
     line++;
-    if (separator === undefined && each.trim() !== "") separator = separatorOf(each, "id");
+    if (separator === undefined && each.trim() !== "") {
+      separator = statedSeparator(each);
+      if (separator !== undefined) continue;
+      separator = separatorOf(each, "id");
+    }
     const isFirst = rest === "";
     if (isFirst) start = line;
     rest = isFirst ? each : `${rest}\n${each}`;

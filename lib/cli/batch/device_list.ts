@@ -8,6 +8,7 @@ import type { Arguments } from "../arguments.ts";
 import { usageError } from "../errors.ts";
 import { explain, openStdin } from "../io.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
+import { decodeTextParts, shownName } from "../../bytes/text.ts";
 import { type BatchProblem, problem } from "../../batch/check/problem.ts";
 import { isInShard, parseShard } from "../../batch/list/shard.ts";
 
@@ -48,16 +49,17 @@ async function* readLines(path: string): AsyncGenerator<string> {
   try {
     const stream = path === "-" ? openStdin() : (await Deno.open(path)).readable;
     let rest = "";
-    for await (const part of stream.pipeThrough(new TextDecoderStream("utf-8", { fatal: true }))) {
-      const lines = (rest + part).split(/\r\n|\n/);
+    for await (const part of decodeTextParts(stream)) {
+      // A break may be cut in two.
+      const lines = (rest + part).split(/\r\n|\n|\r(?!$)/);
       rest = lines.pop()!;
       yield* lines;
       if (rest.length > MAX_LINE) throw usageError(`${path} has a line of over a MiB`, "devices");
     }
     if (rest !== "") yield rest.replace(/\r$/, "");
   } catch (error) {
-    if (!(error instanceof TypeError)) throw explain("read", path, error);
-    throw usageError(`${path} is not UTF-8 text`, "devices");
+    if (!(error instanceof SecureCertError)) throw explain("read", path, error);
+    throw usageError(`${shownName(path)} is not text in UTF-8 or UTF-16`, "devices");
   }
 }
 

@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { decodeUtf8, shownName } from "../../bytes/text.ts";
+import { decodeText, shownName } from "../../bytes/text.ts";
 import type { Arguments } from "../arguments.ts";
 import { type Io, joinPath } from "../io.ts";
 import type { Load } from "../../toolkit/plan/csv.ts";
@@ -34,9 +34,12 @@ export async function readText(path: string, io: Io): Promise<string> {
       `a text has at most ${MAX_TEXT >> 20} MiB`;
     throw new SecureCertError("ERR_TEXT", message);
   }
-  const text = decodeUtf8(bytes);
+  const text = decodeText(bytes);
   if (text !== undefined) return text;
-  throw new SecureCertError("ERR_TEXT", `Cannot read ${path}: it is not UTF-8 text`);
+  throw new SecureCertError(
+    "ERR_TEXT",
+    `Cannot read ${shownName(path)}: it is not text in UTF-8 or UTF-16`,
+  );
 }
 
 /** Runs something on a file's content; its errors name the file. */

@@ -1,6 +1,6 @@
 // What reads keys is loaded when there is one to read: this file is loaded for every --help.
 import { isPem } from "../../bytes/pem.ts";
-import { decodeUtf8 } from "../../bytes/text.ts";
+import { decodeText } from "../../bytes/text.ts";
 import type { EcCurve } from "../../crypto/keys/curves.ts";
 import type { GenerateKeyOptions, PrivateKey } from "../../crypto/keys/keys.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
@@ -63,9 +63,9 @@ export async function passwordOf(
 ): Promise<string | undefined> {
   const path = args.get("password-file");
   if (path !== undefined) {
-    const text = decodeUtf8((await io.read(path)).subarray(0, MAX_PASSWORD_FILE));
+    const text = decodeText((await io.read(path)).subarray(0, MAX_PASSWORD_FILE));
     if (text !== undefined) return text.split(/\r?\n/)[0]!;
-    throw usageError("--password-file is not UTF-8 text", "password-file");
+    throw usageError("--password-file is not text in UTF-8 or UTF-16", "password-file");
   }
   if (key === undefined || io.promptSecret === undefined) return undefined;
   const { isProtectedKey } = await import("../../crypto/keys/keys.ts");

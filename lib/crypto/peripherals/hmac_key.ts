@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, viewOf } from "../../bytes/pack.ts";
-import { decodeUtf8, parseHex } from "../../bytes/text.ts";
+import { decodeText, parseHex } from "../../bytes/text.ts";
 
 /** Bytes of a key that an eFuse block holds for the HMAC peripheral. */
 export const HMAC_KEY_SIZE = 32;
@@ -51,6 +51,6 @@ const MAX_HEX_FILE = 4096;
  */
 export function hexHmacKey(file: Uint8Array): Bytes | undefined {
   if (file.length === HMAC_KEY_SIZE || file.length > MAX_HEX_FILE) return undefined;
-  const text = decodeUtf8(file)?.replace(/\s/g, "") ?? "";
+  const text = decodeText(file)?.replace(/\s/g, "") ?? "";
   return HEX_KEY.test(text) ? parseHex(text) : undefined;
 }

@@ -6,9 +6,11 @@ import { formatConfigType } from "../names.ts";
 import {
   type CsvField,
   type CsvProblem,
+  type CsvRecords,
   formatCsvRecord,
   readCsv,
   separatorOf,
+  statedSeparator,
 } from "../../bytes/csv.ts";
 
 export { CONFIG_COLUMNS, type ConfigRow } from "./row.ts";
@@ -32,7 +34,7 @@ export interface ConfigCsv {
  * The rows of a configuration CSV. A byte order mark, any line breaks, blank lines and lines that begin
  * with `#` are accepted; spaces around a value are not part of it, those within quotes are; the last
  * column may be left out. Semicolons or tabs instead of commas, as spreadsheets write them, are taken where
- * the header has them. No file is read.
+ * the header has them or a first line `sep=;` says so. No file is read.
  *
  * @category Configuration CSV
  * @throws {SecureCertError} `ERR_CSV` with every problem of every row, and the line of the first.
@@ -54,7 +56,7 @@ export function parseConfigCsv(text: string): readonly ConfigRow[] {
  */
 export function readConfigCsv(text: string): ConfigCsv {
   if (text.length > MAX_CONFIG_TEXT) return { rows: [], places: [], problems: [TOO_LONG] };
-  const csv = readCsv(text, { separator: separatorOf(firstLine(text), CONFIG_COLUMNS[0]) });
+  const csv = readAnyCsv(text);
   const problems = [...csv.problems];
   const forms = readConfigForms(csv, problems);
   const rows: ConfigRow[] = [];
@@ -74,6 +76,15 @@ export function readConfigCsv(text: string): ConfigCsv {
   }
   problems.sort((a, b) => a.line - b.line || a.column - b.column);
   return { rows, places, image: forms.image, problems: firstOf(problems) };
+}
+
+/** The records of a text, with commas or what a spreadsheet put in their place. */
+function readAnyCsv(text: string): CsvRecords {
+  const [first] = /^.*/.exec(text)!;
+  const stated = statedSeparator(first);
+  return stated === undefined
+    ? readCsv(text, { separator: separatorOf(firstLine(text), CONFIG_COLUMNS[0]) })
+    : readCsv(text.slice(first.length), { separator: stated });
 }
 
 /** No more problems than somebody may want to read. */

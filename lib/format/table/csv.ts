@@ -171,9 +171,11 @@ function valueOf(digits: string | undefined): number {
 
 function parseFlags(text: string, fail: Fail): number {
   let flags = 0;
-  for (const flag of text.split(":").map((each) => each.trim())) {
+  for (const flag of text.split(":")) {
     if (flag === "") continue;
-    if (flag !== "encrypted" && flag !== "readonly") throw fail("flags", `unknown flag '${flag}'`);
+    if (flag !== "encrypted" && flag !== "readonly") {
+      throw fail("flags", `flag '${flag}' is neither 'encrypted' nor 'readonly'`);
+    }
     flags |= PARTITION_FLAGS[flag];
   }
   return flags;

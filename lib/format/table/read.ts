@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { viewOf } from "../../bytes/pack.ts";
-import { decodeUtf8 } from "../../bytes/text.ts";
+import { decodeText } from "../../bytes/text.ts";
 import { parsePartitionCsv } from "./csv.ts";
 import {
   PARTITION_TABLE_SECTOR,
@@ -44,7 +44,7 @@ export function readTableSector(bytes: Uint8Array): PartitionTable {
  */
 export function readTable(file: Uint8Array, tableOffset?: number): PartitionTable {
   if (startsTable(file)) return readTableSector(file);
-  const text = file.length > TEXT_LIMIT ? undefined : decodeUtf8(file);
+  const text = file.length > TEXT_LIMIT ? undefined : decodeText(file);
   if (text === undefined) {
     throw new SecureCertError("ERR_CSV", "Cannot parse partition table: not text");
   }

@@ -79,6 +79,7 @@ Deno.test("rows are read as gen_esp32part reads them", () => {
     ["x, data, nvs, 0x9000, 0x3K, encrypted:readonly", 0xC00, 3],
     ["x, data, nvs, 0x9000, 1M, readonly, # a comment", 0x100000, 2],
     ["x, data, nvs, 0x9000, 12_288, , a, b, c", 0x3000, 0],
+    ["x, data, nvs, 0x9000, 4K, :readonly::encrypted:readonly: ", 0x1000, 3],
     ["x, data, nvs, 0x9000, 0b11K", 0xC00, 0],
     ["x, data, nvs, 0x9000, +4096", 0x1000, 0],
     ["X , DATA , NVS , 0X9000 , 4096 ,", 0x1000, 0],
@@ -124,6 +125,13 @@ Deno.test("a row that cannot be read is refused with its line and field", () => 
     ["x, data, nvs, 1M, -64K", "size"],
     ["x, data, nvs, , 4K, Encrypted", "flags"],
     ["x, data, nvs, , 4K, encrypted:hidden", "flags"],
+    ["x, data, nvs, , 4K, encrypted : readonly", "flags"],
+    ["x, data, nvs, , 4K, encrypted: readonly", "flags"],
+    ["x, data, nvs, , 4K, encrypted readonly", "flags"],
+    ["x, data, nvs, , 4K, encrypted|readonly", "flags"],
+    ["x, data, nvs, , 4K, READONLY", "flags"],
+    ["x, data, nvs, , 4K, 1", "flags"],
+    ["x, data, nvs, , 4K, # a comment", "flags"],
     ["x;data;nvs;0x9000;0x3000", undefined],
   ];
   for (const [row, field] of rows) {
