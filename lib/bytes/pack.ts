@@ -41,6 +41,7 @@ export function alignUp(length: number, unit: number): number {
 /** Whether two byte arrays hold the same bytes. Not for secrets: the time shows where they differ. */
 export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   if (a.length !== b.length) return false;
+  if (a.buffer === b.buffer && a.byteOffset === b.byteOffset) return true;
   for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
   return true;
 }

@@ -64,19 +64,26 @@ export function findPrivateKey(
   from = 0,
   end = bytes.length,
 ): FoundKey | undefined {
-  const der = derReader(bytes, end);
-  const base64 = textReader(bytes, end, BASE64, 6);
-  const hex = textReader(bytes, end, HEX, 4);
+  if (end - from < SCALAR.least) return undefined;
+  // Most bytes hold nothing that begins like a key, and need none of them.
+  let der: KeyReader | undefined;
+  let base64: KeyReader | undefined;
+  let hex: KeyReader | undefined;
   for (let at = from; at < end; at++) {
     const start = STARTS[bytes[at]!]!;
     if (start === START.none) continue;
     const next = at + 1 < end ? bytes[at + 1]! : 0;
     if (start === START.der) {
-      if (mayBeDer(bytes, at, next) && holdsKey(der.from(at))) return { at, form: "DER" };
+      if (!mayBeDer(bytes, at, next)) continue;
+      der ??= derReader(bytes, end);
+      if (holdsKey(der.from(at))) return { at, form: "DER" };
     } else if (start === START.hex) {
-      if (next === 0x30 && holdsKey(hex.from(at))) return { at, form: "hex" };
-    } else if (mayBeBase64(bytes, at, next) && holdsEncodedKey(bytes[at]!, base64.from(at))) {
-      return { at, form: "base64" };
+      if (next !== 0x30) continue;
+      hex ??= textReader(bytes, end, HEX, 4);
+      if (holdsKey(hex.from(at))) return { at, form: "hex" };
+    } else if (mayBeBase64(bytes, at, next)) {
+      base64 ??= textReader(bytes, end, BASE64, 6);
+      if (holdsEncodedKey(bytes[at]!, base64.from(at))) return { at, form: "base64" };
     }
   }
   return undefined;
