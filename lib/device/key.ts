@@ -20,6 +20,8 @@ import {
 } from "../crypto/der.ts";
 import { canUncompress, type CurveDomain } from "../crypto/keys/domains.ts";
 import {
+  type AlgorithmParts,
+  checkMontgomery,
   checkPoint,
   checkRsaNumbers,
   EC,
@@ -28,11 +30,11 @@ import {
   isCompressed,
   isOdd,
   isWithoutParameters,
+  MONTGOMERY_CURVES,
   namedCurve,
   OTHER_KEYS,
   readAlgorithm,
   RSA,
-  X25519,
 } from "./public_key.ts";
 import { checkEnd, deviceCursor, readInteger, refusalOf, refuse } from "./refusal.ts";
 
@@ -48,6 +50,12 @@ export type DeviceKey =
     readonly curve: CurveDomain;
     /** The private scalar, big-endian, without leading zeros. A public point beside it is not used. */
     readonly scalar: Bytes;
+  }
+  | {
+    /** For key agreement only: the device takes it, and no handshake can be signed with it. */
+    readonly type: "agreement";
+    /** `X25519`, `X448` or `ECDH`. */
+    readonly name: string;
   };
 
 /** Names of the numbers of RSAPrivateKey, for messages. */
@@ -86,8 +94,7 @@ function encodingOf(der: Bytes): (der: Bytes) => DeviceKey {
 }
 
 /**
- * PrivateKeyInfo (RFC 5208; mbedTLS, `pk_parse_key_pkcs8_unencrypted_der`). X25519 and ECDH keys, which
- * mbedTLS parses, are refused as well, because no handshake is signed with them.
+ * PrivateKeyInfo (RFC 5208; mbedTLS, `pk_parse_key_pkcs8_unencrypted_der`).
  *
  * @throws as {@linkcode refuse}.
  */
@@ -100,17 +107,27 @@ export function readPkcs8(der: Bytes): DeviceKey {
   const key = nextDer(info, TAG.octetString);
   if (info.at < info.end) refuse("attributes after the PKCS#8 key");
   if (info.end < der.length) refuse("stray bytes after the PKCS#8 key");
-  const oid = oidOf(algorithm.oid);
-  if (oid === EC) return readSec1(contentOf(key), namedCurve(algorithm.parameters));
-  if (oid !== RSA) refuse(keyNameOf(oid));
-  if (!isWithoutParameters(algorithm)) refuse("parameters of the RSA algorithm");
-  return readPkcs1(contentOf(key));
+  return readAlgorithmKey(algorithm, key);
 }
 
-function keyNameOf(oid: string): string {
-  if (oid === X25519) return "X25519 key, which cannot sign";
-  if (oid === EC_DH) return "ECDH key, which cannot sign";
-  return `${OTHER_KEYS.get(oid) ?? shownOid(oid)} key`;
+/** The key in PrivateKeyInfo, by its algorithm. */
+function readAlgorithmKey(algorithm: AlgorithmParts, key: DerNode): DeviceKey {
+  const oid = oidOf(algorithm.oid);
+  if (oid === RSA) {
+    if (!isWithoutParameters(algorithm)) refuse("parameters of the RSA algorithm");
+    return readPkcs1(contentOf(key));
+  }
+  if (oid === EC || oid === EC_DH) {
+    const found = readSec1(contentOf(key), namedCurve(algorithm.parameters));
+    return oid === EC ? found : { type: "agreement", name: "ECDH" };
+  }
+  const curve = MONTGOMERY_CURVES.get(oid);
+  if (curve === undefined) refuse(`${OTHER_KEYS.get(oid) ?? shownOid(oid)} key`);
+  const fields = enterDer(key);
+  const bytes = contentOf(nextDer(fields, TAG.octetString));
+  checkEnd(fields);
+  checkMontgomery(curve, algorithm, bytes);
+  return { type: "agreement", name: curve.name };
 }
 
 /**

@@ -26,12 +26,21 @@ export const RSA = "1.2.840.113549.1.1.1";
 export const EC = "1.2.840.10045.2.1";
 /** id-ecDH (RFC 5480 section 2.1.2): of public keys the device reads it as the one above. */
 export const EC_DH = "1.3.132.1.12";
-/** id-X25519 (RFC 8410 section 3). */
-export const X25519 = "1.3.101.110";
 
-/** Public keys that are refused, for messages (RFC 8410, RFC 4055, RFC 3279). */
+/** A curve of RFC 7748. Its keys agree on secrets, and cannot sign. */
+interface MontgomeryCurve {
+  readonly name: string;
+  /** Bytes of a key, private or public. */
+  readonly size: number;
+  /** Bits of a public key that count. */
+  readonly bits: number;
+  readonly p: bigint;
+  /** Public keys of low order, which the device refuses. */
+  readonly lowOrder: readonly bigint[];
+}
+
+/** Keys that are refused, for messages (RFC 8410, RFC 4055, RFC 3279). */
 export const OTHER_KEYS: ReadonlyMap<string, string> = new Map([
-  ["1.3.101.111", "X448"],
   ["1.3.101.112", "Ed25519"],
   ["1.3.101.113", "Ed448"],
   ["1.2.840.113549.1.1.10", "RSASSA-PSS"],
@@ -44,14 +53,32 @@ const MIN_RSA_BITS = 128;
 const MAX_RSA_BYTES = 1024;
 
 const P25519 = 2n ** 255n - 19n;
-/** Points of low order on Curve25519, which the device refuses (https://cr.yp.to/ecdh.html). */
-const LOW_ORDER: readonly bigint[] = [
-  0n,
-  1n,
-  0xb8495f16056286fdb1329ceb8d09da6ac49ff1fae35616aeb8413b7c7aebe0n,
-  0x57119fd0dd4e22d8868e1c58c45c44045bef839c55b1d0b1248c50a3bc959c5fn,
-  P25519 - 1n,
-];
+const P448 = 2n ** 448n - 2n ** 224n - 1n;
+
+/** The curves of RFC 7748 that the device reads keys of, by algorithm (RFC 8410 section 3). */
+export const MONTGOMERY_CURVES: ReadonlyMap<string, MontgomeryCurve> = new Map([
+  ["1.3.101.110", {
+    name: "X25519",
+    size: 32,
+    bits: 255,
+    p: P25519,
+    // https://cr.yp.to/ecdh.html
+    lowOrder: [
+      0n,
+      1n,
+      0xb8495f16056286fdb1329ceb8d09da6ac49ff1fae35616aeb8413b7c7aebe0n,
+      0x57119fd0dd4e22d8868e1c58c45c44045bef839c55b1d0b1248c50a3bc959c5fn,
+      P25519 - 1n,
+    ],
+  }],
+  ["1.3.101.111", {
+    name: "X448",
+    size: 56,
+    bits: 448,
+    p: P448,
+    lowOrder: [0n, 1n, P448 - 1n],
+  }],
+]);
 
 /** First bytes of points (SEC 1 section 2.3.3). */
 const COMPRESSED: readonly number[] = [2, 3];
@@ -68,7 +95,7 @@ export function publicKeyRefusal(spki: Uint8Array): string | undefined {
 
 /**
  * Reads a SubjectPublicKeyInfo as the device does (FORMAT: What the TLS library parses; mbedTLS,
- * `mbedtls_pk_parse_subpubkey`): RSA, EC on a named curve, X25519.
+ * `mbedtls_pk_parse_subpubkey`): RSA, EC on a named curve, X25519, X448.
  *
  * @param fields Moves on to what follows the key.
  */
@@ -78,9 +105,10 @@ export function checkPublicKey(fields: DerCursor): void {
   const key = enterWholeBytes(nextDer(spki, TAG.bitString));
   checkEnd(spki);
   const oid = oidOf(algorithm.oid);
+  const montgomery = MONTGOMERY_CURVES.get(oid);
   if (oid === RSA) checkRsaKey(algorithm, key);
   else if (oid === EC || oid === EC_DH) checkEcKey(algorithm, restOf(key));
-  else if (oid === X25519) checkX25519Key(algorithm, restOf(key));
+  else if (montgomery !== undefined) checkMontgomeryKey(montgomery, algorithm, restOf(key));
   else refuse(`${OTHER_KEYS.get(oid) ?? shownOid(oid)} key`);
 }
 
@@ -165,14 +193,27 @@ export function isCompressed(point: Bytes): boolean {
   return COMPRESSED.includes(point[0]!);
 }
 
-/** X25519 (RFC 8410; mbedTLS, `pk_use_ecparams_rfc8410`, `ecp_check_pubkey_mx`). */
-function checkX25519Key(algorithm: AlgorithmParts, bytes: Bytes): void {
+/** A key of RFC 8410 (mbedTLS, `ecp_check_pubkey_mx`). */
+function checkMontgomeryKey(curve: MontgomeryCurve, algorithm: AlgorithmParts, key: Bytes): void {
+  checkMontgomery(curve, algorithm, key);
+  const { name, bits, p, lowOrder } = curve;
+  const x = BigInt.asUintN(bits, decodeBigInteger(key.toReversed() as Bytes)) % p;
+  if (lowOrder.includes(x)) refuse(`${name} key of low order`);
+}
+
+/**
+ * What must hold for a key of RFC 8410, private or public: no parameters, not even NULL, and its length
+ * (mbedTLS, `pk_use_ecparams_rfc8410`, `mbedtls_ecp_read_key`).
+ */
+export function checkMontgomery(
+  { name, size }: MontgomeryCurve,
+  algorithm: AlgorithmParts,
+  key: Bytes,
+): void {
   if (!isWithoutParameters(algorithm) || algorithm.parameters?.tag === TAG.null) {
-    refuse("parameters of the X25519 algorithm");
+    refuse(`parameters of the ${name} algorithm`);
   }
-  if (bytes.length !== 32) refuse(`X25519 key of ${bytes.length} bytes`);
-  const x = BigInt.asUintN(255, decodeBigInteger(bytes.toReversed() as Bytes)) % P25519;
-  if (LOW_ORDER.includes(x)) refuse("X25519 key of low order");
+  if (key.length !== size) refuse(`${name} key of ${key.length} bytes`);
 }
 
 /** The Jacobi symbol of a number by an odd modulus: 1 for a square, other than 0, modulo a prime. */

@@ -543,13 +543,13 @@ function reportContent(
 }
 
 function reportKey(
-  { storage, key }: Extract<Content, { kind: "privateKey" }>,
+  { storage, key, agreement }: Extract<Content, { kind: "privateKey" }>,
   data: Uint8Array,
   showSecrets: boolean | undefined,
 ): NonNullable<EntryReport["privateKey"]> {
   return {
     storage,
-    key: key && keyName(key),
+    key: key ? keyName(key) : agreement,
     secret: key && showSecrets ? secretOf(storage, key, data) : undefined,
   };
 }
@@ -572,7 +572,7 @@ function reportCredentials(credentials: Credentials): Inspection["credentials"] 
   const efuseBlock = dsContext
     ? dsContext.context.efuseKeyId + FIRST_KEY_BLOCK
     : securityConfig?.config.efuseBlock;
-  const key = keyEntry?.key && keyName(keyEntry.key) ||
+  const key = keyEntry?.key && keyName(keyEntry.key) || keyEntry?.agreement ||
     dsData && `RSA-${dsData.data.rsaLengthBits}`;
   return {
     deviceCert: deviceCerts.length > 0,

@@ -17,6 +17,12 @@ export function checkKeyMatch(
       "the numbers of the private key contradict each other; its signatures are wrong";
     return [finding("KEY_MISMATCH", message, keyEntry.place)];
   }
+  if (keyEntry?.agreement !== undefined) {
+    // KEY_REFUSED is for what the device does not parse; it parses these, and then has no key to sign with.
+    const message =
+      `the private key is for ${keyEntry.agreement}, which cannot sign; no TLS handshake will succeed`;
+    return [finding("KEY_MISMATCH", message, keyEntry.place)];
+  }
   const publicKey = keyEntry?.publicKey ?? options.publicKey;
   // The check of the DS mode has compared what it opened.
   if (certificate === undefined || publicKey === undefined || dsData?.opened) return [];

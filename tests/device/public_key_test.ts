@@ -157,7 +157,7 @@ Deno.test("RSA keys have an odd modulus of 128 to 8192 bits and an odd exponent 
   );
 });
 
-Deno.test("of other kinds of keys only X25519 is taken, and only where it can be used", () => {
+Deno.test("of other kinds of keys only X25519 and X448 are taken, and only where they can be used", () => {
   const keyOf = (oid: string, point: string, ...parameters: Uint8Array[]) =>
     publicKeyRefusal(
       derSequence(derSequence(derOid(oid), ...parameters), derBits(parseHex(point))),
@@ -179,7 +179,14 @@ Deno.test("of other kinds of keys only X25519 is taken, and only where it can be
   for (const each of lowOrder) {
     assertEquals(keyOf("1.3.101.110", each), "X25519 key of low order", each);
   }
-  assertEquals(keyOf("1.3.101.111", "00".repeat(56)), "X448 key");
+  const x448 = "1.3.101.111";
+  assertEquals(keyOf(x448, `05${"00".repeat(55)}`), undefined);
+  assertEquals(keyOf(x448, `${"00".repeat(55)}80`), undefined);
+  assertEquals(keyOf(x448, `05${"00".repeat(55)}`, derNull()), "parameters of the X448 algorithm");
+  assertEquals(keyOf(x448, point), "X448 key of 32 bytes");
+  const [top, prime] = ["ff".repeat(27), `ff${"ff".repeat(27)}fe${"ff".repeat(27)}`];
+  const low = ["00".repeat(56), `01${"00".repeat(55)}`, `fe${top}fe${top}`, prime];
+  for (const each of low) assertEquals(keyOf(x448, each), "X448 key of low order", each);
   assertEquals(keyOf("1.3.101.112", point), "Ed25519 key");
   assertEquals(keyOf("1.2.840.113549.1.1.10", point), "RSASSA-PSS key");
   assertEquals(keyOf("1.2.3.4", point), "1.2.3.4 key");

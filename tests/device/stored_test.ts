@@ -269,8 +269,6 @@ Deno.test("PKCS#8: version, algorithm and what is after the key", () => {
   for (
     const [oid, reason] of [
       ["1.3.101.112", "Ed25519 key"],
-      ["1.3.101.110", "X25519 key, which cannot sign"],
-      ["1.3.132.1.12", "ECDH key, which cannot sign"],
       ["1.2.840.113549.1.1.10", "RSASSA-PSS key"],
       ["1.2.3", "1.2.3 key"],
     ] as const
@@ -279,6 +277,36 @@ Deno.test("PKCS#8: version, algorithm and what is after the key", () => {
   }
   const encrypted = derSequence(derOid("1.2.840.113549.1.5.13"), derSequence());
   assertEquals(info(encrypted, derOctets(new Uint8Array(64))), "encrypted private key");
+});
+
+Deno.test("keys for key agreement are taken by their own rules", () => {
+  const kindOf = (oid: string, key: Uint8Array, ...parameters: Uint8Array[]) => {
+    const algorithm = derSequence(derOid(oid), ...parameters);
+    const parsed = parseStoredKey(derSequence(derInteger(0), algorithm, derOctets(key)));
+    if (parsed.kind === "refused") return parsed.refusal.reason;
+    return parsed.key.type === "agreement" ? parsed.key.name : parsed.key.type;
+  };
+  const [x25519, x448, ecdh] = ["1.3.101.110", "1.3.101.111", "1.3.132.1.12"];
+  assertEquals(kindOf(x25519, derOctets(new Uint8Array(32))), "X25519");
+  assertEquals(kindOf(x25519, derOctets(new Uint8Array(31))), "X25519 key of 31 bytes");
+  assertEquals(kindOf(x25519, derOctets(scalar), derNull()), "parameters of the X25519 algorithm");
+  assertEquals(kindOf(x25519, derOctets(scalar), parseHex("0000")), "X25519");
+  assertEquals(kindOf(x25519, concat(derOctets(scalar), derNull())), "stray bytes at byte 48");
+  assertEquals(kindOf(x448, derOctets(new Uint8Array(56))), "X448");
+  assertEquals(kindOf(x448, derOctets(scalar)), "X448 key of 32 bytes");
+  assertEquals(kindOf(ecdh, sec1, derOid(CURVES["P-256"].oid)), "ECDH");
+  assertEquals(kindOf(ecdh, sec1), "EC key without a curve");
+  assertEquals(kindOf(ecdh, sec1, derOid(CURVES["P-384"].oid)), "P-256 key called P-384");
+  const pkcs8 = derSequence(
+    derInteger(0),
+    derSequence(derOid(x25519)),
+    derOctets(derOctets(scalar)),
+  );
+  assertEquals(readKeyValue(formatPem("PRIVATE KEY", pkcs8)), "agreement");
+  assertEquals(
+    readKeyValue(formatPem("EC PRIVATE KEY", pkcs8)),
+    "another encoding than the label EC PRIVATE KEY says",
+  );
 });
 
 Deno.test("RSA keys: the numbers are looked at, and not compared with each other", () => {

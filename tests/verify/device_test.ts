@@ -1,6 +1,8 @@
 /** Verify against what mbedTLS answered when it was handed the stored bytes of an image. */
 import { assert, assertEquals } from "@std/assert";
 import { concat } from "../../lib/bytes/pack.ts";
+import { formatPem } from "../../lib/bytes/pem.ts";
+import { derOid } from "../../lib/crypto/der.ts";
 import { decodeKeyParts, type EcParts, encodeTraditional } from "../../lib/crypto/keys/encoding.ts";
 import {
   createDevelopmentCa,
@@ -18,6 +20,7 @@ import {
   type Tlv,
   verify,
 } from "../../mod.ts";
+import { derBits, derContext, derInteger, derOctets, derSequence } from "../der.ts";
 import { rsaKey } from "../rsa_keys.ts";
 import { vector } from "../vectors.ts";
 
@@ -233,4 +236,32 @@ Deno.test("an RSA key whose numbers contradict each other is taken, and fits not
   // The last number: 1/q mod p.
   der[der.length - 1]! ^= 2;
   assertEquals(await found(image(der)), ["KEY_MISMATCH error 2"]);
+});
+
+Deno.test("a key for key agreement is taken, and fits nothing", async () => {
+  const { scalar, point } = decodeKeyParts(device.key.pkcs8) as Required<EcParts>;
+  const p256 = derOid("1.2.840.10045.3.1.7");
+  const sec1 = derSequence(derInteger(1), derOctets(scalar), derContext(1, derBits(point)));
+  const keys: readonly (readonly [string, readonly Uint8Array[], Uint8Array])[] = [
+    ["X25519", [derOid("1.3.101.110")], derOctets(scalar)],
+    ["X448", [derOid("1.3.101.111")], derOctets(new Uint8Array(56).fill(4))],
+    ["ECDH", [derOid("1.3.132.1.12"), p256], sec1],
+  ];
+  for (const [name, algorithm, value] of keys) {
+    const der = derSequence(derInteger(0), derSequence(...algorithm), derOctets(value));
+    for (const data of [der, bytesOf(`${formatPem("PRIVATE KEY", der)}\0`)]) {
+      const image = encodePartition([ca, dev, { ...key, data }]);
+      assertEquals(await found(image), ["KEY_MISMATCH error 2"], name);
+      const { findings } = await verify(image);
+      const message = findings.find(({ code }) => code === "KEY_MISMATCH")!.message;
+      assertEquals(
+        message,
+        `the private key is for ${name}, which cannot sign; no TLS handshake will succeed`,
+      );
+      assertEquals((await inspect(image)).entries[2]!.privateKey?.key, name);
+    }
+    assertEquals(await found(encodePartition([ca, { ...key, data: der }])), [
+      "KEY_MISMATCH error 1",
+    ]);
+  }
 });

@@ -87,6 +87,8 @@ export interface KeyContent {
   readonly refusal?: StoredRefusal;
   /** The device takes the key, and no signature of it will be right: its numbers contradict each other. */
   readonly isBroken?: boolean;
+  /** The device takes the key, and cannot sign with it, because it is of this kind, such as `X25519`. */
+  readonly agreement?: string;
 }
 
 /** An entry with what its value is. */
@@ -171,6 +173,7 @@ export async function readStoredKey(
 
 async function openDeviceKey(key: DeviceKey): Promise<KeyContent> {
   if (key.type === "rsa") return await openRsaKey(key.pkcs1);
+  if (key.type === "agreement") return { agreement: key.name };
   const { curve, scalar } = key;
   if (!isEcCurve(curve.name)) return { publicKey: await ecPublicKeyOf(curve, scalar) };
   const padded = concat(new Uint8Array(curve.size - scalar.length), scalar);
