@@ -37,7 +37,7 @@ const BATCH = {
   "Device list and profile": `BulkData BulkDevice BulkProfile DeviceRow bulkProfileSchema
     countDevices parseBulkProfile readCsvDevices readNdjsonDevices`,
   "Manifest and labels": `ManifestRow formatLabel formatManifestCsv formatManifestCsvHeader
-    formatManifestNdjson parseManifestNdjson`,
+    formatManifestNdjson parseManifestCsv parseManifestNdjson`,
   "Exporters": `EXPORT_SERVICES ExportDevice ExportPart ExportService Exporter exportAws
     exportAzure exportCsv exportRainmaker`,
 };

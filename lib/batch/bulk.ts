@@ -53,8 +53,11 @@ export interface BulkOptions {
   readonly calls?: number;
   /** Called while the list is read, with the number of its devices so far. */
   readonly onList?: (devices: number) => void;
-  /** Called when the list is checked, with the number of devices that this run is to make. */
-  readonly onStart?: (total: number) => void;
+  /**
+   * Called when the list is checked, with the number of devices that this run is to make; the first is
+   * made when it has returned.
+   */
+  readonly onStart?: (total: number) => Awaitable<void>;
   /** Ends the run early: the devices under way are finished first. */
   readonly signal?: AbortSignal;
   /** The time at which certificates begin. @default the system clock */
@@ -112,7 +115,7 @@ export async function* bulk(
     const problems = await rehearse(samples, options);
     if (problems.length > 0) throw planError(problems);
   }
-  options.onStart?.(planned[run.state]);
+  await options.onStart?.(planned[run.state]);
   let [made, failed] = [0, 0];
   try {
     for (;;) {

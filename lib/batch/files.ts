@@ -3,36 +3,54 @@ import { encodeUtf8, shownValue } from "../bytes/text.ts";
 /** Characters and bytes of a name, which leave room for what is put before and after it. */
 const MOST = { characters: 100, bytes: 200 } as const;
 /** Names that Windows keeps for devices, with any ending. */
-const RESERVED = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\.|$)/i;
+const RESERVED = /^(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(\.|$)/i;
 
 /**
- * What makes a text unfit for the name of a file on any system, in words that follow what it is called;
- * undefined when nothing does. A name that is fit leads to no other folder.
+ * The name that the files of a device have, before their endings: its id with `-` for each `:`, which a
+ * MAC address has and Windows does not take.
  */
-export function fileNameProblem(name: string): string | undefined {
+export function fileNameOf(id: string): string {
+  return id.replaceAll(":", "-");
+}
+
+/**
+ * The name of a device's files as file systems compare names that take no notice of case or of how a
+ * character is composed: two ids that fold to the same are one file on macOS or Windows.
+ */
+export function foldId(id: string): string {
+  // Upper case in between, because "ß" and "SS" are the same in full case folding.
+  return fileNameOf(id).normalize("NFD").toLowerCase().toUpperCase().toLowerCase().normalize("NFC");
+}
+
+/**
+ * What makes an id unfit for the names of its device's files on any system, in words that follow what it
+ * is called; undefined when nothing does. A name that is fit leads to no other folder.
+ */
+export function fileNameProblem(id: string): string | undefined {
+  const name = fileNameOf(id);
   if (name === "") return "is empty";
   const { length } = [...name];
   if (length > MOST.characters) return `has ${length} characters, at most ${MOST.characters}`;
   if (encodeUtf8(name).length > MOST.bytes) return `has more than ${MOST.bytes} bytes`;
   if (/[\p{C}\p{Zl}\p{Zp}\p{DI}]/u.test(name)) return "has control characters";
-  if (/[/\\:*?"<>|]/.test(name)) {
-    return `${shownValue(name)} has a character that file names cannot have`;
+  if (/[/\\*?"<>|]/.test(name)) {
+    return `${shownValue(id)} has a character that file names cannot have`;
   }
-  if (/^[. ]|[. ]$/.test(name)) return `${shownValue(name)} begins or ends with a dot or a space`;
-  if (RESERVED.test(name)) return `${shownValue(name)} is a name that Windows keeps for itself`;
+  if (/^[. ]|[. ]$/.test(name)) return `${shownValue(id)} begins or ends with a dot or a space`;
+  if (RESERVED.test(name)) return `${shownValue(id)} is a name that Windows keeps for itself`;
   return undefined;
 }
 
 /** Names of the files of a device within the folder of its batch. */
 export const paths = {
-  image: (id: string): string => `images/${id}.bin`,
-  certificate: (id: string): string => `certificates/${id}.pem`,
-  request: (id: string): string => `csr/${id}.csr`,
-  key: (id: string): string => `secret/${id}.key.pem`,
-  hmacKey: (id: string): string => `secret/${id}.hmac.bin`,
-  salt: (id: string): string => `secret/${id}.salt.bin`,
-  efusePlan: (id: string): string => `efuse/${id}.json`,
-  label: (id: string): string => `labels/${id}.svg`,
+  image: (id: string): string => `images/${fileNameOf(id)}.bin`,
+  certificate: (id: string): string => `certificates/${fileNameOf(id)}.pem`,
+  request: (id: string): string => `csr/${fileNameOf(id)}.csr`,
+  key: (id: string): string => `secret/${fileNameOf(id)}.key.pem`,
+  hmacKey: (id: string): string => `secret/${fileNameOf(id)}.hmac.bin`,
+  salt: (id: string): string => `secret/${fileNameOf(id)}.salt.bin`,
+  efusePlan: (id: string): string => `efuse/${fileNameOf(id)}.json`,
+  label: (id: string): string => `labels/${fileNameOf(id)}.svg`,
 } as const;
 
 /** The rows of a batch, a JSON object a line. */
@@ -48,8 +66,11 @@ export const DEVICE_FOLDERS: readonly string[] = [
   ...new Set(PLACES.map(([before]) => before.slice(0, -1))),
 ];
 
-/** The device that a path within a batch belongs to; undefined when it is no device's. */
-export function deviceOf(path: string): string | undefined {
+/**
+ * The name, as {@linkcode fileNameOf} gives it, of the device that a path within a batch belongs to;
+ * undefined when it is no device's.
+ */
+export function ownerName(path: string): string | undefined {
   const place = PLACES.find(([before, after]) =>
     path.startsWith(before) && path.endsWith(after) && path.length > before.length + after.length
   );

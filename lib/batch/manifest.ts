@@ -1,4 +1,4 @@
-import { formatCsvRecord } from "../bytes/csv.ts";
+import { formatCsvRecord, fromSpreadsheet, readCsv, toSpreadsheet } from "../bytes/csv.ts";
 import { SecureCertError } from "../bytes/errors.ts";
 import { fileNameProblem } from "./files.ts";
 
@@ -62,7 +62,8 @@ export function formatManifestCsvHeader(columns: readonly string[]): string {
 }
 
 /**
- * A row as a line of CSV (RFC 4180), with its line break. `columns` are those of the device list.
+ * A row as a line of CSV (RFC 4180), with its line break. `columns` are those of the device list. What
+ * a spreadsheet would run as a formula (`=`, `+`, `-`, `@` in front) has a `'` before it.
  *
  * @category Manifest and labels
  */
@@ -86,6 +87,42 @@ export function parseManifestNdjson(text: string): ManifestRow[] {
   return text.split("\n").flatMap((line, at) =>
     line === "" ? [] : [parseManifestRow(line, at + 1)]
   );
+}
+
+/**
+ * The rows of a manifest in CSV, with the values that {@linkcode formatManifestCsv} was given.
+ *
+ * @category Manifest and labels
+ * @throws {SecureCertError} `ERR_CSV` with the line of the first that is not a row.
+ */
+export function parseManifestCsv(text: string): ManifestRow[] {
+  const { records: [header, ...records], problems: [wrong] } = readCsv(text, { comments: false });
+  if (wrong !== undefined) throw badCsv(wrong.message, wrong.line);
+  const columns = manifestCsvColumns(header);
+  const missing = MANIFEST_COLUMNS.find((name) => !columns.includes(name));
+  if (missing !== undefined) throw badCsv(`there is no column ${missing}`, 1);
+  return records.map((record) => {
+    const { line } = record[0]!;
+    if (record.length !== columns.length) {
+      throw badCsv(`there are ${record.length} fields, the header has ${columns.length}`, line);
+    }
+    const cells = columns.map((name, at) => [name, fromSpreadsheet(record[at]!.text)] as const);
+    const row = Object.fromEntries<unknown>(cells);
+    row.efuseKeyId = row.efuseKeyId === "" ? null : Number(row.efuseKeyId);
+    const problem = rowProblem(row);
+    if (problem !== undefined) throw badCsv(problem, line);
+    return row as unknown as ManifestRow;
+  });
+}
+
+/** The names in the header of a manifest in CSV; none without one. */
+export function manifestCsvColumns(header: readonly { readonly text: string }[] = []): string[] {
+  return header.map(({ text }) => fromSpreadsheet(text));
+}
+
+function badCsv(problem: string, line: number): SecureCertError {
+  const message = `Cannot read manifest: ${problem} in line ${line}`;
+  return new SecureCertError("ERR_CSV", message, { line });
 }
 
 /** The columns of a device list that are not among those of every manifest. */
@@ -139,5 +176,5 @@ function isValue(name: string, value: unknown): boolean {
 
 /** An id may begin with any character, `#` too, so that a manifest has no comments. */
 function formatLine(values: readonly string[]): string {
-  return formatCsvRecord(values, { comments: false });
+  return formatCsvRecord(values.map(toSpreadsheet), { comments: false });
 }

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { leftoversOf, paths } from "./files.ts";
-import { foldId, twiceProblem } from "./list/devices.ts";
+import { foldId, leftoversOf, paths } from "./files.ts";
+import { type BulkDevice, twiceProblem } from "./list/devices.ts";
 import {
   BULK_STATES,
   type BulkFiles,
@@ -65,7 +65,7 @@ function memoryJournal(files: Map<string, Uint8Array>): MemoryBatch["journal"] {
     ofSerial: (serial: string) => serials.get(serial),
   };
   /** Rows of the list by id, those of other shards too. */
-  const rows = new Map<string, number>();
+  const rows = new Map<string, BulkDevice>();
   const sorted = () => [...devices.values()].sort((a, b) => a.device.index - b.device.index);
   const record = (each: BulkResult) => {
     const result = failTwiceUsed(each, owners);
@@ -82,10 +82,11 @@ function memoryJournal(files: Map<string, Uint8Array>): MemoryBatch["journal"] {
         const fold = foldId(device.id);
         if (!devices.has(fold)) devices.set(fold, { device, state: "pending" });
       }
-      return [...planned, ...others].flatMap(({ id, index }) => {
-        const known = rows.get(foldId(id)) ?? index;
-        rows.set(foldId(id), known);
-        return known === index ? [] : [twiceProblem(id, known, index)];
+      return [...planned, ...others].flatMap((device) => {
+        const fold = foldId(device.id);
+        const known = rows.get(fold) ?? device;
+        rows.set(fold, known);
+        return known.index === device.index ? [] : [twiceProblem(device, known)];
       });
     },
     next: (state, after, limit) =>

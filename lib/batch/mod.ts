@@ -31,7 +31,7 @@ export type { BulkData } from "./profile/data.ts";
 export { type BulkProfile, bulkProfileSchema, parseBulkProfile } from "./profile/profile.ts";
 
 // Manifest and labels
-export { formatManifestCsv, formatManifestCsvHeader, formatManifestNdjson, type ManifestRow, parseManifestNdjson } from "./manifest.ts";
+export { formatManifestCsv, formatManifestCsvHeader, formatManifestNdjson, type ManifestRow, parseManifestCsv, parseManifestNdjson } from "./manifest.ts";
 export { formatLabel } from "./label.ts";
 
 // Exporters

@@ -139,6 +139,19 @@ export function formatCsvRecord(fields: readonly string[], options: CsvOptions =
   return `${quoted.join(",")}\n`;
 }
 
+/** What makes a cell a formula for a spreadsheet, after any number of apostrophes; wide letters too. */
+const FORMULA = /^'*[=+\-@\t\r\n\uFF1D\uFF0B\uFF0D\uFF20]/;
+
+/** A text for a cell of a spreadsheet: one that would run as a formula gets an apostrophe before it. */
+export function toSpreadsheet(text: string): string {
+  return FORMULA.test(text) ? `'${text}` : text;
+}
+
+/** The text that {@linkcode toSpreadsheet} was given. */
+export function fromSpreadsheet(text: string): string {
+  return text[0] === "'" && FORMULA.test(text) ? text.slice(1) : text;
+}
+
 interface Quoted {
   readonly text: string;
   readonly line: number;

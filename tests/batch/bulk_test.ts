@@ -466,7 +466,9 @@ Deno.test("device lists: NDJSON, quotes over lines, ids that file systems take",
     "line 6: 1 field, the header has 2; a device list has no comments",
     "line 7: text after a closing quote",
   ]);
-  for (const name of ["serial", "status", "publicKey", "keymode", "Private Key", "__proto__"]) {
+  for (
+    const name of ["serial", "status", "publicKey", "keymode", "Private Key", "__proto__", "Serial"]
+  ) {
     const lists = [readCsvDevices([`id,${name}`, "a,1"]), readNdjsonDevices([`{"${name}":1}`])];
     for (const list of lists) {
       const [row] = await rows(list as AsyncIterable<DeviceRow>);
@@ -480,8 +482,10 @@ Deno.test("device lists: NDJSON, quotes over lines, ids that file systems take",
       "..",
       "a/b",
       "a\\b",
-      "a:b",
+      "a*b",
       "NUL",
+      "CONOUT$",
+      "nul .x",
       "com1.x",
       "a\u0007",
       "x".repeat(101),
@@ -490,7 +494,9 @@ Deno.test("device lists: NDJSON, quotes over lines, ids that file systems take",
   ) {
     assertEquals(typeof idProblem(id), "string", id);
   }
-  for (const id of ["a", "dev-1", "gerät 7", "A.b_c", "console"]) {
+  for (
+    const id of ["a", "dev-1", "gerät 7", "A.b_c", "console", "24:0A:C4:00:01:10", "a'b", "-1"]
+  ) {
     assertEquals(idProblem(id), undefined);
   }
   assertEquals(expandTemplate("{n:06}-{{x}}", { n: "42" }), { text: "000042-{x}" });

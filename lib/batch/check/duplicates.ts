@@ -1,6 +1,6 @@
 import { encodeUtf8, formatBase64 } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
-import { foldId } from "../list/devices.ts";
+import { foldId } from "../files.ts";
 import type { ManifestRow } from "../manifest.ts";
 import { type BatchProblem, problem } from "./problem.ts";
 

@@ -1,10 +1,11 @@
-import { formatCsvRecord } from "../../bytes/csv.ts";
+import { formatCsvRecord, toSpreadsheet } from "../../bytes/csv.ts";
 import { cellOf, MANIFEST_COLUMNS } from "../manifest.ts";
 import { exportColumns, type Exporter, type ExportService } from "./exporter.ts";
 
 /**
  * Plain CSV (RFC 4180): `devices.csv`, the columns of the manifest and then `subject`, `notBefore`,
- * `notAfter` (ISO 8601) and `certificate` (PEM).
+ * `notAfter` (ISO 8601) and `certificate` (PEM). What a spreadsheet would run as a formula (`=`, `+`, `-`,
+ * `@` in front) has a `'` before it; PEM stays as it is.
  *
  * @category Exporters
  */
@@ -21,14 +22,13 @@ export function exportCsv(options: {
     problemsOf: () => [],
     notes,
     parts: async function* (devices) {
-      yield { file, text: formatCsvRecord([...titles, ...added]) };
+      yield { file, text: formatCsvRecord([...titles.map(toSpreadsheet), ...added]) };
       for await (const { row, certificate } of devices) {
         const { subject, notBefore, notAfter } = certificate;
         yield {
           file,
           text: formatCsvRecord([
-            ...names.map((name) => cellOf(row, name)),
-            subject,
+            ...[...names.map((name) => cellOf(row, name)), subject].map(toSpreadsheet),
             notBefore.toISOString(),
             notAfter.toISOString(),
             certificate.pem,

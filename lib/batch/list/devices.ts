@@ -1,15 +1,17 @@
 import { fileNameProblem } from "../files.ts";
+import { editDistance } from "../../bytes/edit_distance.ts";
 import { shownValue } from "../../bytes/text.ts";
 import {
   type CsvField,
   type CsvOptions,
+  fromSpreadsheet,
   OPEN_QUOTE,
   readCsv,
   type Separator,
   separatorOf,
   statedSeparator,
 } from "../../bytes/csv.ts";
-import { extraColumns } from "../manifest.ts";
+import { extraColumns, MANIFEST_COLUMNS } from "../manifest.ts";
 import { expandTemplate, joinList } from "./template.ts";
 
 /**
@@ -37,6 +39,8 @@ export type DeviceRow =
 
 /** RFC 4180 has no comments, and an id may begin with any character. */
 const NO_COMMENTS: CsvOptions = { comments: false };
+/** Columns of a list of JSON objects that are kept in mind. */
+const MOST_COLUMNS = 1000;
 /** Characters of a row. */
 const MAX_ROW = 0x100000;
 /**
@@ -47,15 +51,18 @@ export function idProblem(id: string): string | undefined {
   return problem && `id ${problem}`;
 }
 
-/** An id as file systems compare names that take no notice of case. */
-export function foldId(id: string): string {
-  return id.normalize("NFC").toLowerCase();
-}
-
-/** What is wrong with an id that two rows of a list have. */
-export function twiceProblem(id: string, row: number, other: number): string {
-  const [first, second] = [Math.min(row, other) + 1, Math.max(row, other) + 1];
-  return `${id}: the id is there twice, in rows ${first} and ${second}`;
+/**
+ * What is wrong with an id whose files would be those of another row of the list.
+ *
+ * @param other The other row.
+ */
+export function twiceProblem(
+  { id, index }: Pick<BulkDevice, "id" | "index">,
+  other: Pick<BulkDevice, "id" | "index">,
+): string {
+  const rows = [index, other.index].toSorted((a, b) => a - b).map((row) => row + 1).join(" and ");
+  const twice = `${id}: the id is there twice, in rows ${rows}`;
+  return other.id === id ? twice : `${twice}: the files of ${other.id} would have the same names`;
 }
 
 /**
@@ -69,6 +76,7 @@ export async function* readCsvDevices(
 ): AsyncGenerator<DeviceRow> {
   let columns: readonly string[] | undefined;
   let index = 0;
+  const empty: number[] = [];
   for await (const { text, line, separator } of csvRows(lines)) {
     const { records, problems } = readCsv(text, { ...NO_COMMENTS, separator });
     if (problems[0] !== undefined) {
@@ -77,12 +85,18 @@ export async function* readCsvDevices(
     }
     for (const record of records) {
       if (columns === undefined) {
-        columns = record.map((field) => field.text.trim());
+        columns = columnsOf(record);
         const problem = headerProblem(columns);
         if (problem === undefined) continue;
         yield { problem: `line ${line}: ${problem}` };
         return;
       }
+      // Spreadsheets save empty rows after the last one.
+      if (record.length > 1 && record.every(isEmpty)) {
+        empty.push(line);
+        continue;
+      }
+      for (const each of empty.splice(0)) yield { problem: `line ${each}: id is empty` };
       yield csvRow(record, columns, index++, line);
     }
   }
@@ -98,10 +112,17 @@ export async function* readNdjsonDevices(
   lines: AsyncIterable<string> | Iterable<string>,
 ): AsyncGenerator<DeviceRow> {
   let [index, line] = [0, 0];
+  const columns = new Map<string, string | undefined>();
+  const problemOf = (name: string) => {
+    if (columns.has(name)) return columns.get(name);
+    const problem = columnProblem(name);
+    if (columns.size < MOST_COLUMNS) columns.set(name, problem);
+    return problem;
+  };
   for await (const text of lines) {
     line++;
     if (text.trim() === "") continue;
-    const row = jsonRow(text.replace(/^\uFEFF/, ""));
+    const row = jsonRow(text.replace(/^\uFEFF/, ""), problemOf);
     if (typeof row === "string") yield { problem: `line ${line}: ${row}` };
     else yield deviceRow(row, index++, `line ${line}`);
   }
@@ -163,20 +184,51 @@ function hasOddQuotes(text: string): boolean {
   return (text.match(/"/g)?.length ?? 0) % 2 === 1;
 }
 
+/** A name as people write it in other ways: `Key mode`, `key_mode`. */
+function plainName(name: string): string {
+  return name.toLowerCase().replace(/[-_.\s]/g, "");
+}
+
+/** A name of fewer characters is near to too many words. */
+const SHORTEST_NEAR = 4;
+/** A slip of the pen for each so many characters. */
+const A_SLIP_EACH = 6;
+
+/** Whether a name is another one with a slip of the pen or two: a column with its values would be lost. */
+function isNearly(name: string, known: string): boolean {
+  if (name === known) return true;
+  const most = Math.ceil(known.length / A_SLIP_EACH);
+  const isShort = known.length < SHORTEST_NEAR || Math.abs(name.length - known.length) > most;
+  return !isShort && editDistance(name, known) <= most;
+}
+
 /**
  * What keeps a column from being used or kept: one that looks like one that is used, or has the name of
  * what the manifest says itself.
  */
 function columnProblem(name: string): string | undefined {
-  const plain = name.trim().toLowerCase().replace(/[-_ ]/g, "");
-  const meant = DEVICE_COLUMNS.find((known) => known.toLowerCase() === plain);
-  if (meant !== undefined) {
-    return meant === name ? undefined : `the column ${shownValue(name)} must be "${meant}"`;
-  }
+  const known: readonly string[] = DEVICE_COLUMNS;
+  if (known.includes(name)) return undefined;
   if (name === "__proto__") return `a column cannot have the name ${shownValue(name)}`;
-  return extraColumns([name]).length > 0
-    ? undefined
-    : `the column ${shownValue(name)} is one that the manifest has itself; give it another name`;
+  const column = `the column ${shownValue(name)}`;
+  if (plainName(name) === "serial") {
+    return `${column} has the name of the certificate's serial number in the manifest; a device's ` +
+      'name or number goes into the column "id"';
+  }
+  const meant = known.find((each) => isNearly(plainName(name), plainName(each)));
+  if (meant !== undefined) return `${column} is not known; did you mean ${meant}?`;
+  const own = MANIFEST_COLUMNS.find((each) => plainName(each) === plainName(name));
+  return own && `${column} has the name of one of the manifest's own; give it another name`;
+}
+
+/** Names of the columns, without the empty ones that a spreadsheet has after the last. */
+function columnsOf(header: readonly CsvField[]): string[] {
+  const names = header.map(({ text }) => fromSpreadsheet(text.trim()));
+  return names.slice(0, names.findLastIndex((name) => name !== "") + 1);
+}
+
+function isEmpty({ text, quoted }: CsvField): boolean {
+  return !quoted && text.trim() === "";
 }
 
 function headerProblem(columns: readonly string[]): string | undefined {
@@ -194,7 +246,8 @@ function csvRow(
   index: number,
   line: number,
 ): DeviceRow {
-  if (record.length !== columns.length) {
+  const hasMore = record.slice(columns.length).some((field) => !isEmpty(field));
+  if (record.length < columns.length || hasMore) {
     const fields = record.length === 1 ? "1 field" : `${record.length} fields`;
     const problem = `${fields}, the header has ${columns.length}`;
     const isComment = record[0]!.text.trimStart().startsWith("#") && !record[0]!.quoted;
@@ -202,11 +255,16 @@ function csvRow(
       problem: `line ${line}: ${problem}${isComment ? "; a device list has no comments" : ""}`,
     };
   }
-  const row = Object.fromEntries(columns.map((name, at) => [name, record[at]!.text]));
+  const row = Object.fromEntries(
+    columns.map((name, at) => [name, fromSpreadsheet(record[at]!.text)]),
+  );
   return deviceRow(row, index, `line ${line}`);
 }
 
-function jsonRow(text: string): Record<string, string> | string {
+function jsonRow(
+  text: string,
+  problemOf: (column: string) => string | undefined,
+): Record<string, string> | string {
   let value: unknown;
   try {
     value = JSON.parse(text, numberAsText);
@@ -216,7 +274,7 @@ function jsonRow(text: string): Record<string, string> | string {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return "no JSON object";
   const row: Record<string, string> = {};
   for (const [name, each] of Object.entries(value)) {
-    const problem = columnProblem(name);
+    const problem = problemOf(name);
     if (problem !== undefined) return problem;
     const isList = Array.isArray(each) && each.every((item) => typeof item === "string");
     if (each === null) continue;

@@ -71,9 +71,14 @@ function rowProblem({ id, index }: BulkDevice, last: number): string | undefined
   return `${id}: its index ${index} is not after that of the row before, ${last}`;
 }
 
+/** Problems that a message has; all of them are in the list of the error. */
+const SHOWN = 10;
+
 /** The error of a batch that cannot be made, with all of its problems. */
 export function planError(problems: readonly string[]): SecureCertError {
-  return new SecureCertError("ERR_PLAN", `Cannot make devices: ${problems.join("; ")}`, {}, {
+  const more = problems.length - SHOWN;
+  const shown = [...problems.slice(0, SHOWN), ...more > 0 ? [`and ${more} more`] : []].join("; ");
+  return new SecureCertError("ERR_PLAN", `Cannot make devices: ${shown}`, {}, {
     problems: problems.map((message) => ({ message })),
   });
 }

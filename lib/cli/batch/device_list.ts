@@ -13,6 +13,8 @@ import { type BatchProblem, problem } from "../../batch/check/problem.ts";
 import { isInShard, parseShard } from "../../batch/list/shard.ts";
 
 const MAX_LINE = 0x100000;
+/** More devices at once are a slip of the pen: they would take weeks and terabytes. */
+const MOST_COUNTED = 10_000_000;
 
 /** The devices that --devices names or --count counts. */
 export function devicesOf(args: Arguments): AsyncIterable<DeviceRow> | Iterable<DeviceRow> {
@@ -27,7 +29,7 @@ export function devicesOf(args: Arguments): AsyncIterable<DeviceRow> | Iterable<
     }
     return readList(path);
   }
-  if (count! < 1) throw usageError("--count is a number from 1", "count");
+  refuseCount(count!);
   const template = args.get("id-template") ?? "dev-{n:06}";
   return countDevices(count!, template);
 }
@@ -77,9 +79,13 @@ export function refuseLists(verb: string, args: Arguments): void {
     const hint = args.has("devices") ? "a list has its ids" : undefined;
     throw usageError("--id-template goes with --count", "id-template", hint);
   }
-  if (args.has("count") && args.number("count")! < 1) {
-    throw usageError("--count is a number from 1", "count");
-  }
+  if (args.has("count")) refuseCount(args.number("count")!);
+}
+
+function refuseCount(count: number): void {
+  if (count >= 1 && count <= MOST_COUNTED) return;
+  const hint = count < 1 ? undefined : "give --devices a list, or make several batches";
+  throw usageError(`--count is a number from 1 to ${MOST_COUNTED}`, "count", hint);
 }
 
 /**

@@ -5,6 +5,31 @@ import { green, red } from "../render/colors.ts";
 /** Problems of a kind that people are shown; a batch may have a million of them. */
 const SHOWN = 50;
 
+/** Equal faults of a list that people are shown, and kinds of them. */
+const EQUAL_SHOWN = 10;
+const KINDS_SHOWN = 20;
+
+/**
+ * What is wrong with a list, one line each: of equal faults the first ten, and how many more there are.
+ *
+ * @param faults In the order of the list, each after its line or device and a colon.
+ */
+export function renderFaults(faults: readonly string[]): string[] {
+  const kinds = Map.groupBy(faults, kindOf);
+  const shown = [...kinds.values()].slice(0, KINDS_SHOWN);
+  const lines = shown.flatMap((each) => [
+    ...each.slice(0, EQUAL_SHOWN),
+    ...each.length > EQUAL_SHOWN ? [`and ${each.length - EQUAL_SHOWN} more of these`] : [],
+  ]);
+  const left = faults.length - shown.reduce((sum, { length }) => sum + length, 0);
+  return left === 0 ? lines : [...lines, `and ${countOf(left, "other problem")}`];
+}
+
+/** What a fault says without what is its row's: where it is, what it quotes, and its numbers. */
+function kindOf(fault: string): string {
+  return fault.replace(/^.*?: /s, "").replace(/"[^"]*"/g, '""').replace(/\d+/g, "0");
+}
+
 /** A number of things: `1 device`, `2 devices`. */
 export function countOf(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;

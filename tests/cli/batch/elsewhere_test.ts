@@ -143,7 +143,7 @@ processes.test("the CA's key is not a device's; lists that would be misread are 
     await Deno.writeTextFile(`${folder}/file.csv`, "id,privateKey\nx,ca/ca.pem\ny,nowhere.pem\n");
     for (
       const [list, message] of [
-        ["case.csv", 'the column "keymode" must be "keyMode"'],
+        ["case.csv", 'the column "keymode" is not known; did you mean keyMode?'],
         ["none.csv", "the list has no devices"],
         ["file.csv", "y: Cannot read nowhere.pem: no such file"],
       ] as const

@@ -1,5 +1,5 @@
 import { filesNeeded, type KeptFiles } from "../../../batch/check/needed.ts";
-import { DEVICE_FOLDERS, deviceOf, isSecret, paths } from "../../../batch/files.ts";
+import { DEVICE_FOLDERS, isSecret, ownerName, paths } from "../../../batch/files.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import { joinPath } from "../../io.ts";
 import type { BatchFolder } from "../folder/batch.ts";
@@ -23,14 +23,16 @@ export async function keptIn(
 /** Files of no row, of another batch or half written, and what is not where it belongs. */
 export async function findStray(
   batch: BatchFolder,
-  ids: ReadonlySet<string>,
+  fileNames: ReadonlySet<string>,
 ): Promise<BatchProblem[]> {
   const problems: BatchProblem[] = [];
   const stray = (name: string, why: string) =>
     void problems.push(problem("STRAY_FILE", null, `${name} ${why}`));
   for await (const name of batch.files()) {
-    const id = deviceOf(name);
-    if (id === undefined || !ids.has(id)) stray(name, "belongs to no device of the manifest");
+    const owner = ownerName(name);
+    if (owner === undefined || !fileNames.has(owner)) {
+      stray(name, "belongs to no device of the manifest");
+    }
   }
   for (const folder of DEVICE_FOLDERS) {
     const path = joinPath(batch.path, folder);

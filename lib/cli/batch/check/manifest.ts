@@ -1,15 +1,15 @@
 import { readCsv } from "../../../bytes/csv.ts";
 import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
-import { deviceOf, MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
+import { foldId, MANIFEST, MANIFEST_CSV, ownerName } from "../../../batch/files.ts";
 import {
   cellOf,
   extraColumns,
   formatManifestCsv,
   formatManifestCsvHeader,
   MANIFEST_COLUMNS,
+  manifestCsvColumns,
   type ManifestRow,
 } from "../../../batch/manifest.ts";
-import { foldId } from "../../../batch/list/devices.ts";
 import { joinPath } from "../../io.ts";
 import type { BatchFolder } from "../folder/batch.ts";
 import { isFile, readText } from "../folder/read.ts";
@@ -80,18 +80,18 @@ function differences(row: ManifestRow, recorded: ManifestRow): string[] {
  * What shows that a manifest was cut short where there is no journal: `manifest.csv`, and files of
  * devices that it lacks.
  *
- * @param ids The devices of the manifest.
+ * @param fileNames Names of the files of its devices.
  * @param columns The columns of the device list that its rows have.
  */
 export async function checkWithoutJournal(
   batch: BatchFolder,
-  ids: ReadonlySet<string>,
+  fileNames: ReadonlySet<string>,
   columns: Iterable<string>,
 ): Promise<BatchProblem[]> {
   const problems = await checkManifestCsv(batch, columns);
   for await (const name of batch.files()) {
-    const id = /^(images|certificates)\//.test(name) ? deviceOf(name) : undefined;
-    if (id === undefined || ids.has(id)) continue;
+    const owner = /^(images|certificates)\//.test(name) ? ownerName(name) : undefined;
+    if (owner === undefined || fileNames.has(owner)) continue;
     const message = `${name} belongs to no device of the manifest of ${batch.path}`;
     problems.push(problem("STRAY_FILE", null, message));
   }
@@ -129,7 +129,7 @@ async function* csvParts(
 /** The names in the header, which the first part of the file holds. */
 async function csvColumns(path: string): Promise<string[]> {
   for await (const part of readText(path)) {
-    return readCsv(part).records[0]?.map(({ text }) => text) ?? [];
+    return manifestCsvColumns(readCsv(part, { comments: false }).records[0]);
   }
   return [];
 }

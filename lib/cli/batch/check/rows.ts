@@ -1,5 +1,6 @@
 import type { BatchProblem } from "../../../batch/check/problem.ts";
 import { createDuplicateFinder } from "../../../batch/check/duplicates.ts";
+import { fileNameOf } from "../../../batch/files.ts";
 import { extraColumns, type ManifestRow } from "../../../batch/manifest.ts";
 import type { BatchFolder } from "../folder/batch.ts";
 import type { BatchJournal } from "../journal/read.ts";
@@ -9,6 +10,8 @@ import { manifestCheck } from "./manifest.ts";
 export interface RowsCheck {
   /** Names of the devices. */
   readonly ids: ReadonlySet<string>;
+  /** Names of their files, without endings. */
+  readonly fileNames: ReadonlySet<string>;
   /** The columns that the rows have beyond those of every manifest, in order of first sight. */
   readonly columns: ReadonlySet<string>;
   /** Takes every row once. */
@@ -32,12 +35,14 @@ export function checkRows(
   { findDuplicates = createDuplicateFinder(), partial }: RowsCheckOptions = {},
 ): RowsCheck {
   const manifest = manifestCheck(path, journal, partial);
-  const [ids, columns] = [new Set<string>(), new Set<string>()];
+  const [ids, fileNames, columns] = [new Set<string>(), new Set<string>(), new Set<string>()];
   return {
     ids,
+    fileNames,
     columns,
     row: (row) => {
       ids.add(row.id);
+      fileNames.add(fileNameOf(row.id));
       for (const name of extraColumns(Object.keys(row))) columns.add(name);
       return [...findDuplicates(row), ...manifest.row(row)];
     },

@@ -79,13 +79,13 @@ async function checkBatch(
   } finally {
     counter.end();
   }
-  const { ids, columns } = manifest;
+  const { ids, fileNames, columns } = manifest;
   problems.push(
     ...manifest.end(),
     ...await findMissing(ids, args, journal?.facts.shard),
     ...batch.hasManifest ? await checkManifestCsv(batch, journal?.columns ?? columns) : [],
     // What belongs to devices under way is in no manifest yet.
-    ...unfinished.length === 0 ? await findStray(batch, ids) : [],
+    ...unfinished.length === 0 ? await findStray(batch, fileNames) : [],
   );
   const noSecrets = `${batch.path} has no secrets, so that no key was checked`;
   return {

@@ -58,8 +58,10 @@ export async function checkForExport(
       devices++;
     }
   }
-  const { ids, columns } = check;
-  const unrecorded = journal === undefined ? await checkWithoutJournal(batch, ids, columns) : [];
+  const { fileNames, columns } = check;
+  const unrecorded = journal === undefined
+    ? await checkWithoutJournal(batch, fileNames, columns)
+    : [];
   for (const { code, message } of [...check.end(), ...unrecorded]) add(`${code}: ${message}`);
   return { devices, columns: [...columns], skipped, wrong };
 }

@@ -1,5 +1,4 @@
-import { MANIFEST } from "../../../batch/files.ts";
-import { foldId } from "../../../batch/list/devices.ts";
+import { foldId, MANIFEST } from "../../../batch/files.ts";
 import type { BulkJournal, BulkResult } from "../../../batch/ports.ts";
 import { failTwiceUsed } from "../../../batch/record.ts";
 import { type CliError, fileError } from "../../errors.ts";
@@ -38,6 +37,8 @@ export interface IssuedCertificate {
 export interface FolderJournal extends BulkJournal {
   /** A fact of the batch, once devices were taken up. */
   fact(name: Fact): string | undefined;
+  /** Columns of the device list that go into the manifest, as far as the list was read. */
+  columns(): readonly string[];
   /** Sets a fact, or replaces that of an earlier run. */
   settle(name: Fact, value: string): void;
   /** Makes what failed pending again. */
@@ -97,6 +98,7 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     },
     counts: () => countsOf(database),
     fact: (name) => isEmpty(database) ? undefined : meta.get(name),
+    columns: planning.columns,
     settle: (name, value) => meta.set(name, value),
     retryFailed: () => retryFailed(database, meta),
     certify: (issued) => certify(database, issued),

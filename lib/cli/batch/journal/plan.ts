@@ -1,9 +1,5 @@
-import {
-  type BulkDevice,
-  foldId,
-  manifestColumns,
-  twiceProblem,
-} from "../../../batch/list/devices.ts";
+import { foldId } from "../../../batch/files.ts";
+import { type BulkDevice, manifestColumns, twiceProblem } from "../../../batch/list/devices.ts";
 import type { BulkJournal } from "../../../batch/ports.ts";
 import { fileError } from "../../errors.ts";
 import type { DatabaseSync } from "../deps.ts";
@@ -15,7 +11,7 @@ export function plannerOf(
   folder: string,
   database: DatabaseSync,
   meta: Meta,
-): { plan: BulkJournal["plan"]; end: () => void } {
+): { plan: BulkJournal["plan"]; end: () => void; columns: () => readonly string[] } {
   const insert = database.prepare(
     "INSERT INTO devices (n, id, fold, fields, state) VALUES (?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING",
   );
@@ -27,11 +23,12 @@ export function plannerOf(
     const { index, id } = device;
     const fields = JSON.stringify(device.fields);
     if (seen < 100_000) { for (const name of Object.keys(device.fields)) columns.add(name); }
-    if (insert.run(index, id, foldId(id), fields).changes === 1) return [];
-    const known = same.all(index, foldId(id)) as unknown as DeviceRecord[];
+    const fold = foldId(id);
+    if (insert.run(index, id, fold, fields).changes === 1) return [];
+    const known = same.all(index, fold) as unknown as DeviceRecord[];
     if (known.some((row) => row.n === index && row.id === id && row.fields === fields)) return [];
-    const twice = known.find((row) => row.n !== index && foldId(row.id) === foldId(id));
-    if (twice !== undefined) return [twiceProblem(id, twice.n, index)];
+    const twice = known.find((row) => row.n !== index && foldId(row.id) === fold);
+    if (twice !== undefined) return [twiceProblem(device, { index: twice.n, id: twice.id })];
     return [`${id}: row ${index + 1} is not what it was in the first run`];
   };
   return {
@@ -44,6 +41,7 @@ export function plannerOf(
       if (others.length > 0) foreign ??= foreignRows(database);
       return foreign === undefined ? problems : [...problems, ...foreign(devices, others)];
     },
+    columns: () => manifestColumns([...columns]),
     end: () => {
       if (planned === undefined) return;
       const total = Object.values(countsOf(database)).reduce((sum, count) => sum + count, 0);
@@ -67,18 +65,20 @@ export function plannerOf(
 function foreignRows(
   database: DatabaseSync,
 ): (mine: readonly BulkDevice[], others: readonly BulkDevice[]) => string[] {
-  database.exec("CREATE TEMP TABLE foreign_rows (fold TEXT PRIMARY KEY, n INTEGER) WITHOUT ROWID");
-  const insert = database.prepare(
-    "INSERT INTO foreign_rows (fold, n) VALUES (?, ?) ON CONFLICT DO NOTHING",
+  database.exec(
+    "CREATE TEMP TABLE foreign_rows (fold TEXT PRIMARY KEY, n INTEGER, id TEXT) WITHOUT ROWID",
   );
-  const ofOthers = database.prepare("SELECT n FROM foreign_rows WHERE fold = ?");
-  const ofMine = database.prepare("SELECT n FROM devices WHERE fold = ?");
-  const check = ({ id, index }: BulkDevice, rows: typeof ofMine) => {
-    const row = rows.get(foldId(id)) as { n: number } | undefined;
-    return row === undefined || row.n === index ? [] : [twiceProblem(id, row.n, index)];
+  const insert = database.prepare(
+    "INSERT INTO foreign_rows (fold, n, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+  );
+  const ofOthers = database.prepare('SELECT n AS "index", id FROM foreign_rows WHERE fold = ?');
+  const ofMine = database.prepare('SELECT n AS "index", id FROM devices WHERE fold = ?');
+  const check = (device: BulkDevice, rows: typeof ofMine) => {
+    const row = rows.get(foldId(device.id)) as { index: number; id: string } | undefined;
+    return row === undefined || row.index === device.index ? [] : [twiceProblem(device, row)];
   };
   return (mine, others) => {
-    const twice = others.filter(({ id, index }) => insert.run(foldId(id), index).changes === 0);
+    const twice = others.filter(({ id, index }) => insert.run(foldId(id), index, id).changes === 0);
     return [
       ...twice.flatMap((device) => check(device, ofOthers)),
       ...others.flatMap((device) => check(device, ofMine)),

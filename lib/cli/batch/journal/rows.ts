@@ -1,4 +1,5 @@
-import { foldId, manifestFields } from "../../../batch/list/devices.ts";
+import { foldId } from "../../../batch/files.ts";
+import { manifestFields } from "../../../batch/list/devices.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import {
   BULK_STATES,

@@ -1,5 +1,5 @@
 import { readLimited } from "../../input/limited.ts";
-import { deviceOf, isSecret } from "../../../batch/files.ts";
+import { isSecret, ownerName } from "../../../batch/files.ts";
 import { explain, joinPath } from "../../io.ts";
 import type { BatchFolder } from "../folder/batch.ts";
 import { writeFully } from "../folder/growing.ts";
@@ -9,10 +9,10 @@ const OTHERS = 0o077;
 /** Copies under way at a time: each waits for the disk. */
 const AT_A_TIME = 32;
 
-/** A shard, and the devices that its manifest has. */
+/** A shard, and the names of the files of the devices that its manifest has. */
 export interface OwnDevices {
   readonly batch: BatchFolder;
-  readonly ids: ReadonlySet<string>;
+  readonly fileNames: ReadonlySet<string>;
 }
 
 /** Where the files of shards go. */
@@ -41,11 +41,11 @@ export async function placeFiles(shards: readonly OwnDevices[], place: Place): P
   const made = new Set<string>();
   const copies = copyPool();
   let [linked, copied] = [0, 0];
-  for (const { batch, ids } of shards) {
+  for (const { batch, fileNames } of shards) {
     for await (const name of batch.files()) {
       place.signal.throwIfAborted();
-      const id = deviceOf(name);
-      if (id === undefined || !ids.has(id)) continue;
+      const owner = ownerName(name);
+      if (owner === undefined || !fileNames.has(owner)) continue;
       place.onFile();
       const folder = name.slice(0, name.indexOf("/"));
       if (!made.has(folder)) await makeFolder(joinPath(place.folder, folder), folder);

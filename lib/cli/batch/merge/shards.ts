@@ -29,6 +29,7 @@ export interface CheckedShards {
 }
 
 interface CheckedShard extends OwnDevices {
+  readonly ids: ReadonlySet<string>;
   readonly devices: number;
   readonly failed: number;
   readonly columns: ReadonlySet<string>;
@@ -89,12 +90,14 @@ async function checkShard(
       if (row.status === "failed") failed++;
       problems.push(...check.row(row), ...await checkRow(batch, row, kept, args));
     }
-    const { ids, columns } = check;
-    if (journal === undefined) problems.push(...await checkWithoutJournal(batch, ids, columns));
+    const { ids, fileNames, columns } = check;
+    if (journal === undefined) {
+      problems.push(...await checkWithoutJournal(batch, fileNames, columns));
+    }
     problems.push(...check.end());
     const seen = devices > failed ? { labels: String(kept.labels) } : {};
     const shard = { path, facts: journal?.facts ?? seen };
-    return { batch, ids, devices, failed, columns, problems, kept, shard };
+    return { batch, ids, fileNames, devices, failed, columns, problems, kept, shard };
   });
 }
 

@@ -1,7 +1,7 @@
 import { readLimited } from "../../input/limited.ts";
 import { equalBytes } from "../../../bytes/pack.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
-import { DEVICE_FOLDERS, deviceOf, MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
+import { DEVICE_FOLDERS, MANIFEST, MANIFEST_CSV, ownerName } from "../../../batch/files.ts";
 import { removeFolders } from "../../disk/folders.ts";
 import { fileError, usageError } from "../../errors.ts";
 import { explain, type Force, type Io, joinPath } from "../../io.ts";
@@ -218,7 +218,7 @@ async function findStrange(
     if (name === STAGING || name === LOCK || isFile && OWN_FILES.includes(name)) continue;
     if (!isDirectory || !DEVICE_FOLDERS.includes(name)) return name;
     const inside = (await entriesIn(joinPath(path, name))).find((entry) =>
-      !entry.isFile || deviceOf(`${name}/${entry.name}`) === undefined
+      !entry.isFile || ownerName(`${name}/${entry.name}`) === undefined
     );
     if (inside !== undefined) return `${name}/${inside.name}`;
   }

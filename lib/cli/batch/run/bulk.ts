@@ -14,10 +14,11 @@ import { type FolderJournal, folderJournal } from "../journal/journal.ts";
 import { isEmpty } from "../journal/rows.ts";
 import { commandKeys } from "../keys/command.ts";
 import { readyKeys } from "../keys/ready.ts";
+import { listOf, renderFaults } from "../report.ts";
 import { openSignal, type StopSignal } from "../signal.ts";
 import { openSigning } from "../threads/maker.ts";
 import { openPool, type WorkerPool } from "../threads/pool.ts";
-import { type BatchCa, batchCa } from "./ca.ts";
+import { type BatchCa, batchCa, isCaTaken } from "./ca.ts";
 import { takeIssued } from "./certificates.ts";
 import { agreeFacts } from "./facts.ts";
 import { planRun, type RunPlan } from "./plan.ts";
@@ -31,6 +32,8 @@ export async function runBulk(args: Arguments, io: Io): Promise<number> {
   try {
     return await inBatch(plan, args, io);
   } catch (error) {
+    // A list from stdin is gone.
+    if (isCaTaken(error) && args.get("devices") !== "-") return await runBulk(args, io);
     throw isSystemError(error) ? explain("write", plan.out, error) : error;
   }
 }
@@ -52,7 +55,8 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
     reserveWriters(folder, plan.workers + 1);
     const sync = await openDiskSync(out);
     const syncs = sync === undefined;
-    const shared = { folder: out, profile, phase, syncs, labels, signingKeys, ...ca };
+    const { certificate, key } = ca;
+    const shared = { folder: out, profile, phase, syncs, labels, signingKeys, certificate, key };
     pool = await openPool(plan.workers, shared);
     if (pool.missing !== undefined) io.note(`one thread; for more, add ${pool.missing}`);
     return await runBatch(plan, { folder, journal, pool, ca, sync }, args, io);
@@ -114,7 +118,12 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
         certificateOf: ({ certificate }) => encodeUtf8(certificate!),
         jobOf: jobReader(io),
         onList: progress.list,
-        onStart: progress.start,
+        onStart: async (total) => {
+          await ca.keep();
+          const kept = journal.columns();
+          if (kept.length > 0) io.note(`kept for the manifest: the columns ${listOf(kept)}`);
+          progress.start(total);
+        },
       });
       let next = await run.next();
       for (; next.done !== true; next = await run.next()) progress.add(next.value);
@@ -145,11 +154,11 @@ async function keysOf(
   return command === undefined ? undefined : await commandKeys(command, workers, stop, io.note);
 }
 
-/** Every wrong row on a line of its own, and an error that counts them. */
+/** Wrong rows, each on a line of its own, and an error that counts them. */
 function shortened(error: unknown, io: Io): unknown {
   if (!(error instanceof SecureCertError) || error.problems.length === 0) return error;
   const lines = error.problems.map(({ message }) => message);
-  for (const line of lines) io.note(line);
+  for (const line of renderFaults(lines)) io.note(line);
   const count = lines.length === 1 ? "a problem" : `${lines.length} problems`;
   const message = `Cannot make devices: ${count} in the list, no key was made`;
   return new SecureCertError(error.code, message, {}, { cause: lines });

@@ -3,7 +3,7 @@ import { certificatesAsPem } from "../../../image/stored.ts";
 import { readCertificate } from "../../../crypto/x509/certificate.ts";
 import type { Arguments } from "../../arguments.ts";
 import { CliError, fileError } from "../../errors.ts";
-import { openCa } from "../../input/ca.ts";
+import { type OpenCa, openCa } from "../../input/ca.ts";
 import { type Io, joinPath } from "../../io.ts";
 import { syncFile } from "../folder/sync.ts";
 import type { FolderJournal } from "../journal/journal.ts";
@@ -14,7 +14,20 @@ export interface BatchCa {
   readonly certificate?: Uint8Array;
   /** PKCS#8. */
   readonly key?: Uint8Array;
+  /**
+   * Writes one that was made just now; a list that turns out to be wrong leaves none.
+   *
+   * @throws {CliError} as {@linkcode isCaTaken} knows when another run has made one in between.
+   */
+  keep(): Promise<void>;
 }
+
+/** Whether an error says that another run made a CA at the same time, which this one is to take. */
+export function isCaTaken(error: unknown): boolean {
+  return error instanceof CliError && error.message.endsWith(TAKEN);
+}
+
+const TAKEN = "has got a CA from another run in between";
 
 /**
  * The CA of a batch, which is made where there is none and no other run needs the same.
@@ -28,12 +41,13 @@ export async function batchCa(
   io: Io,
 ): Promise<BatchCa> {
   const { phase, profile, shard } = plan;
-  if (phase === "requests") return {};
+  const keep = () => Promise.resolve();
+  if (phase === "requests") return { keep };
   const path = args.get("ca") ?? profile.ca ?? "ca";
   const certificate = joinPath(path, "ca.pem");
   if (phase === "certificates") {
     const bytes = await io.readIfExists(certificate);
-    if (bytes !== undefined) return { certificate: bytes };
+    if (bytes !== undefined) return { certificate: bytes, keep };
     const hint = "--ca is a folder with ca.pem, the certificate of the CA that issued them";
     throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}`, hint);
   }
@@ -49,15 +63,19 @@ export async function batchCa(
     const message = "Cannot use CA: its certificate is not a CA's";
     throw new SecureCertError("ERR_CERTIFICATE", message);
   }
+  return {
+    certificate: certificatesAsPem(issuer.certificate),
+    key: issuer.key.pkcs8,
+    keep: () => keepCa(path, files, io),
+  };
+}
+
+async function keepCa(path: string, files: OpenCa["files"], io: Io): Promise<void> {
   try {
     await io.write(files, false, { makeFolders: true });
     for (const file of files) await syncFile(file.path);
   } catch (error) {
-    // Another batch that begins now has made it in between.
-    if (error instanceof CliError && error.code === "ERR_FILE_EXISTS") {
-      return await batchCa(plan, journal, args, io);
-    }
-    throw error;
+    if (!(error instanceof CliError) || error.code !== "ERR_FILE_EXISTS") throw error;
+    throw fileError("ERR_FILE_EXISTS", path, `${path} ${TAKEN}`, "run the same command again");
   }
-  return { certificate: certificatesAsPem(issuer.certificate), key: issuer.key.pkcs8 };
 }

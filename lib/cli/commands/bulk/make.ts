@@ -25,7 +25,7 @@ export const command: Command = {
       help:
         "device list, CSV with a header or NDJSON; - is stdin. Column id is\nneeded; subject, sans, chip, keyMode, efuseKeyId, user1 to user5,\ncertificate and privateKey (files) are used, all others kept",
     },
-    { name: "count", value: "N", help: "or: how many devices" },
+    { name: "count", value: "N", help: "or: how many devices, at most 10000000" },
     ID_TEMPLATE,
     {
       name: "profile",
