@@ -1,4 +1,5 @@
 import type { Signer } from "../crypto/signature.ts";
+import type { CertificateInput } from "../crypto/x509/certificate.ts";
 import type { Issuer } from "../crypto/x509/issue.ts";
 import type { BulkDevice, DeviceRow } from "./list/devices.ts";
 import { planError, planList } from "./list/list.ts";
@@ -29,6 +30,8 @@ export interface BulkOptions {
   readonly profile: BulkProfile;
   /** The CA; only its certificate when the device certificates come from elsewhere. */
   readonly issuer?: Issuer;
+  /** What the devices store as their CA, PEM (a bundle too) or DER. @default the issuer */
+  readonly caCert?: CertificateInput;
   /** Where the batch keeps what was done. */
   readonly journal: BulkJournal;
   /** Where images, certificates and keys go. */

@@ -114,6 +114,15 @@ export const CA_DIR: Flag = {
   default: "ca",
 };
 
+/** `--ca-cert` where the CA that issues the device certificate is another flag. */
+export const CA_CERT: Flag = {
+  name: "ca-cert",
+  value: "FILE",
+  help:
+    "CA that the device stores and trusts, PEM (a bundle too) or DER,\nsuch as a cloud's AmazonRootCA1.pem",
+  default: "the CA that issues its certificate",
+};
+
 /** `--ca` for the certificate that should have issued others. */
 export const ISSUED_BY: Flag = {
   name: "ca",

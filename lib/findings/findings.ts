@@ -214,8 +214,10 @@ export const FINDINGS = {
   CA_NOT_ISSUER: {
     severities: ["warning"],
     checks: ["certificate chain"],
-    meaning: "the CA that the device stores is another than the issuer of its certificate",
-    advice: "right when that CA is the server's; name the issuer with --ca to check the chain",
+    meaning:
+      "the device trusts the servers of the CA that it stores, which did not issue its certificate",
+    advice:
+      "nothing to do if it is the CA of the server that the device calls; else store the issuer's",
   },
   CHAIN_UNCHECKED: {
     severities: ["warning"],

@@ -1,5 +1,9 @@
 import { createCa, issueCertificate, type Issuer } from "../crypto/x509/issue.ts";
-import { type Certificate, readCertificates } from "../crypto/x509/certificate.ts";
+import {
+  type Certificate,
+  type CertificateInput,
+  readCertificates,
+} from "../crypto/x509/certificate.ts";
 import { createDerivedKey } from "../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
 import type { EcCurve } from "../crypto/keys/curves.ts";
@@ -10,6 +14,7 @@ import type { KeyMode } from "../format/names.ts";
 import { KEY_MODE_RULES } from "../key_modes/modes.ts";
 import { keyModeProblems } from "../key_modes/requirements.ts";
 import { kindOf, wantedKey } from "../key_modes/wanted_key.ts";
+import { checkStoredCa } from "../verify/certificates.ts";
 import { build, type BuildOptions, type BuildResult, planError } from "./build.ts";
 import { type BuildPlan, type DataEntry, DEFAULT_EFUSE_KEY_ID } from "./plan/credentials.ts";
 
@@ -44,8 +49,10 @@ export async function createDevelopmentCa(
  */
 export async function provision(
   options: BuildOptions & {
-    /** The CA that issues the device certificate and is stored in the image, as PEM. */
+    /** The CA that issues the device certificate. */
     readonly issuer: Issuer;
+    /** What the image stores as its CA, PEM (a bundle too) or DER. @default the issuer */
+    readonly caCert?: CertificateInput;
     /** Subject of the device certificate, such as `CN=device-1`. */
     readonly subject: string;
     /** Subject alternative names. @default [] */
@@ -85,12 +92,19 @@ export async function provision(
   refuseMode(options);
   const { key, ...made } = await makeKey(options);
   const certificate = await issueCertificate({ ...options, publicKey: key });
-  const caCert = readCertificates(issuer.certificate);
+  const issuers = readCertificates(issuer.certificate);
+  const { caCert = issuers } = options;
   const built = await build(
     { ...options, ...made, deviceCert: certificate, caCert, data },
-    { ...options, ca: options.ca ?? caCert },
+    { ...options, ca: options.ca ?? issuers },
   );
-  return { ...built, key, certificate };
+  if (caCert === issuers) return { ...built, key, certificate };
+  const { verdict } = built;
+  const findings = [
+    ...verdict.findings,
+    ...await checkStoredCa([certificate], readCertificates(caCert)),
+  ];
+  return { ...built, verdict: { ...verdict, findings }, key, certificate };
 }
 
 /** What cannot be built is refused before there is a key, which may take seconds. */

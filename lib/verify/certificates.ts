@@ -39,11 +39,30 @@ export async function checkChain(
   return [finding("CA_NOT_ISSUER", otherIssuerMessage(trusted[0]!, last))];
 }
 
+/**
+ * Whether the device stores another CA than the one that issued its certificate, which is known to be
+ * right otherwise.
+ *
+ * @param bundle The device certificate, and those that follow it.
+ * @param caCerts What the device stores as its CA.
+ */
+export async function checkStoredCa(
+  [first, ...rest]: readonly Certificate[],
+  caCerts: readonly Certificate[],
+): Promise<Finding[]> {
+  const [stored] = caCerts;
+  if (first === undefined || stored === undefined) return [];
+  const { path, fault } = await followChain(first, [...rest, ...caCerts], caCerts);
+  if (fault !== "absent" && fault !== "wrong") return [];
+  return [finding("CA_NOT_ISSUER", otherIssuerMessage(stored, path.at(-1)!))];
+}
+
 function otherIssuerMessage(stored: Certificate, last: Certificate): string {
   const { subject, issuer } = last;
-  return isSelfIssued(last)
-    ? `"${subject}" is its own issuer; the stored CA "${stored.subject}" is fine when it is the server's`
-    : `the stored CA "${stored.subject}" is not "${issuer}", the issuer of "${subject}"; fine when it is the server's`;
+  const issued = isSelfIssued(last)
+    ? `"${subject}" is its own issuer`
+    : `"${subject}" was issued by "${issuer}"`;
+  return `${issued}, and the device stores the CA "${stored.subject}": it trusts servers of that CA, as for a cloud`;
 }
 
 function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {

@@ -89,6 +89,27 @@ Deno.test("verify warns of the server's CA, and is silent when --ca names the is
   assertEquals([code, stderr.includes("CA_NOT_ISSUER")], [0, false]);
 });
 
+Deno.test("provision --ca-cert: the CA issues, the device stores the server's, and is never refused for it", async () => {
+  for (const subject of ["CN=Server CA", "CN=Development CA,OU=NOT FOR PRODUCTION"]) {
+    const world = await worldWith(subject);
+    const line = ["provision", "--id", "d", "--ca", "pki", "--json"];
+    const made = await world.run(...line, "--ca-cert", "ca.pem", "-o", "d");
+    assertEquals(made.code, 0, made.stderr);
+    assertEquals(made.stderr.split("CA_NOT_ISSUER").length, 2);
+    assertEquals(chainCodes(JSON.parse(made.stdout).image.findings), ["CA_NOT_ISSUER"]);
+    const extracted = await world.run("extract", "d/esp_secure_cert.bin", "-o", "x");
+    assertEquals(extracted.code, 0);
+    const bytes = (path: string) => world.files.get(path)?.bytes;
+    assertEquals(bytes("x/contents/cacert_0_0.pem"), bytes("ca.pem"));
+    const verified = await world.run("verify", "d/esp_secure_cert.bin", "--ca", "pki/ca.pem");
+    assertEquals([verified.code, verified.stdout.includes("CA_NOT_ISSUER")], [0, false]);
+    const own = await world.run(...line, "--ca-cert", "pki/ca.pem", "-o", "own");
+    assertEquals(chainCodes(JSON.parse(own.stdout).image.findings), []);
+    const usual = await world.run(...line, "-o", "usual");
+    assertEquals(chainCodes(JSON.parse(usual.stdout).image.findings), []);
+  }
+});
+
 Deno.test("verify prints what it did not check, with the flag to give", async () => {
   const world = new MemoryWorld();
   const modes = [

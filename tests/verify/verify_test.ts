@@ -215,7 +215,7 @@ Deno.test("a certificate that signed itself was not issued by a CA of the same n
   ]);
   assertEquals(
     verdict.findings.find(({ code }) => code === "CA_NOT_ISSUER")?.message,
-    `"CN=Test CA" is its own issuer; the stored CA "CN=Test CA" is fine when it is the server's`,
+    `"CN=Test CA" is its own issuer, and the device stores the CA "CN=Test CA": it trusts servers of that CA, as for a cloud`,
   );
   assertEquals(errors(await verify(image, { ca: stored.der })), ["CHAIN_BROKEN"]);
 });

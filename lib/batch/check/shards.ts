@@ -9,6 +9,8 @@ export interface ShardFacts {
   readonly profile?: BulkProfile;
   /** SHA-256 of the CA certificate's DER, hexadecimal. */
   readonly ca?: string;
+  /** SHA-256 of what its devices store as their CA, hexadecimal, or `issuer`. */
+  readonly caCert?: string;
   /** The keys that signed the images. */
   readonly signers?: string;
   /** Whether its devices have labels, `true` or `false`. */
@@ -35,6 +37,7 @@ const SHOWN = 20;
 export function checkShards(shards: readonly Shard[]): BatchProblem[] {
   return [
     ...differing(shards, ({ ca }) => ca, () => "its CA is not that"),
+    ...differing(shards, ({ caCert }) => caCert, () => "its devices store another CA than those"),
     ...differing(shards, ({ signers }) => signers, () => "its signing keys are not those"),
     ...differingProfiles(shards),
     ...differing(

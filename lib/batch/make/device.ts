@@ -40,6 +40,8 @@ interface MakeOptions extends Sources {
   readonly profile: BulkProfile;
   /** What the device stores as its CA. */
   readonly caCerts?: readonly Certificate[];
+  /** Those of which one issued its certificate. @default what the device stores */
+  readonly issuers?: readonly Certificate[];
   readonly signers?: readonly Signer[];
 }
 
@@ -49,7 +51,7 @@ interface MakeOptions extends Sources {
  * @throws {SecureCertError} as `build` and `signPartition` do.
  */
 export async function makeDevice(
-  { profile, caCerts, signers = [], now, random }: MakeOptions,
+  { profile, caCerts, issuers, signers = [], now, random }: MakeOptions,
   device: BulkDevice,
   { keyMode, chip, efuseKeyId, data }: DeviceSettings,
   { key, certificate, chain, hmacKey, salt }: CertifiedKey,
@@ -72,7 +74,7 @@ export async function makeDevice(
     size,
     fill,
     integrity,
-    ca: caCerts,
+    ca: issuers,
     efuseKeyFile: isKeyBurned ? paths.key(device.id) : paths.hmacKey(device.id),
     now,
     random,

@@ -7,6 +7,7 @@ import type { Signer } from "../../crypto/signature.ts";
 import type { Sources } from "../../crypto/sources.ts";
 import {
   type Certificate,
+  type CertificateInput,
   readCertificate,
   readCertificates,
 } from "../../crypto/x509/certificate.ts";
@@ -32,6 +33,8 @@ export interface BulkMakerOptions extends Sources {
   readonly profile: BulkProfile;
   /** The CA; only its certificate when certificates come from elsewhere. */
   readonly issuer?: Issuer;
+  /** What the devices store as their CA. @default the issuer */
+  readonly caCert?: CertificateInput;
   readonly files: BulkFiles;
   /** What signs each image, for the keys that the profile names. @default none */
   readonly signers?: readonly Signer[];
@@ -46,8 +49,10 @@ export interface BulkMakerOptions extends Sources {
 interface Shop extends BulkMakerOptions {
   /** The CA, where it issues the certificates. */
   readonly prepared?: PreparedIssuer;
-  /** The certificate of the CA, and of those above it, which every image stores. */
+  /** The CA that every image stores, and those of its bundle. */
   readonly caCerts?: readonly Certificate[];
+  /** The certificate of the CA that issues, and of those above it. */
+  readonly issuers?: readonly Certificate[];
   /** Public key of the CA, in the bytes that a key made here would have. */
   readonly caKey?: Uint8Array;
 }
@@ -80,15 +85,22 @@ export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMa
 }
 
 async function openShop(options: BulkMakerOptions): Promise<Shop> {
-  const { issuer, profile, signers = [] } = options;
+  const { issuer, profile, signers = [], caCert } = options;
   const wanted = profile.signingKeys?.length ?? 0;
   if (signers.length !== wanted) {
     throw failure(`the profile names ${wanted} signing keys, there are ${signers.length} signers`);
   }
-  if (issuer === undefined) return options;
-  const caCerts = readCertificates(issuer.certificate);
-  const [ca] = caCerts;
-  const shop = { ...options, caCerts, caKey: ca && canonicalSpki(ca.publicKey) };
+  if (profile.caCert !== undefined && caCert === undefined) {
+    throw failure(
+      `the profile names the CA certificate ${profile.caCert}, and caCert is not given`,
+    );
+  }
+  const stored = caCert === undefined ? undefined : readCertificates(caCert);
+  if (issuer === undefined) return { ...options, caCerts: stored };
+  const issuers = readCertificates(issuer.certificate);
+  const [ca] = issuers;
+  const caKey = ca && canonicalSpki(ca.publicKey);
+  const shop = { ...options, caCerts: stored ?? issuers, issuers, caKey };
   if (issuer.key === undefined && issuer.sign === undefined) return shop;
   return { ...shop, prepared: await createIssuer(issuer) };
 }
@@ -144,9 +156,20 @@ async function make(
   const certificate = await certify(shop, job, settings, made.key);
   reach("certified");
   const certified = { ...made, certificate, chain: chainOf(job) };
-  const device = await makeDevice(shop, job.device, settings, certified);
+  const device = await makeDevice(
+    { ...shop, issuers: issuersOf(shop, job) },
+    job.device,
+    settings,
+    certified,
+  );
   reach("built");
   return device;
+}
+
+/** Who must have issued a device's certificate; unknown for one of a cloud, whose CA the device stores. */
+function issuersOf({ issuers, caCert, prepared }: Shop, { certificate }: BulkJob) {
+  const isClouds = certificate !== undefined && caCert !== undefined && prepared !== undefined;
+  return isClouds ? undefined : issuers;
 }
 
 /** What an external CA sent along with the device's own certificate. */

@@ -1,6 +1,7 @@
 import { exportPrivateKey, generateKey } from "../../crypto/keys/keys.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import type { Sources } from "../../crypto/sources.ts";
+import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import type { Issuer } from "../../crypto/x509/issue.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { createDevelopmentCa } from "../../toolkit/provision.ts";
@@ -14,6 +15,7 @@ import { createBulkMaker } from "./maker.ts";
 interface RehearsalOptions extends Pick<Sources, "now"> {
   readonly profile: BulkProfile;
   readonly issuer?: Issuer;
+  readonly caCert?: CertificateInput;
   readonly signers?: readonly Signer[];
   readonly phase?: BulkPhase;
 }
@@ -27,11 +29,12 @@ interface RehearsalOptions extends Pick<Sources, "now"> {
 export async function rehearse(samples: Samples, options: RehearsalOptions): Promise<string[]> {
   // The certificates of the later phase are there, and their keys too.
   if (options.phase === "certificates") return [];
-  const { profile, issuer, signers, now } = options;
+  const { profile, issuer, caCert, signers, now } = options;
   const canIssue = issuer?.key !== undefined && options.phase !== "requests";
   const make = await createBulkMaker({
     profile,
     issuer: canIssue ? issuer : await createDevelopmentCa(),
+    caCert,
     files: memoryFiles(),
     lanes: 1,
     signers,

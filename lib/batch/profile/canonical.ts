@@ -3,13 +3,13 @@ import { type BulkProfile, withDefaults } from "./profile.ts";
 
 /**
  * The members of a profile that make one batch different from another, each as text; the same for
- * profiles that mean the same. CA and signing keys are not among them: where their files are may differ
+ * profiles that mean the same. CAs and signing keys are not among them: where their files are may differ
  * from machine to machine.
  *
  * @param profile A profile, as it was given or as an earlier run has kept it.
  */
 function canonicalMembers(profile: BulkProfile): ReadonlyMap<string, string> {
-  const { ca: _, signingKeys: __, ...members } = withDefaults(profile);
+  const { ca: _, caCert: __, signingKeys: ___, ...members } = withDefaults(profile);
   const whole = { ...members, key: wantedKey(members.keyMode, profile.key) };
   return new Map(
     Object.entries(whole).toSorted(byName).map(([name, value]) => [name, sortedJson(value)]),

@@ -40,6 +40,8 @@ export interface BulkProfile {
   };
   /** Folder of the CA. */
   readonly ca?: string;
+  /** File of what the devices store as their CA; the caller opens it as `caCert`. @default the issuer */
+  readonly caCert?: string;
   /** Validity of the certificates in days. @default 3650 */
   readonly days?: number | "forever";
   /** Subject, with placeholders. @default "CN={id}" */
@@ -132,6 +134,10 @@ const MEMBERS: Readonly<Record<keyof BulkProfile | "$schema", Shape>> = {
   keyMode: choice(KEY_MODES, { default: PROFILE_DEFAULTS.keyMode }),
   key: keyShape,
   ca: text({ description: "Folder with ca.pem and ca.key.pem." }),
+  caCert: text({
+    description:
+      "File of the CA that the devices store and trust, relative to the profile, when it is not the issuer.",
+  }),
   days: either(whole(1, MOST_DAYS), choice(["forever"]), {
     description: "Validity of the certificates in days, or forever.",
     default: PROFILE_DEFAULTS.days,

@@ -40,7 +40,12 @@ export const command: Command = {
         "then in the working folder; goes without the three flags below",
     },
     { name: "device-cert", value: "FILE", help: "device certificate, PEM (a bundle too) or DER" },
-    { name: "ca-cert", value: "FILE", help: "CA certificate, PEM (a bundle too) or DER" },
+    {
+      name: "ca-cert",
+      value: "FILE",
+      help:
+        "CA that the device stores and trusts, PEM (a bundle too) or DER;\nthat of its server, when a cloud issued its certificate",
+    },
     { name: "private-key", value: "FILE", help: "private key in any encoding" },
     {
       name: "salt",

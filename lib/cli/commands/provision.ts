@@ -3,6 +3,7 @@ import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { fileError } from "../errors.ts";
 import {
+  CA_CERT,
   CA_DIR,
   CHIP,
   DAYS,
@@ -19,6 +20,7 @@ import {
 } from "../flags.ts";
 import type { OpenCa } from "../input/ca.ts";
 import { daysOf, sansOf, usageOf } from "../input/certificates.ts";
+import { readFlag } from "../input/files.ts";
 import { buildOptionsOf, dataOf } from "../input/images.ts";
 import { deviceKeyOptions, keyPlanOf, noteSlowKey, readHmacKey } from "../input/keys.ts";
 import { type Io, joinPath, textFile } from "../io.ts";
@@ -33,6 +35,7 @@ export const command: Command = {
     { name: "id", value: "NAME", help: "the device's name; its subject is CN=NAME" },
     { ...SUBJECT, default: "CN=NAME" },
     CA_DIR,
+    CA_CERT,
     CHIP,
     ...KEY_FLAGS,
     DAYS,
@@ -107,6 +110,7 @@ async function deviceOptions(
     usage: usageOf(args),
     data: await dataOf(args, io),
     key: await deviceKeyOptions(keyPlan.keyMode, args),
+    caCert: await readFlag("ca-cert", args, io),
   };
 }
 

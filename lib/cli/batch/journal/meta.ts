@@ -7,6 +7,8 @@ export interface BatchFacts {
   readonly profile: string;
   /** SHA-256 of the CA certificate's DER, hexadecimal. */
   readonly ca: string;
+  /** SHA-256 of what the devices store as their CA, hexadecimal, or `issuer`. */
+  readonly caCert: string;
   /** `true` or `false`. */
   readonly labels: string;
   /** SHA-256 of the public keys that sign the images, hexadecimal, with commas between. */

@@ -132,6 +132,7 @@ function factsOf(meta: Meta): ShardFacts {
   return {
     profile: profile === undefined ? undefined : JSON.parse(profile),
     ca: meta.get("ca"),
+    caCert: meta.get("caCert"),
     signers: meta.get("signers"),
     labels: meta.get("labels"),
     shard: meta.get("shard"),

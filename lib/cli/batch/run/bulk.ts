@@ -1,12 +1,16 @@
 import { bulk } from "../../../batch/bulk.ts";
+import { paths } from "../../../batch/files.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { encodeUtf8 } from "../../../bytes/text.ts";
 import { readCertificates } from "../../../crypto/x509/certificate.ts";
+import type { Finding } from "../../../findings/findings.ts";
+import { checkStoredCa } from "../../../verify/certificates.ts";
 import type { Arguments } from "../../arguments.ts";
 import { fileError, isSystemError } from "../../errors.ts";
 import { passwordOf } from "../../input/keys.ts";
-import { explain, type Io } from "../../io.ts";
+import { noteFindings } from "../../output/images.ts";
+import { explain, type Io, joinPath } from "../../io.ts";
 import { hasSecrets } from "../folder/disk.ts";
 import { type DiskSync, openDiskSync } from "../folder/sync.ts";
 import { type HeldFolder, holdFolder, reserveWriters } from "../journal/hold.ts";
@@ -40,7 +44,7 @@ export async function runBulk(args: Arguments, io: Io): Promise<number> {
 
 /** Holds folder, journal and threads while a run lasts. */
 async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> {
-  const { profile, phase, out, labels, signingKeys } = plan;
+  const { profile, phase, out, labels, signingKeys, caCert } = plan;
   const folder = holdFolder(out);
   let pool: WorkerPool | undefined;
   let journal: FolderJournal | undefined;
@@ -56,7 +60,8 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
     const sync = await openDiskSync(out);
     const syncs = sync === undefined;
     const { certificate, key } = ca;
-    const shared = { folder: out, profile, phase, syncs, labels, signingKeys, certificate, key };
+    const cas = { caCert, certificate, key };
+    const shared = { folder: out, profile, phase, syncs, labels, signingKeys, ...cas };
     pool = await openPool(plan.workers, shared);
     if (pool.missing !== undefined) io.note(`one thread; for more, add ${pool.missing}`);
     return await runBatch(plan, { folder, journal, pool, ca, sync }, args, io);
@@ -90,15 +95,16 @@ interface Tools {
 
 async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): Promise<number> {
   const { folder, journal, pool, ca, sync = () => {} } = tools;
-  const { profile, phase, shard, hasKeys, signingKeys } = plan;
+  const { profile, phase, shard, hasKeys, signingKeys, caCert, namesCa } = plan;
   if (args.has("retry-failed")) journal.retryFailed();
   const stop = openSignal(io);
   try {
     if (phase === "certificates") {
       const from = args.need("certificates");
-      await takeIssued(from, ca.certificate!, { folder, journal, shard, signal: stop.signal }, io);
+      await takeIssued(from, ca.certificate, { folder, journal, shard, signal: stop.signal }, io);
     }
-    const trusted = ca.certificate && readCertificates(ca.certificate);
+    const isIssuerKnown = caCert === undefined || namesCa;
+    const trusted = isIssuerKnown && ca.certificate ? readCertificates(ca.certificate) : undefined;
     const progress = startProgress(args.has("json"), io);
     try {
       const keys = await keysOf(plan, folder, stop, args, io);
@@ -106,6 +112,7 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
       const run = bulk(devices, {
         profile,
         phase,
+        caCert,
         journal,
         // The threads have files of their own.
         files: { write: () => {}, read: () => new Uint8Array(), sync },
@@ -126,9 +133,16 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
         },
       });
       let next = await run.next();
-      for (; next.done !== true; next = await run.next()) progress.add(next.value);
+      let first: string | undefined;
+      for (; next.done !== true; next = await run.next()) {
+        progress.add(next.value);
+        if (next.value.state === "verified") first ??= next.value.device.id;
+      }
       await journal.finish();
-      const facts = { plan, keys, workers: pool.workers, seconds: progress.end() };
+      const seconds = progress.end();
+      const findings = first === undefined ? [] : await storedCaFindings(first, plan, io);
+      noteFindings(findings, io);
+      const facts = { plan, keys, workers: pool.workers, seconds, findings };
       return reportRun(next.value, facts, args, io);
     } catch (error) {
       progress.end();
@@ -137,6 +151,13 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
   } finally {
     stop.close();
   }
+}
+
+/** What there is to say of the CA that all devices store, by the first that was made. */
+async function storedCaFindings(id: string, { out, caCert }: RunPlan, io: Io): Promise<Finding[]> {
+  if (caCert === undefined) return [];
+  const bundle = readCertificates(await io.read(joinPath(out, paths.certificate(id))));
+  return await checkStoredCa(bundle, readCertificates(caCert));
 }
 
 async function keysOf(

@@ -40,15 +40,18 @@ export async function batchCa(
   args: Arguments,
   io: Io,
 ): Promise<BatchCa> {
-  const { phase, profile, shard } = plan;
+  const { phase, profile, shard, caCert, namesCa } = plan;
   const keep = () => Promise.resolve();
-  if (phase === "requests") return { keep };
+  // The CA of a cloud may be nowhere to be had.
+  const isClouds = phase === "certificates" && caCert !== undefined && !namesCa;
+  if (phase === "requests" || isClouds) return { keep };
   const path = args.get("ca") ?? profile.ca ?? "ca";
   const certificate = joinPath(path, "ca.pem");
   if (phase === "certificates") {
     const bytes = await io.readIfExists(certificate);
     if (bytes !== undefined) return { certificate: bytes, keep };
-    const hint = "--ca is a folder with ca.pem, the certificate of the CA that issued them";
+    const hint = "--ca is a folder with ca.pem, the certificate of the CA that issued them; " +
+      "for those of a cloud give --ca-cert, the CA of its servers";
     throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}`, hint);
   }
   const isBegun = journal.fact("ca") !== undefined;

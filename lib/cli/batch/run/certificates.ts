@@ -29,7 +29,7 @@ export interface TakingWork {
 /** Takes certificates as {@linkcode takeCertificates} does, and says which were refused. */
 export async function takeIssued(
   from: string,
-  ca: Uint8Array,
+  ca: Uint8Array | undefined,
   work: TakingWork,
   io: Io,
 ): Promise<void> {
@@ -65,12 +65,12 @@ export interface TakenCertificates {
  * a right one may take its place; one whose signature cannot be checked is.
  *
  * @param from The folder.
- * @param ca The certificate of the CA, PEM or DER.
+ * @param ca The certificate of the CA, PEM or DER; any CA may have issued them without it.
  * @param onFile Called for each file.
  */
 export async function takeCertificates(
   from: string,
-  ca: Uint8Array,
+  ca: Uint8Array | undefined,
   { folder: { database }, journal, signal }: TakingWork,
   onFile: () => void,
 ): Promise<TakenCertificates> {
@@ -79,7 +79,7 @@ export async function takeCertificates(
   let fitting = 0;
   const all = namesIn(from);
   const names = all.filter((name) => ENDINGS.test(name));
-  const trusted = readCertificates(ca);
+  const trusted = ca && readCertificates(ca);
   for (let at = 0; at < names.length && signal?.aborted !== true; at += CHUNK) {
     const files: CertificateFile[] = [];
     for (const name of names.slice(at, at + CHUNK)) {
@@ -110,7 +110,7 @@ interface CertificateFile {
 
 async function readFile(
   path: string,
-  trusted: readonly Certificate[],
+  trusted: readonly Certificate[] | undefined,
   database: DatabaseSync,
 ): Promise<CertificateFile> {
   let bytes;
@@ -132,13 +132,15 @@ async function readFile(
 async function issuedOf(
   certificate: Certificate,
   others: readonly Certificate[],
-  trusted: readonly Certificate[],
+  trusted: readonly Certificate[] | undefined,
   database: DatabaseSync,
 ): Promise<IssuedCertificate | string> {
   const publicKey = formatBase64(certificate.publicKey);
   const id = ownerOf(database, publicKey);
   if (id === undefined) return STRANGER;
-  const { fault, problem } = await followChain(certificate, [...others, ...trusted], trusted);
+  const { fault, problem } = trusted === undefined
+    ? {}
+    : await followChain(certificate, [...others, ...trusted], trusted);
   if (fault !== undefined && fault !== "unchecked") {
     return `the CA did not issue it for ${id}: ${problem}`;
   }

@@ -1,10 +1,11 @@
 import { formatShard, WHOLE_LIST } from "../../../batch/list/shard.ts";
 import { differingMembers } from "../../../batch/profile/canonical.ts";
 import type { BulkProfile } from "../../../batch/profile/profile.ts";
+import { concat } from "../../../bytes/pack.ts";
 import { formatHex } from "../../../bytes/text.ts";
 import { sha256 } from "../../../crypto/deps.ts";
 import { importPrivateKey } from "../../../crypto/keys/keys.ts";
-import { readCertificate } from "../../../crypto/x509/certificate.ts";
+import { readCertificate, readCertificates } from "../../../crypto/x509/certificate.ts";
 import type { Arguments } from "../../arguments.ts";
 import { fileError } from "../../errors.ts";
 import type { FolderJournal } from "../journal/journal.ts";
@@ -22,10 +23,18 @@ interface FactRule {
   readonly isSame?: (a: string, b: string) => boolean;
 }
 
+/** What a device stores as its CA where there is no `--ca-cert`. */
+const ISSUER = "issuer";
+
 const RULES: Readonly<Record<Fact, FactRule>> = {
   profile: { what: "the profile", settles: true, isSame: isSameProfile },
   signers: { what: "a signing key", settles: true },
   ca: { what: "the CA", settles: true },
+  caCert: {
+    what: "the CA that the devices store",
+    shown: (value) => value === ISSUER ? "their issuer" : `one of --ca-cert, SHA-256 ${value}`,
+    settles: true,
+  },
   labels: { what: "--labels", shown: (value) => value === "true" ? "given" : "not given" },
   shard: {
     what: "--shard",
@@ -70,17 +79,19 @@ async function isOpen(journal: FolderJournal): Promise<boolean> {
 }
 
 async function factsOf(
-  { profile, shard = WHOLE_LIST, labels, phase, signingKeys }: RunPlan,
+  { profile, shard = WHOLE_LIST, labels, phase, signingKeys, caCert }: RunPlan,
   certificate: Uint8Array | undefined,
 ): Promise<Partial<BatchFacts>> {
   const signers = await Promise.all(signingKeys.map((key) => importPrivateKey(key)));
-  // CA and signing keys are facts of their own: their files may be elsewhere on another machine.
-  const { ca: _, signingKeys: __, ...members } = profile;
+  // CAs and signing keys are facts of their own: their files may be elsewhere on another machine.
+  const { ca: _, caCert: __, signingKeys: ___, ...members } = profile;
+  const stored = caCert && concat(...readCertificates(caCert).map(({ der }) => der));
   return {
     shard: formatShard(shard),
     profile: JSON.stringify(members),
     signers: signers.map(({ publicKey }) => formatHex(sha256(publicKey))).join(),
     labels: phase === "requests" ? undefined : String(labels),
+    caCert: stored ? formatHex(sha256(stored)) : phase === "requests" ? undefined : ISSUER,
     ca: certificate && formatHex(sha256(readCertificate(certificate).der)),
   };
 }

@@ -9,7 +9,7 @@ import { usageError, valueError } from "../../errors.ts";
 import { type Io, joinPath } from "../../io.ts";
 import { outputFolder } from "../../output/out.ts";
 import { devicesOf } from "../device_list.ts";
-import { profileOf, signingKeysOf } from "./profile.ts";
+import { caCertOf, profileOf, signingKeysOf } from "./profile.ts";
 
 /** What the command line and the profile ask of `bulk`. */
 export interface RunPlan {
@@ -22,6 +22,10 @@ export interface RunPlan {
   readonly labels: boolean;
   /** Keys that sign the images, PKCS#8. */
   readonly signingKeys: readonly Uint8Array[];
+  /** What the devices store as their CA, when it is not the issuer; PEM or DER. */
+  readonly caCert?: Uint8Array;
+  /** Whether the CA that issues is named, and not only the one of the default folder. */
+  readonly namesCa: boolean;
   /** Whether keys come from elsewhere. */
   readonly hasKeys: boolean;
   readonly devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>;
@@ -60,6 +64,8 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     workers,
     labels: args.has("labels"),
     signingKeys,
+    caCert: await caCertOf(profile, args, io),
+    namesCa: args.has("ca") || profile.ca !== undefined,
     hasKeys,
     devices,
     shard,

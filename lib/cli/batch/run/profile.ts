@@ -1,4 +1,5 @@
 import { formatBase64 } from "../../../bytes/text.ts";
+import { readCertificates } from "../../../crypto/x509/certificate.ts";
 import { readSignatureKey } from "../../../crypto/signature.ts";
 import type { BulkData } from "../../../batch/profile/data.ts";
 import {
@@ -60,6 +61,19 @@ export async function signingKeysOf(
     );
   }
   return keys;
+}
+
+/** What the devices store as their CA, PEM or DER; a file that the profile names is relative to it. */
+export async function caCertOf(
+  { caCert }: BulkProfile,
+  args: Arguments,
+  io: Io,
+): Promise<Uint8Array | undefined> {
+  const path = args.get("ca-cert") ?? (caCert && fromProfile(caCert, args.need("profile")));
+  if (path === undefined) return undefined;
+  const bytes = await io.read(path);
+  await naming(path, () => readCertificates(bytes));
+  return bytes;
 }
 
 async function readProfile(path: string, io: Io): Promise<BulkProfile> {

@@ -1,5 +1,6 @@
 import type { BulkSummary } from "../../../batch/bulk.ts";
 import type { BulkPhase, BulkState, KeySource } from "../../../batch/ports.ts";
+import type { Finding } from "../../../findings/findings.ts";
 import type { Arguments } from "../../arguments.ts";
 import type { Io } from "../../io.ts";
 import { formatRate } from "../../terminal/progress_line.ts";
@@ -12,12 +13,14 @@ interface RunFacts {
   readonly keys: KeySource | undefined;
   readonly workers: number;
   readonly seconds: number;
+  /** What was found in all images alike. */
+  readonly findings: readonly Finding[];
 }
 
 /** Says what a run did and what is left to do; returns the exit code. */
 export function reportRun(
   summary: BulkSummary,
-  { plan: { out, phase }, keys, workers, seconds }: RunFacts,
+  { plan: { out, phase, caCert }, keys, workers, seconds, findings }: RunFacts,
   args: Arguments,
   io: Io,
 ): number {
@@ -27,9 +30,9 @@ export function reportRun(
   const open = openStates(counts, phase);
   const isGood = counts.failed === 0 && !stopped && open.length === 0;
   if (args.has("json")) {
-    io.print(
-      JSON.stringify({ summary: { ok: isGood, ...summaryReport(summary, facts, seconds) } }),
-    );
+    const report = { ok: isGood, ...summaryReport(summary, facts, seconds) };
+    const found = findings.length === 0 ? {} : { findings };
+    io.print(JSON.stringify({ summary: { ...report, ...found } }));
   } else {
     const rate = formatRate((made + failed) / Math.max(seconds, 0.001));
     const done = phase === "requests" ? counts["key made"] : counts.verified;
@@ -49,9 +52,8 @@ export function reportRun(
   }
   if (!stopped) { for (const state of open) io.note(openText(state, counts[state], phase)); }
   if (phase === "requests") {
-    io.note(
-      `next: have ${out}/csr/*.csr certified, and run again with --certificates DIR --ca DIR`,
-    );
+    const ca = caCert === undefined ? "--ca DIR" : "and the same --ca-cert";
+    io.note(`next: have ${out}/csr/*.csr certified, and run again with --certificates DIR ${ca}`);
   }
   return isGood ? 0 : 1;
 }

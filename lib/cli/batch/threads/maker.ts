@@ -23,11 +23,12 @@ export async function openSigning(
 
 /** The maker that a thread, or the process itself, works with. */
 export async function openMaker(start: WorkerStart): Promise<BulkMaker> {
-  const { folder, number, profile, phase, syncs, labels } = start;
+  const { folder, number, profile, phase, syncs, labels, caCert } = start;
   const files = diskFiles(folder, String(number), syncs);
   return await createBulkMaker({
     profile,
     phase,
+    caCert,
     labels,
     files,
     lanes: LANES,

@@ -19,6 +19,8 @@ export interface WorkerStart {
   readonly syncs: boolean;
   /** The CA, PEM or DER. */
   readonly certificate?: Uint8Array;
+  /** What the devices store as their CA, when it is not that one; PEM or DER. */
+  readonly caCert?: Uint8Array;
   /** Its key, PKCS#8; it never leaves the process. */
   readonly key?: Uint8Array;
 }

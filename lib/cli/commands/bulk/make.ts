@@ -1,5 +1,6 @@
 import type { Command } from "../../command.ts";
 import {
+  CA_CERT,
   CA_DIR,
   CHIP,
   DAYS,
@@ -33,6 +34,7 @@ export const command: Command = {
       help: "what all share, JSON (lib/batch/profile.schema.json); keys that\nsign the images, too",
     },
     CA_DIR,
+    CA_CERT,
     CHIP,
     KEY_MODE,
     EFUSE_KEY_ID,
