@@ -3,7 +3,7 @@
 // Provisions a device for each way a chip can protect its private key: in the RSA DS peripheral, in
 // the ECDSA peripheral, encrypted with an eFuse key, or derived from one.
 
-import { type EfusePlan, exportPrivateKey, provision } from "../mod.ts";
+import { type EfusePlan, provision } from "../mod.ts";
 import { openCa } from "./provision_device.ts";
 
 type EfuseKeyMode = EfusePlan["keyMode"];
@@ -38,16 +38,15 @@ export function burnLine(plan: EfusePlan): string {
 
 if (import.meta.main) {
   for (const keyMode of Object.keys(CHIP_OF) as EfuseKeyMode[]) {
-    const { image, efuse, key } = await provisionDevice(keyMode, keyMode);
+    const { image, efuse } = await provisionDevice(keyMode, keyMode);
     const folder = `factory/${keyMode}`;
     await Deno.mkdir(folder, { recursive: true });
     await Deno.writeFile(`${folder}/esp_secure_cert.bin`, image, { mode: 0o600 });
     // Keep this: without the eFuse key, nothing can open the image.
-    const { hmacKey, plan } = efuse!;
-    const [name, bytes] = hmacKey === undefined
-      ? ["device.key.pem", exportPrivateKey(key)]
-      : ["hmac_key.bin", hmacKey];
-    await Deno.writeFile(`${folder}/${name}`, bytes, { createNew: true, mode: 0o600 });
+    const { keyFiles, plan } = efuse!;
+    for (const { path, bytes } of keyFiles) {
+      await Deno.writeFile(`${folder}/${path}`, bytes, { createNew: true, mode: 0o600 });
+    }
     console.log(`${folder}: ${image.length} bytes; then burn, which cannot be undone:`);
     console.log(`  ${burnLine(plan)}`);
   }

@@ -47,6 +47,8 @@ export const paths = {
   certificate: (id: string): string => `certificates/${fileNameOf(id)}.pem`,
   request: (id: string): string => `csr/${fileNameOf(id)}.csr`,
   key: (id: string): string => `secret/${fileNameOf(id)}.key.pem`,
+  keyLow: (id: string): string => `secret/${fileNameOf(id)}.key_low.bin`,
+  keyHigh: (id: string): string => `secret/${fileNameOf(id)}.key_high.bin`,
   hmacKey: (id: string): string => `secret/${fileNameOf(id)}.hmac.bin`,
   salt: (id: string): string => `secret/${fileNameOf(id)}.salt.bin`,
   efusePlan: (id: string): string => `efuse/${fileNameOf(id)}.json`,
@@ -88,7 +90,7 @@ export function isSecret(path: string): boolean {
  */
 export function leftoversOf(id: string, hasRequest: boolean): string[] {
   const kept: readonly unknown[] = hasRequest
-    ? [paths.key, paths.hmacKey, paths.salt, paths.request]
+    ? [paths.key, paths.keyLow, paths.keyHigh, paths.hmacKey, paths.salt, paths.request]
     : [];
   return Object.values(paths).filter((path) => !kept.includes(path)).map((path) => path(id));
 }

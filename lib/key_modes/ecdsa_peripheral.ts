@@ -27,13 +27,10 @@ export const ecdsaPeripheral: KeyModeRules = {
     return `the ECDSA peripheral of ${chip} takes ${curves.join(", ")}, not ${keyName(key)}`;
   },
   purposes,
-  // espefuse splits the key over both blocks, when it is given this purpose.
-  burnPurpose: ([first, ...more]) => more.length === 0 ? first! : "ECDSA_KEY_P384",
-  notes: ([low, high], [, block]) =>
+  notes: ([, high]) =>
     high === undefined ? [] : [
-      `espefuse writes the low half to the first free block after ${high}, wrapping around: ` +
-      `it must be ${low}`,
-      `The image names only the block of the low half; the firmware needs the number of the other, ${block}`,
+      `the image names only the block of the low half; the firmware needs the number of the other, ${high}`,
+      "espefuse knows the purposes of the halves from 5.3 on, and from 4.11 on for esp32c5 and esp32p4",
     ],
   makeEntries: ({ subtype, efuseKeyId }) => {
     const config = encodeSecurityConfig({ efuseKeyId: efuseKeyId! });

@@ -17,7 +17,10 @@ export interface EfuseRequest {
   readonly curve?: Curve;
   /** KEYn for the high half of a P-384 key. @default the one before `keyId`, wrapping around */
   readonly highKeyId?: number;
-  /** Path of the key file: a PEM for `ecdsa-peripheral`, otherwise 32 raw bytes. */
+  /**
+   * Path of the key file: a PEM for `ecdsa-peripheral`, otherwise 32 raw bytes. The halves of a P-384
+   * key are in two files that {@linkcode keyHalfFiles} names after it.
+   */
   readonly keyFile: string;
 }
 
@@ -48,9 +51,9 @@ export interface EfusePlan {
     /** The block is read-protected. */
     readonly readProtect: boolean;
   }[];
-  /** What espefuse wants the key file to be. */
+  /** What the key file is, or each of the two of a P-384 key. */
   readonly keyFileKind: "raw" | "pem";
-  /** The espefuse call, word by word; it burns all the blocks. */
+  /** The call of espefuse 5, word by word; it burns all the blocks. */
   readonly command: readonly string[];
   /** What the person who burns them must know. */
   readonly notes: readonly string[];
@@ -59,8 +62,8 @@ export interface EfusePlan {
 /**
  * What to burn so that an image's private key works (FORMAT: eFuse purposes and blocks). For a P-384
  * key `keyId` is the low half: that is the block number which the firmware hands to its ECDSA driver.
- * espefuse takes a PEM for ECDSA keys, and writes the high half of a P-384 key to the block it is given
- * and the low half to the next free one.
+ * espefuse takes a PEM for ECDSA keys. Given one for P-384, it would choose the block of the low half
+ * itself, so both blocks are named, each with a raw file.
  *
  * @param request Chip, key mode, block and key file.
  * @returns The plan.
@@ -76,25 +79,35 @@ export function planEfuse(request: EfuseRequest): EfusePlan {
   const names = rules.purposes!(chip, curve);
   const found = blocksOf(request, names);
   const blocks = found.map((block, at) => blockPlan(block, names[at]!));
+  const isWhole = blocks.length === 1;
+  const keyFiles = isWhole ? [keyFile] : keyHalfFiles(keyFile);
+  const notes = rules.notes?.(blocks.map(({ block }) => block)) ?? [];
   return {
     chip,
     keyMode,
     blocks,
-    keyFileKind: rules.efuseKey === "private key" ? "pem" : "raw",
+    keyFileKind: rules.efuseKey === "private key" && isWhole ? "pem" : "raw",
     command: [
       "espefuse",
       "--chip",
       chip,
       "burn-key",
-      blocks.at(-1)!.blockName,
-      keyFile,
-      rules.burnPurpose?.(names) ?? names[0]!,
+      ...blocks.flatMap(({ blockName, purpose }, at) => [blockName, keyFiles[at]!, purpose]),
     ],
-    notes: rules.notes?.(
-      blocks.map(({ blockName }) => blockName),
-      blocks.map(({ block }) => block),
-    ) ?? [],
+    notes: [
+      ...notes,
+      "the command is for espefuse 5; with version 4, write espefuse.py and burn_key",
+    ],
   };
+}
+
+/**
+ * The raw files of the halves of a P-384 key, low before high: `device.key.pem` gives
+ * `device.key_low.bin` and `device.key_high.bin`.
+ */
+export function keyHalfFiles(keyFile: string): readonly [low: string, high: string] {
+  const stem = keyFile.replace(/\.(pem|bin)$/, "");
+  return [`${stem}_low.bin`, `${stem}_high.bin`];
 }
 
 /**

@@ -82,10 +82,8 @@ export interface KeyModeRules {
   readonly keyProblem?: (key: KeyKind, chip: ChipName) => string | undefined;
   /** Names of the eFuse key purposes, one a block; the image names the first block. */
   readonly purposes?: (chip: ChipName, curve: Curve | undefined) => readonly string[];
-  /** The purpose that espefuse is given, where it is not that of the first block. */
-  readonly burnPurpose?: (purposes: readonly string[]) => string;
   /** What the person who burns these blocks must know. */
-  readonly notes?: (blockNames: readonly string[], blocks: readonly number[]) => readonly string[];
+  readonly notes?: (blocks: readonly number[]) => readonly string[];
   /** The entries of a key. */
   readonly makeEntries: (request: ModeRequest) => Promise<ModeEntries>;
   /**

@@ -1,9 +1,12 @@
 import { type Problem, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { formatHex } from "../bytes/text.ts";
+import { decodeKeyParts } from "../crypto/keys/encoding.ts";
+import { exportPrivateKey } from "../crypto/keys/keys.ts";
 import type { CertificateInput } from "../crypto/x509/certificate.ts";
 import { digest } from "../crypto/signing.ts";
 import type { ChipName } from "../format/chips/chips.ts";
+import { ecdsaEfuseKey } from "../format/chips/key_blocks.ts";
 import type { ImageFormat } from "../format/names.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
 import { DEFAULT_PARTITION_SIZE } from "../format/partition.ts";
@@ -12,7 +15,7 @@ import { type Finding, finding } from "../findings/findings.ts";
 import { encodeImage, type LayoutOptions, partitionSizeOf } from "../image/encode.ts";
 import type { Reading } from "../image/contents/contents.ts";
 import { applyPatch } from "../image/patch.ts";
-import { type EfusePlan, planEfuse } from "../key_modes/efuse_plan.ts";
+import { type EfusePlan, keyHalfFiles, planEfuse } from "../key_modes/efuse_plan.ts";
 import { checkImage, type Verdict, verdictOf, type VerifyOptions } from "../verify/verify.ts";
 import { type BuildPlan, type DataEntry, entriesOf } from "./plan/credentials.ts";
 import { csvError, type CsvPlan, planFromCsv } from "./plan/csv.ts";
@@ -70,6 +73,13 @@ export interface BuildResult {
     readonly plan: EfusePlan;
     /** The 32 bytes to burn, in the modes with an HMAC. Secret: without them the image is worthless. */
     readonly hmacKey?: Bytes;
+    /** The files that the plan's command names, where their keys are at hand. Secret. */
+    readonly keyFiles: readonly {
+      /** Path in the command. */
+      readonly path: string;
+      /** 32 raw bytes, or a PEM. */
+      readonly bytes: Bytes;
+    }[];
   };
   /** The eFuse keys that the image needs. */
   readonly efuseKeys: readonly EfuseKey[];
@@ -231,8 +241,29 @@ function burned(
 export function efuseOutput(key: EfuseKey, chip: ChipName, keyFile?: string): EfuseOutput {
   const { keyMode, efuseKeyId: keyId, curve, hmacKey, file } = key;
   const usual = hmacKey === undefined ? "device.key.pem" : "hmac_key.bin";
-  const plan = planEfuse({ chip, keyMode, keyId, curve, keyFile: keyFile ?? file ?? usual });
-  return { plan, ...hmacKey && { hmacKey: new Uint8Array(hmacKey) } };
+  const path = keyFile ?? file ?? usual;
+  const plan = planEfuse({ chip, keyMode, keyId, curve, keyFile: path });
+  return {
+    plan,
+    ...hmacKey && { hmacKey: new Uint8Array(hmacKey) },
+    keyFiles: keyFilesOf(key, path),
+  };
+}
+
+/** The files that espefuse is given: raw bytes or a PEM, and a file each for the halves of a P-384 key. */
+function keyFilesOf(
+  { hmacKey, privateKey, curve }: EfuseKey,
+  path: string,
+): EfuseOutput["keyFiles"] {
+  if (hmacKey !== undefined) return [{ path, bytes: new Uint8Array(hmacKey) }];
+  if (privateKey === undefined) return [];
+  const parts = decodeKeyParts(privateKey.pkcs8);
+  if (parts.type !== "ec" || curve !== "P-384") {
+    return [{ path, bytes: exportPrivateKey(privateKey) }];
+  }
+  const paths = keyHalfFiles(path);
+  return ecdsaEfuseKey(parts.scalar, curve)
+    .map(({ bigEndian }, at) => ({ path: paths[at]!, bytes: bigEndian }));
 }
 
 /** The error of a plan that cannot be built, with everything that is wrong with it. */

@@ -85,6 +85,21 @@ Deno.test("a key in an eFuse is checked with the eFuse key", async () => {
   assertEquals(codes(await check(made, { [`efuse/${ID}.json`]: undefined })), ["MISSING_FILE"]);
 });
 
+Deno.test("a P-384 key in two eFuse blocks has its halves in files", async () => {
+  const key = { curve: "P-384" } as const;
+  const made = await make({ chip: "esp32p4", keyMode: "ecdsa-peripheral", key });
+  assertEquals(await check(made), []);
+  const [low, high] = [`secret/${ID}.key_low.bin`, `secret/${ID}.key_high.bin`];
+  const plan = JSON.parse(new TextDecoder().decode(made.files.get(`efuse/${ID}.json`)));
+  assertMatch(plan.command, new RegExp(`${low} ECDSA_KEY_P384_L BLOCK_KEY\\d ${high} `));
+  const swapped = { [low]: made.files.get(high), [high]: made.files.get(low) };
+  assertEquals(codes(await check(made, swapped)), ["WRONG_KEY", "WRONG_KEY"]);
+  assertEquals(codes(await check(made, { [low]: undefined })), ["MISSING_FILE"]);
+  const row = { ...made.row, publicKey: "AAAA" };
+  assertEquals(codes(await check({ ...made, row })).includes("MISSING_FILE"), false);
+  assertEquals(codes(await check(device, { [low]: new Uint8Array(32) })), ["STRAY_FILE"]);
+});
+
 Deno.test("names that differ only in case or composition are one file on some disks", () => {
   const find = (finder: ReturnType<typeof createDuplicateFinder>, id: string, serial: string) =>
     finder({ ...device.row, id, serial, publicKey: serial }).map(({ code }) => code);

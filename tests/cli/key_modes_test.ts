@@ -1,5 +1,5 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { CHIPS } from "../../mod.ts";
+import { CHIPS, exportPrivateKey, importPrivateKey } from "../../mod.ts";
 import { MemoryWorld } from "./memory_io.ts";
 import { takeRsaKeysFromVectors } from "../rsa_keys.ts";
 
@@ -213,4 +213,38 @@ Deno.test("build --csv makes the eFuse key of a row that names none, and never o
   assertEquals([again.code, world.files.get("out/hmac_key.bin")], [1, made]);
   const same = await world.run(...line, "--force", "--hmac-key", "out/hmac_key.bin");
   assertEquals([same.code, world.files.get("out/hmac_key.bin")], [0, made], same.stderr);
+});
+
+Deno.test("the halves of a P-384 key are raw files for two named blocks, and stay", async () => {
+  const world = new MemoryWorld();
+  const line = [...provisionLine("ecdsa-peripheral", "esp32p4"), "--curve", "P-384"];
+  const { code, stdout, stderr } = await world.run(...line, "--efuse-key-id", "2");
+  assertEquals(code, 0, stderr);
+  const [low, high] = ["d/ecdsa_key_low.bin", "d/ecdsa_key_high.bin"];
+  const plan = JSON.parse(new TextDecoder().decode(world.bytes("d/efuse_plan.json")));
+  assertEquals(
+    plan.command,
+    `espefuse --chip esp32p4 burn-key BLOCK_KEY2 ${low} ECDSA_KEY_P384_L ` +
+      `BLOCK_KEY1 ${high} ECDSA_KEY_P384_H`,
+  );
+  assertEquals(plan.keyFileKind, "raw");
+  for (const path of [low, high]) {
+    assertEquals([world.bytes(path).length, world.files.get(path)!.secret], [32, true]);
+    assertStringIncludes(stdout, `wrote    ${path}`);
+  }
+  const key = await importPrivateKey(world.bytes("d/device.key.pem"));
+  const sec1 = exportPrivateKey(key, { encoding: "traditional", form: "der" });
+  const scalar = sec1.slice(8, 8 + 48).toHex();
+  assertEquals(world.bytes(high).toHex() + world.bytes(low).toHex(), "00".repeat(16) + scalar);
+
+  // With the key from a file, and again: nothing is overwritten.
+  const files = ["--device-cert", "d/device.pem", "--ca-cert", "ca/ca.pem"];
+  const build = ["build", ...files, "--private-key", "d/device.key.pem", "--chip", "esp32p4"];
+  const out = ["--key-mode", "ecdsa-peripheral", "-o", "e/out.bin"];
+  assertEquals((await world.run(...build, ...out)).code, 0);
+  assertEquals(world.bytes("e/ecdsa_key_low.bin"), world.bytes(low));
+  assertEquals(world.files.has("e/ecdsa_key.pem"), false);
+  const before = world.bytes(low);
+  assertEquals((await world.run(...line, "--force")).code, 1);
+  assertEquals(world.bytes(low), before);
 });

@@ -111,7 +111,7 @@ Deno.test("an RSA-DS plan names the block, purpose 7 and raw bytes as they are",
       "hmac_key.bin",
       "HMAC_DOWN_DIGITAL_SIGNATURE",
     ],
-    notes: [],
+    notes: ["the command is for espefuse 5; with version 4, write espefuse.py and burn_key"],
   });
 });
 
@@ -133,23 +133,26 @@ Deno.test("each key mode and curve has its purpose", () => {
   assertEquals(purpose({ curve: "P-384" }, S31), [
     "ECDSA_KEY_P384_L",
     "ECDSA_KEY_P384_H",
-    "ECDSA_KEY_P384",
-    "pem",
+    "ECDSA_KEY_P384_H",
+    "raw",
   ]);
 });
 
-Deno.test("a P-384 plan has the low half where the image points, and burns the high block", () => {
+Deno.test("a P-384 plan has the low half where the image points, and burns both blocks from raw files", () => {
   const request = { keyMode: "ecdsa-peripheral", curve: "P-384", keyFile: "k.pem" } as const;
   const blocks = (keyId: number, more = {}) => {
     const plan = planEfuse({ ...request, chip: S31, keyId, ...more });
-    return [...plan.blocks.map((block) => block.keyId), plan.command[4]];
+    const burned = plan.command.slice(plan.command.indexOf("burn-key") + 1).join(" ");
+    return [...plan.blocks.map((block) => block.keyId), burned];
   };
-  assertEquals(blocks(2), [2, 1, "BLOCK_KEY1"]);
-  assertEquals(blocks(0), [0, 4, "BLOCK_KEY4"]);
-  assertEquals(blocks(3, { highKeyId: 0 }), [3, 0, "BLOCK_KEY0"]);
+  const burned = (low: number, high: number) =>
+    `BLOCK_KEY${low} k_low.bin ECDSA_KEY_P384_L BLOCK_KEY${high} k_high.bin ECDSA_KEY_P384_H`;
+  assertEquals(blocks(2), [2, 1, burned(2, 1)]);
+  assertEquals(blocks(0), [0, 4, burned(0, 4)]);
+  assertEquals(blocks(3, { highKeyId: 0 }), [3, 0, burned(3, 0)]);
   const plan = planEfuse({ ...request, chip: S31, keyId: 2 });
   assertEquals(plan.blocks.map((block) => block.byteOrder), ["reversed", "reversed"]);
-  assertEquals(plan.notes.length, 2);
+  assertEquals(plan.notes.length, 3);
 });
 
 Deno.test("what the chip cannot do is refused", () => {

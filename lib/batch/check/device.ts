@@ -86,7 +86,12 @@ export async function checkDevice(
     ...needed.filter((name) => found.get(name) === undefined)
       .map((name) => missingFile(id, name, files)),
     ...checkedPlan?.problems ?? [],
-    ...await checkSecrets(row, { key: fileOf(paths.key), hmacKey, salt: fileOf(paths.salt) }),
+    ...await checkSecrets(row, {
+      key: fileOf(paths.key),
+      keyHalves: [fileOf(paths.keyLow), fileOf(paths.keyHigh)],
+      hmacKey,
+      salt: fileOf(paths.salt),
+    }),
     ...label ? checkLabel(row, label) : [],
     ...request ? await checkRequest(row, request) : [],
   ];

@@ -1,7 +1,10 @@
+import { equalBytes } from "../../bytes/pack.ts";
 import { formatBase64 } from "../../bytes/text.ts";
-import { importPrivateKey } from "../../crypto/keys/keys.ts";
+import { decodeKeyParts } from "../../crypto/keys/encoding.ts";
+import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
+import { ecdsaEfuseKey } from "../../format/chips/key_blocks.ts";
 import { paths } from "../files.ts";
 import type { ManifestRow } from "../manifest.ts";
 import { attempt, type BatchProblem, problem } from "./problem.ts";
@@ -11,6 +14,8 @@ import { rulesOf } from "./needed.ts";
 export interface DeviceSecrets {
   /** The private key, PEM. */
   readonly key?: Uint8Array;
+  /** The halves of a P-384 key, 32 bytes each, as espefuse takes them. */
+  readonly keyHalves?: readonly (Uint8Array | undefined)[];
   /** The eFuse key, 32 bytes. */
   readonly hmacKey?: Uint8Array;
   /** What a derived key is derived with. */
@@ -26,16 +31,21 @@ export interface DeviceSecrets {
  */
 export async function checkSecrets(
   row: ManifestRow,
-  { key, hmacKey, salt }: DeviceSecrets,
+  { key, keyHalves = [], hmacKey, salt }: DeviceSecrets,
 ): Promise<BatchProblem[]> {
   const { id, publicKey } = row;
   const wrong = (path: string, what: string) => problem("WRONG_KEY", id, `${path} ${what}`);
   const problems: BatchProblem[] = [];
   if (key !== undefined) {
-    const found = await attempt(async () => (await importPrivateKey(key)).publicKey);
+    const found = await attempt(() => importPrivateKey(key));
     if (typeof found === "string") problems.push(wrong(paths.key(id), `is not a key: ${found}`));
-    else if (formatBase64(found) !== publicKey) {
+    else if (formatBase64(found.publicKey) !== publicKey) {
       problems.push(wrong(paths.key(id), "is not the key that the manifest lists"));
+    } else {
+      const names = [paths.keyLow(id), paths.keyHigh(id)];
+      for (const at of wrongHalves(found, keyHalves)) {
+        problems.push(wrong(names[at]!, `is not that half of ${paths.key(id)}`));
+      }
     }
   }
   const isDerived = rulesOf(row)?.privateKey === "derived";
@@ -49,4 +59,17 @@ export async function checkSecrets(
     }
   }
   return problems;
+}
+
+/** Which of the files of the halves of a P-384 key, low before high, hold something else. */
+function wrongHalves(
+  key: PrivateKey,
+  halves: readonly (Uint8Array | undefined)[],
+): readonly number[] {
+  const parts = decodeKeyParts(key.pkcs8);
+  if (parts.type !== "ec" || parts.curve !== "P-384") return [];
+  const right = ecdsaEfuseKey(parts.scalar, parts.curve);
+  return right.flatMap(({ bigEndian }, at) =>
+    halves[at] === undefined || equalBytes(halves[at], bigEndian) ? [] : [at]
+  );
 }

@@ -24,8 +24,11 @@ export interface DeviceParts {
 export async function filesOf({ id }: BulkDevice, parts: DeviceParts): Promise<BulkFile[]> {
   const { key, certificatePem, image, salt, efuse } = parts;
   const hmacKey = efuse?.hmacKey ?? parts.hmacKey;
+  const halfOf = (path: string) => efuse?.keyFiles.find((file) => file.path === path)?.bytes;
   const files: (Omit<BulkFile, "bytes"> & { readonly bytes: Bytes | undefined })[] = [
     { path: paths.key(id), bytes: await exportPrivateKey(key), secret: true },
+    { path: paths.keyLow(id), bytes: halfOf(paths.keyLow(id)), secret: true },
+    { path: paths.keyHigh(id), bytes: halfOf(paths.keyHigh(id)), secret: true },
     { path: paths.hmacKey(id), bytes: hmacKey, secret: true },
     { path: paths.salt(id), bytes: salt, secret: true },
     { path: paths.efusePlan(id), bytes: efuse && planBytes(efuse) },

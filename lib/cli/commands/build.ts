@@ -83,7 +83,7 @@ export const command: Command = {
     const { imageReport, showingFindings } = await import("../output/images.ts");
     const { make, given } = isCsv ? await planCsvBuild(args, io) : await planBuild(args, io);
     const result = await showingFindings(make, io);
-    const efuses = await efuseFiles(result.efuseKeys, chipOf(args), given, out);
+    const efuses = efuseFiles(result.efuseKeys, chipOf(args), given, out);
     const files = [...efuses.flatMap(({ files }) => files), ...derivedKeyFile(result, args, out)];
     await writeOutput(out, { bytes: result.image, secret: true }, args, io, files);
     const paths = files.map(({ path }) => path);

@@ -75,7 +75,7 @@ export const command: Command = {
     const options = { ...device, hmacKey: hmacKey?.bytes, issuer: ca.issuer };
     const made = await showingFindings(() => provision(options), io);
     const given = { hmacKey, privateKeyFile: paths.key };
-    const [efuse] = await efuseFiles(made.efuseKeys, options.chip, given, paths.image);
+    const [efuse] = efuseFiles(made.efuseKeys, options.chip, given, paths.image);
     if (efuse === undefined && forceOf(args)) await refuseStalePlan(out, io);
     const provisioned: Provisioned = { id, made, paths, ca, efuse };
     await writeDevice(provisioned, args, io);
@@ -149,7 +149,13 @@ async function report(
   const { renderCertificate } = await import("../render/entries.ts");
   const { nextSteps } = await import("../render/next_steps.ts");
   const certificate = reportCertificate(made.certificate);
-  const files = { ...paths, efusePlan: efuse?.planPath, hmacKey: efuse?.newKeyPath };
+  const [newKey, ...moreKeys] = efuse?.newKeyPaths ?? [];
+  const files = {
+    ...paths,
+    efusePlan: efuse?.planPath,
+    hmacKey: moreKeys.length === 0 ? newKey : undefined,
+    keyHalves: moreKeys.length === 0 ? undefined : efuse?.newKeyPaths,
+  };
   if (args.has("json")) {
     printJson({
       id,
@@ -163,7 +169,7 @@ async function report(
     io.print([
       `provisioned ${printableLine(id)}`,
       ...renderCertificate(certificate).map((line) => `  ${line}`),
-      ...Object.values(files).filter((path) => path !== undefined).map((path) =>
+      ...Object.values(files).flat().filter((path) => path !== undefined).map((path) =>
         `  wrote    ${path}`
       ),
     ].join("\n"));

@@ -1,6 +1,6 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import { decodeKeyParts } from "../../crypto/keys/encoding.ts";
-import { exportPrivateKey } from "../../crypto/keys/keys.ts";
+import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import { efuseOutput } from "../../toolkit/build.ts";
 import type { EfuseKey } from "../../toolkit/plan/planner.ts";
 import type { ConfigureArguments } from "./arguments.ts";
@@ -21,7 +21,7 @@ export async function keepEfuseKeys(
 ): Promise<string[]> {
   const lines: string[] = [];
   for (const key of keys) {
-    const file = await keepKey(key, io);
+    const file = await keepKey(key, given, io);
     lines.push(`Burn KEY${key.efuseKeyId} before the device needs its key:`);
     lines.push(`  ${burnLine(key, file, given)}`);
   }
@@ -32,28 +32,52 @@ export async function keepEfuseKeys(
   return lines;
 }
 
-async function keepKey(key: EfuseKey, io: Io): Promise<string> {
-  if (key.privateKey !== undefined) {
-    const parts = decodeKeyParts(key.privateKey.pkcs8);
-    if (parts.type === "ec") await keep("ecdsa_key", "bin", parts.scalar, io);
-    return await keep("ecdsa_key", "pem", await exportPrivateKey(key.privateKey), io);
-  }
+/** Gives the path of the key file that the burn command is made from. */
+async function keepKey(key: EfuseKey, given: ConfigureArguments, io: Io): Promise<string> {
+  if (key.privateKey !== undefined) return await keepPrivateKey(key, key.privateKey, given, io);
   if (key.file !== undefined) return key.file;
-  const path = await keep("hmac_key", "bin", key.hmacKey!, io);
+  const path = await keep("hmac_key.bin", (path) => [{ path, bytes: key.hmacKey! }], io);
   const what = key.isNew ? `a new HMAC key for KEY${key.efuseKeyId} is` : "the raw HMAC key is";
   io.note(`note: ${what} in ${path}: keep it until it is burned`);
   return path;
 }
 
-/** Writes a key under a free name, unless a file of these names holds this very key already. */
-async function keep(stem: string, ending: string, bytes: Uint8Array, io: Io): Promise<string> {
+/** The scalar, as that tool keeps it, and what espefuse takes: a PEM, or the halves of a P-384 key. */
+async function keepPrivateKey(
+  key: EfuseKey,
+  { pkcs8 }: PrivateKey,
+  { chip }: ConfigureArguments,
+  io: Io,
+): Promise<string> {
+  const parts = decodeKeyParts(pkcs8);
+  return await keep("ecdsa_key.pem", (path) => [
+    ...parts.type === "ec" ? [{ path: path.replace(/pem$/, "bin"), bytes: parts.scalar }] : [],
+    ...efuseOutput(key, chip, path).keyFiles,
+  ], io);
+}
+
+/**
+ * Writes the files of a key under free names, unless the files of these names hold this very key
+ * already; gives the path that they were made from.
+ */
+async function keep(
+  name: string,
+  filesOf: (path: string) => readonly { readonly path: string; readonly bytes: Uint8Array }[],
+  io: Io,
+): Promise<string> {
   for (let count = 1;; count++) {
-    const path = joinPath(DATA_FOLDER, `${stem}${count === 1 ? "" : `_${count}`}.${ending}`);
-    const there = await io.readIfExists(path);
-    if (there !== undefined && equalBytes(there, bytes)) return path;
-    if (there !== undefined) continue;
+    const path = joinPath(DATA_FOLDER, count === 1 ? name : name.replace(".", `_${count}.`));
+    const files = filesOf(path);
+    const there = await Promise.all(files.map(({ path }) => io.readIfExists(path)));
+    const isFit = files.every(({ bytes }, at) =>
+      there[at] === undefined || equalBytes(there[at], bytes)
+    );
+    if (!isFit) continue;
+    const missing = files.filter((_, at) => there[at] === undefined);
+    if (missing.length === 0) return path;
     try {
-      await io.write([{ path, bytes, secret: true, keep: true }], false, { makeFolders: true });
+      const secrets = missing.map((file) => ({ ...file, secret: true, keep: true }));
+      await io.write(secrets, false, { makeFolders: true });
       return path;
     } catch (error) {
       if (!(error instanceof CliError) || error.code !== "ERR_FILE_EXISTS") throw error;
@@ -63,7 +87,7 @@ async function keep(stem: string, ending: string, bytes: Uint8Array, io: Io): Pr
 
 function burnLine(key: EfuseKey, keyFile: string, { chip, port }: ConfigureArguments): string {
   const words = efuseOutput(key, chip, keyFile).plan.command;
-  const [block, file, purpose] = words.slice(-3) as [string, string, string];
-  const line = ["--chip", chip, "-p", port ?? "<PORT>", "burn_key", block, file, purpose];
+  const blocks = words.slice(words.indexOf("burn-key") + 1);
+  const line = ["--chip", chip, "-p", port ?? "<PORT>", "burn_key", ...blocks];
   return `espefuse.py ${formatWords(line)}`;
 }

@@ -1,5 +1,4 @@
 import { equalBytes } from "../../bytes/pack.ts";
-import { exportPrivateKey } from "../../crypto/keys/keys.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { type EfuseOutput, efuseOutput } from "../../toolkit/build.ts";
@@ -18,8 +17,8 @@ export interface GivenKeys {
 export interface EfuseFiles {
   readonly efuse: EfuseOutput;
   readonly planPath: string;
-  /** The file of the key, when it is among those to be written. */
-  readonly newKeyPath?: string;
+  /** The files of the key that are among those to be written. */
+  readonly newKeyPaths: readonly string[];
   /** The plan, and the key where no other file holds it as espefuse takes it. */
   readonly files: readonly OutputFile[];
 }
@@ -36,32 +35,31 @@ export function efuseFiles(
   chip: ChipName | undefined,
   given: GivenKeys,
   image: string,
-): Promise<EfuseFiles[]> {
-  if (chip === undefined) return Promise.resolve([]);
-  return Promise.all(keys.map(async (key): Promise<EfuseFiles> => {
+): EfuseFiles[] {
+  if (chip === undefined) return [];
+  return keys.map((key) => {
     const suffix = keys.length === 1 ? "" : `_KEY${key.efuseKeyId}`;
     const known = knownFile(key, given);
-    const isHmac = key.hmacKey !== undefined;
-    const path = known ??
-      besidePath(image, isHmac ? `hmac_key${suffix}.bin` : `ecdsa_key${suffix}.pem`);
-    const bytes = key.hmacKey ?? (key.privateKey && await exportPrivateKey(key.privateKey));
-    const isNew = known === undefined && bytes !== undefined;
-    const efuse = efuseOutput(key, chip, path);
+    const usual = key.hmacKey === undefined ? `ecdsa_key${suffix}.pem` : `hmac_key${suffix}.bin`;
+    const efuse = efuseOutput(key, chip, known ?? besidePath(image, usual));
+    const newKeys = known === undefined ? efuse.keyFiles : [];
     const planPath = besidePath(image, `efuse_plan${suffix}.json`);
     return {
       efuse,
       planPath,
-      newKeyPath: isNew ? path : undefined,
+      newKeyPaths: newKeys.map(({ path }) => path),
       files: [
-        ...isNew ? [{ path, bytes, secret: true, keep: true }] : [],
+        ...newKeys.map((file) => ({ ...file, secret: true, keep: true })),
         textFile(planPath, `${JSON.stringify(planJson({ efuse }), null, 2)}\n`),
       ],
     };
-  }));
+  });
 }
 
 /** The file that holds an eFuse key already. */
 function knownFile(key: EfuseKey, given: GivenKeys): string | undefined {
+  // The halves of a P-384 key are in files of their own.
+  if (key.curve === "P-384") return undefined;
   if (key.hmacKey === undefined) return given.privateKeyFile;
   const { bytes, rawFile } = given.hmacKey ?? {};
   return key.file ?? (bytes && equalBytes(bytes, key.hmacKey) ? rawFile : undefined);

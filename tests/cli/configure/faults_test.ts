@@ -282,6 +282,32 @@ sharedTest("an HMAC key file is never overwritten, and the burn command names it
   assertEquals(world.bytes("esp_secure_cert_data/hmac_key.bin").toHex(), keys[0]);
 });
 
+sharedTest("the burn command of an ECDSA key names files that espefuse takes", async () => {
+  const world = worldWith("ecp256.pkcs8.der", "ecp384.pkcs8.pem");
+  const folder = "esp_secure_cert_data";
+  const burn = async (chip: string, file: string, ...more: string[]) => {
+    const key = ["--private-key", file, "--configure_ds", "--priv_key_algo", "ECDSA", ...more];
+    const { code, stdout, stderr } = await world.run("configure", "--target_chip", chip, ...key);
+    assertEquals(code, 0, stderr);
+    return /espefuse\.py .*/.exec(stdout)![0].replaceAll(`${folder}/`, "");
+  };
+  const p256 = ["256", "--skip_flash", "--efuse_key_id", "2"];
+  const whole = "espefuse.py --chip esp32h2 -p <PORT> burn_key BLOCK_KEY2 ecdsa_key.pem ECDSA_KEY";
+  assertEquals(await burn("esp32h2", "ecp256.pkcs8.der", ...p256), whole);
+  const pem = world.bytes(`${folder}/ecdsa_key.pem`);
+  assertStringIncludes(new TextDecoder().decode(pem), "PRIVATE KEY");
+  const p384 = ["384", "--skip_flash", "--efuse_key_id", "2"];
+  assertEquals(
+    await burn("esp32p4", "ecp384.pkcs8.pem", ...p384),
+    "espefuse.py --chip esp32p4 -p <PORT> burn_key BLOCK_KEY2 ecdsa_key_2_low.bin " +
+      "ECDSA_KEY_P384_L BLOCK_KEY1 ecdsa_key_2_high.bin ECDSA_KEY_P384_H",
+  );
+  const [low, high] = ["low", "high"].map((half) => `${folder}/ecdsa_key_2_${half}.bin`);
+  assertEquals([world.bytes(low!).length, world.files.get(high!)?.secret], [32, true]);
+  assertEquals(await burn("esp32h2", "ecp256.pkcs8.der", ...p256), whole);
+  assertEquals(world.bytes(`${folder}/ecdsa_key.pem`), pem);
+});
+
 sharedTest("two DS rows keep two HMAC keys, or share the one of their block", async () => {
   for (const [second, count] of [[2, 2], [1, 1]] as const) {
     const world = worldWith("rsa2048.pkcs8.pem", "rsa1024.pkcs1.pem");
