@@ -3,17 +3,18 @@ import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { commonNameOf } from "../../lib/crypto/x509/names.ts";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { readCsv } from "../../lib/bytes/csv.ts";
-import { exportAws } from "../../lib/batch/export/aws.ts";
-import { exportAzure } from "../../lib/batch/export/azure.ts";
-import { exportCsv } from "../../lib/batch/export/csv.ts";
+import { aws, exportAws } from "../../lib/batch/export/aws.ts";
+import { azure, exportAzure } from "../../lib/batch/export/azure.ts";
+import { csv, exportCsv } from "../../lib/batch/export/csv.ts";
 import {
   certificateProblems,
   exportColumns,
   type ExportDevice,
   exportDevice,
   type Exporter,
+  storedCaNotes,
 } from "../../lib/batch/export/exporter.ts";
-import { exportRainmaker } from "../../lib/batch/export/rainmaker.ts";
+import { exportRainmaker, rainmaker } from "../../lib/batch/export/rainmaker.ts";
 import { formatManifestCsv, MANIFEST_COLUMNS, type ManifestRow } from "../../lib/batch/manifest.ts";
 import {
   createCa,
@@ -283,4 +284,47 @@ Deno.test("exports read no more devices than they need at a time", async () => {
     for await (const _ of exporter.parts(endless())) if (++parts === 5) break;
     assert(read <= 40, `${read}`);
   }
+});
+
+Deno.test("aws: without a CA the certificates are the account's, by the SHA-256 of their DER", async () => {
+  const exporter = exportAws({ policy: "devices" });
+  assertMatch(exporter.notes!.join(), /certificates that the account has/);
+  const files = await filesOf(exporter, devices);
+  assertEquals(
+    lines(files["parameters.ndjson"]!),
+    devices.map(({ row }) => ({
+      ThingName: row.id,
+      SerialNumber: row.serial,
+      CertificateId: row.fingerprint,
+    })),
+  );
+  const { Parameters, Resources } = JSON.parse(files["template.json"]!);
+  assertEquals(Object.keys(Parameters), ["ThingName", "SerialNumber", "CertificateId"]);
+  assertEquals(Resources.certificate.Properties, {
+    CertificateId: { Ref: "CertificateId" },
+    Status: "ACTIVE",
+  });
+});
+
+Deno.test("devices that store no root of a service are warned of, with the flag and the file", async () => {
+  const named = (name: string) => createCa({ subject: `CN=${name},O=X`, key: issuer.key });
+  const rows = [
+    [aws, "Amazon Root CA 1", "AmazonRootCA1.pem"],
+    [aws, "Amazon Root CA 3", "AmazonRootCA1.pem"],
+    [aws, "Starfield Services Root Certificate Authority - G2", "AmazonRootCA1.pem"],
+    [rainmaker, "Amazon Root CA 1", "AmazonRootCA1.pem"],
+    [azure, "DigiCert Global Root G2", "DigiCertGlobalRootG2.pem"],
+    [azure, "Microsoft RSA Root Certificate Authority 2017", "DigiCertGlobalRootG2.pem"],
+  ] as const;
+  for (const [service, name, file] of rows) {
+    const root = await named(name);
+    assertEquals(storedCaNotes(service, [root]), []);
+    assertEquals(storedCaNotes(service, [ca, root]), []);
+    for (const stored of [[], [ca], [await named(`${name} X`)]]) {
+      const [note, ...others] = storedCaNotes(service, stored);
+      assertEquals(others, []);
+      assert(note!.includes(`--ca-cert ${file}`), note);
+    }
+  }
+  assertEquals(storedCaNotes(csv, [ca]), []);
 });

@@ -16,6 +16,11 @@ import {
 /** Most enrolments of one request. */
 const AZURE_BATCH = 10;
 
+/** "TLS support in DPS" and "IoT Hub TLS certificates": those in use, and the one of Azure in China. */
+const AZURE_ROOTS = {
+  names: /^(DigiCert Global Root (G2|G3|CA)|Microsoft (RSA|ECC) Root Certificate Authority 2017)$/,
+  file: "DigiCertGlobalRootG2.pem",
+};
 const DEFAULT_GROUP = "devices";
 /** Concepts, "Registration ID": letters, digits, `-._:`, ending with a letter, a digit or a hyphen. */
 const REGISTRATION_ID = /^[a-zA-Z0-9._:-]{0,127}[a-zA-Z0-9-]$/;
@@ -71,7 +76,8 @@ export function exportAzure(options: {
 export const azure: ExportService = {
   name: "azure",
   title: "Azure DPS",
-  needsCa: true,
+  ca: "needed",
+  serverRoots: AZURE_ROOTS,
   settings: [{
     name: "group",
     value: "NAME",

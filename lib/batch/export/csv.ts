@@ -43,7 +43,7 @@ export function exportCsv(options: {
 export const csv: ExportService = {
   name: "csv",
   title: "plain CSV",
-  needsCa: false,
+  ca: "none",
   settings: [],
   exporter: ({ columns }) => exportCsv({ columns }),
 };

@@ -59,7 +59,14 @@ export interface ExportService {
   /** The service in words. */
   readonly title: string;
   /** Whether it is given the CA that issued the device certificates. */
-  readonly needsCa: boolean;
+  readonly ca: "needed" | "optional" | "none";
+  /** What a device must trust to connect to its servers, where these are the same for all. */
+  readonly serverRoots?: {
+    /** Common names of the root certificates, as regular expressions read them. */
+    readonly names: RegExp;
+    /** One that does, as the service's documentation names its file. */
+    readonly file: string;
+  };
   /** Its settings, which are flags of the command line. */
   readonly settings: readonly {
     /** Name, such as `policy`. */
@@ -154,6 +161,27 @@ export function exportColumns(
     `the column ${name} of the list is ${title} here, because ${name} is a column of the export`
   );
   return { columns: named, notes };
+}
+
+/**
+ * What to know of the CA that devices store, when the service's servers have another.
+ *
+ * @param caCerts What the devices store as their CA.
+ */
+export function storedCaNotes(
+  { title, serverRoots }: ExportService,
+  caCerts: readonly Certificate[],
+): string[] {
+  if (serverRoots === undefined) return [];
+  const { names, file } = serverRoots;
+  const isRoot = ({ subjectDer }: Certificate) => names.test(commonNameOf(subjectDer) ?? "");
+  if (caCerts.some(isRoot)) return [];
+  const [stored] = caCerts;
+  const what = stored === undefined ? "no CA" : `the CA "${stored.subject}"`;
+  return [
+    `the devices store ${what}, with which they cannot verify the servers of ${title}: ` +
+    `make them with bulk --ca-cert ${file}, unless the firmware brings that root itself`,
+  ];
 }
 
 /** The CA certificate in a file, as PEM text; the first of a bundle. */

@@ -1,4 +1,5 @@
 import { formatCsvRecord } from "../../bytes/csv.ts";
+import { AMAZON_ROOTS } from "./aws.ts";
 import { cellOf } from "../manifest.ts";
 import {
   commonNameProblems,
@@ -41,7 +42,8 @@ export function exportRainmaker(options: {
 export const rainmaker: ExportService = {
   name: "rainmaker",
   title: "ESP RainMaker",
-  needsCa: false,
+  ca: "none",
+  serverRoots: AMAZON_ROOTS,
   settings: [],
   exporter: ({ columns }) => exportRainmaker({ columns }),
 };

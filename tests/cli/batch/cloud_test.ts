@@ -230,3 +230,26 @@ Deno.test("bulk in the library takes caCert, and a profile that names one needs 
     assertEquals(state, "verified");
   }
 });
+
+Deno.test("bulk export warns when the devices cannot verify the service's servers", async () => {
+  await inCloud(async (folder, run) => {
+    const line = ["--count", "1", "--ca", "@pki", "-o"];
+    await run(...line, "@out", "--ca-cert", "@root.pem");
+    await run(...line, "@plain");
+    const exported = async (batch: string, to: string, ...flags: readonly string[]) => {
+      const out = ["-o", `${folder}/${batch}-${to}`, "--json"];
+      const made = await cli("bulk", "export", `${folder}/${batch}`, "--to", to, ...out, ...flags);
+      assertEquals(made.code, 0, made.stderr);
+      const { warnings } = JSON.parse(made.stdout);
+      assertEquals(times(made.stderr, "warning: the devices store"), warnings.length);
+      return warnings.join();
+    };
+    const ca = ["--ca", `${folder}/pki/ca.pem`];
+    assertEquals(await exported("out", "aws", ...ca), "");
+    assertEquals(await exported("out", "rainmaker"), "");
+    assertMatch(await exported("out", "azure", ...ca), /--ca-cert DigiCertGlobalRootG2.pem/);
+    assertMatch(await exported("plain", "aws", ...ca), /--ca-cert AmazonRootCA1.pem/);
+    assertMatch(await exported("plain", "rainmaker"), /servers of ESP RainMaker/);
+    assertEquals(await exported("plain", "csv"), "");
+  });
+});

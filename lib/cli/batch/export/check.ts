@@ -7,6 +7,7 @@ import {
 import { paths } from "../../../batch/files.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import type { Certificate } from "../../../crypto/x509/certificate.ts";
+import { checkImage } from "../../../verify/verify.ts";
 import { fileError } from "../../errors.ts";
 import { type Io, joinPath } from "../../io.ts";
 import { counted } from "../../terminal/progress_line.ts";
@@ -71,6 +72,15 @@ export async function* readDevices(batch: BatchFolder): AsyncGenerator<ExportDev
   for await (const row of batch.rows()) {
     if (row.status !== "failed") yield await readDevice(batch, row);
   }
+}
+
+/** What the devices of a batch store as their CA, all of them the same, by the first that is verified. */
+export async function storedCas(batch: BatchFolder): Promise<readonly Certificate[]> {
+  for await (const { id, status } of batch.rows()) {
+    const image = status === "failed" ? undefined : await batch.read(paths.image(id));
+    if (image !== undefined) return (await checkImage(image, {})).credentials.caCerts;
+  }
+  return [];
 }
 
 async function readDevice(batch: BatchFolder, row: ManifestRow): Promise<ExportDevice> {

@@ -1,4 +1,8 @@
-import type { Exporter, ExportService } from "../../../batch/export/exporter.ts";
+import {
+  type Exporter,
+  type ExportService,
+  storedCaNotes,
+} from "../../../batch/export/exporter.ts";
 import { EXPORT_SERVICES } from "../../../batch/export/services.ts";
 import { MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
@@ -12,7 +16,7 @@ import { remedy, unfinished } from "../check/unfinished.ts";
 import { type BatchFolder, openBatch } from "../folder/batch.ts";
 import { type BatchJournal, withJournal } from "../journal/read.ts";
 import { countOf, listOf } from "../report.ts";
-import { checkForExport, readDevices } from "./check.ts";
+import { checkForExport, readDevices, storedCas } from "./check.ts";
 import { writeExport } from "./files.ts";
 
 /** Lines of what is wrong that are shown. */
@@ -25,7 +29,7 @@ export async function bulkExport(args: Arguments, io: Io): Promise<number> {
   const out = outputFolder(args);
   refuseOtherFlags(service, args);
   const batch = await openBatch(args.positionals[0]!);
-  const ca = service.needsCa ? await io.read(args.need("ca")) : undefined;
+  const ca = service.ca === "needed" || args.has("ca") ? await io.read(args.need("ca")) : undefined;
   const issuer = ca && readCertificate(ca);
   const exporterOf = (columns: readonly string[]) =>
     service.exporter({ ca, columns, settings: settingsOf(service, args) });
@@ -43,6 +47,7 @@ export async function bulkExport(args: Arguments, io: Io): Promise<number> {
     throw fileError("ERR_IO", path, `Cannot export: ${path} has no device that is verified`);
   }
   const { parts, notes = [] }: Exporter = exporterOf(columns);
+  const warnings = storedCaNotes(service, await storedCas(batch));
   const exported = counted(readDevices(batch), io, ["written", "devices"], devices);
   const inputs = [
     ...[MANIFEST, MANIFEST_CSV].map((name) => joinPath(batch.path, name)),
@@ -50,17 +55,18 @@ export async function bulkExport(args: Arguments, io: Io): Promise<number> {
   ];
   const writing = { force: args.has("force"), inputs };
   const files = await writeExport(out, parts(exported), writing, io);
+  for (const warning of warnings) io.note(`warning: ${warning}`);
   for (const note of notes) io.note(`note: ${note}`);
   if (skipped.length > 0) io.note(`left out, because they failed: ${listOf(skipped)}`);
   const text = `${countOf(devices, "device")} for ${to}: ${files.join(", ")}`;
-  printResult(out, { to, devices, skipped, files }, text, args, io);
+  printResult(out, { to, devices, skipped, files, warnings, notes }, text, args, io);
   return 0;
 }
 
 /** Flags of other services, which would have no effect. */
 function refuseOtherFlags(service: ExportService, args: Arguments): void {
-  const flagsOf = ({ needsCa, settings }: ExportService) => [
-    ...needsCa ? ["ca"] : [],
+  const flagsOf = ({ ca, settings }: ExportService) => [
+    ...ca === "none" ? [] : ["ca"],
     ...settings.map(({ name }) => name),
   ];
   const own = flagsOf(service);

@@ -3,7 +3,7 @@ import type { Command, Flag } from "../../command.ts";
 import { BATCH_FOLDER, FORCE, ISSUED_BY, JSON_FLAG, OUT_DIR } from "../../flags.ts";
 
 const TITLES = EXPORT_SERVICES.map(({ title }) => title);
-const WITH_CA = EXPORT_SERVICES.filter(({ needsCa }) => needsCa).map(({ name }) => name);
+const WITH_CA = EXPORT_SERVICES.filter(({ ca }) => ca !== "none").map(({ name }) => name);
 const SETTINGS = EXPORT_SERVICES.flatMap((service) =>
   service.settings.map(({ name, value, help, default: standard }): Flag => ({
     name,
