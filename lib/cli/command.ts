@@ -1,3 +1,4 @@
+import type { Synonyms } from "../bytes/nearest.ts";
 import type { Arguments } from "./arguments.ts";
 import type { Io } from "./io.ts";
 
@@ -9,8 +10,10 @@ export interface Flag {
   readonly short?: string;
   /** What the help shows for the value; a flag without it takes none. */
   readonly value?: string;
-  /** The only values taken. */
+  /** The only values taken, in any case, and with or without dashes and underscores. */
   readonly choices?: readonly string[];
+  /** Other words for its choices. */
+  readonly synonyms?: Synonyms;
   /** Whether it may be given several times. @default false */
   readonly repeats?: boolean;
   /** One line, or lines. */
@@ -23,6 +26,8 @@ export interface Flag {
 export interface Positional {
   readonly name: string;
   readonly help: string;
+  /** The only words taken, as those of a flag. */
+  readonly choices?: readonly string[];
   /** Whether more of it may follow. @default false */
   readonly repeats?: boolean;
 }

@@ -1,4 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
+import { nearestName } from "../bytes/nearest.ts";
 import { shownValue } from "../bytes/text.ts";
 
 /** Codes of the errors that the process adds to those of the library. */
@@ -47,9 +48,21 @@ export function usageError(message: string, flag?: string, hint?: string): CliEr
  *
  * @param rule What it should be, such as `--shard is i/n`.
  * @param value What it is; not shown when it may be a secret.
+ * @param names The values that there are, of which one may be meant. @default none
  */
-export function valueError(rule: string, value: string, flag?: string): CliError {
-  return usageError(`${rule}; not ${shownValue(value)}`, flag);
+export function valueError(
+  rule: string,
+  value: string,
+  flag?: string,
+  names: readonly string[] = [],
+): CliError {
+  return usageError(`${rule}; not ${shownValue(value)}`, flag, nearestHint(value, names));
+}
+
+/** A hint at the name that a word may stand for; undefined when none is near. */
+export function nearestHint(word: string, names: readonly string[]): string | undefined {
+  const nearest = nearestName(word, names);
+  return nearest && `did you mean ${nearest}?`;
 }
 
 /** An error of a file: exit code 1. */

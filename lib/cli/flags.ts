@@ -1,6 +1,6 @@
 /** Flags that several commands take. A flag of one command is in that command's file. */
 import { CHIPS } from "../format/chips/chips.ts";
-import { KEY_MODES } from "../format/names.ts";
+import { CURVE_SYNONYMS, KEY_MODES } from "../format/names.ts";
 import type { Flag, Positional } from "./command.ts";
 
 /** Flags that every command takes. */
@@ -61,6 +61,7 @@ export const KEY_FLAGS: readonly Flag[] = [
     name: "curve",
     value: "CURVE",
     choices: ["P-256", "P-384", "P-192"],
+    synonyms: CURVE_SYNONYMS,
     help: "curve of an EC key",
     default: "P-256",
   },

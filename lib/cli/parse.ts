@@ -1,40 +1,47 @@
+import { spelledName } from "../bytes/nearest.ts";
 import { mayBeSecret, printableLine, shownValue } from "../bytes/text.ts";
 import { type Arguments, argumentsOf } from "./arguments.ts";
 import type { Flag, NamedCommand } from "./command.ts";
 import { parseArgs } from "./deps.ts";
-import { usageError, valueError } from "./errors.ts";
+import { type CliError, nearestHint, usageError, valueError } from "./errors.ts";
 import { COMMON_FLAGS } from "./flags.ts";
+
+/** Loads every command. */
+export type LoadCommands = () => Promise<readonly NamedCommand[]>;
 
 /**
  * Parses the words after a command's name.
  *
+ * @param others Loads every command, to say which one has a flag that this one lacks.
  * @returns The arguments, or undefined when `--help` is among them.
  * @throws {CliError} `ERR_USAGE` for an unknown flag, a missing or wrong value, a flag given twice, or
  * a wrong number of arguments.
  */
-export function parseArguments(
+export async function parseArguments(
   command: NamedCommand,
   words: readonly string[],
-): Arguments | undefined {
+  others: LoadCommands,
+): Promise<Arguments | undefined> {
   const { name } = command;
   if (command.raw) {
     const wantsHelp = words.includes("--help") || words.includes("-h");
     return wantsHelp ? undefined : argumentsOf(name, words, {});
   }
   const flags = [...command.flags, ...COMMON_FLAGS];
-  const joined = joinValues(name, words, flags);
-  return joined.includes("--help") ? undefined : check(command, joined, flags);
+  const unknown = (word: string) => unknownFlag(command, word, others);
+  const joined = await joinValues(words, flags, unknown);
+  return joined.includes("--help") ? undefined : await check(command, joined, flags, others);
 }
 
 /**
  * Makes every flag one word, `--name=value`, because parseArgs takes a lone `-` after a flag for a
  * positional and keeps only the last of two flags.
  */
-function joinValues(
-  command: string,
+async function joinValues(
   words: readonly string[],
   flags: readonly Flag[],
-): string[] {
+  unknown: (word: string) => Promise<CliError>,
+): Promise<string[]> {
   const joined: string[] = [];
   const seen = new Set<string>();
   for (let at = 0; at < words.length; at++) {
@@ -44,7 +51,8 @@ function joinValues(
       joined.push(word);
       continue;
     }
-    const { flag, value } = splitFlag(command, word, flags);
+    const { flag, value } = splitFlag(word, flags);
+    if (flag === undefined) throw await unknown(word);
     if (seen.has(flag.name) && !flag.repeats) {
       throw usageError(`--${flag.name} is given twice`, flag.name);
     }
@@ -61,20 +69,40 @@ function joinValues(
 }
 
 function splitFlag(
-  command: string,
   word: string,
   flags: readonly Flag[],
-): { flag: Flag; value: string | undefined } {
+): { flag: Flag | undefined; value: string | undefined } {
   const [, long, short, attached] = /^(?:--([^=]+)|-([^-]))=?(.*)$/s.exec(word) ?? [];
   const flag = flags.find((each) =>
     each.name === long || each.short !== undefined && each.short === short
   );
-  if (flag === undefined) {
-    const given = shownFlag(word);
-    throw usageError(`${command} knows no ${given}`, given, `run ${command} --help for its flags`);
-  }
   const hasValue = long === undefined ? attached !== "" : word.includes("=");
   return { flag, value: hasValue ? attached : undefined };
+}
+
+/** The error of a flag that a command lacks: one of its own may be meant, or another command has it. */
+async function unknownFlag(
+  { name: command, flags }: NamedCommand,
+  word: string,
+  others: LoadCommands,
+): Promise<CliError> {
+  const given = shownFlag(word);
+  const [name] = word.replace(/^--?/, "").split("=") as [string];
+  const own = [...flags, ...COMMON_FLAGS].map(({ name }) => name);
+  const hint = nearestHint(name, own)?.replace("mean ", "mean --") ??
+    otherHint(name, await others()) ?? `run ${command} --help for its flags`;
+  return usageError(`${command} knows no ${given}`, given, hint);
+}
+
+/** Which commands have a flag. */
+function otherHint(flag: string, commands: readonly NamedCommand[]): string | undefined {
+  const having = commands.filter(({ flags }) => flags.some(({ name }) => name === flag))
+    .map(({ name }) => name);
+  if (having.length === 0) return undefined;
+  const last = having.pop()!;
+  return `--${flag} is a flag of ${
+    having.length === 0 ? last : `${having.join(", ")} and ${last}`
+  }`;
 }
 
 /** An unknown flag as a message may show it, without what may be its value. */
@@ -84,20 +112,38 @@ export function shownFlag(word: string): string {
 }
 
 function checkValue(
-  { name, value, choices }: Flag,
+  { name, value, choices, synonyms }: Flag,
   taken: string | undefined,
   isNextWord: boolean,
 ): string {
   if (taken === undefined || taken === "" || isNextWord && /^--?[a-z]/.test(taken)) {
     throw usageError(`--${name} needs a value: ${value}`, name);
   }
-  if (choices !== undefined && !choices.includes(taken)) {
-    throw valueError(`--${name} is ${choices.join(", ")}`, taken, name);
-  }
-  return taken;
+  return choices === undefined ? taken : chosen(`--${name} is`, taken, { name, choices, synonyms });
 }
 
-function check(command: NamedCommand, words: readonly string[], flags: readonly Flag[]): Arguments {
+/**
+ * The choice that a word means.
+ *
+ * @param is What is said before the choices when it is none of them.
+ * @throws {CliError} `ERR_USAGE` then, with the nearest of them.
+ */
+function chosen(
+  is: string,
+  word: string,
+  { name, choices = [], synonyms }: Pick<Flag, "choices" | "synonyms"> & { name?: string },
+): string {
+  const choice = spelledName(word, choices, synonyms);
+  if (choice !== undefined) return choice;
+  throw valueError(`${is} ${choices.join(", ")}`, word, name, choices);
+}
+
+async function check(
+  command: NamedCommand,
+  words: readonly string[],
+  flags: readonly Flag[],
+  others: LoadCommands,
+): Promise<Arguments> {
   const { name, positionals: expected = [] } = command;
   const namesOf = (takesValue: boolean) =>
     flags.filter(({ value }) => (value !== undefined) === takesValue).map(({ name }) => name);
@@ -115,7 +161,15 @@ function check(command: NamedCommand, words: readonly string[], flags: readonly 
     throw usageError(`${name} needs ${missing}`, undefined, `run ${name} --help`);
   }
   if (given.length > expected.length && !expected.at(-1)?.repeats) {
-    throw usageError(`${name} does not take ${shownValue(given[expected.length]!)}`);
+    const extra = given[expected.length]!;
+    const twoWords = (await others()).map((each) => each.name)
+      .filter((each) => each.startsWith(`${name} `));
+    const hint = nearestHint(`${name} ${extra}`, twoWords) ?? `run ${name} --help`;
+    throw usageError(`${name} does not take ${shownValue(extra)}`, undefined, hint);
   }
-  return argumentsOf(name, given, parsed);
+  const positionals = given.map((word, at) => {
+    const { name, choices } = expected[at] ?? expected.at(-1)!;
+    return choices === undefined ? word : chosen(`${name} is`, word, { choices });
+  });
+  return argumentsOf(name, positionals, parsed);
 }

@@ -8,7 +8,7 @@ import {
   SUMMARIES,
 } from "./commands.ts";
 import type { NamedCommand } from "./command.ts";
-import { CliError, usageError } from "./errors.ts";
+import { CliError, nearestHint, usageError } from "./errors.ts";
 import { formatCommandHelp, formatHelp } from "./help.ts";
 import { secretFilesOf, withSecretFiles } from "./input/secret_files.ts";
 import type { Io } from "./io.ts";
@@ -34,7 +34,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     if (line.kind === "version") return print(VERSION, world);
     if (line.kind === "help") return print(formatHelp(SUMMARIES), world);
     command = await loadCommand(line.name);
-    const args = line.kind === "command" ? parseArguments(command, line.rest) : undefined;
+    const args = line.kind === "command"
+      ? await parseArguments(command, line.rest, loadCommands)
+      : undefined;
     if (args === undefined) return print(formatCommandHelp(command), world);
     setColorEnabled(wantsColor(args.get("color"), world));
     const io = withSecretFiles(world, secretFilesOf(command.flags, args));
@@ -65,15 +67,14 @@ function readLine(argv: readonly string[]): Line {
 
 /** A command's name is one word or two, such as `bulk status`; two words are tried first. */
 function readCommandName(words: readonly string[]): { name: CommandName; rest: readonly string[] } {
-  const [first = "", second] = words;
+  const [first = "", second = ""] = words;
   const both = `${first} ${second}`;
   if (isCommandName(both)) return { name: both, rest: words.slice(2) };
   if (isCommandName(first)) return { name: first, rest: words.slice(1) };
-  throw usageError(
-    `unknown command ${shownValue(first)}`,
-    undefined,
-    "run --help for the list of commands",
-  );
+  const names = SUMMARIES.map(({ name }) => name);
+  const hint = nearestHint(both.trim(), names) ?? nearestHint(first, names) ??
+    "run --help for the list of commands";
+  throw usageError(`unknown command ${shownValue(first)}`, undefined, hint);
 }
 
 /** The same world, where no text that is printed can move a cursor, wherever it came from. */

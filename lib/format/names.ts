@@ -1,3 +1,5 @@
+import { nearestName } from "../bytes/nearest.ts";
+
 /** What is known of an entry type. */
 interface TlvTypeRow {
   /** Number on flash, 0 to 255. */
@@ -201,6 +203,15 @@ export const KEY_MODES: readonly KeyMode[] = [
   "hmac-derived",
 ];
 
+/** Other names of the curves of keys (SEC 2, ANSI X9.62; FIPS 186 as OpenSSL has it), by the usual one. */
+export const CURVE_SYNONYMS: Readonly<Record<string, readonly string[]>> = {
+  "P-192": ["secp192r1", "prime192v1", "NIST P-192"],
+  "P-224": ["secp224r1", "NIST P-224"],
+  "P-256": ["secp256r1", "prime256v1", "NIST P-256"],
+  "P-384": ["secp384r1", "NIST P-384"],
+  "P-521": ["secp521r1", "NIST P-521"],
+};
+
 /** Where a private key is, by the flags of its entry. */
 export type KeyStorage = Exclude<KeyMode, "rsa-ds">;
 
@@ -329,6 +340,23 @@ export function parseTlvType(text: string): number | undefined {
   return TYPES.find(({ name, short }) =>
     short === text.toLowerCase() || name.replace(/_TLV$/, "") === wanted
   )?.number;
+}
+
+/**
+ * The entry type that somebody may have meant by a text that names none: its short name or the
+ * firmware's, which also its title leads to.
+ *
+ * @returns The name, or undefined when none is near.
+ */
+export function nearestTlvType(text: string): string | undefined {
+  const words = new Map(
+    TYPES.filter(({ reserved }) => reserved !== true).flatMap(({ name, short, csv, title }) =>
+      [short, title, name.replace(/^ESP_SECURE_CERT_|_TLV$/g, ""), csv, name]
+        .filter((word) => word !== undefined).map((word) => [word, short ?? csv ?? name] as const)
+    ),
+  );
+  const nearest = nearestName(text, [...words.keys()]);
+  return nearest && words.get(nearest);
 }
 
 /**

@@ -1,5 +1,5 @@
 import { type Finding, finding } from "../findings/findings.ts";
-import { type ChipName, CHIPS } from "../format/chips/chips.ts";
+import { type ChipName, CHIPS, knownChip } from "../format/chips/chips.ts";
 import { KEY_MODES, type KeyMode } from "../format/names.ts";
 import type { ReadEntry } from "../image/contents/contents.ts";
 import { type Credentials, keyModeOf } from "../image/contents/credentials.ts";
@@ -25,7 +25,7 @@ export const KEY_MODE_RULES: Readonly<Record<KeyMode, KeyModeRules>> = {
  * @category Names and chips
  */
 export function keyModesOf(chip: ChipName): readonly KeyMode[] {
-  return KEY_MODES.filter((mode) => KEY_MODE_RULES[mode].isOn(CHIPS[chip]));
+  return KEY_MODES.filter((mode) => KEY_MODE_RULES[mode].isOn(CHIPS[knownChip(chip)]));
 }
 
 /**

@@ -1,4 +1,6 @@
 import { SecureCertError } from "../bytes/errors.ts";
+import { didYouMean } from "../bytes/nearest.ts";
+import { shownValue } from "../bytes/text.ts";
 import type { Curve } from "../format/chips/chip.ts";
 import { type ChipName, CHIPS, isChipName } from "../format/chips/chips.ts";
 import type { KeyMode } from "../format/names.ts";
@@ -49,7 +51,9 @@ export function keyModeProblems(request: KeyModeRequest): readonly KeyModeProble
 
 function chipProblem(keyMode: KeyMode, chip: string | undefined): string | undefined {
   if (chip === undefined) return `${keyMode} needs a chip`;
-  if (!isChipName(chip)) return `chip ${chip} is not known`;
+  if (!isChipName(chip)) {
+    return `chip ${shownValue(chip)} is not known${didYouMean(chip, Object.keys(CHIPS))}`;
+  }
   if (KEY_MODE_RULES[keyMode].isOn(CHIPS[chip])) return undefined;
   return `${chip} has no ${keyMode} keys; it has ${keyModesOf(chip).join(", ")}`;
 }

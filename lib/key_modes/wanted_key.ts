@@ -1,4 +1,4 @@
-import { CURVES, type EcCurve } from "../crypto/keys/curves.ts";
+import { CURVES, type EcCurve, parseCurve } from "../crypto/keys/curves.ts";
 import type { KeyMode } from "../format/names.ts";
 import type { KeyKind } from "./mode.ts";
 import { KEY_MODE_RULES } from "./modes.ts";
@@ -21,11 +21,11 @@ export interface AskedKey {
  */
 export function wantedKey(keyMode: KeyMode, key: AskedKey = {}): WantedKey {
   const { type = KEY_MODE_RULES[keyMode].standardKey.type, curve = "P-256", bits = 2048 } = key;
-  return type === "ec" ? { type, curve } : { type, bits };
+  // An unknown curve is for generateKey to refuse.
+  return type === "ec" ? { type, curve: parseCurve(curve) ?? curve } : { type, bits };
 }
 
 /** The kind of a key that is not made yet. */
 export function kindOf(wanted: WantedKey): KeyKind {
-  // An unknown curve is for generateKey to refuse.
   return wanted.type === "ec" ? { ...wanted, bits: CURVES[wanted.curve]?.bits ?? 0 } : wanted;
 }

@@ -5,7 +5,7 @@ import { decodeKeyParts } from "../crypto/keys/encoding.ts";
 import { exportPrivateKey } from "../crypto/keys/keys.ts";
 import type { CertificateInput } from "../crypto/x509/certificate.ts";
 import { digest } from "../crypto/signing.ts";
-import type { ChipName } from "../format/chips/chips.ts";
+import { type ChipName, usualChip } from "../format/chips/chips.ts";
 import { ecdsaEfuseKey } from "../format/chips/key_blocks.ts";
 import type { ImageFormat } from "../format/names.ts";
 import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
@@ -94,7 +94,8 @@ export interface BuildResult {
  * `ERR_TOO_LARGE`; `ERR_VERIFY` for an error finding, unless `verify` is false.
  */
 export async function build(plan: BuildPlan, options: BuildOptions = {}): Promise<BuildResult> {
-  const { chip, password } = plan;
+  const { password } = plan;
+  const chip = usualChip(plan.chip);
   const { ca, random, allowWeak, efuseKeyFile } = options;
   const planned = await planEntries(entriesOf(plan), {
     chip,
@@ -150,8 +151,10 @@ export async function buildFromCsv(
   // Weak keys are for verify to find: the CSV may be that of an older image.
   // As are keys in the open, when the CSV is that of an image that has them.
   const allowExposed = csv.image.sha256 !== undefined;
+  const chip = usualChip(options.chip);
   const planned = await planEntries(entries, {
     ...options,
+    chip,
     allowWeak: true,
     allowExposed,
     allowRefused: options.verify === false,
@@ -159,7 +162,7 @@ export async function buildFromCsv(
   const problems = [...csv.problems, ...planned.problems];
   if (problems.length > 0) throw csvError(problems);
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, options);
-  const { chip, now, hmacKey, allowWeak, efuseKeyFile } = options;
+  const { now, hmacKey, allowWeak, efuseKeyFile } = options;
   const verdict = await check(image, planned, {
     partitionSize: options.size ?? Math.max(DEFAULT_PARTITION_SIZE, image.length),
     ca: options.ca,

@@ -9,7 +9,7 @@ import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
 import type { EcCurve } from "../crypto/keys/curves.ts";
 import { generateKey, type PrivateKey } from "../crypto/keys/keys.ts";
 import { randomBytes } from "../crypto/sources.ts";
-import type { ChipName } from "../format/chips/chips.ts";
+import { type ChipName, usualChip } from "../format/chips/chips.ts";
 import type { KeyMode } from "../format/names.ts";
 import { KEY_MODE_RULES } from "../key_modes/modes.ts";
 import { keyModeProblems } from "../key_modes/requirements.ts";
@@ -111,7 +111,7 @@ export async function provision(
 function refuseMode({ keyMode = "plaintext", chip, key, efuseKeyId }: ProvisionOptions): void {
   const problems = keyModeProblems({
     keyMode,
-    chip,
+    chip: usualChip(chip),
     key: kindOf(wantedKey(keyMode, key)),
     efuseKeyId: efuseKeyId ?? DEFAULT_EFUSE_KEY_ID,
   });

@@ -5,7 +5,7 @@ import {
 } from "../crypto/x509/certificate.ts";
 import { inRange } from "../bytes/pack.ts";
 import { currentTime } from "../crypto/sources.ts";
-import type { ChipName } from "../format/chips/chips.ts";
+import { type ChipName, knownChip } from "../format/chips/chips.ts";
 import type { ImageFormat } from "../format/names.ts";
 import type { NvsStoredItem } from "../format/nvs/decoded.ts";
 import type { PartitionTable } from "../format/table/binary.ts";
@@ -257,7 +257,8 @@ async function runChecks(
   issuers: readonly Certificate[] | undefined,
   options: VerifyOptions,
 ): Promise<Finding[]> {
-  const { chip, hmacKey, publicKey, signingKeys, expiresWithin, allowWeak = false } = options;
+  const { hmacKey, publicKey, signingKeys, expiresWithin, allowWeak = false } = options;
+  const chip = options.chip && knownChip(options.chip);
   const now = currentTime(options);
   if (expiresWithin !== undefined) inRange(expiresWithin, MAX_DAYS, "Cannot check dates: days");
   const against = {

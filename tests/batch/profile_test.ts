@@ -52,7 +52,11 @@ Deno.test("each member is checked as its shape says", () => {
       [{ type: 51, hex: "00", string: "x" }],
       "data: [0]: needs one of string, hex, base64, file",
     ],
-    ["data", [{ type: "user9", hex: "00" }], "data: [0]: type: is not an entry type"],
+    [
+      "data",
+      [{ type: "user9", hex: "00" }],
+      "data: [0]: type: is not an entry type; did you mean user1?",
+    ],
     [
       "data",
       [{ type: 254, hex: "00" }],

@@ -275,7 +275,7 @@ Deno.test("wrong command lines end with 2 and one clear line", async () => {
     [["build", "--data", "user9=string:x", "-o", "a"], 'unknown entry type "user9"'],
     [["build", "--data", "user1=x", "-o", "a"], "--data is TYPE"],
     [["build", "-o", "-", "--json"], "--json and the output cannot both go to stdout"],
-    [["completions", "tcsh"], "completions are for bash, zsh and fish"],
+    [["completions", "tcsh"], "SHELL is bash, zsh, fish"],
   ];
   for (const [line, text] of lines) {
     const { code, stderr, stdout } = await world.run(...line);

@@ -45,7 +45,9 @@ Deno.test("what keeps a key mode from working is reported for its field", () => 
     keyModeProblems(request).map(({ field, message }) => `${field}: ${message}`);
   for (const keyMode of KEY_MODES.slice(1)) {
     assertEquals(problems({ keyMode }), [`chip: ${keyMode} needs a chip`]);
-    assertEquals(problems({ keyMode, chip: "esp33" }), ["chip: chip esp33 is not known"]);
+    assertEquals(problems({ keyMode, chip: "esp33" }), [
+      'chip: chip "esp33" is not known; did you mean esp32?',
+    ]);
     assertEquals(problems({ keyMode, chip: "esp32" }), [
       `chip: esp32 has no ${keyMode} keys; it has plaintext`,
     ]);

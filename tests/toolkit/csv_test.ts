@@ -107,7 +107,7 @@ Deno.test("every problem of every row and file is reported at once, with line an
       "line 9:3: tlv_subtype: no entry of type 5 with subtype 5 holds its salt",
       "line 9:5: data_value: hmac-derived takes no private key: it derives its own, from a salt of type 5",
       "line 10:29: efuse_key: missing; rsa-ds needs the file with the 32 bytes of the HMAC key",
-      "line 11:15: data_type: must be one of file, string, hex, base64",
+      "line 11:15: data_type: must be one of file, string, hex, base64; did you mean file?",
       "line 12:1: 2 columns, need 9",
     ],
   );

@@ -1,5 +1,6 @@
 import { fileNameProblem } from "../files.ts";
 import { editDistance } from "../../bytes/edit_distance.ts";
+import { nearestName } from "../../bytes/nearest.ts";
 import { shownValue } from "../../bytes/text.ts";
 import {
   type CsvField,
@@ -237,7 +238,10 @@ function headerProblem(columns: readonly string[]): string | undefined {
   if (columns.includes("")) return "a column has no name";
   const unfit = columns.map(columnProblem).find((problem) => problem !== undefined);
   if (unfit !== undefined) return unfit;
-  return columns.includes("id") ? undefined : "there is no column id";
+  if (columns.includes("id")) return undefined;
+  const nearest = columns.find((name) => nearestName(name, ["id"]) !== undefined);
+  const meant = nearest === undefined ? "" : `; did you mean it by ${shownValue(nearest)}?`;
+  return `there is no column id${meant}`;
 }
 
 function csvRow(

@@ -1,7 +1,8 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { didYouMean, spelledName } from "../../bytes/nearest.ts";
 import { encodeUtf8, shownValue } from "../../bytes/text.ts";
 import { encodeName, encodeSans, escapeNameValue } from "../../crypto/x509/names.ts";
-import { type ChipName, isChipName } from "../../format/chips/chips.ts";
+import { type ChipName, CHIPS, isChipName, parseChip } from "../../format/chips/chips.ts";
 import { MOST_KEY_BLOCKS } from "../../format/chips/key_blocks.ts";
 import { KEY_MODES, type KeyMode } from "../../format/names.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
@@ -73,7 +74,8 @@ export function resolveRow(profile: BulkProfile, device: BulkDevice): ResolvedDe
 
 /** The key mode of a device, by its row of the list or the profile; it may be any text. */
 export function deviceKeyMode(profile: BulkProfile, { fields }: BulkDevice): KeyMode {
-  return (fields.keyMode || (profile.keyMode ?? PROFILE_DEFAULTS.keyMode)) as KeyMode;
+  const text = fields.keyMode || (profile.keyMode ?? PROFILE_DEFAULTS.keyMode);
+  return spelledName(text, KEY_MODES) ?? text as KeyMode;
 }
 
 function keyOf(
@@ -83,13 +85,17 @@ function keyOf(
 ): Pick<DeviceSettings, "keyMode" | "chip" | "efuseKeyId"> {
   const { fields } = device;
   const keyMode = deviceKeyMode(profile, device);
-  const chip = fields.chip || profile.chip;
+  const text = fields.chip || profile.chip;
+  const chip = text && (parseChip(text) ?? text);
   const id = fields.efuseKeyId || undefined;
   const standard = profile.efuseKeyId ?? PROFILE_DEFAULTS.efuseKeyId;
   const efuseKeyId = id === undefined ? standard : numberOf(id);
-  if (!KEY_MODES.includes(keyMode)) problems.push(`keyMode ${shownValue(keyMode)} is not known`);
-  else if (chip !== undefined && !isChipName(chip)) {
-    problems.push(`chip ${shownValue(chip)} is not known`);
+  if (!KEY_MODES.includes(keyMode)) {
+    const meant = didYouMean(keyMode, KEY_MODES);
+    problems.push(`keyMode ${shownValue(keyMode)} is not known${meant}`);
+  } else if (chip !== undefined && !isChipName(chip)) {
+    const meant = didYouMean(chip, Object.keys(CHIPS));
+    problems.push(`chip ${shownValue(chip)} is not known${meant}`);
   } else if (efuseKeyId === undefined) {
     problems.push(`efuseKeyId ${shownValue(id!)} is not 0 to ${MOST_KEY_BLOCKS - 1}`);
   } else problems.push(...modeProblems(keyMode, chip, efuseKeyId, profile));

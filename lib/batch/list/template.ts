@@ -1,3 +1,4 @@
+import { didYouMean } from "../../bytes/nearest.ts";
 import { shownValue } from "../../bytes/text.ts";
 
 /** Values for the placeholders of a template, by name. */
@@ -28,8 +29,9 @@ export function expandTemplate(
     if (found === "{{" || found === "}}") return found[0]!;
     if (name === undefined) {
       problem ??= `${shownValue(template)} has a brace that belongs to no {column}`;
-    } else if (!Object.hasOwn(values, name)) problem ??= `there is no column ${shownValue(name)}`;
-    else return escape(values[name]!.padStart(Number(width ?? 0), "0"));
+    } else if (!Object.hasOwn(values, name)) {
+      problem ??= `there is no column ${shownValue(name)}${didYouMean(name, Object.keys(values))}`;
+    } else return escape(values[name]!.padStart(Number(width ?? 0), "0"));
     return "";
   });
   return problem === undefined ? { text } : { problem };

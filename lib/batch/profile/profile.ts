@@ -1,9 +1,10 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { spelledName } from "../../bytes/nearest.ts";
 import { parseBase64, parseHex } from "../../bytes/text.ts";
-import { CURVES } from "../../crypto/keys/curves.ts";
+import { CURVES, parseCurve } from "../../crypto/keys/curves.ts";
 import type { EcCurve } from "../../crypto/keys/curves.ts";
 import { EXTENDED_KEY_USAGE } from "../../crypto/x509/extensions.ts";
-import { type ChipName, CHIPS } from "../../format/chips/chips.ts";
+import { type ChipName, CHIPS, parseChip } from "../../format/chips/chips.ts";
 import { MOST_KEY_BLOCKS } from "../../format/chips/key_blocks.ts";
 import {
   IMAGE_FORMATS,
@@ -11,6 +12,7 @@ import {
   KEY_MODES,
   type KeyMode,
   MAX_SUBTYPE,
+  nearestTlvType,
 } from "../../format/names.ts";
 import { MAX_SIGNATURES } from "../../format/signature_block.ts";
 import { type BulkData, entryType, layoutProblems, MAX_TYPE } from "./data.ts";
@@ -115,7 +117,11 @@ const dataShape = object(
       either(whole(0, MAX_TYPE), text(), {
         description: "A number, user1 to user5, or a name of the firmware's enum.",
       }),
-      (type: number | string) => entryType(type) === undefined ? "is not an entry type" : undefined,
+      (type: number | string) => {
+        if (entryType(type) !== undefined) return undefined;
+        const nearest = nearestTlvType(String(type));
+        return `is not an entry type${nearest === undefined ? "" : `; did you mean ${nearest}?`}`;
+      },
     ),
     subtype: whole(0, MAX_SUBTYPE, { default: 0 }),
     string: text({ description: "With {column} for a column's value." }),
@@ -194,14 +200,41 @@ export function parseBulkProfile(json: string): BulkProfile {
   } catch (cause) {
     throw new SecureCertError("ERR_TEXT", "Cannot read profile: not JSON", {}, { cause });
   }
-  const problems = bulkProfileProblems(value);
+  const spelled = usualSpelling(value);
+  const problems = bulkProfileProblems(spelled);
   if (problems.length > 0) {
     throw new SecureCertError("ERR_PLAN", `Cannot use profile: ${problems.join("; ")}`, {}, {
       problems: problems.map((message) => ({ message })),
     });
   }
-  const { $schema: _, ...profile } = value as BulkProfile & { readonly $schema?: string };
+  const { $schema: _, ...profile } = spelled as BulkProfile & { readonly $schema?: string };
   return profile;
+}
+
+/** The value of a profile with its names as this module has them: chips, curves, layouts and key modes. */
+function usualSpelling(value: unknown): unknown {
+  if (!isRecord(value)) return value;
+  const { key } = value;
+  const members = respelled(value, {
+    chip: parseChip,
+    format: (text) => spelledName(text, IMAGE_FORMATS),
+    keyMode: (text) => spelledName(text, KEY_MODES),
+  });
+  return isRecord(key) ? { ...members, key: respelled(key, { curve: parseCurve }) } : members;
+}
+
+/** Some members of an object with the names that they mean; what means none stays as it is. */
+function respelled(
+  value: Readonly<Record<string, unknown>>,
+  readers: Readonly<Record<string, (text: string) => string | undefined>>,
+): Record<string, unknown> {
+  const names = Object.keys(readers).filter((name) => typeof value[name] === "string");
+  const meant = names.map((name) => [name, readers[name]!(String(value[name])) ?? value[name]]);
+  return { ...value, ...Object.fromEntries(meant) };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** Everything that is wrong with a profile, one line each. */

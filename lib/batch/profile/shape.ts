@@ -1,3 +1,4 @@
+import { didYouMean } from "../../bytes/nearest.ts";
 import { shownValue } from "../../bytes/text.ts";
 
 /** A JSON Schema (draft 2020-12), or a part of one. */
@@ -40,7 +41,11 @@ export function whole(minimum: number, maximum: number, about: About = {}): Shap
 export function choice(values: readonly (string | number)[], about: About = {}): Shape {
   const isOne = (value: unknown) => (values as readonly unknown[]).includes(value);
   const problem = `must be ${values.length > 1 ? "one of " : ""}${values.join(", ")}`;
-  return shape({ enum: values }, about, isOne, problem);
+  return {
+    schema: { enum: values, ...about },
+    problemsOf: (value) =>
+      isOne(value) ? [] : [problem + didYouMean(String(value), values.map(String))],
+  };
 }
 
 /** A value that has one of two shapes. */
@@ -108,7 +113,9 @@ export function object(
       const given = Object.entries(value).filter(([, each]) => each !== undefined);
       const problems = given.flatMap(([name, each]) => {
         if (!Object.hasOwn(members, name)) {
-          return [`${shownValue(name)} is not known; there are ${Object.keys(members).join(", ")}`];
+          const names = Object.keys(members);
+          const meant = didYouMean(name, names);
+          return [`${shownValue(name)} is not known; there are ${names.join(", ")}${meant}`];
         }
         const problem = members[name]!.problemsOf(each).join("; ");
         return problem === "" ? [] : [`${name}: ${problem}`];

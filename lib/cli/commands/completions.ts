@@ -1,5 +1,4 @@
 import type { Command, Flag, NamedCommand } from "../command.ts";
-import { valueError } from "../errors.ts";
 import { COMMON_FLAGS, JSON_FLAG } from "../flags.ts";
 
 const PROGRAM = "esp-secure-cert";
@@ -7,18 +6,15 @@ const SHELLS = { bash, zsh, fish };
 
 /** Prints a completion script for a shell. */
 export const command: Command = {
-  positionals: [{ name: "SHELL", help: "bash, zsh or fish" }],
+  positionals: [{ name: "SHELL", choices: ["bash", "zsh", "fish"], help: "bash, zsh or fish" }],
   flags: [JSON_FLAG],
   examples: [{
     permissions: "",
     line: "completions bash > ~/.local/share/bash-completion/completions/esp-secure-cert",
   }],
   async run(args, io, loadCommands) {
-    const shell = args.positionals[0]!;
-    if (!Object.hasOwn(SHELLS, shell)) {
-      throw valueError("completions are for bash, zsh and fish", shell);
-    }
-    const script = SHELLS[shell as keyof typeof SHELLS](await loadCommands());
+    const shell = args.positionals[0] as keyof typeof SHELLS;
+    const script = SHELLS[shell](await loadCommands());
     io.print(args.has("json") ? JSON.stringify({ shell, script }) : script);
     return 0;
   },

@@ -1,7 +1,8 @@
 import { shownFlag } from "../parse.ts";
+import { spelledName } from "../../bytes/nearest.ts";
 import { shownValue } from "../../bytes/text.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
-import { usageError, valueError } from "../errors.ts";
+import { nearestHint, usageError, valueError } from "../errors.ts";
 import { COMMON_FLAGS } from "../flags.ts";
 import { CONFIGURE_FLAGS, type ConfigureFlag } from "./flags.ts";
 
@@ -125,13 +126,16 @@ function splitFlag(word: string): { spelling: string; attached?: string } {
   if (longer.length > 1) throw usageError(`${name} may be ${longer.join(" or ")}`, name);
   const flag = shownFlag(word);
   const what = word.startsWith("-") ? `knows no ${flag}` : `does not take ${shownValue(word)}`;
-  throw usageError(`configure ${what}`, flag, "run configure --help for its flags");
+  const hint = nearestHint(name, [...FLAGS.keys()]) ?? "run configure --help for its flags";
+  throw usageError(`configure ${what}`, flag, hint);
 }
 
 function checkChoice(name: string, value: string | undefined): string | undefined {
+  if (value === undefined) return undefined;
   const choices = CONFIGURE_FLAGS.find((flag) => flag.name === name)?.choices ?? [];
-  if (value === undefined || choices.includes(value)) return value;
-  throw valueError(`--${name} is ${choices.join(", ")}`, value, `--${name}`);
+  const choice = spelledName(value, choices);
+  if (choice !== undefined) return choice;
+  throw valueError(`--${name} is ${choices.join(", ")}`, value, `--${name}`, choices);
 }
 
 function efuseKeyIdOf(text: string | undefined): number | undefined {

@@ -1,10 +1,10 @@
 import { encodeUtf8, parseBase64, parseHex, printableLine, shownValue } from "../../bytes/text.ts";
-import { type ImageFormat, parseTlvType } from "../../format/names.ts";
+import { type ImageFormat, nearestTlvType, parseTlvType } from "../../format/names.ts";
 import type { Whereabouts } from "../../image/find/locate.ts";
 import type { BuildOptions } from "../../toolkit/build.ts";
 import type { DataEntry } from "../../toolkit/plan/credentials.ts";
 import type { Arguments } from "../arguments.ts";
-import { usageError, valueError } from "../errors.ts";
+import { type CliError, usageError, valueError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { formatSize } from "../render/text.ts";
 
@@ -65,6 +65,9 @@ export async function noteTableOffset(file: Uint8Array, args: Arguments, io: Io)
   io.note("hint: if this is a dump of flash with its table elsewhere, give --table-offset");
 }
 
+/** What may follow an entry type. */
+const FORMS = "=string:…, =hex:…, =base64:… or =file:…";
+
 /** The entries of --data, or of another flag that takes them. */
 export async function dataOf(args: Arguments, io: Io, flag = "data"): Promise<DataEntry[]> {
   const entries: DataEntry[] = [];
@@ -78,19 +81,25 @@ async function parseData(flag: string, text: string, io: Io): Promise<DataEntry>
   if (name === undefined || value === undefined) {
     // The value may be a key.
     const given = text.split("=")[0]!;
-    const forms = "=string:…, =hex:…, =base64:… or =file:…";
-    throw valueError(`--${flag} is TYPE[.SUBTYPE]${forms}`, given, flag);
+    const type = given.split(".")[0]!;
+    if (parseTlvType(type) === undefined) throw unknownType(flag, type);
+    throw valueError(`--${flag} is TYPE[.SUBTYPE]${FORMS}`, given, flag);
   }
   const type = parseTlvType(name);
-  if (type === undefined) {
-    throw usageError(`--${flag}: unknown entry type ${shownValue(name)}`, flag);
-  }
+  if (type === undefined) throw unknownType(flag, name);
   return {
     type,
     subtype: Number(subtype ?? 0),
     data: await dataBytes(form!, value, io),
     verbatim: form === "hex" || form === "base64",
   };
+}
+
+function unknownType(flag: string, name: string): CliError {
+  const nearest = nearestTlvType(name);
+  const types = "it is ca, dev, user1 to user5, a name of the firmware or a number up to 253";
+  const hint = nearest && `did you mean --${flag} ${nearest}${FORMS}?`;
+  return usageError(`--${flag}: unknown entry type ${shownValue(name)}; ${types}`, flag, hint);
 }
 
 async function dataBytes(form: string, value: string, io: Io): Promise<Uint8Array> {

@@ -1,4 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { spelledName } from "../../bytes/nearest.ts";
+import { CURVE_SYNONYMS } from "../../format/names.ts";
 import { shownOid } from "../der.ts";
 
 /**
@@ -91,6 +93,14 @@ export function curveOfOid(oid: string): EcCurve {
     "ERR_UNSUPPORTED",
     `Cannot use key: curve ${shownOid(oid) || "unnamed"} is not known`,
   );
+}
+
+/**
+ * The curve that a text names in any usual spelling, such as `p256`, `prime256v1` or `secp256r1` for
+ * `P-256`.
+ */
+export function parseCurve(text: string): EcCurve | undefined {
+  return spelledName(text, Object.keys(CURVES) as EcCurve[], CURVE_SYNONYMS);
 }
 
 /** Whether a private key may be on a curve of this name. */

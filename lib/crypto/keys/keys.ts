@@ -3,7 +3,7 @@ import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { formatPem, parsePem, type PemBlock, pemText, refuseLong } from "../../bytes/pem.ts";
 import { encodeUtf8, parseBase64Url } from "../../bytes/text.ts";
 import { foreignError } from "../foreign.ts";
-import { CURVES, type EcCurve } from "./curves.ts";
+import { CURVES, type EcCurve, parseCurve } from "./curves.ts";
 import {
   bitLength,
   decodeKeyParts,
@@ -66,10 +66,11 @@ export async function generateKey(
     readonly random?: (length: number) => Uint8Array;
   } = {},
 ): Promise<PrivateKey> {
-  const { type = "ec", curve = "P-256", bits = 2048 } = options;
+  const { type = "ec", bits = 2048 } = options;
   if (type === "rsa") return await generateRsa(bits);
-  if (type !== "ec" || !Object.hasOwn(CURVES, curve)) {
-    throw new RangeError(`Unknown kind of key: ${type} ${curve}`);
+  const curve = parseCurve(options.curve ?? "P-256");
+  if (type !== "ec" || curve === undefined) {
+    throw new RangeError(`Unknown kind of key: ${type} ${options.curve ?? ""}`.trimEnd());
   }
   if (options.random !== undefined || !CURVES[curve].webCrypto) {
     return await drawScalar(curve, options);

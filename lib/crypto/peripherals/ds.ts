@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes, isFilledWith, viewOf } from "../../bytes/pack.ts";
-import { dsLayout, isChipName } from "../../format/chips/chips.ts";
+import { dsLayout, parseChip } from "../../format/chips/chips.ts";
 import { decodeDsData, type DsData } from "../../format/peripheral.ts";
 import {
   bitLength,
@@ -248,7 +248,8 @@ function dsMaxRsaBits(
     throw new RangeError(`No DS peripheral takes at most ${maxRsaBits} bits: 3072 or 4096`);
   }
   if (maxRsaBits !== undefined) throw new RangeError("Give either chip or maxRsaBits, not both");
-  const layout = isChipName(chip) ? dsLayout(chip) : undefined;
+  const name = parseChip(chip);
+  const layout = name && dsLayout(name);
   if (layout !== undefined) return layout.maxRsaBits;
   throw new SecureCertError("ERR_UNSUPPORTED", `Chip ${chip} has no DS peripheral`, {
     field: "chip",

@@ -1,6 +1,15 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, viewOf } from "../../bytes/pack.ts";
-import { decodeUtf8, encodeUtf8, formatHex, shownValue, UNPRINTABLE } from "../../bytes/text.ts";
+import { nearestName } from "../../bytes/nearest.ts";
+import {
+  decodeUtf8,
+  encodeUtf8,
+  formatHex,
+  mayBeSecret,
+  printableLine,
+  shownValue,
+  UNPRINTABLE,
+} from "../../bytes/text.ts";
 import {
   asciiOf,
   childrenOf,
@@ -57,6 +66,24 @@ const SPELLING: Readonly<Record<string, string>> = {
   TITLE: "title",
 };
 
+/** The long names of attributes (RFC 4519, and those of OpenSSL), for those who write them. */
+const LONG_NAMES: Readonly<Record<string, string>> = {
+  commonName: "CN",
+  surname: "SN",
+  countryName: "C",
+  localityName: "L",
+  stateOrProvinceName: "ST",
+  S: "ST",
+  streetAddress: "STREET",
+  organizationName: "O",
+  organizationalUnitName: "OU",
+  givenName: "GN",
+  userId: "UID",
+  domainComponent: "DC",
+  emailAddress: "emailAddress",
+  E: "emailAddress",
+};
+
 /** The types that are written, and those whose bytes are read as UTF-8. */
 const STRING_TAGS = { utf8: TAG.utf8String, printable: TAG.printableString, ia5: TAG.ia5String };
 const UTF8_TAGS: ReadonlySet<number> = new Set([
@@ -85,6 +112,10 @@ const KEYS: ReadonlyMap<string, string> = new Map(
 export function encodeName(text: string): Bytes {
   const sets: DerElement[] = [];
   let attributes: DerElement[] = [];
+  const usual = fromSlashes(text);
+  if (usual !== undefined) {
+    throw badName(`${shownValue(text)} has slashes, as OpenSSL writes names; write ${usual}`, 0);
+  }
   const parts = text.trim() === "" ? [] : splitName(text);
   for (const { key, value, offset, joins } of parts) {
     attributes.push(encodeAttribute(key, value, offset));
@@ -194,7 +225,9 @@ function encodeAttribute(key: string, value: string, offset: number): DerElement
   const known: Attribute | undefined = ATTRIBUTES[key.toUpperCase() as keyof typeof ATTRIBUTES] ??
     Object.values(ATTRIBUTES).find(({ oid }) => oid === key) ??
     (isOid ? { oid: key, most: 32768 } : undefined);
-  if (known === undefined) throw badName(`unknown attribute ${shownValue(key)}`, offset);
+  if (known === undefined) {
+    throw badName(`unknown attribute ${shownValue(key)}${meantAttribute(key)}`, offset);
+  }
   const length = [...value].length;
   if (length === 0) throw badName(`${key} is empty`, offset);
   if (length > known.most) {
@@ -202,6 +235,23 @@ function encodeAttribute(key: string, value: string, offset: number): DerElement
   }
   if (known.oid === "2.5.4.6" && length !== 2) throw badName("C is not a two-letter code", offset);
   return derSequence(derOid(known.oid), encodeString(key, value, known.type, offset));
+}
+
+function meantAttribute(key: string): string {
+  const names = Object.keys(ATTRIBUTES).map((name) => SPELLING[name] ?? name);
+  const nearest = nearestName(key, [...names, ...Object.keys(LONG_NAMES)]);
+  const meant = nearest && (LONG_NAMES[nearest] ?? nearest);
+  return meant === undefined ? "" : `; did you mean ${meant}?`;
+}
+
+/** The name that a text such as `/C=DE/O=Example, Inc./CN=device 1` means; undefined for any other. */
+function fromSlashes(text: string): string | undefined {
+  if (!/^\s*\/[A-Za-z0-9.]+=/.test(text) || mayBeSecret(text)) return undefined;
+  // A slash begins an attribute only where one follows: values may have some, too.
+  return text.trim().slice(1).split(/\/(?=[A-Za-z0-9.]+=)/).map((part) => {
+    const [key, value] = part.split(/=(.*)/s, 2) as [string, string];
+    return `${key}=${escapeNameValue(value.replace(/\\(.)/g, "$1"))}`;
+  }).join(",");
 }
 
 function encodeString(
@@ -326,7 +376,7 @@ export function encodeSans(names: readonly string[]): Bytes {
   return encodeDer(derSequence(...names.map((name) => {
     const [, kind = "", value = ""] = /^\s*([a-zA-Z]+):(.*)$/.exec(name) ?? [];
     if (!Object.hasOwn(KINDS, kind.toLowerCase())) {
-      throw badSan(name, "need dns:, ip:, uri: or email:");
+      throw badSan(name, `need dns:, ip:, uri: or email:${meantSan(name)}`);
     }
     return encodeSan(kind.toLowerCase() as Kind, value.trim(), name);
   })));
@@ -340,6 +390,21 @@ export function formatSans(der: Uint8Array): string[] {
 /** As {@linkcode formatSans}, for GeneralNames within something larger. */
 export function sansOf(names: DerNode): string[] {
   return childrenOf(names).map(formatSan);
+}
+
+/** The name with its kind, where the kind is misspelled or plain to see. */
+function meantSan(name: string): string {
+  if (mayBeSecret(name)) return "";
+  const [, kind, rest] = /^\s*([a-zA-Z]+):(.*)$/.exec(name) ?? [undefined, undefined, name];
+  const nearest = kind === undefined ? kindOf(rest!.trim()) : nearestName(kind, Object.keys(KINDS));
+  const value = rest!.trim();
+  return nearest === undefined ? "" : `; did you mean ${printableLine(`${nearest}:${value}`)}?`;
+}
+
+function kindOf(value: string): Kind | undefined {
+  if (parseIp(value) !== undefined) return "ip";
+  if (/^[^@\s]+@[^@\s]+$/.test(value)) return "email";
+  return /^[A-Za-z0-9_*-]+(\.[A-Za-z0-9_-]+)+$/.test(value) ? "dns" : undefined;
 }
 
 function encodeSan(kind: Kind, value: string, name: string): DerElement {

@@ -1,3 +1,5 @@
+import { didYouMean, spelledName } from "../../bytes/nearest.ts";
+import { shownValue } from "../../bytes/text.ts";
 import { type Chip, type Curve, DS_3072, DS_4096, type DsLayout } from "./chip.ts";
 import {
   C2_PURPOSES,
@@ -253,6 +255,29 @@ export const CHIPS = {
  * @category Names and chips
  */
 export type ChipName = keyof typeof CHIPS;
+
+const CHIP_NAMES = Object.keys(CHIPS) as ChipName[];
+
+/** The chip that a text names in any usual spelling, such as `ESP32-C3` or `esp32_c3`. */
+export function parseChip(text: string): ChipName | undefined {
+  return spelledName(text, CHIP_NAMES);
+}
+
+/** As {@linkcode parseChip}; what names no chip stays as it is, for others to refuse. */
+export function usualChip(chip: ChipName | undefined): ChipName | undefined {
+  return chip && (parseChip(chip) ?? chip);
+}
+
+/**
+ * As {@linkcode parseChip}, for a chip that a program names.
+ *
+ * @throws {RangeError} for one that is not known.
+ */
+export function knownChip(text: string): ChipName {
+  const chip = parseChip(text);
+  if (chip !== undefined) return chip;
+  throw new RangeError(`Unknown chip ${shownValue(text)}${didYouMean(text, CHIP_NAMES)}`);
+}
 
 /** Whether a text is a name of {@linkcode CHIPS}, in this very spelling. */
 export function isChipName(text: string): text is ChipName {

@@ -1,4 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { didYouMean, spelledName } from "../../bytes/nearest.ts";
 import {
   CONFIG_COLUMNS,
   type ConfigColumn,
@@ -14,6 +15,7 @@ import {
   KEY_MODES,
   type KeyMode,
   MAX_SUBTYPE,
+  nearestTlvType,
   parseConfigType,
   TLV_TYPES,
 } from "../names.ts";
@@ -86,7 +88,11 @@ function placesOf(record: readonly CsvField[], header: ConfigHeader): ConfigPlac
 function readType(text: string, raw: boolean, fail: Fail): number | undefined {
   if (text === "") return fail("tlv_type", "missing");
   const type = parseConfigType(text);
-  if (type === undefined) return fail("tlv_type", "not a name of a type, nor a number up to 253");
+  if (type === undefined) {
+    const nearest = nearestTlvType(text);
+    const meant = nearest === undefined ? "" : `; did you mean ${nearest}?`;
+    return fail("tlv_type", `not a name of a type, nor a number up to 253${meant}`);
+  }
   const isReserved = isReservedType(type) && !raw;
   return isReserved ? fail("tlv_type", `${type} is reserved`) : type;
 }
@@ -107,7 +113,8 @@ function readValue(
   const keepsSpaces = field?.quoted === true && dataType === "string";
   const dataValue = keepsSpaces ? field.text : cell("data_value");
   if (!dataType) {
-    fail("data_type", `must be one of ${CONFIG_DATA_TYPES.join(", ")}`);
+    const meant = didYouMean(cell("data_type"), CONFIG_DATA_TYPES);
+    fail("data_type", `must be one of ${CONFIG_DATA_TYPES.join(", ")}${meant}`);
   } else if (dataValue === "" && dataType !== "hex") {
     fail("data_value", "missing; an entry without a value is written as empty hex");
   } else if (dataType !== "file") {
@@ -127,10 +134,13 @@ function readKey(type: number | undefined, cell: Cell, fail: Fail): Partial<Conf
     if (type !== undefined && filled) fail(filled, "only a private key has one");
     return {};
   }
-  const mode = cell("priv_key_type").toLowerCase().replaceAll("_", "-");
-  const keyMode = KEY_MODES.find((name) => name === mode);
-  const modes = KEY_MODES.map(formatConfigKeyMode).join(", ");
-  if (!keyMode) fail("priv_key_type", `a private key needs one of ${modes}`);
+  const mode = cell("priv_key_type");
+  const keyMode = spelledName(mode, KEY_MODES);
+  if (!keyMode) {
+    const modes = KEY_MODES.map(formatConfigKeyMode);
+    const meant = didYouMean(mode, modes);
+    fail("priv_key_type", `a private key needs one of ${modes.join(", ")}${meant}`);
+  }
   const algorithm = ALGORITHMS.find((name) => name === cell("algorithm").toUpperCase());
   if (!algorithm && cell("algorithm") !== "") fail("algorithm", "must be RSA or ECDSA");
   const fixed = keyMode === undefined ? undefined : algorithmOf(keyMode);

@@ -1,4 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { nearestName } from "../../bytes/nearest.ts";
+import { shownValue } from "../../bytes/text.ts";
 import { type ConfigHeader, readConfigCells } from "./cells.ts";
 import { formatImageForm, formatStoredForm, type ImageForm, readConfigForms } from "./form.ts";
 import { CONFIG_COLUMNS, type ConfigPlaces, type ConfigRow, formatConfigKeyMode } from "./row.ts";
@@ -167,12 +169,15 @@ function readHeader(
 ): ConfigHeader | undefined {
   const names = (header ?? []).map(({ text }) => text.trim());
   const missing = CONFIG_COLUMNS.filter((name) => !names.includes(name));
-  const extra = names.some((name, at) =>
-    names.indexOf(name) !== at || !CONFIG_COLUMNS.some((column) => column === name)
-  );
+  const isUnknown = (name: string) => !CONFIG_COLUMNS.some((column) => column === name);
+  const extra = names.some((name, at) => names.indexOf(name) !== at || isUnknown(name));
   const { line, column } = header?.[0] ?? { line: 1, column: 1 };
   if (missing.length > 0) {
-    problems.push({ line, column, message: `header lacks ${missing.join(", ")}` });
+    // What is near a column's name is no secret.
+    const meant = names.filter(isUnknown).map((name) => [name, nearestName(name, missing)])
+      .filter(([, nearest]) => nearest !== undefined)
+      .map(([name, nearest]) => `; ${shownValue(name!)}: did you mean ${nearest}?`).join("");
+    problems.push({ line, column, message: `header lacks ${missing.join(", ")}${meant}` });
   } else if (extra) {
     problems.push({ line, column, message: "header names a column twice or an unknown one" });
   } else {

@@ -1,6 +1,7 @@
 // Comment lines, which Espressif's host tool skips, by which an extracted CSV builds the very image
 // that it came from: `# @image …` for the layout, `# @entry …` for the row that follows.
-import { formatHex, parseHex } from "../../bytes/text.ts";
+import { formatHex, parseHex, shownValue } from "../../bytes/text.ts";
+import { didYouMean } from "../../bytes/nearest.ts";
 import type { CsvProblem, CsvRecords } from "../../bytes/csv.ts";
 import type { StoredForm } from "./row.ts";
 import { IMAGE_FORMATS, type ImageFormat } from "../names.ts";
@@ -116,8 +117,9 @@ function readWords<T>(
   const form: Record<string, unknown> = {};
   for (const word of words.filter((word) => word !== "")) {
     const [name, value] = word.split(/=(.*)/s, 2) as [string, string | undefined];
-    if (!Object.hasOwn(known, name)) fail(`unknown word ${name}`);
-    else {
+    if (!Object.hasOwn(known, name)) {
+      fail(`unknown word ${shownValue(name)}${didYouMean(name, Object.keys(known))}`);
+    } else {
       form[name] = known[name]!(value);
       if (form[name] === undefined) fail(`${name} has a value that it cannot have`);
     }

@@ -1,4 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
+import { didYouMean } from "../../bytes/nearest.ts";
 import { alignUp } from "../../bytes/pack.ts";
 import {
   isPrimary,
@@ -154,7 +155,11 @@ function parseNamed(
   const [, sign, digits, unit] = NUMBER.exec(text) ?? [];
   const number = valueOf(digits);
   if (sign !== "-" && unit === "" && number <= 0xFF) return number;
-  throw fail(field, `${field} '${text}' is neither a known name nor a number from 0 to 255`);
+  const meant = didYouMean(name, Object.keys(names));
+  throw fail(
+    field,
+    `${field} '${text}' is neither a known name nor a number from 0 to 255${meant}`,
+  );
 }
 
 function parseAddress(text: string, field: Field, fail: Fail): number {
@@ -174,7 +179,8 @@ function parseFlags(text: string, fail: Fail): number {
   for (const flag of text.split(":")) {
     if (flag === "") continue;
     if (flag !== "encrypted" && flag !== "readonly") {
-      throw fail("flags", `flag '${flag}' is neither 'encrypted' nor 'readonly'`);
+      const meant = didYouMean(flag, Object.keys(PARTITION_FLAGS));
+      throw fail("flags", `flag '${flag}' is neither 'encrypted' nor 'readonly'${meant}`);
     }
     flags |= PARTITION_FLAGS[flag];
   }

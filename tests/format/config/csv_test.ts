@@ -220,7 +220,7 @@ Deno.test("a comment that says what cannot be is a problem", () => {
       "4:1 @entry: reserved has a value that it cannot have",
       "4:1 @entry: padding has a value that it cannot have",
       "4:1 @entry: raw has a value that it cannot have",
-      "4:1 @entry: unknown word other",
+      '4:1 @entry: unknown word "other"',
       "5:1 @entry: no row of its own follows",
       "7:1 @entry: no row of its own follows",
     ],

@@ -2,7 +2,7 @@ import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
 import type { ShardFacts } from "../../../batch/check/shards.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import type { BulkState } from "../../../batch/ports.ts";
-import { type ChipName, isChipName } from "../../../format/chips/chips.ts";
+import { type ChipName, parseChip } from "../../../format/chips/chips.ts";
 import { joinPath } from "../../io.ts";
 import { DatabaseSync } from "../deps.ts";
 import { JOURNAL } from "../folder/names.ts";
@@ -121,7 +121,7 @@ function journalOf(database: DatabaseSync): BatchJournal {
     chipOf: (id) => {
       const record = find(id);
       const chip = record && fieldsOf(record).chip || facts.profile?.chip;
-      return chip !== undefined && isChipName(chip) ? chip : undefined;
+      return chip ? parseChip(chip) : undefined;
     },
     close: () => database.close(),
   };
