@@ -97,7 +97,7 @@ Deno.test("every problem of every row and file is reported at once, with line an
     ),
     [
       "line 2:5: data_value: no such file: missing.pem",
-      "line 3:5: data_value: Cannot decode certificate: element at 0: need sequence (tag 0x30), found boolean (tag 0x01)",
+      "line 3:5: data_value: Cannot decode certificate: element at 0: need sequence (tag 0x30), found boolean (tag 0x01); the device refuses it too: need sequence (tag 0x30), found boolean (tag 0x01) at byte 0",
       "line 4:25: algorithm: rsa-ds needs an RSA key, this is a P-256 key",
       "line 5:35: efuse_key: no such file: missing.bin",
       "line 6:29: key_size: 2048, the key is RSA-1024",

@@ -1,9 +1,30 @@
 import type { Problem } from "../../bytes/errors.ts";
-import type { StoredCertificates, StoredKey } from "../../device/stored.ts";
-import type { KeyInput } from "../../crypto/keys/keys.ts";
+import { concat } from "../../bytes/pack.ts";
+import { encodeUtf8 } from "../../bytes/text.ts";
+import { isProtectedKey, type KeyInput } from "../../crypto/keys/keys.ts";
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import type { ConfigColumn, ConfigPlaces, StoredForm } from "../../format/config/row.ts";
-import { type KeyMode, type TlvType, tlvTypeNumber, tlvTypeTitle } from "../../format/names.ts";
+import {
+  parseStoredCertificates,
+  parseStoredKey,
+  type StoredCertificates,
+  type StoredKey,
+} from "../../device/stored.ts";
+import {
+  type KeyMode,
+  TLV_TYPES,
+  type TlvType,
+  tlvTypeNumber,
+  tlvTypeTitle,
+} from "../../format/names.ts";
+import { isDer } from "../../image/stored.ts";
+
+const {
+  ESP_SECURE_CERT_CA_CERT_TLV: CA,
+  ESP_SECURE_CERT_DEV_CERT_TLV: DEV,
+  ESP_SECURE_CERT_PRIV_KEY_TLV: KEY,
+} = TLV_TYPES;
+const NUL = new Uint8Array(1);
 
 /** An entry that an image is to hold: a row of a CSV, a flag with its file, or a part of a plan. */
 export interface PlannedEntry {
@@ -79,6 +100,41 @@ export function refusedValue(
   return skipped.map(({ index, reason }) =>
     problem(`the device refuses certificate ${index + 1} of the ${title}'s bundle: ${reason}`)
   );
+}
+
+/**
+ * The problem of a value that cannot be read; of a certificate or private key that the device refuses too,
+ * with its reason.
+ *
+ * @param entry The entry that has the value.
+ * @param error What the reading ended in.
+ */
+export function unreadableValue(entry: PlannedEntry, error: Error): Problem {
+  // A cause is of a file of another kind, which the message names.
+  const reason = error.cause === undefined ? deviceReason(entry) : undefined;
+  const message = reason === undefined ? "" : `; the device refuses it too: ${reason}`;
+  return problemAt(entry, "data_value", error.message + message);
+}
+
+/** Why the device refuses the value of a certificate or private key, if it is one that it refuses. */
+function deviceReason({ type, data, keyMode = "plaintext" }: PlannedEntry): string | undefined {
+  const number = tlvTypeNumber(type);
+  const bytes = typeof data === "string" ? encodeUtf8(data) : data;
+  if (!(bytes instanceof Uint8Array)) return undefined;
+  if (number === CA || number === DEV) return reasonOf(parseStoredCertificates(asStored(bytes)));
+  // Other keys are not stored as they are in their file.
+  if (number !== KEY || keyMode !== "plaintext" || isProtectedKey(bytes)) return undefined;
+  return reasonOf(parseStoredKey(asStored(bytes)));
+}
+
+function asStored(file: Uint8Array): Uint8Array {
+  return isDer(file) ? file : concat(file, NUL);
+}
+
+/** Why none is used, or why not all of them are. */
+function reasonOf(parsed: StoredCertificates | StoredKey): string | undefined {
+  if (parsed.kind === "refused") return parsed.refusal.reason;
+  return "skipped" in parsed ? parsed.skipped[0]?.reason : undefined;
 }
 
 function titleOf({ type, subtype = 0 }: PlannedEntry): string {

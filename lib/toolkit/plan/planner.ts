@@ -33,7 +33,7 @@ import type { EfuseKeyMode, KeyKind, KeyModeRules, ModeEntries } from "../../key
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
 import { findSecret, secretsOf } from "../../verify/exposed.ts";
-import { type PlannedEntry, problemAt, refusedValue } from "./entry.ts";
+import { type PlannedEntry, problemAt, refusedValue, unreadableValue } from "./entry.ts";
 
 /**
  * An eFuse key that an image needs.
@@ -162,7 +162,7 @@ export async function planEntries(
     } catch (error) {
       const isProblem = error instanceof SecureCertError && error.code !== "ERR_PASSWORD";
       if (!isProblem && !(error instanceof RangeError)) throw error;
-      draft.problems.push(problemAt(entry, "data_value", error.message));
+      draft.problems.push(unreadableValue(entry, error));
     }
   }
   if (options.allowExposed !== true) refuseExposed(draft);
