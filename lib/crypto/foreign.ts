@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-control-regex -- first bytes of files are control characters
 // What people give in the place of a PEM or DER file, so that a message can say what it is and how to
 // convert it. Nothing here is on the way of a file that can be read.
 
@@ -42,8 +43,10 @@ export function foreignFormat(file: Uint8Array | string, wanted?: Wanted): Forei
   const start = typeof file === "string"
     ? file.slice(0, LONGEST_SIGNATURE)
     : String.fromCharCode(...file.subarray(0, LONGEST_SIGNATURE));
-  const signature = SIGNATURES.find(([bytes]) => start.startsWith(bytes));
+  const signature = SIGNATURES.find(([bytes]) => start.startsWith(bytes)) ??
+    PATTERNS.find(([pattern]) => pattern.test(start));
   return signature?.[1] ?? formatOf(text) ?? pemFormat(pemText(file), wanted) ??
+    (BAD_BEGIN.test(text) ? BAD_PEM : undefined) ??
     (typeof file === "string" ? undefined : derFormat(file));
 }
 
@@ -72,6 +75,13 @@ function formatOf(text: string): Foreign | undefined {
   return jsonFormat(trimmed) ?? TEXTS.find(([pattern]) => pattern.test(trimmed))?.[1];
 }
 
+/** The dashes may be others, too few, or gone. */
+const BAD_BEGIN = /^[^\w\r\n]{0,20}BEGIN (?:[A-Z0-9]{1,20} )?(?:PRIVATE KEY|CERTIFICATE)\b/im;
+const BAD_PEM: Foreign = {
+  name: "PEM whose BEGIN line is not right",
+  remedy: "it has five hyphens at either end and capital letters",
+};
+const OTHER_HALF = "give the private key that belongs to it";
 const OPENSSH: Foreign = {
   name: "an OpenSSH private key",
   remedy: {
@@ -92,12 +102,59 @@ const JAVA =
 const UNPACK = "unpack it first";
 const DOWNLOAD = "the download failed; fetch the file again and look at what the server says";
 
+const PARAMETERS: Foreign = {
+  name: "the parameters of a key without a key",
+  remedy: { "private key": "give the file of the key itself" },
+};
+const PGP_KEY: Foreign = {
+  name: "an OpenPGP key",
+  remedy: { "private key": "it is no key of a certificate; make one for the device: keygen" },
+};
+const PGP_MESSAGE: Foreign = {
+  name: "an OpenPGP message",
+  remedy: "take out what is in it: gpg -o OUT -d FILE",
+};
+const BLOB = "convert it: openssl rsa -inform MSBLOB -in FILE -out key.pem";
+
+/** By the first bytes of a file, read as Latin-1, where they are not always the same. */
+const PATTERNS: readonly (readonly [RegExp, Foreign])[] = [
+  // RFC 9580, packets of tag 5 and 6: length, version 4, time, algorithm.
+  [
+    /^(?:[\x94\x98].|[\x95\x99]..|[\xC5\xC6](?:.|[\xC0-\xDF].))\x04.{4}[\x01\x02\x10-\x13\x16]/s,
+    PGP_KEY,
+  ],
+  // Tag 1: version 3, key, algorithm; tag 3: version 4, cipher, derivation.
+  [
+    /^(?:\x84.|\x85..)\x03.{8}[\x01\x02\x10\x12\x13\x16]|^\x8C.\x04[\x01-\x0D][\0\x01\x03]/s,
+    PGP_MESSAGE,
+  ],
+  [/^\0\0\0[\x01\x02]\0\0\0\x14/, {
+    name: "a keystore of Bouncy Castle (BKS)",
+    remedy: "convert it to PKCS#12: keytool -importkeystore -srckeystore FILE -srcstoretype BKS " +
+      "-providerclass org.bouncycastle.jce.provider.BouncyCastleProvider -providerpath bcprov.jar " +
+      "-destkeystore all.p12 -deststoretype PKCS12; and that to PEM: openssl pkcs12 -in all.p12 " +
+      "-nodes -out all.pem",
+  }],
+];
+
 /** By the first bytes of a file, read as Latin-1. */
 const SIGNATURES: readonly (readonly [string, Foreign])[] = [
   ["\xFE\xED\xFE\xED", { name: "a Java keystore (JKS)", remedy: JAVA }],
   ["\xCE\xCE\xCE\xCE", { name: "a Java keystore (JCEKS)", remedy: JAVA }],
   ["openssh-key-v1\0", OPENSSH],
-  ["PK\x03\x04", { name: "a ZIP archive", remedy: UNPACK }],
+  ["PK\x03\x04", { name: "a ZIP archive", remedy: `${UNPACK}: unzip FILE` }],
+  ["PK\x05\x06", { name: "a ZIP archive with nothing in it" }],
+  ["\x1E\xF1\xB5\xB0", {
+    name: "a private key of Windows (PVK)",
+    remedy: "convert it: openssl rsa -inform PVK -in FILE -out key.pem",
+  }],
+  ["\x07\x02\0\0", { name: "a private key of Windows (PRIVATEKEYBLOB)", remedy: BLOB }],
+  ["\x06\x02\0\0", {
+    name: "a public key of Windows (PUBLICKEYBLOB)",
+    remedy: { "private key": OTHER_HALF },
+  }],
+  ["\x06\x08\x2A\x86\x48\xCE\x3D\x03\x01", PARAMETERS],
+  ["\x06\x05\x2B\x81\x04\0", PARAMETERS],
   ["\x1F\x8B\x08", { name: "a gzip file", remedy: `${UNPACK}: gunzip FILE` }],
   ["\xFD7zXZ\0", { name: "an xz file", remedy: `${UNPACK}: unxz FILE` }],
   ["\x28\xB5\x2F\xFD", { name: "a Zstandard file", remedy: `${UNPACK}: unzstd FILE` }],
@@ -126,6 +183,10 @@ const TEXTS: readonly (readonly [RegExp, Foreign])[] = [
     remedy: "convert it: puttygen FILE -O private-openssh -o key.pem",
   }],
   [/^(?:ssh-(?:rsa|dss|ed25519)|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) AAAA/, PUBLIC_SSH],
+  [/^(?:ssh|ecdsa|sk)-[a-z0-9-]+-cert-v01@openssh\.com AAAA/, {
+    name: "a certificate of OpenSSH, which is not one of TLS",
+    remedy: { "certificate": "have one issued: csr, then issue", "private key": OTHER_HALF },
+  }],
   [/^---- BEGIN SSH2 PUBLIC KEY ----/, {
     ...PUBLIC_SSH,
     name: "an SSH2 public key",
@@ -143,14 +204,59 @@ const TEXTS: readonly (readonly [RegExp, Foreign])[] = [
     remedy: "make a signing request with the token's own tool",
   }],
   [/^version https:\/\/git-lfs/, { name: "a pointer of Git LFS", remedy: "run: git lfs pull" }],
-  [/-----BEGIN [A-Z0-9 ]{1,64}-----(?:\\r)?\\n(?:"|\\\r?$)/m, {
+  [/-----BEGIN [A-Z0-9 ]{1,64}-----(?:(?:\\r)?\\n)?(?:["']|\\\r?$)/m, {
     name: "PEM in the strings of a program (C)",
-    remedy:
-      `take it out: sed 's/.*-----BEGIN/-----BEGIN/; s/\\\\[nr]//g; s/[";\\\\]//g' FILE > out.pem`,
+    remedy: "take it out: sed 's/.*-----BEGIN/-----BEGIN/; s/\\\\[nr]//g; " +
+      "s/[^A-Za-z0-9+/= -]//g; s/^ *//; s/ +*$//' FILE > out.pem",
   }],
   [/-----BEGIN [A-Z0-9 ]{1,64}-----(?:\\r)?\\n/, {
     name: "PEM with \\n in the place of its line breaks",
     remedy: `put them in: printf '%b' "$(cat FILE)" > out.pem`,
+  }],
+  [/^[> \t]*> ?-----BEGIN [A-Z0-9 ]{1,64}-----/m, {
+    name: "PEM quoted in a mail",
+    remedy: "take the marks away: sed 's/^[> ]*//' FILE > out.pem",
+  }],
+  [/^[ \t]*[\w.-]+:[ \t]+"?LS0tLS1CRUdJTi/m, {
+    name: "a Kubernetes secret, PEM in base64",
+    remedy:
+      "take it out: sed -n 's/^ *tls.key: //p' FILE | base64 -d > out.pem (tls.crt is the certificate)",
+  }],
+  [/^\$ANSIBLE_VAULT;/, {
+    name: "a file that Ansible Vault encrypted",
+    remedy: "decrypt it first: ansible-vault decrypt FILE",
+  }],
+  [/^U2FsdGVkX1[89+/]/, {
+    name: "a file that openssl enc encrypted, in base64",
+    remedy: "decrypt it first",
+  }],
+  [/^(?:MIME-Version|Content-Type):/i, {
+    name: "a mail (MIME)",
+    remedy: {
+      certificate:
+        "take out who signed it: openssl smime -pk7out -in FILE | openssl pkcs7 -print_certs -out certificates.pem",
+    },
+  }],
+  [/^begin-base64 /, {
+    name: "a file of uuencode",
+    remedy: "decode it: sed '1d; /^====/d' FILE | base64 -d > out.der",
+  }],
+  [/^0{7,8}: 30 ?[0-9A-Fa-f]{2}/, {
+    name: "a hex dump",
+    remedy: "turn it back: xxd -r FILE > out.der",
+  }],
+  [/^0{7,8} {2}30 [0-9A-Fa-f]{2} /, {
+    name: "a hex dump",
+    remedy: "turn it back: sed 's/^[0-9a-f]* *//; s/|.*//' FILE | xxd -r -p > out.der",
+  }],
+  [/^(?:RSA )?(?:Private-Key|Public-Key): \(|^Certificate( Request)?:\s+Data:|^0:d=0 /, {
+    name: "what openssl prints for people (-text, asn1parse)",
+    remedy: "give the file that it was printed from",
+  }],
+  [/\{\s*48\s*,\s*\d{1,3}\s*,/, {
+    name: "an array of bytes of a program (C)",
+    remedy: "take them out: tr -d '\\n' < FILE | sed 's/.*{//; s/}.*//' | tr , '\\n' | " +
+      "xargs printf '%02x' | xxd -r -p > out.der",
   }],
   [/\{\s*0x[0-9A-Fa-f]{2}\s*,\s*0x/, {
     name: "an array of bytes of a program (C)",
@@ -164,13 +270,17 @@ const TEXTS: readonly (readonly [RegExp, Foreign])[] = [
     name: "base64 without the BEGIN and END lines of PEM",
     remedy: "decode it: base64 -d FILE > out.der",
   }],
-  [/^30[0-9A-Fa-f][0-9A-Fa-f:\s]{30,}$/, {
+  [/^M[A-Z][A-Za-z0-9_-]{30,}={0,2}$/, {
+    name: "base64url, as JSON Web Tokens have it",
+    remedy: "decode it: b=$(tr -d '=\\n' < FILE | tr _- /+); " +
+      `printf '%s%.*s' "$b" $((-\${#b} & 3)) == | base64 -d > out.der`,
+  }],
+  [/^(?:0x)?30[:\s]?[0-9A-Fa-f][0-9A-Fa-f:\s]{30,}$/, {
     name: "DER as hexadecimal text",
-    remedy: "decode it: xxd -r -p FILE > out.der",
+    remedy: "decode it: tr -d ':[:space:]' < FILE | sed 's/^0x//' | xxd -r -p > out.der",
   }],
 ];
 
-const OTHER_HALF = "give the private key that belongs to it";
 const FROM_REQUEST = "have it signed first: issue --csr FILE --ca ca.pem --ca-key ca.key.pem";
 const PRIVATE_KEY: Foreign = {
   name: "a private key",
@@ -237,6 +347,14 @@ const pkcs7 = (form: "PEM" | "DER"): Foreign => {
     },
   };
 };
+const CMS: Foreign = {
+  name: "a CMS message",
+  remedy: {
+    "private key": "it holds no private key",
+    "certificate": "take out the certificates of one that is signed: " +
+      "openssl cms -cmsout -inform PEM -in FILE -certsout certificates.pem -out /dev/null",
+  },
+};
 const TPM2: Foreign = {
   name: "a key that only its TPM 2.0 can use",
   remedy: { "private key": "it cannot be converted; make a key for the device: keygen" },
@@ -245,12 +363,10 @@ const DSA: Foreign = {
   name: "a DSA key",
   remedy: { "private key": "the device takes RSA and EC only; make another: keygen" },
 };
-const PARAMETERS: Foreign = {
-  name: "the parameters of a key without a key",
-  remedy: { "private key": "give the file of the key itself" },
+const CRL: Foreign = {
+  name: "a list of revoked certificates (CRL)",
+  remedy: { "certificate": "give the certificate itself", "private key": OTHER_HALF },
 };
-const CRL: Foreign = { name: "a list of revoked certificates (CRL)" };
-const PGP: Foreign = { name: "an OpenPGP file" };
 
 /** By the label of a PEM block. */
 const LABELS: readonly (readonly [RegExp, Foreign])[] = [
@@ -269,11 +385,13 @@ const LABELS: readonly (readonly [RegExp, Foreign])[] = [
   [/^((RSA|EC|ENCRYPTED) )?PRIVATE KEY$/, PRIVATE_KEY],
   [/^PUBLIC KEY$/, PUBLIC_KEY],
   [/^RSA PUBLIC KEY$/, PKCS1_PUBLIC_KEY],
-  [/^(PKCS ?#?7( SIGNED DATA)?|CMS)$/, pkcs7("PEM")],
+  [/^PKCS ?#?7( SIGNED DATA)?$/, pkcs7("PEM")],
+  [/^CMS$/, CMS],
   [/^PKCS ?#?12$/, PKCS12],
   [/ PARAMETERS$/, PARAMETERS],
   [/^X509 CRL$/, CRL],
-  [/^PGP /, PGP],
+  [/^PGP (PUBLIC|PRIVATE|SECRET) KEY BLOCK$/, PGP_KEY],
+  [/^PGP /, PGP_MESSAGE],
   [/^AGE ENCRYPTED FILE$/, { name: "an age file", remedy: "decrypt it first: age -d FILE" }],
 ];
 

@@ -27,6 +27,68 @@ const FILES: Readonly<Record<string, readonly [Uint8Array | string, RegExp]>> = 
   "blanks": ["\n \n", /the file is blank/],
   "escaped line breaks": [PEM.replaceAll("\n", "\\n"), /\\n in the place.*printf '%b'/],
   "a line of a .env file": [`KEY="${PEM.replaceAll("\n", "\\n")}"\n`, /\\n in the place/],
+  "strings without line breaks": [
+    `char k[] =\n${LINES.map((l) => `"${l}"`).join("\n")};`,
+    /\(C\).*sed/,
+  ],
+  "a list of strings": [`k = [\n${LINES.map((l) => `  '${l}'`).join(",\n")}\n]\n`, /\(C\).*sed/],
+  "strings that are added": [`k = ${LINES.map((l) => `'${l}\\n'`).join(" +\n")};\n`, /\(C\).*sed/],
+  "a mail that quotes": [`Hello\n> ${LINES.join("\n> ")}\n`, /quoted in a mail.*sed/],
+  "a Kubernetes secret": [
+    `data:\n  tls.key: ${formatBase64(encodeUtf8(PEM))}\n`,
+    /Kubernetes.*tls\.key/,
+  ],
+  "Ansible Vault": ["$ANSIBLE_VAULT;1.1;AES256\n61\n", /Ansible Vault.*ansible-vault decrypt/],
+  "openssl enc": ["Salted__12345678abcdefgh", /openssl enc/],
+  "openssl enc in base64": ["U2FsdGVkX18xMjM0NTY3OA==\n", /openssl enc.*base64/],
+  "S/MIME": ["MIME-Version: 1.0\nContent-Type: multipart/signed\n", /a mail/],
+  "base64url": [formatBase64(DER).replaceAll("+", "-").replaceAll("/", "_"), /base64/],
+  "uuencode": [`begin-base64 600 k\n${formatBase64(DER)}\n====\n`, /uuencode.*base64 -d/],
+  "hex with colons": [formatHex(DER).replace(/..(?=.)/g, "$&:").toUpperCase(), /hexadecimal.*xxd/],
+  "hex with 0x": [`0x${formatHex(DER)}`, /hexadecimal.*xxd/],
+  "a hex dump": ["00000000: 3081 8702 0100 3013  0.....0.\n", /hex dump.*xxd -r/],
+  "another hex dump": ["00000000  30 81 87 02 01 00 30 13  |0.....0.|\n", /hex dump.*xxd -r -p/],
+  "numbers in C": [`x = {\n${[...DER].join(", ")}\n};`, /\(C\).*xargs/],
+  "what openssl shows of a key": ["Private-Key: (256 bit)\npriv:\n    00:01\n", /-text/],
+  "what openssl shows of DER": ["    0:d=0  hl=3 l= 135 cons: SEQUENCE\n", /asn1parse/],
+  "what openssl shows of a certificate": ["Certificate:\n    Data:\n", /-text/],
+  "four hyphens": [PEM.replaceAll("-----", "----"), /BEGIN line is not right/],
+  "no hyphens": [PEM.replaceAll("-----", ""), /BEGIN line is not right/],
+  "small letters": [PEM.toLowerCase(), /BEGIN line is not right/],
+  "other dashes": [PEM.replaceAll("-----", "\u2014\u2014-"), /BEGIN line is not right/],
+  "OpenSSH, certificate": [
+    "ecdsa-sha2-nistp256-cert-v01@openssh.com AAAAKG",
+    /OpenSSH.*not one of TLS/,
+  ],
+  "OpenSSH": [formatPem("OPENSSH PRIVATE KEY", new Uint8Array(9)), /OpenSSH.*ssh-keygen/],
+  "OpenPGP, armoured key": [formatPem("PGP PRIVATE KEY BLOCK", new Uint8Array(9)), /OpenPGP key/],
+  "OpenPGP, armoured message": [
+    formatPem("PGP MESSAGE", new Uint8Array(9)),
+    /OpenPGP message.*gpg/,
+  ],
+  "OpenPGP, key": [Uint8Array.fromHex("9503ba0469286b2e0108"), /OpenPGP key/],
+  "OpenPGP, public key": [Uint8Array.fromHex("98330469286b2e1609"), /OpenPGP key/],
+  "OpenPGP, for a key": [Uint8Array.fromHex("85010c03000102030405060701ff"), /OpenPGP message/],
+  "OpenPGP, by a password": [Uint8Array.fromHex("8c0d0409030a"), /OpenPGP message.*gpg/],
+  "age": ["age-encryption.org/v1\n-> X25519 a\n", /age file.*age -d/],
+  "age, armoured": [formatPem("AGE ENCRYPTED FILE", new Uint8Array(9)), /age file.*age -d/],
+  "PVK": [Uint8Array.fromHex("1ef1b5b000000000"), /PVK.*-inform PVK/],
+  "MSBLOB": [Uint8Array.fromHex("0702000000a40000"), /PRIVATEKEYBLOB.*-inform MSBLOB/],
+  "MSBLOB, public": [
+    Uint8Array.fromHex("0602000000a40000"),
+    /PUBLICKEYBLOB\); give the private key/,
+  ],
+  "BKS": [Uint8Array.fromHex("0000000200000014" + "55".repeat(20)), /BKS.*keytool.*openssl/],
+  "an empty ZIP": ["PK\x05\x06", /ZIP archive with nothing/],
+  "xz": [Uint8Array.fromHex("fd377a585a00"), /xz.*unxz/],
+  "parameters in DER": [Uint8Array.fromHex("06082a8648ce3d030107"), /parameters.*without a key/],
+  "CMS": [formatPem("CMS", new Uint8Array(9)), /CMS message; it holds no private key/],
+  "PKCS#7": [formatPem("PKCS7", new Uint8Array(9)), /PKCS#7.*no private key/],
+  "a CRL": [formatPem("X509 CRL", new Uint8Array(9)), /CRL.*give the private key/],
+  "a signing request": [
+    formatPem("NEW CERTIFICATE REQUEST", new Uint8Array(9)),
+    /signing request; give the private/,
+  ],
   "C strings": [`char k[] =\n${LINES.map((line) => `  "${line}\\n"`).join("\n")};\n`, /\(C\).*sed/],
   "a C string over lines": [`char *k = "${LINES.join("\\n\\\n")}\\n";`, /\(C\).*sed/],
   "a C array": [`x = {\n${[...DER].map((b) => `0x${b.toString(16).padStart(2, "0")}`)}}`, /\(C\)/],
@@ -55,6 +117,7 @@ const FILES: Readonly<Record<string, readonly [Uint8Array | string, RegExp]>> = 
 for (const [name, [file, words]] of Object.entries(FILES)) {
   Deno.test(`in the place of a private key: ${name}`, async () => {
     for (const input of typeof file === "string" ? [file, encodeUtf8(file)] : [file]) {
+      assertMatch(foreignFormat(input)!.name, /\w/);
       const error = await assertRejects(() => importPrivateKey(input), SecureCertError);
       assertMatch(error.message, words);
       assert(!error.message.includes(LINES[1]!.slice(0, 12)));

@@ -42,6 +42,7 @@ export type DeviceRow =
 const NO_COMMENTS: CsvOptions = { comments: false };
 /** Columns of a list of JSON objects that are kept in mind. */
 const MOST_COLUMNS = 1000;
+const HOLDS_KEY = /PRIVATE KEY-----/;
 /** Characters of a row. */
 const MAX_ROW = 0x100000;
 /**
@@ -210,6 +211,7 @@ function isNearly(name: string, known: string): boolean {
 function columnProblem(name: string): string | undefined {
   const known: readonly string[] = DEVICE_COLUMNS;
   if (known.includes(name)) return undefined;
+  if (HOLDS_KEY.test(name)) return "a column has a private key in the place of its name";
   if (name === "__proto__") return `a column cannot have the name ${shownValue(name)}`;
   const column = `the column ${shownValue(name)}`;
   if (plainName(name) === "serial") {
@@ -296,10 +298,18 @@ function numberAsText(_name: string, value: unknown, context?: { source?: string
 
 function deviceRow(row: Readonly<Record<string, string>>, index: number, place: string): DeviceRow {
   const { id = "", ...fields } = row;
-  const problem = idProblem(id);
+  const problem = idProblem(id) ?? keyProblem(fields);
   return problem === undefined
     ? { device: { index, id, fields } }
     : { problem: `${place}: ${problem}` };
+}
+
+/** A private key among what is kept: manifests and what is exported of them are for everybody. */
+function keyProblem(fields: Readonly<Record<string, string>>): string | undefined {
+  if (!Object.values(fields).some((value) => HOLDS_KEY.test(value))) return undefined;
+  const [name] =
+    Object.entries(manifestFields(fields)).find(([, value]) => HOLDS_KEY.test(value)) ?? [];
+  return name && `the column ${shownValue(name)} has a private key, which the manifest would show`;
 }
 
 /** Columns of a device list that say something of a device; all others go into the manifest only. */
