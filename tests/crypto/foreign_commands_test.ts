@@ -99,7 +99,7 @@ for (const [name, [make, wanted, ...needs]] of Object.entries(FORMATS)) {
         await Deno.copyFile(`${folder}/FILE`, `${folder}/COPY`);
         await Deno.chmod(`${folder}/COPY`, 0o600);
         const before = names(folder);
-        await shell(commandsOf(advice), folder);
+        await shell(commandsOf(advice!), folder);
         const [made] = [
           "all.pem",
           ...names(folder).filter((each) => !before.includes(each)),
