@@ -251,7 +251,7 @@ const TEXTS: readonly (readonly [RegExp, Foreign])[] = [
   }],
   [/^(?:RSA )?(?:Private-Key|Public-Key): \(|^Certificate( Request)?:\s+Data:|^0:d=0 /, {
     name: "what openssl prints for people (-text, asn1parse)",
-    remedy: "give the file that it was printed from",
+    remedy: "give the file itself",
   }],
   [/\{\s*48\s*,\s*\d{1,3}\s*,/, {
     name: "an array of bytes of a program (C)",
