@@ -94,7 +94,7 @@ export const DAYS: Flag = {
   name: "days",
   value: "N",
   help: "validity in days, or `forever` for no expiry (99991231235959Z)",
-  default: "3650",
+  default: "3650, or until the CA ends",
 };
 
 /** `--usage`. */

@@ -59,7 +59,7 @@ export async function provision(
     readonly sans?: readonly string[];
     /** What the certificate is for. @default ["client"] */
     readonly usage?: readonly ("client" | "server")[];
-    /** Validity of the certificate in days, or `"forever"`. @default 3650 */
+    /** Validity of the certificate in days, or `"forever"`. @default 3650, or until the CA ends */
     readonly days?: number | "forever";
     /** Kind of private key to make. @default an RSA-2048 key for `rsa-ds`, else a P-256 key */
     readonly key?: {

@@ -44,7 +44,7 @@ export interface BulkProfile {
   readonly ca?: string;
   /** File of what the devices store as their CA; the caller opens it as `caCert`. @default the issuer */
   readonly caCert?: string;
-  /** Validity of the certificates in days. @default 3650 */
+  /** Validity of the certificates in days. @default 3650, or until the CA ends */
   readonly days?: number | "forever";
   /** Subject, with placeholders. @default "CN={id}" */
   readonly subject?: string;
@@ -70,7 +70,6 @@ export interface BulkProfile {
 export const PROFILE_DEFAULTS = {
   format: "tlv",
   keyMode: "plaintext",
-  days: 3650,
   subject: "CN={id}",
   sans: [],
   usage: ["client"],
@@ -145,8 +144,8 @@ const MEMBERS: Readonly<Record<keyof BulkProfile | "$schema", Shape>> = {
       "File of the CA that the devices store and trust, relative to the profile, when it is not the issuer.",
   }),
   days: either(whole(1, MOST_DAYS), choice(["forever"]), {
-    description: "Validity of the certificates in days, or forever.",
-    default: PROFILE_DEFAULTS.days,
+    description:
+      "Validity of the certificates in days, or forever; when it is not given 3650, or until the CA ends.",
   }),
   subject: text({ default: PROFILE_DEFAULTS.subject }),
   sans: list(text(), {}, { description: "Such as dns:{id}.example, ip:…, uri:…, email:…." }),

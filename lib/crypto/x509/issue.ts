@@ -69,7 +69,7 @@ export type SignCertificate = NonNullable<Issuer["sign"]>;
 
 /** How long a certificate is valid, from now. */
 export interface Validity extends Sources {
-  /** Days, or `"forever"` for "no well-defined expiration date". @default 3650 */
+  /** Days, or `"forever"` for "no well-defined expiration date". @default 3650, or until the CA ends */
   readonly days?: number | "forever";
 }
 
@@ -80,6 +80,8 @@ export type CertificateUsage = NonNullable<Parameters<typeof issueCertificate>[0
 interface Prepared {
   /** Subject of the issuer, DER. */
   readonly name: Bytes;
+  /** When the certificate of the issuer ends; a root has none yet. */
+  readonly caEnd?: Date;
   /** AlgorithmIdentifier of its signatures. */
   readonly algorithm: DerElement;
   readonly template: Template;
@@ -113,12 +115,13 @@ export async function createIssuer(
     throw new TypeError("Cannot prepare issuer: need either its key or a function that signs");
   }
   if (!certificate.isCa) throw unfit("the issuer's certificate is not a CA's");
-  const { publicKey, subjectDer, subjectKeyId } = certificate;
+  const { publicKey, subjectDer, subjectKeyId, notAfter } = certificate;
   const kind = decodeSpki(publicKey);
   const issuer = Object.freeze({ certificate });
   const template = await loadTemplate();
   prepared.set(issuer, {
     name: subjectDer,
+    caEnd: notAfter,
     algorithm: signatureAlgorithm(kind),
     template,
     sign: sign === undefined
@@ -147,7 +150,7 @@ export async function createCa(options: {
   readonly issuer?: Issuer;
   /** How many CAs may follow below. @default 0 with an issuer, unlimited for a root */
   readonly pathLength?: number;
-  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650 */
+  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650, or less where the CA ends earlier */
   readonly days?: number | "forever";
   /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
   readonly random?: (length: number) => Uint8Array;
@@ -178,7 +181,7 @@ export async function createCa(options: {
 
 /**
  * A certificate for a device (RFC 5280), from a signing request or a public key; by default for a TLS
- * client, and valid for 3650 days.
+ * client, and valid for 3650 days or until the CA ends.
  *
  * @category Keys and certificates
  * @throws {SecureCertError} `ERR_NAME` for a bad subject or SAN; `ERR_KEY` without a public key, or for a
@@ -201,7 +204,7 @@ export async function issueCertificate(options: {
   readonly usage?: readonly ("client" | "server")[];
   /** Certify an RSA key under 2048 bits. @default false for that of a request, else true */
   readonly allowWeak?: boolean;
-  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650 */
+  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650, or less where the CA ends earlier */
   readonly days?: number | "forever";
   /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
   readonly random?: (length: number) => Uint8Array;
@@ -248,7 +251,7 @@ interface Content {
 
 async function makeCertificate(
   validity: Validity,
-  { name, algorithm, authorityKey, sign }: Prepared,
+  { name, caEnd, algorithm, authorityKey, sign }: Prepared,
   { subject, publicKey, extensions }: Content,
 ): Promise<Certificate> {
   const signedPart = encodeDer(derSequence(
@@ -256,7 +259,7 @@ async function makeCertificate(
     serialNumber(validity),
     algorithm,
     name,
-    period(validity),
+    period(validity, caEnd),
     subject,
     publicKey,
     derContext(
@@ -375,18 +378,31 @@ function serialNumber(sources: Sources): DerElement {
   return derUnsigned(serial);
 }
 
+const DEFAULT_DAYS = 3650;
+
 /** From now, for the days given. */
-function period({ days = 3650, ...sources }: Validity): DerElement {
+function period({ days, ...sources }: Validity, caEnd = NO_EXPIRY): DerElement {
   const from = currentTime(sources);
+  if (days === undefined) return derSequence(encodeTime(from), encodeTime(usualEnd(from, caEnd)));
   if (days !== "forever" && !(Number.isFinite(days) && days > 0)) {
     throw new RangeError(`Days must be a number above 0, are ${days}`);
   }
-  const until = days === "forever" ? NO_EXPIRY : new Date(from.getTime() + days * DAY);
+  const until = days === "forever" ? NO_EXPIRY : after(from, days);
   if (!(until.getTime() <= NO_EXPIRY.getTime())) {
     const most = Math.floor((NO_EXPIRY.getTime() - from.getTime()) / DAY);
     throw new RangeError(`Days must be at most ${most}, which ends in 9999, are ${days}`);
   }
   return derSequence(encodeTime(from), encodeTime(until));
+}
+
+/** A certificate ends no later than its CA, unless that has ended already. */
+function usualEnd(from: Date, caEnd: Date): Date {
+  const until = after(from, DEFAULT_DAYS);
+  return caEnd > from && caEnd < until ? caEnd : until;
+}
+
+function after(from: Date, days: number): Date {
+  return new Date(from.getTime() + days * DAY);
 }
 
 function unfit(problem: string): SecureCertError {

@@ -232,3 +232,21 @@ Deno.test("a certificate shows its texts when it is printed, and cannot be chang
   assertEquals(pem, certificate.pem);
   assertEquals(Object.isFrozen(certificate), true);
 });
+
+Deno.test("a certificate ends with its CA, unless its days are given or the CA has ended", async () => {
+  const key = await generateKey();
+  const [start, later] = [new Date("2026-01-01T00:00:00Z"), new Date("2026-01-02T03:04:05Z")];
+  const days = (from: Date, count: number) => new Date(from.getTime() + count * 86_400_000);
+  for (const [caDays, end] of [[10, days(start, 10)], [4000, days(later, 3650)]] as const) {
+    const certificate = await createCa({ subject: "CN=C", key, days: caDays, now: () => start });
+    const issuer = { certificate, key };
+    const issue = (options: { days?: number | "forever"; now?: () => Date }) =>
+      issueCertificate({ issuer, publicKey: key, subject: "CN=d", now: () => later, ...options });
+    assertEquals((await issue({})).notAfter, end);
+    assertEquals((await issue({ days: 20 })).notAfter, days(later, 20));
+    const ended = new Date("2046-01-01T00:00:00Z");
+    assertEquals((await issue({ now: () => ended })).notAfter, days(ended, 3650));
+    const below = await createCa({ subject: "CN=I", key, issuer, now: () => later });
+    assertEquals(below.notAfter, end);
+  }
+});
