@@ -1,8 +1,9 @@
 import { SecureCertError } from "../../lib/bytes/errors.ts";
 import type { Bytes } from "../../lib/bytes/pack.ts";
-import { mutate } from "./mutate.ts";
+import { mutateInside } from "./inside.ts";
+import { LONGEST, mutate } from "./mutate.ts";
 import { Random } from "./random.ts";
-import type { Target } from "./targets.ts";
+import type { Target } from "./target.ts";
 
 /** An input that went wrong. */
 export interface Failure {
@@ -31,7 +32,10 @@ const MOST_FAILURES = 10;
 /** The input of a number: the same for the same seed, target and number. */
 export function inputOf(target: Target, seed: number, index: number): Bytes {
   const random = new Random(seed + Math.imul(index, 0x9E3779B1) + target.name.length);
-  const input = mutate(random.pick(target.seeds), random) as Bytes;
+  const good = random.pick(target.seeds);
+  const inside = random.below(3) === 0 ? mutateInside(good, random) : undefined;
+  if (inside !== undefined) return inside.subarray(0, LONGEST);
+  const input = mutate(good, random) as Bytes;
   if (random.below(4) > 0) target.guard?.(input);
   return input;
 }

@@ -6,7 +6,7 @@ type Mutation = (bytes: Uint8Array, random: Random) => Uint8Array;
 
 const MOST_CHANGES = 4;
 /** Longer inputs find nothing new, and take longer. */
-const LONGEST = 0x8000;
+export const LONGEST = 0x8000;
 /** Lengths, counts and offsets go wrong at their limits. */
 const ODD_BYTES = [0, 1, 2, 0x10, 0x30, 0x7F, 0x80, 0x84, 0xFE, 0xFF] as const;
 

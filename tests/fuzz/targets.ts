@@ -1,77 +1,51 @@
 import * as toolkit from "../../mod.ts";
-import {
-  parseBulkProfile,
-  parseManifestNdjson,
-  readCsvDevices,
-  readNdjsonDevices,
-} from "../../lib/batch/mod.ts";
-
-import { concat, equalBytes } from "../../lib/bytes/pack.ts";
-import { decodeUtf8, encodeUtf8 } from "../../lib/bytes/text.ts";
-import { certificateRefusal } from "../../lib/device/certificate.ts";
-import { parseStoredCertificates, parseStoredKey } from "../../lib/device/stored.ts";
-import { publicKeyRefusal } from "../../lib/device/public_key.ts";
-import type { Bytes } from "../../lib/bytes/pack.ts";
-import {
-  fixCustFlash,
-  fixDer,
-  fixNvs,
-  fixSignatureBlock,
-  fixTable,
-  fixTlv,
-  type Guard,
-} from "./guards.ts";
+import { type Bytes, concat } from "../../lib/bytes/pack.ts";
+import { encodeUtf8 } from "../../lib/bytes/text.ts";
+import { deviceTargets } from "./device_targets.ts";
+import { dumpTargets } from "./dump_targets.ts";
+import { fixCustFlash, fixDer, fixNvs, fixSignatureBlock, fixTable, fixTlv } from "./guards.ts";
+import { peripheralTargets } from "./peripheral_targets.ts";
 import type { Seeds } from "./seeds.ts";
-
-/** A decoder or a verb, and what it is given. */
-export interface Target {
-  readonly name: string;
-  /** Good inputs, which are changed. */
-  readonly seeds: readonly Bytes[];
-  /** What makes changed inputs pass their checksums; half of them are left as they are. */
-  readonly guard?: Guard;
-  /** Reads an input; throws a {@linkcode NotTheSame} when what it reads does not encode to it. */
-  run(input: Bytes): unknown;
-}
-
-/** A strict decoder took bytes that its encoder does not give. */
-export class NotTheSame extends Error {}
-
-function same(input: Uint8Array, again: Uint8Array): void {
-  if (!equalBytes(input, again)) throw new NotTheSame("encodes to other bytes");
-}
-
-function sameValue(value: unknown, again: unknown): void {
-  if (JSON.stringify(value) !== JSON.stringify(again)) throw new NotTheSame("reads other values");
-}
+import { all, now, same, sameValue, type Target, textOf } from "./target.ts";
+import { textTargets } from "./text_targets.ts";
 
 /** With erased flash after it. */
 function erasedTo(bytes: Uint8Array, length: number): Uint8Array {
   return concat(bytes, new Uint8Array(length - bytes.length).fill(0xFF));
 }
 
-const textOf = (bytes: Uint8Array) => decodeUtf8(bytes) ?? new TextDecoder().decode(bytes);
+/** Where the firmware looks, and a place where it does not. */
+const PARTITIONS = [
+  { type: 0x3F, label: "esp_secure_cert" },
+  { type: 0x3F, label: "pre_prov" },
+  { type: 1, label: "esp_secure_cert" },
+  { type: 1, label: "pre_prov" },
+  { type: 1, label: "nvs" },
+] as const;
 
-async function drain(rows: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of rows);
-}
-
-const now = () => new Date("2026-01-01T00:00:00Z");
-/** A rejected getter is an answer like another one; what it rejects with is checked. */
-async function all(promises: readonly Promise<unknown>[]): Promise<void> {
-  for (const each of await Promise.allSettled(promises)) {
-    if (each.status === "rejected" && !(each.reason instanceof toolkit.SecureCertError)) {
-      throw each.reason;
-    }
-  }
+/** All that the firmware gives of an image. */
+async function getters(opened: toolkit.SecureCert): Promise<void> {
+  await all([
+    opened.entries(),
+    opened.entry("ESP_SECURE_CERT_DEV_CERT_TLV", 254),
+    opened.deviceCert(),
+    opened.caCert(),
+    opened.privateKey(),
+    opened.privateKeyType(),
+    opened.privateKeyEfuseBlock(),
+    opened.dsContext(),
+    opened.verifyIntegrity(),
+  ]);
 }
 
 /** Everything that reads bytes of others, and the verbs. */
 export function targets(seeds: Seeds): readonly Target[] {
   const { tlv, custFlash, nvs, table, certificates, keys, requests, hmacKey } = seeds;
   const images = [...tlv, ...custFlash, ...nvs];
+  const other = toolkit.encodePartition([{ type: 55, subtype: 0, data: new Uint8Array(3) }]);
   const guard = fixImage;
   const image = (name: string, run: Target["run"]): Target => ({ name, seeds: images, guard, run });
+  const chain = (name: string, run: Target["run"]): Target => ({ name, seeds: tlv, guard, run });
   return [
     {
       name: "decodeTlv",
@@ -101,8 +75,31 @@ export function targets(seeds: Seeds): readonly Target[] {
         same(input, toolkit.encodeCustFlash(credentials, { legacy, size: input.length }));
       },
     },
-    { name: "decodeNvs", seeds: nvs, guard: fixNvs, run: toolkit.decodeNvs },
-    { name: "decodeNvsCredentials", seeds: nvs, guard: fixNvs, run: toolkit.decodeNvsCredentials },
+    {
+      name: "decodeNvs",
+      seeds: nvs,
+      guard: fixNvs,
+      run(input) {
+        const { items, problems } = toolkit.decodeNvs(input);
+        if (problems.length > 0) return;
+        const plain = (each: readonly toolkit.NvsItem[]) =>
+          each.map(({ namespace, key, type, value }) => `${namespace} ${key} ${type} ${value}`)
+            .sort();
+        const again = toolkit.encodeNvs(items, { size: 0x10000 });
+        sameValue(plain(items), plain(toolkit.decodeNvs(again).items));
+      },
+    },
+    {
+      name: "decodeNvsCredentials",
+      seeds: nvs,
+      guard: fixNvs,
+      run(input) {
+        const { credentials, problems } = toolkit.decodeNvsCredentials(input);
+        if (problems.length > 0) return;
+        const again = toolkit.encodeNvsCredentials(credentials, { size: 0x10000 });
+        sameValue(credentials, toolkit.decodeNvsCredentials(again).credentials);
+      },
+    },
     {
       name: "decodeDsData",
       seeds: seeds.dsData,
@@ -111,12 +108,13 @@ export function targets(seeds: Seeds): readonly Target[] {
     {
       name: "decodeDsContext",
       seeds: seeds.dsContext,
-      run: (input) => void toolkit.encodeDsContext(toolkit.decodeDsContext(input)),
+      run: (input) => same(input, toolkit.encodeDsContext(toolkit.decodeDsContext(input))),
     },
     {
       name: "decodeSecurityConfig",
       seeds: seeds.securityConfig,
-      run: (input) => void toolkit.decodeSecurityConfig(input),
+      run: (input) =>
+        same(input, toolkit.encodeSecurityConfig(toolkit.decodeSecurityConfig(input))),
     },
     {
       name: "decodeSignatureBlock",
@@ -167,7 +165,11 @@ export function targets(seeds: Seeds): readonly Target[] {
       name: "importPrivateKey",
       seeds: keys,
       guard: fixDer,
-      run: (input) => toolkit.importPrivateKey(input, { password: "secret" }),
+      async run(input) {
+        const key = await toolkit.importPrivateKey(input, { password: "secret" });
+        const again = await toolkit.importPrivateKey(toolkit.exportPrivateKey(key));
+        same(key.publicKey, again.publicKey);
+      },
     },
     { name: "readCertificate", seeds: certificates, guard: fixDer, run: readCertificate },
     {
@@ -176,34 +178,19 @@ export function targets(seeds: Seeds): readonly Target[] {
       guard: fixDer,
       run: (request) => toolkit.issueCertificate({ request, issuer: seeds.issuer, now }),
     },
-    { name: "certificateRefusal", seeds: certificates, guard: fixDer, run: certificateRefusal },
-    { name: "publicKeyRefusal", seeds: seeds.publicKeys, guard: fixDer, run: publicKeyRefusal },
-    {
-      name: "parseStoredCertificates",
-      seeds: certificates,
-      guard: fixDer,
-      run: parseStoredCertificates,
-    },
-    { name: "parseStoredKey", seeds: keys, guard: fixDer, run: parseStoredKey },
     {
       name: "findSecureCert",
       seeds: [...images, ...table],
       guard,
       run: (input) => void toolkit.findSecureCert(input),
     },
-    image("openSecureCert", async (input) => {
-      const opened = toolkit.openSecureCert(input, { hmacKey });
-      await all([
-        opened.entries(),
-        opened.entry("ESP_SECURE_CERT_DEV_CERT_TLV", 254),
-        opened.deviceCert(),
-        opened.caCert(),
-        opened.privateKey(),
-        opened.privateKeyType(),
-        opened.privateKeyEfuseBlock(),
-        opened.dsContext(),
-        opened.verifyIntegrity(),
-      ]);
+    image("openSecureCert", (input) => getters(toolkit.openSecureCert(input, { hmacKey }))),
+    image("openSecureCert in a partition", async (input) => {
+      for (const partition of PARTITIONS) {
+        for (const legacyBuild of [false, true]) {
+          await getters(toolkit.openSecureCert(input, { hmacKey, legacyBuild, partition }));
+        }
+      }
     }),
     image("inspect", (input) => toolkit.inspect(input, { hmacKey })),
     image("verify", (input) => toolkit.verify(input, { hmacKey, chip: "esp32s3", now })),
@@ -223,16 +210,41 @@ export function targets(seeds: Seeds): readonly Target[] {
     ...(["tlv", "cust_flash", "cust_flash_legacy", "nvs", "nvs_legacy"] as const).map((to) =>
       image(`convert ${to}`, (input) => toolkit.convert(input, { to, hmacKey, now }))
     ),
-    image("append", (input) =>
+    chain("append", (input) =>
       toolkit.append(input, {
         entries: [{ type: 55, subtype: 7, data: new Uint8Array(3) }],
         size: 0x10000,
       })),
-    image(
+    chain(
       "signPartition",
       (input) => toolkit.signPartition(input, [seeds.signer], { size: 0x10000 }),
     ),
-    image("diff", (input) => toolkit.diff(input, images[0]!)),
+    chain("attachSignatures", async (input) => {
+      const { message } = await toolkit.signingDigest(input);
+      const length = message.length;
+      const { publicKey } = seeds.signer;
+      // What a signer gave for other bytes, raw and as DER, and the right answer of a key of one's own.
+      const signatures = [message.subarray(0, 64), message.subarray(length - 70)];
+      await all(
+        signatures.map((signature) =>
+          toolkit.attachSignatures(input, [{ publicKey, signature }], { size: 0x10000 })
+        ),
+      );
+    }),
+    {
+      name: "attachSignatures of another signer",
+      seeds: [seeds.signer.publicKey as Bytes, seeds.publicKeys[1]!],
+      guard: fixDer,
+      run: (publicKey) =>
+        toolkit.attachSignatures(tlv[0]!, [{ publicKey, signature: publicKey.subarray(0, 64) }]),
+    },
+    {
+      name: "signingDigest",
+      seeds: seeds.publicKeys,
+      guard: fixDer,
+      run: (publicKey) => toolkit.signingDigest(tlv[0]!, { publicKey }),
+    },
+    image("diff", (input) => toolkit.diff(input, other)),
     {
       name: "buildFromCsv",
       seeds: seeds.configs,
@@ -244,26 +256,10 @@ export function targets(seeds: Seeds): readonly Target[] {
           now,
         }),
     },
-    {
-      name: "readCsvDevices",
-      seeds: seeds.lists,
-      run: (input) => drain(readCsvDevices(textOf(input).split("\n"))),
-    },
-    {
-      name: "readNdjsonDevices",
-      seeds: seeds.ndjson,
-      run: (input) => drain(readNdjsonDevices(textOf(input).split("\n"))),
-    },
-    {
-      name: "parseBulkProfile",
-      seeds: seeds.profiles,
-      run: (input) => void parseBulkProfile(textOf(input)),
-    },
-    {
-      name: "parseManifestNdjson",
-      seeds: seeds.manifests,
-      run: (input) => void parseManifestNdjson(textOf(input)),
-    },
+    ...deviceTargets(seeds),
+    ...dumpTargets(seeds),
+    ...peripheralTargets(seeds),
+    ...textTargets(seeds),
   ];
 }
 
