@@ -28,20 +28,30 @@ const SECOND_CHUNK_START = 0x80;
 const RESERVED_NAMESPACES = [0, 0xFF];
 /** Smaller partitions are readonly, which needs no reserve. */
 const LEAST_WRITABLE = 0x3000;
-/** Partitions of credentials have some 64 KiB; a million small items would take a gigabyte. */
+/**
+ * Bytes of an NVS that are read, four times what the largest partitions of credentials have: 64 pages of
+ * small items take 11 MB of memory while they are read, and the largest flash 1.4 GB.
+ */
 const MOST_READ = 0x40000;
 
 /**
  * The items of an NVS partition, version 1 or 2, not encrypted, as the firmware would return them.
  * Damage is reported in `problems`, and what the firmware would not accept is left out. Values are views
- * of the image, except for blobs of several chunks. Takes time and memory linear in its length, a
- * multiple of 4096.
+ * of the image, except for blobs of several chunks. The image has a multiple of 4096 bytes, of which no
+ * more than 256 KiB are written; erased pages after these are not listed in `pages`.
  *
  * @category cust_flash and NVS
  * @throws {SecureCertError} `ERR_LENGTH` for any other length; `ERR_MAGIC` when no page has anything
- * like a page header, as in erased flash.
+ * like a page header, as in erased flash; `ERR_TOO_LARGE` for more than 256 KiB.
  */
 export function decodeNvs(image: Uint8Array): DecodedNvs {
+  const { cutAt, ...decoded } = decodeBoundedNvs(image);
+  if (cutAt === undefined) return decoded;
+  const message = `Cannot decode NVS: more than ${MOST_READ} bytes are written`;
+  throw new SecureCertError("ERR_TOO_LARGE", message, { offset: cutAt });
+}
+
+function decodePages(image: Uint8Array): DecodedNvs {
   if (image.length === 0 || image.length % NVS_PAGE_SIZE !== 0) {
     throw new SecureCertError(
       "ERR_LENGTH",
@@ -80,13 +90,13 @@ export interface BoundedNvs extends DecodedNvs {
 }
 
 /**
- * As {@linkcode decodeNvs}, but of no more than the first 256 KiB, so that any image takes bounded memory.
+ * As {@linkcode decodeNvs}, but of a longer image what is in its first 256 KiB.
  *
- * @throws {SecureCertError} as {@linkcode decodeNvs}.
+ * @throws {SecureCertError} `ERR_LENGTH` and `ERR_MAGIC` as {@linkcode decodeNvs}.
  */
 export function decodeBoundedNvs(image: Uint8Array): BoundedNvs {
-  if (image.length <= MOST_READ || image.length % NVS_PAGE_SIZE !== 0) return decodeNvs(image);
-  const decoded = decodeNvs(image.subarray(0, MOST_READ));
+  if (image.length <= MOST_READ || image.length % NVS_PAGE_SIZE !== 0) return decodePages(image);
+  const decoded = decodePages(image.subarray(0, MOST_READ));
   // Whether a page is in reserve shows only at the end.
   const problems = decoded.problems.filter(({ kind }) => kind !== "reserve");
   const isWhole = isFilledWith(image.subarray(MOST_READ), 0xFF);

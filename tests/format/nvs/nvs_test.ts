@@ -458,7 +458,7 @@ Deno.test("an image without a page in reserve is reported", () => {
 });
 
 Deno.test("an image of nothing but greedy blob indexes takes linear time", async () => {
-  const pages = Array.from({ length: 256 }, (_, number) =>
+  const pages = Array.from({ length: 63 }, (_, number) =>
     encodeNvsPage({
       sequence: number,
       full: true,
@@ -475,10 +475,24 @@ Deno.test("an image of nothing but greedy blob indexes takes linear time", async
     const image = imageOf(count);
     return () => decodeNvs(image);
   };
-  assertEquals(await growsLinearly(decode, [8, 96]), true);
-  const decoded = decodeNvs(imageOf(256));
+  assertEquals(await growsLinearly(decode, [4, 63]), true);
+  const decoded = decodeNvs(imageOf(63));
   assertEquals(decoded.items.length, 0);
   assertEquals(kinds(decoded).every((kind) => kind === "blob"), true);
+});
+
+Deno.test("of an NVS up to 256 KiB are read, and erased flash of any length after them", () => {
+  const page = encodeNvsPage({ sequence: 0, full: true, records: [u8(0, "n", 1), u8(1, "k", 2)] });
+  const written = (pages: number, erased: number) =>
+    concat(...Array<Uint8Array>(pages).fill(page), new Uint8Array(erased << 12).fill(0xFF));
+  const { items, pages } = decodeNvs(written(64, 4096));
+  assertEquals([items.length, pages.length], [1, 64]);
+  assertEquals(kinds(decodeNvs(written(1, 4096))), []);
+  const error = assertThrows(() => decodeNvs(written(65, 1)), SecureCertError, "262144");
+  assertEquals([error.code, error.place], ["ERR_TOO_LARGE", { offset: 0x40000 }]);
+  assertThrows(() => decodeNvsCredentials(written(4096, 0)), SecureCertError, "262144");
+  const length = assertThrows(() => decodeNvs(new Uint8Array(0x40001)), SecureCertError);
+  assertEquals(length.code, "ERR_LENGTH");
 });
 
 Deno.test("items that do not fit say by how much and which is the first without room", () => {
