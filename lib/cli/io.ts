@@ -1,7 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { encodeUtf8, shownName } from "../bytes/text.ts";
 import type { Force, OutputFile, WriteOptions } from "./disk/write.ts";
-import { collectLimited, readLimited } from "./input/limited.ts";
+import { collectLimited, readLimited, readPlain } from "./input/limited.ts";
 import { askSecret, canAsk, openLines } from "./terminal/terminal.ts";
 import type { ProgramOutcome } from "./programs.ts";
 import { CliError, fileError, isSystemError, usageError } from "./errors.ts";
@@ -12,7 +12,7 @@ export type { Force, OutputFile, WriteOptions };
 export interface Io {
   /** A file's bytes; `-` reads stdin. */
   read(path: string): Promise<Uint8Array>;
-  /** A file's bytes, or undefined when there is no such file. */
+  /** The bytes of a regular file that another one names, or undefined when there is no such file. */
   readIfExists(path: string): Promise<Uint8Array | undefined>;
   /** The names of what is in a folder, sorted; undefined for what is not a folder that can be read. */
   list(path: string): Promise<readonly string[] | undefined>;
@@ -123,7 +123,7 @@ async function namesIn(path: string): Promise<readonly string[] | undefined> {
 
 async function readIfExists(path: string): Promise<Uint8Array | undefined> {
   try {
-    return await readLimited(path);
+    return await readPlain(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw explain("read", path, error);

@@ -6,7 +6,7 @@ import { findPrivateKey } from "../crypto/keys/find.ts";
 import { importPrivateKey } from "../crypto/keys/keys.ts";
 import { digest } from "../crypto/signing.ts";
 import { formatImageCsv } from "../format/config/csv.ts";
-import type { ImageForm } from "../format/config/form.ts";
+import { type ImageForm, MAX_IMAGE_SIZE } from "../format/config/form.ts";
 import type { ConfigRow, StoredForm } from "../format/config/row.ts";
 import {
   CREDENTIAL_TYPES,
@@ -85,7 +85,8 @@ const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
  *
  * @category Building and changing
  * @throws {SecureCertError} `ERR_MAGIC` for bytes that are not an image; `ERR_CHECKSUM` for a value with
- * a wrong checksum; `ERR_TRUNCATED` or `ERR_LENGTH` when an entry has no end; with the place.
+ * a wrong checksum; `ERR_TRUNCATED` or `ERR_LENGTH` when an entry has no end; with the place;
+ * `ERR_TOO_LARGE` for an image of more than 32 MiB.
  */
 export async function extract(
   file: Uint8Array,
@@ -119,6 +120,7 @@ export async function extract(
   }[];
 }[]> {
   const { image, entry } = await findImage(file, options);
+  refuseLargerThanFlash(image);
   const contents = readImage(image, { partition: entry && kindOf(entry) });
   refuseDamage(contents);
   const { format, entries, used } = contents;
@@ -136,6 +138,12 @@ export async function extract(
     integrity: isTlv && !hasOwnIntegrity ? false : undefined,
   };
   return await assemble(image, rows, form, options);
+}
+
+function refuseLargerThanFlash({ length }: Uint8Array): void {
+  if (length <= MAX_IMAGE_SIZE) return;
+  const message = `Cannot extract image: ${length} bytes, the largest flash has ${MAX_IMAGE_SIZE}`;
+  throw new SecureCertError("ERR_TOO_LARGE", message);
 }
 
 /** Writes the CSV, builds it, and adds a patch where that is not yet the image. */

@@ -5,8 +5,12 @@ import {
   collectLimited,
   MAX_INPUT,
   readLimited,
-  readLimitedSync,
+  readPlain,
+  readPlainSync,
 } from "../../lib/cli/input/limited.ts";
+import { denoIo } from "../../lib/cli/io.ts";
+import { besideLoad, csvLoad } from "../../lib/cli/input/files.ts";
+import { readLines } from "../../lib/cli/batch/folder/read.ts";
 import { growsLinearly } from "../growth.ts";
 
 Deno.test("a file of up to 64 MiB is read, a longer one is refused by its size", async () => {
@@ -15,10 +19,10 @@ Deno.test("a file of up to 64 MiB is read, a longer one is refused by its size",
     await Deno.truncate(path, MAX_INPUT + 1);
     const message = `it has ${MAX_INPUT + 1} bytes; at most 64 MiB are read`;
     await assertRejects(() => readLimited(path), CliError, message);
-    assertThrows(() => readLimitedSync(path), CliError, message);
+    assertThrows(() => readPlainSync(path), CliError, message);
     await Deno.writeFile(path, new Uint8Array([1, 2, 3]));
     assertEquals(await readLimited(path), new Uint8Array([1, 2, 3]));
-    assertEquals(readLimitedSync(path), new Uint8Array([1, 2, 3]));
+    assertEquals(readPlainSync(path), new Uint8Array([1, 2, 3]));
   } finally {
     await Deno.remove(path);
   }
@@ -29,8 +33,21 @@ Deno.test({
   ignore: Deno.build.os === "windows",
   fn: async () => {
     await assertRejects(() => readLimited("/dev/zero"), CliError, "at most 64 MiB are read");
-    assertThrows(() => readLimitedSync("/dev/zero"), CliError, "at most 64 MiB are read");
     assertEquals(await readLimited("/dev/null"), new Uint8Array());
+  },
+});
+
+Deno.test({
+  name: "a device or a pipe that another file names is refused before it is opened",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    for (const path of ["/dev/zero", "/dev/urandom", "/dev/null"]) {
+      const message = `Cannot read ${path}: it is a device or a pipe, not a file`;
+      assertThrows(() => readPlainSync(path), CliError, message);
+      await assertRejects(() => readPlain(path), CliError, message);
+      await assertRejects(() => denoIo().readIfExists(path), CliError, message);
+    }
+    assertEquals(await denoIo().readIfExists("no such file"), undefined);
   },
 });
 
@@ -57,4 +74,47 @@ Deno.test("a row of a device list that goes on over many lines takes linear time
     };
   };
   assertEquals(await growsLinearly(work, [1000, 16000]), true);
+});
+
+Deno.test("what one file names has 64 MiB together, and is read once", async () => {
+  const read: string[] = [];
+  const half = new Uint8Array(MAX_INPUT / 2);
+  const io = {
+    ...denoIo(),
+    readIfExists: (path: string) => {
+      read.push(path);
+      return Promise.resolve(path.endsWith("gone") ? undefined : half);
+    },
+  };
+  for (const load of [csvLoad("folder/a.csv", io), besideLoad("folder/a.json", io)]) {
+    read.length = 0;
+    await load("1");
+    await load("1");
+    await load("2");
+    await assertRejects(() => load("3"), CliError, "more than 64 MiB together");
+    await assertRejects(() => load("4"), CliError, "Cannot read");
+    assertEquals(read, ["folder/1", "folder/2", "folder/3"]);
+  }
+  const load = besideLoad("folder/a.json", io);
+  await assertRejects(() => load("gone"), CliError, "Cannot read folder/gone: no such file");
+});
+
+Deno.test("a line without an end is refused, and long lines take linear time", async () => {
+  const path = await Deno.makeTempFile();
+  const work = (length: number) => {
+    const text = "x".repeat(length);
+    return async () => {
+      await Deno.writeTextFile(path, text);
+      for await (const line of readLines(path)) assertEquals(line.length, length);
+    };
+  };
+  try {
+    assertEquals(await growsLinearly(work, [0x20000, 0x400000]), true);
+    await Deno.writeTextFile(path, "a\n\nb\nc");
+    assertEquals(await Array.fromAsync(readLines(path)), ["a", "", "b", "c"]);
+    await Deno.writeTextFile(path, "x".repeat(0x500000));
+    await assertRejects(() => Array.fromAsync(readLines(path)), CliError, "a line of over 4 MiB");
+  } finally {
+    await Deno.remove(path);
+  }
 });

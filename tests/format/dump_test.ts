@@ -1,5 +1,6 @@
 /** Intel HEX and UF2: what they say of flash, and what is refused. */
 import { assertEquals, assertThrows } from "@std/assert";
+import { growsLinearly } from "../growth.ts";
 import { SecureCertError } from "../../mod.ts";
 import { decodeIntelHex } from "../../lib/format/dump/intel_hex.ts";
 import { decodeUf2 } from "../../lib/format/dump/uf2.ts";
@@ -42,6 +43,23 @@ Deno.test("Intel HEX is read with every kind of address and line break", () => {
   ]);
   assertEquals([...decodeIntelHex(gap).bytes], [1, 0xFF, 0xFF, 0xFF, 2]);
   assertEquals(decodeIntelHex(text([END])).bytes.length, 0);
+});
+
+Deno.test("Intel HEX of many short records takes linear time", async () => {
+  const kinds = {
+    empty: () => hexRecord(0, 0, []),
+    "a byte each": (at: number) => hexRecord(0, at & 0xFFFF, [0xFF]),
+    "the same byte": () => hexRecord(0, 7, [1]),
+    "from the end": (at: number) => hexRecord(0, 0xFFFF - (at & 0xFFFF), [at & 0]),
+    bases: (at: number) => hexRecord(4, 0, [at >> 4 & 1, at & 0xFF]),
+  };
+  for (const [kind, record] of Object.entries(kinds)) {
+    const work = (count: number) => {
+      const file = text([...Array.from({ length: count }, (_, at) => record(at)), END]);
+      return () => decodeIntelHex(file);
+    };
+    assertEquals(await growsLinearly(work, [2000, 64_000]), true, kind);
+  }
 });
 
 Deno.test("damaged Intel HEX is refused with its line", () => {

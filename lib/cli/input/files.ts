@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { decodeText, shownName } from "../../bytes/text.ts";
 import type { Arguments } from "../arguments.ts";
-import { type Io, joinPath } from "../io.ts";
+import { besidePath, type Io, joinPath } from "../io.ts";
 import type { Load } from "../../toolkit/plan/csv.ts";
 import { CliError, fileError } from "../errors.ts";
 import { MAX_INPUT } from "./limited.ts";
@@ -56,31 +56,54 @@ export async function naming<T>(path: string, act: () => T | Promise<T>): Promis
   }
 }
 
-/**
- * Reads the files that a CSV names: beside the CSV, else in the working folder. Each is read once; all of
- * them together have no more bytes than one file may have.
- */
+/** Reads the files that a CSV names: beside the CSV, else in the working folder; see {@linkcode limited}. */
 export function csvLoad(csv: string, io: Io): Load {
   const folder = /^(.*)[/\\][^/\\]*$/s.exec(csv)?.[1];
+  return limited(csv, async (path) => {
+    if (isAbsolute(path) || folder === undefined) return await io.readIfExists(path);
+    return await io.readIfExists(joinPath(folder, path)) ?? await readIfPermitted(path, io);
+  });
+}
+
+/**
+ * Reads the files that a file names, relative to it; see {@linkcode limited}.
+ *
+ * @returns Rejects with `ERR_FILE_NOT_FOUND` for a file that is not there.
+ */
+export function besideLoad(source: string, io: Io): (path: string) => Promise<Uint8Array> {
+  const load = limited(source, (path) => io.readIfExists(path));
+  return async (name) => {
+    const path = isAbsolute(name) ? name : besidePath(source, name);
+    const bytes = await load(path);
+    if (bytes !== undefined) return bytes;
+    throw fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${shownName(path)}: no such file`);
+  };
+}
+
+/**
+ * The same reader, which reads each file once: all that one file names have no more bytes together than a
+ * file may have.
+ */
+function limited(source: string, load: Load): Load {
   const loaded = new Map<string, Promise<Uint8Array | undefined>>();
   let length = 0;
-  const load = async (path: string) => {
-    if (/^([/\\]|[A-Za-z]:)/.test(path) || folder === undefined) return await io.readIfExists(path);
-    return await io.readIfExists(joinPath(folder, path)) ?? await readIfPermitted(path, io);
-  };
-  const loadCounted = async (path: string) => {
-    const bytes = await load(path);
+  const loadNext = async (path: string) => {
+    const bytes = length > MAX_INPUT ? undefined : await load(path);
     length += bytes?.length ?? 0;
     if (length <= MAX_INPUT) return bytes;
     const message = `Cannot read ${shownName(path)}: ` +
-      `the files of ${shownName(csv)} have more than ${MAX_INPUT >> 20} MiB together`;
+      `the files of ${shownName(source)} have more than ${MAX_INPUT >> 20} MiB together`;
     throw fileError("ERR_IO", path, message);
   };
   return (path) => {
-    const bytes = loaded.get(path) ?? loadCounted(path);
+    const bytes = loaded.get(path) ?? loadNext(path);
     loaded.set(path, bytes);
     return bytes;
   };
+}
+
+function isAbsolute(path: string): boolean {
+  return /^([/\\]|[A-Za-z]:)/.test(path);
 }
 
 /** Someone who permits only the CSV's folder wants its files from there. */

@@ -8,8 +8,8 @@ export const MAX_INPUT = 64 << 20;
 const FIRST_ROOM = 0x10000;
 
 /**
- * A file's bytes. One that says that it is too long is not read; a device or a pipe is read up to the
- * limit.
+ * The bytes of what a command line names. A file that says that it is too long is not read; a device or a
+ * pipe is read up to the limit.
  *
  * @throws {CliError} `ERR_IO` for more than {@linkcode MAX_INPUT} bytes.
  */
@@ -21,15 +21,34 @@ export async function readLimited(path: string): Promise<Uint8Array> {
 }
 
 /**
- * As {@linkcode readLimited}, at once.
+ * The bytes of a file that another file names, or that is in a folder: of a regular file only. A device has
+ * no end there, and a pipe would be waited for.
  *
- * @throws {CliError} `ERR_IO` for more than {@linkcode MAX_INPUT} bytes.
+ * @throws {CliError} `ERR_IO` for more than {@linkcode MAX_INPUT} bytes, and for what is not a file.
  */
-export function readLimitedSync(path: string): Uint8Array {
+export async function readPlain(path: string): Promise<Uint8Array> {
+  refuseSpecial(path, await Deno.stat(path));
+  return await readLimited(path);
+}
+
+/**
+ * As {@linkcode readPlain}, at once.
+ *
+ * @throws {CliError} as {@linkcode readPlain}.
+ */
+export function readPlainSync(path: string): Uint8Array {
+  refuseSpecial(path, Deno.statSync(path));
   using file = Deno.openSync(path, { read: true });
   const input = limitedInput(path, file.statSync());
   for (let count; (count = file.readSync(input.room())) !== null;) input.add(count);
   return input.bytes();
+}
+
+/** Refuses devices, pipes and sockets; opening a folder has its own error. */
+function refuseSpecial(path: string, { isFile, isDirectory }: Deno.FileInfo): void {
+  if (isFile || isDirectory) return;
+  const message = `Cannot read ${shownName(path)}: it is a device or a pipe, not a file`;
+  throw fileError("ERR_IO", path, message);
 }
 
 /**

@@ -30,7 +30,8 @@ export interface ConfigForms {
 
 const IMAGE = /^#\s*@image\b/;
 const ENTRY = /^#\s*@entry\b/;
-const MAX_SIZE = 0x1000000;
+/** The largest flash that the chips address, 32 MiB, in bytes: no image is larger. */
+export const MAX_IMAGE_SIZE: number = 32 << 20;
 
 /** Reads the comments of a CSV. */
 export function readConfigForms(
@@ -95,7 +96,7 @@ const number = (value = "", max: number) =>
 
 const IMAGE_WORDS: Words<ImageForm> = {
   format: (value) => IMAGE_FORMATS.find((name) => name === value),
-  size: (value) => number(value, MAX_SIZE),
+  size: (value) => number(value, MAX_IMAGE_SIZE),
   integrity: (value) => value === "none" ? false : undefined,
   sha256: (value = "") => /^[0-9a-f]{64}$/.test(value) ? value : undefined,
   patch: (value) => value === "" ? undefined : value,

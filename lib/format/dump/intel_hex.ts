@@ -1,11 +1,14 @@
 import { type ErrorCode, SecureCertError } from "../../bytes/errors.ts";
-import { assemble, type FlashPart, type Segment } from "./memory.ts";
+import { type FlashMemory, flashMemory, type FlashPart } from "./memory.ts";
 
 const COLON = 0x3A;
 const CR = 0x0D;
 const LF = 0x0A;
 /** Bytes of a record beside its data: length, address (2), type and checksum. */
 const FRAME = 5;
+const DATA_AT = 4;
+const LONGEST = FRAME + 0xFF;
+const DECODING = "Cannot decode Intel HEX";
 const SEGMENT_SIZE = 0x10000;
 
 /** Types of records. */
@@ -39,85 +42,105 @@ export function looksLikeIntelHex(file: Uint8Array): boolean {
  * values for one address; `ERR_TOO_LARGE` for more than 32 MiB from the first byte to the last.
  */
 export function decodeIntelHex(file: Uint8Array): FlashPart {
-  const segments: Segment[] = [];
-  let base = 0;
-  let isLinear = false;
+  const memory = flashMemory(DECODING);
+  let base: Base = { address: 0, isLinear: false };
   let isEnded = false;
-  for (const record of records(file)) {
-    const { line, type, address, data } = record;
-    if (isEnded) {
-      throw badHex("ERR_STRAY_BYTES", line, "there is more after the record that ends it");
-    }
-    const value = data.length < 2 ? 0 : data[0]! << 8 | data[1]!;
-    if (type === TYPE.data) {
-      segments.push(...placed(base, address, data, isLinear));
-    } else if (type === TYPE.end) isEnded = true;
-    else if (type === TYPE.segmentBase || type === TYPE.linearBase) {
-      isLinear = type === TYPE.linearBase;
-      base = value * (isLinear ? SEGMENT_SIZE : 16);
-    }
-  }
-  if (!isEnded) {
-    const message = "Cannot decode Intel HEX: it ends without the record that should end it";
-    throw new SecureCertError("ERR_TRUNCATED", message, { offset: file.length });
-  }
-  return assemble(segments, "Cannot decode Intel HEX");
-}
-
-/** Within a segment addresses have 16 bits, and continue at its start after its end. */
-function placed(base: number, address: number, data: Uint8Array, isLinear: boolean): Segment[] {
-  const room = isLinear ? data.length : SEGMENT_SIZE - address;
-  return [
-    { address: base + address, bytes: data.subarray(0, room) },
-    { address: base, bytes: data.subarray(room) },
-  ];
-}
-
-interface HexRecord {
-  /** From 1. */
-  readonly line: number;
-  readonly type: number;
-  readonly address: number;
-  readonly data: Uint8Array;
-}
-
-/** The records of a file, a line each. */
-function* records(file: Uint8Array): Generator<HexRecord> {
-  // Digits are twice as many as the bytes that they mean.
-  const decoded = new Uint8Array(file.length >> 1);
-  let used = 0;
   let line = 1;
+  // One for all records: a file of 64 MiB may have five million.
+  const record = new Uint8Array(LONGEST);
   for (let at = 0; at < file.length;) {
     if (isSpace(file[at])) {
       if (endsLine(file, at)) line++;
       at++;
       continue;
     }
-    if (file[at] !== COLON) throw badHex("ERR_TEXT", line, "a record begins with a colon");
-    const from = used;
-    for (at++; at < file.length && !isSpace(file[at]); at += 2) {
-      const byte = nibble(file[at]) << 4 | nibble(file[at + 1]);
-      if (byte < 0) {
-        throw badHex("ERR_TEXT", line, "there is something else than pairs of hex digits");
-      }
-      decoded[used++] = byte;
+    const start = at;
+    at = readDigits(file, start, record, line);
+    const length = checkRecord(record, (at - start - 1) / 2, line);
+    if (isEnded) {
+      throw badHex("ERR_STRAY_BYTES", line, "there is more after the record that ends it");
     }
-    yield readRecord(decoded.subarray(from, used), line);
+    const type = record[3]!;
+    if (type === TYPE.data) writeData(memory, base, record, length);
+    else if (type === TYPE.end) isEnded = true;
+    else base = baseOf(record) ?? base;
   }
+  if (!isEnded) {
+    const message = `${DECODING}: it ends without the record that should end it`;
+    throw new SecureCertError("ERR_TRUNCATED", message, { offset: file.length });
+  }
+  return memory.part();
 }
 
-function readRecord(bytes: Uint8Array, line: number): HexRecord {
-  const [length = 0, high = 0, low = 0, type = 0] = bytes;
-  if (bytes.length !== length + FRAME) {
-    const have = Math.max(0, bytes.length - FRAME);
+/** What the addresses of records count from. */
+interface Base {
+  readonly address: number;
+  /** Whether addresses go on after 64 KiB; within a segment they continue at its start. */
+  readonly isLinear: boolean;
+}
+
+/** The base that a record sets; undefined for one that sets none. */
+function baseOf(record: Uint8Array): Base | undefined {
+  const isLinear = record[3] === TYPE.linearBase;
+  if (!isLinear && record[3] !== TYPE.segmentBase) return undefined;
+  const value = record[DATA_AT]! << 8 | record[DATA_AT + 1]!;
+  return { address: value * (isLinear ? SEGMENT_SIZE : 16), isLinear };
+}
+
+function writeData(
+  memory: FlashMemory,
+  { address: base, isLinear }: Base,
+  record: Uint8Array,
+  length: number,
+): void {
+  if (length === 0) return;
+  const address = record[1]! << 8 | record[2]!;
+  const end = DATA_AT + length;
+  const room = isLinear ? length : Math.min(length, SEGMENT_SIZE - address);
+  memory.write(base + address, record.subarray(DATA_AT, DATA_AT + room));
+  if (room < length) memory.write(base, record.subarray(DATA_AT + room, end));
+}
+
+/**
+ * The bytes that the digits of a record say, up to the longest that there is; of what is longer, only the
+ * length counts.
+ *
+ * @returns Where the record ends.
+ */
+function readDigits(file: Uint8Array, start: number, record: Uint8Array, line: number): number {
+  if (file[start] !== COLON) throw badHex("ERR_TEXT", line, "a record begins with a colon");
+  let at = start + 1;
+  for (let used = 0; at < file.length && !isSpace(file[at]); used++, at += 2) {
+    const byte = nibble(file[at]) << 4 | nibble(file[at + 1]);
+    if (byte < 0) {
+      throw badHex("ERR_TEXT", line, "there is something else than pairs of hex digits");
+    }
+    if (used < record.length) record[used] = byte;
+  }
+  return at;
+}
+
+/**
+ * Checks a record.
+ *
+ * @param record Its bytes.
+ * @param size How many they are.
+ * @returns How many of them are data.
+ */
+function checkRecord(record: Uint8Array, size: number, line: number): number {
+  const length = size === 0 ? 0 : record[0]!;
+  if (size !== length + FRAME) {
+    const have = Math.max(0, size - FRAME);
     throw badHex("ERR_LENGTH", line, `the record says ${length} bytes of data, and has ${have}`);
   }
-  const sum = bytes.subarray(0, -1).reduce((sum, byte) => sum + byte, 0);
-  const [stored, computed] = [bytes.at(-1)!, -sum & 0xFF];
+  let sum = 0;
+  for (let at = 0; at < size - 1; at++) sum += record[at]!;
+  const [stored, computed] = [record[size - 1]!, -sum & 0xFF];
   if (stored !== computed) {
     const message = `the checksum is 0x${hex(stored)}, and should be 0x${hex(computed)}`;
     throw badHex("ERR_CHECKSUM", line, message);
   }
+  const type = record[3]!;
   if (type > TYPE.startLinear) {
     throw badHex("ERR_UNSUPPORTED", line, `the record has the unknown type ${type}`);
   }
@@ -126,7 +149,7 @@ function readRecord(bytes: Uint8Array, line: number): HexRecord {
     const message = `a record of type ${type} has ${wanted} bytes of data, this one ${length}`;
     throw badHex("ERR_LENGTH", line, message);
   }
-  return { line, type, address: high << 8 | low, data: bytes.subarray(4, -1) };
+  return length;
 }
 
 /** Line breaks are LF, CR LF or CR. */
@@ -150,5 +173,5 @@ function hex(byte: number): string {
 }
 
 function badHex(code: ErrorCode, line: number, problem: string): SecureCertError {
-  return new SecureCertError(code, `Cannot decode Intel HEX: line ${line}: ${problem}`, { line });
+  return new SecureCertError(code, `${DECODING}: line ${line}: ${problem}`, { line });
 }

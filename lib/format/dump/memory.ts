@@ -9,54 +9,102 @@ export interface FlashPart {
   readonly bytes: Bytes;
 }
 
-/** A run of bytes and the address of its first one. */
-export interface Segment {
-  readonly address: number;
-  readonly bytes: Uint8Array;
-}
-
 /** The largest flash that the chips address, 32 MiB: a short file may name any two addresses. */
 const MAX_FLASH = 32 << 20;
-
+/** Flash is kept in pieces of this many bytes, where a file says something of it. */
+const PIECE_SIZE = 0x10000;
 const ERASED = 0xFF;
 
+interface Piece {
+  readonly bytes: Uint8Array;
+  /** A bit for each byte that a file has said. */
+  readonly known: Uint8Array;
+}
+
+/** Flash that is written in any order, in memory of no more than one and a half times its largest size. */
+export interface FlashMemory {
+  /**
+   * Writes bytes from an address on; they may overlap others where they agree.
+   *
+   * @throws {SecureCertError} `ERR_TOO_LARGE` when all that was written spans more than 32 MiB;
+   * `ERR_STRAY_BYTES` for a second value of one address.
+   */
+  write(address: number, bytes: Uint8Array): void;
+  /** The part from the first byte that was written to the last one, with 0xFF in the gaps. */
+  part(): FlashPart;
+}
+
 /**
- * The part of flash from the first byte that segments hold to the last one, with 0xFF in the gaps. Takes
- * time linear in their length, and sorts them.
+ * Flash of which nothing is known yet.
  *
- * @param segments In any order; they may overlap where they agree.
  * @param decoding What a message begins with, such as `Cannot decode UF2`.
- * @throws {SecureCertError} `ERR_TOO_LARGE` when they span more than 32 MiB; `ERR_STRAY_BYTES` for two
- * values of one address.
  */
-export function assemble(segments: readonly Segment[], decoding: string): FlashPart {
-  const sorted = segments.filter(({ bytes }) => bytes.length > 0)
-    .toSorted((a, b) => a.address - b.address);
-  const address = sorted[0]?.address ?? 0;
-  const end = sorted.reduce(
-    (end, each) => Math.max(end, each.address + each.bytes.length),
-    address,
-  );
-  if (end - address > MAX_FLASH) {
-    const message = `${decoding}: it spans 0x${(end - address).toString(16)} bytes, from ${
-      hex(address)
+export function flashMemory(decoding: string): FlashMemory {
+  const pieces = new Map<number, Piece>();
+  let [begin, end] = [Infinity, 0];
+  const widen = (address: number, length: number) => {
+    [begin, end] = [Math.min(begin, address), Math.max(end, address + length)];
+    if (end - begin <= MAX_FLASH) return;
+    const message = `${decoding}: it spans 0x${(end - begin).toString(16)} bytes, from ${
+      hex(begin)
     } to ${hex(end)}; flash has at most 0x${MAX_FLASH.toString(16)}`;
     throw new SecureCertError("ERR_TOO_LARGE", message);
+  };
+  return {
+    write(address, bytes) {
+      if (bytes.length === 0) return;
+      widen(address, bytes.length);
+      for (let at = 0; at < bytes.length;) {
+        const number = Math.floor((address + at) / PIECE_SIZE);
+        const from = address + at - number * PIECE_SIZE;
+        const length = Math.min(bytes.length - at, PIECE_SIZE - from);
+        let piece = pieces.get(number);
+        if (piece === undefined) pieces.set(number, piece = erasedPiece());
+        const clash = writePiece(piece, from, bytes, at, length);
+        if (clash >= 0) {
+          const message = `${decoding}: two values for the address ${hex(address + clash)}`;
+          throw new SecureCertError("ERR_STRAY_BYTES", message);
+        }
+        at += length;
+      }
+    },
+    part() {
+      const address = pieces.size === 0 ? 0 : begin;
+      const bytes = new Uint8Array(end - address).fill(ERASED);
+      for (const [number, piece] of pieces) {
+        const at = number * PIECE_SIZE - address;
+        bytes.set(piece.bytes.subarray(Math.max(0, -at), bytes.length - at), Math.max(0, at));
+      }
+      return { address, bytes };
+    },
+  };
+}
+
+function erasedPiece(): Piece {
+  return {
+    bytes: new Uint8Array(PIECE_SIZE).fill(ERASED),
+    known: new Uint8Array(PIECE_SIZE / 8),
+  };
+}
+
+/** Writes some bytes; gives the first that is another than the one that is there, or -1. */
+function writePiece(
+  piece: Piece,
+  from: number,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+): number {
+  for (let index = 0; index < length; index++) {
+    const place = from + index;
+    const byte = bytes[at + index]!;
+    const bit = 1 << (place & 7);
+    if ((piece.known[place >> 3]! & bit) === 0) {
+      piece.known[place >> 3]! |= bit;
+      piece.bytes[place] = byte;
+    } else if (piece.bytes[place] !== byte) return at + index;
   }
-  const bytes = new Uint8Array(end - address).fill(ERASED);
-  let written = 0;
-  for (const segment of sorted) {
-    const at = segment.address - address;
-    const known = Math.min(segment.bytes.length, written - at);
-    for (let index = 0; index < known; index++) {
-      if (bytes[at + index] === segment.bytes[index]) continue;
-      const message = `${decoding}: two values for the address ${hex(segment.address + index)}`;
-      throw new SecureCertError("ERR_STRAY_BYTES", message);
-    }
-    bytes.set(segment.bytes, at);
-    written = Math.max(written, at + segment.bytes.length);
-  }
-  return { address, bytes };
+  return -1;
 }
 
 function hex(address: number): string {

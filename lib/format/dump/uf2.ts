@@ -1,7 +1,7 @@
 import { type ErrorCode, SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes, hasWord, viewOf } from "../../bytes/pack.ts";
 import { md5 } from "../deps.ts";
-import { assemble, type FlashPart, type Segment } from "./memory.ts";
+import { flashMemory, type FlashPart } from "./memory.ts";
 
 const BLOCK = 512;
 const DATA_AT = 32;
@@ -53,7 +53,17 @@ export function decodeUf2(file: Uint8Array): FlashPart {
   checkCount(blocks);
   const forFlash = blocks.filter(({ flags }) => (flags & (FLAGS.notFlash | FLAGS.file)) === 0);
   const family = familyOf(forFlash);
-  return assemble(forFlash.filter((each) => each.family === family), "Cannot decode UF2");
+  const memory = flashMemory("Cannot decode UF2");
+  for (const each of forFlash) {
+    if (each.family === family) memory.write(each.address, each.bytes);
+  }
+  return memory.part();
+}
+
+/** A run of bytes and the address of its first one. */
+interface Segment {
+  readonly address: number;
+  readonly bytes: Uint8Array;
 }
 
 interface Uf2Block extends Segment {

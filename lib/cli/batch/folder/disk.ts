@@ -1,4 +1,4 @@
-import { readLimitedSync } from "../../input/limited.ts";
+import { readPlainSync } from "../../input/limited.ts";
 import { equalBytes } from "../../../bytes/pack.ts";
 import { leftoversOf, paths } from "../../../batch/files.ts";
 import type { BulkFile, BulkFiles } from "../../../batch/ports.ts";
@@ -38,7 +38,7 @@ export function diskFiles(folder: string, writer: string, syncs: boolean): BulkF
     },
     read: (name) => {
       const path = joinPath(folder, name);
-      return explaining("read", path, () => readLimitedSync(path));
+      return explaining("read", path, () => readPlainSync(path));
     },
     sync: async () => {
       const files = written;
@@ -63,7 +63,7 @@ function create(path: string, { bytes, secret = false }: BulkFile): void {
 }
 
 function replace(path: string, file: BulkFile, growing: string): void {
-  if (equalBytes(readLimitedSync(path), file.bytes)) return;
+  if (equalBytes(readPlainSync(path), file.bytes)) return;
   removeIfExists(growing);
   create(growing, file);
   using written = Deno.openSync(growing, { write: true });

@@ -1,14 +1,30 @@
-import { readLimited } from "../../input/limited.ts";
+import { readPlain } from "../../input/limited.ts";
+import { shownName } from "../../../bytes/text.ts";
+import { fileError } from "../../errors.ts";
 import { explain } from "../../io.ts";
 
-/** The lines of a text file, without their ends, in memory that does not grow with the file. */
+/** Characters of a line: of a row of the manifest, whose texts are those of a row of a list. */
+const MAX_LINE = 0x400000;
+
+/**
+ * The lines of a text file, without their ends, in memory that does not grow with the file.
+ *
+ * @throws {CliError} `ERR_IO` for a line of more than 4 MiB.
+ */
 export async function* readLines(path: string): AsyncGenerator<string> {
   let rest = "";
   for await (const part of readText(path)) {
-    rest += part;
-    const lines = rest.split("\n");
-    rest = lines.pop()!;
-    yield* lines;
+    const lines = part.split("\n");
+    // Only the new part is searched: a long line would take quadratic time.
+    for (const line of lines.slice(0, -1)) {
+      yield rest + line;
+      rest = "";
+    }
+    rest += lines.at(-1)!;
+    if (rest.length > MAX_LINE) {
+      const message = `Cannot read ${shownName(path)}: it has a line of over ${MAX_LINE >> 20} MiB`;
+      throw fileError("ERR_IO", path, message);
+    }
   }
   if (rest !== "") yield rest;
 }
@@ -55,7 +71,7 @@ export async function entriesIn(path: string): Promise<readonly Deno.DirEntry[]>
 
 /** A file's bytes, or undefined when it is not there. */
 export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  return await quietly(path, () => readLimited(path));
+  return await quietly(path, () => readPlain(path));
 }
 
 async function opening(path: string): Promise<Deno.FsFile> {

@@ -1,4 +1,4 @@
-import { readLimitedSync } from "../../input/limited.ts";
+import { readPlainSync } from "../../input/limited.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { formatHex } from "../../../bytes/text.ts";
 import { sha256 } from "../../../crypto/deps.ts";
@@ -129,7 +129,7 @@ async function readKey(
 ): Promise<ReadyKey | undefined> {
   const path = joinPath(folder, name);
   try {
-    const bytes = readLimitedSync(path);
+    const bytes = readPlainSync(path);
     const key = await importPrivateKey(bytes, { password });
     return { name, key, digest: formatHex(sha256(key.publicKey)) };
   } catch (error) {

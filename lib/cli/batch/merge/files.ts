@@ -1,4 +1,4 @@
-import { readLimited } from "../../input/limited.ts";
+import { readPlain } from "../../input/limited.ts";
 import { isSecret, ownerName } from "../../../batch/files.ts";
 import { explain, joinPath } from "../../io.ts";
 import type { BatchFolder } from "../folder/batch.ts";
@@ -107,7 +107,7 @@ function copyPool(): {
 
 async function copy(from: string, to: string, secret: boolean): Promise<void> {
   try {
-    const bytes = await readLimited(from);
+    const bytes = await readPlain(from);
     using target = await createFile(to, secret);
     await writeFully(target, bytes);
     await target.syncData();

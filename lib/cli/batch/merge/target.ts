@@ -1,4 +1,4 @@
-import { readLimited } from "../../input/limited.ts";
+import { readPlain } from "../../input/limited.ts";
 import { equalBytes } from "../../../bytes/pack.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { DEVICE_FOLDERS, MANIFEST, MANIFEST_CSV, ownerName } from "../../../batch/files.ts";
@@ -157,7 +157,7 @@ async function refuseLostKeys(path: string, staging: string): Promise<void> {
     const { nlink } = await Deno.lstat(old);
     if (nlink !== null && nlink > 1) continue;
     const made = await readIfThere(joinPath(joinPath(staging, SECRET), name));
-    if (made !== undefined && equalBytes(made, await readLimited(old))) continue;
+    if (made !== undefined && equalBytes(made, await readPlain(old))) continue;
     const hint = "give --force-key to replace it: the key that is there is lost then";
     throw fileError("ERR_FILE_EXISTS", old, `${old} holds a key that the new merge lacks`, hint);
   }

@@ -1,4 +1,4 @@
-import { readLimitedSync } from "../../input/limited.ts";
+import { readPlainSync } from "../../input/limited.ts";
 import type { BulkShard } from "../../../batch/list/shard.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { formatBase64 } from "../../../bytes/text.ts";
@@ -115,7 +115,7 @@ async function readFile(
 ): Promise<CertificateFile> {
   let bytes;
   try {
-    bytes = readLimitedSync(path);
+    bytes = readPlainSync(path);
   } catch (error) {
     throw explain("read", path, error);
   }

@@ -10,7 +10,7 @@ import {
 import type { Arguments } from "../../arguments.ts";
 import { usageError } from "../../errors.ts";
 import { daysOf, sansOf, usageOf } from "../../input/certificates.ts";
-import { naming, readText } from "../../input/files.ts";
+import { besideLoad, naming, readText } from "../../input/files.ts";
 import { chipOf, deviceKeyOptions, keyModeOf, readKey } from "../../input/keys.ts";
 import { besidePath, type Io } from "../../io.ts";
 
@@ -79,13 +79,12 @@ export async function caCertOf(
 async function readProfile(path: string, io: Io): Promise<BulkProfile> {
   const { data, ...profile } = parseBulkProfile(await readText(path, io));
   if (data === undefined) return profile;
-  return { ...profile, data: await Promise.all(data.map((each) => loadData(each, path, io))) };
-}
-
-/** A file is relative to the profile. */
-async function loadData({ file, ...data }: BulkData, profile: string, io: Io): Promise<BulkData> {
-  if (file === undefined) return data;
-  return { ...data, base64: formatBase64(await io.read(fromProfile(file, profile))) };
+  const load = besideLoad(path, io);
+  const loaded: BulkData[] = [];
+  for (const { file, ...each } of data) {
+    loaded.push(file === undefined ? each : { ...each, base64: formatBase64(await load(file)) });
+  }
+  return { ...profile, data: loaded };
 }
 
 function fromProfile(name: string, profile: string): string {

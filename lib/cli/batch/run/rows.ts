@@ -1,4 +1,4 @@
-import { readLimitedSync } from "../../input/limited.ts";
+import { readPlainSync } from "../../input/limited.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { isSamePublicKey } from "../../../crypto/keys/encoding.ts";
 import { encodeUtf8, formatBase64, shownName } from "../../../bytes/text.ts";
@@ -132,7 +132,7 @@ function ownerOf(
 /** The bytes of a file that a row names; the row is wrong when there is none. */
 function readRowFile(path: string): Uint8Array {
   try {
-    return readLimitedSync(path);
+    return readPlainSync(path);
   } catch (error) {
     const isRow = error instanceof Deno.errors.NotFound ||
       error instanceof Deno.errors.IsADirectory;
