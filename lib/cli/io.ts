@@ -44,14 +44,18 @@ export interface Io {
   readonly isStdoutTerminal: boolean;
   /** Characters in a line of the terminal. */
   readonly columns: number;
-  /** Whether the user asks for no colour (NO_COLOR). */
+  /** Whether the user asks for no colour (NO_COLOR), or the terminal has none (TERM=dumb). */
   readonly noColor: boolean;
+  /** The name of the installed command; absent for a script that Deno runs. */
+  readonly program?: string;
 }
 
-const DEFAULT_COLUMNS = 100;
+/** Characters in a line of a terminal that does not say how many it has. */
+export const USUAL_COLUMNS = 80;
 
 /** The real world. */
 export function denoIo(): Io {
+  const noColor = Deno.noColor || isDumb();
   const { note, drawLine } = openLines((text) => writeFully(Deno.stderr, encodeUtf8(text)));
   /** Paths that were read, which no output may take the place of. */
   const inputs = new Set<string>();
@@ -81,7 +85,7 @@ export function denoIo(): Io {
     put: (bytes) => Promise.try(() => writeFully(Deno.stdout, bytes)),
     print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
     note,
-    ...Deno.stderr.isTerminal() && { drawLine },
+    ...Deno.stderr.isTerminal() && !noColor && { drawLine },
     ...canAsk() && { promptSecret: askSecret },
     run: async (names, args, output) => {
       const { runProgram } = await import("./programs.ts");
@@ -89,7 +93,8 @@ export function denoIo(): Io {
     },
     isStdoutTerminal: Deno.stdout.isTerminal(),
     columns: terminalColumns(),
-    noColor: Deno.noColor,
+    noColor,
+    program: isInstalled() ? "esp-secure-cert" : undefined,
   };
 }
 
@@ -234,8 +239,25 @@ const REASONS: Readonly<Partial<Record<string, string>>> = {
 
 function terminalColumns(): number {
   try {
-    return Deno.consoleSize().columns || DEFAULT_COLUMNS;
+    return Deno.consoleSize().columns || USUAL_COLUMNS;
   } catch {
-    return DEFAULT_COLUMNS;
+    return USUAL_COLUMNS;
+  }
+}
+
+/** Whether the terminal moves no cursor. It is looked up where that is permitted, and nobody is asked. */
+function isDumb(): boolean {
+  const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
+  return state === "granted" && Deno.env.get("TERM") === "dumb";
+}
+
+/** Only the configuration of the project's folder has its names: an installed command has its own. */
+function isInstalled(): boolean {
+  const nameOfTests = "@std/assert";
+  try {
+    import.meta.resolve(nameOfTests);
+    return Deno.build.standalone;
+  } catch {
+    return true;
   }
 }

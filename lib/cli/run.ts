@@ -9,9 +9,9 @@ import {
 } from "./commands.ts";
 import type { NamedCommand } from "./command.ts";
 import { CliError, nearestHint, usageError } from "./errors.ts";
-import { formatCommandHelp, formatHelp } from "./help.ts";
+import { formatCommandHelp, formatHelp, type HelpLayout } from "./help.ts";
 import { secretFilesOf, withSecretFiles } from "./input/secret_files.ts";
-import type { Io } from "./io.ts";
+import { type Io, USUAL_COLUMNS } from "./io.ts";
 import { parseArguments } from "./parse.ts";
 import { setColorEnabled, terminalText } from "./render/colors.ts";
 import { VERSION } from "./version.ts";
@@ -32,12 +32,12 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
     const line = readLine(argv);
     if (line.kind === "version") return print(VERSION, world);
-    if (line.kind === "help") return print(formatHelp(SUMMARIES), world);
+    if (line.kind === "help") return print(formatHelp(SUMMARIES, layoutOf(world)), world);
     command = await loadCommand(line.name);
     const args = line.kind === "command"
       ? await parseArguments(command, line.rest, loadCommands)
       : undefined;
-    if (args === undefined) return print(formatCommandHelp(command), world);
+    if (args === undefined) return print(formatCommandHelp(command, layoutOf(world)), world);
     setColorEnabled(wantsColor(args.get("color"), world));
     const io = withSecretFiles(world, secretFilesOf(command.flags, args));
     return await command.run(args, io, loadCommands);
@@ -87,6 +87,11 @@ function printing(io: Io): Io {
     ...drawLine && { drawLine: (text) => drawLine(terminalText(text)) },
     ...promptSecret && { promptSecret: (question) => promptSecret(terminalText(question)) },
   };
+}
+
+/** Where the help goes; a pipe or a file gets lines of the usual terminal. */
+function layoutOf({ isStdoutTerminal, columns, program }: Io): HelpLayout {
+  return { columns: isStdoutTerminal ? columns : USUAL_COLUMNS, program };
 }
 
 function print(text: string, io: Io): number {

@@ -134,7 +134,7 @@ export const FINDINGS = {
     severities: ["error"],
     checks: ["entry flags"],
     meaning: "the flags are a key's, and make the firmware reset or refuse what it should read",
-    advice: "clear the flags, or give the --hmac-key that opens the entry",
+    advice: "clear the flags, or open the entry with `verify --hmac-key`",
   },
   LAST_SUBTYPE: {
     severities: ["warning"],
@@ -146,25 +146,25 @@ export const FINDINGS = {
     severities: ["warning"],
     checks: ["device certificate"],
     meaning: "the firmware finds no device certificate",
-    advice: "add it with --device-cert, if the device is to present one",
+    advice: "add it with `build --device-cert`, if the device is to present one",
   },
   NO_CA_CERT: {
     severities: ["warning"],
     checks: ["CA certificate"],
     meaning: "the firmware finds no CA certificate",
-    advice: "add it with --ca-cert, if the device is to check its server",
+    advice: "add it with `build --ca-cert`, if the device is to check its server",
   },
   NO_KEY: {
     severities: ["warning", "error"],
     checks: ["private key"],
     meaning: "the firmware finds no private key, or no salt or block for it",
-    advice: "add it with --private-key; rebuild the image of a key in an eFuse",
+    advice: "add it with `build --private-key`; rebuild the image of a key in an eFuse",
   },
   PLAINTEXT_KEY: {
     severities: ["warning"],
     checks: ["private key"],
     meaning: "anyone who reads the flash has the private key",
-    advice: "encrypt the flash, or use another --key-mode",
+    advice: "encrypt the flash, or use another `build --key-mode`",
   },
   KEY_IN_PERIPHERAL_ENTRY: {
     severities: ["error"],
@@ -195,7 +195,7 @@ export const FINDINGS = {
     severities: ["error"],
     checks: ["private key"],
     meaning: "the device's TLS library does not parse the private key, or it does not open",
-    advice: "store the key as `build` does, from its file; give the --hmac-key that opens it",
+    advice: "store the key as `build` does, from its file; open it with `verify --hmac-key`",
   },
   KEY_MISMATCH: {
     severities: ["error"],
@@ -209,7 +209,7 @@ export const FINDINGS = {
     meaning:
       "the device certificate does not chain to the CA; servers that trust it refuse the device",
     advice:
-      "use the CA that issued it, add the intermediate to the bundle, or name the issuer with --ca",
+      "use the CA that issued it, add the intermediate to the bundle, or name the issuer with `verify --ca`",
   },
   CA_NOT_ISSUER: {
     severities: ["warning"],
@@ -267,7 +267,7 @@ export const FINDINGS = {
     severities: ["error"],
     checks: ["DS peripheral"],
     meaning: "the chip's DS peripheral takes another size of key or ciphertext",
-    advice: "build the image for this --chip",
+    advice: "use `build --chip` for this chip",
   },
   DS_BLOB: {
     severities: ["error"],
@@ -279,7 +279,7 @@ export const FINDINGS = {
     severities: ["error"],
     checks: ["DS peripheral"],
     meaning: "the firmware does not know which eFuse key or RSA length the DS data needs",
-    advice: "rebuild the image with --efuse-key-id",
+    advice: "rebuild the image with `build --efuse-key-id`",
   },
   GCM_READER_VERSION: {
     severities: ["warning"],

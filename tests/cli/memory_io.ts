@@ -24,6 +24,8 @@ export class MemoryWorld {
   /** The programs that were run, with their arguments. */
   readonly ran: string[][] = [];
   columns = 100;
+  /** The name of the installed command. */
+  program?: string;
   /** What somebody at the terminal answers; without it nobody is there. */
   answer?: string;
   /** What they were asked. */
@@ -101,6 +103,7 @@ export class MemoryWorld {
       },
       isStdoutTerminal: this.terminal,
       columns: this.columns,
+      program: this.program,
       noColor: false,
     };
     const code = await run(argv, io);

@@ -1,7 +1,8 @@
 /** What goes to a terminal: the line of progress, and text from anywhere. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { loadCommands } from "../../lib/cli/commands.ts";
 import type { Io } from "../../lib/cli/io.ts";
-import { openLines } from "../../lib/cli/terminal/terminal.ts";
+import { openLines, readAnswer } from "../../lib/cli/terminal/terminal.ts";
 import { startLine } from "../../lib/cli/terminal/progress_line.ts";
 import { formatPem } from "../../lib/bytes/pem.ts";
 import { encodeNvs, encodePartitionTable, encodeTlv, generateKey } from "../../mod.ts";
@@ -168,3 +169,49 @@ function vector(name: string): Uint8Array {
 function text(value: string): Uint8Array {
   return new TextEncoder().encode(value);
 }
+
+Deno.test("help keeps to the terminal's width, 80 columns without one, and hangs what it breaks", async () => {
+  const world = new MemoryWorld();
+  const names = (await loadCommands()).map(({ name }) => name.split(" "));
+  for (const [terminal, columns, most] of [[true, 72, 72], [true, 100, 100], [false, 40, 80]]) {
+    Object.assign(world, { terminal, columns });
+    for (
+      const line of [
+        ["--help"],
+        ["chips", "--color", "never"],
+        ...names.map((name) => [...name, "--help"]),
+      ]
+    ) {
+      const { stdout } = await world.run(...line);
+      for (const each of stdout.split("\n")) {
+        const isTable = line[1] === "--color";
+        assertEquals([...each].length <= (isTable ? 80 : Number(most)), true, each);
+      }
+    }
+  }
+  const { stdout } = await world.run("keygen", "--help");
+  assertMatch(stdout, /\n {6}--force-key {11}replace .*\n {28}eFuse key/);
+});
+
+Deno.test("usage and examples begin as the command line does", async () => {
+  const world = new MemoryWorld();
+  assertStringIncludes((await world.run("chips", "--help")).stdout, "  deno run cli.ts chips");
+  world.program = "esp-secure-cert";
+  const { stdout } = await world.run("keygen", "--help");
+  assertStringIncludes(stdout, "Usage: esp-secure-cert keygen [flags]");
+  assertStringIncludes(stdout, "\n  esp-secure-cert keygen -o device.key.pem");
+  assertEquals((await world.run("--help")).stdout.includes("deno"), false);
+});
+
+Deno.test("an answer ends with Enter; backspace takes a character, and Ctrl-C or Ctrl-D all of it", () => {
+  const answerTo = (typed: string) => {
+    const bytes = new TextEncoder().encode(typed).values();
+    return readAnswer(() => bytes.next().value);
+  };
+  assertEquals(answerTo("secret\r"), "secret");
+  assertEquals(answerTo("sä\x7Fecret\nrest"), "secret");
+  assertEquals(answerTo("\x7F\x08a\n"), "a");
+  assertEquals(answerTo("\n"), "");
+  assertEquals(answerTo("half\x04"), "half");
+  for (const typed of ["", "\x04", "half\x03"]) assertEquals(answerTo(typed), null);
+});

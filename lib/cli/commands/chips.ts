@@ -9,12 +9,18 @@ import { formatTable } from "../render/text.ts";
 const COLUMNS = [
   "chip",
   "RSA by DS",
-  "ECDSA peripheral",
+  "ECDSA",
   "HMAC",
-  "key blocks",
+  "keys",
   "secure boot",
-  "flash encryption",
+  "flash enc.",
 ] as const;
+
+const LEGEND = [
+  "ECDSA is the peripheral's; keys are the eFuse blocks. Curves are P-192, P-256",
+  "and P-384, flash encryption is XTS-AES (esp32: AES), both by their bits; manager",
+  "is a 256-bit key of the key manager. Every fact with its source: chips --json",
+];
 
 /** Prints the capability table. */
 export const command: Command = {
@@ -36,12 +42,12 @@ function renderChips(names: readonly ChipName[]): string {
     const chip: Chip = CHIPS[name];
     return [
       name,
-      chip.ds === null ? "-" : `${chip.ds.rsaBits.at(1)} to ${chip.ds.maxRsaBits}`,
-      chip.ecdsaCurves.join(" ") || "-",
+      chip.ds === null ? "-" : `to ${chip.ds.maxRsaBits}`,
+      bitsOf(chip.ecdsaCurves) || "-",
       chip.hmac ? "yes" : "-",
       chip.keyBlocks.length === 0 ? "fixed" : `KEY0-${chip.keyBlocks.length - 1}`,
       secureBoot(chip),
-      chip.flashEncryption.join(" "),
+      bitsOf(chip.flashEncryption),
     ];
   });
   const { head, rows } = formatTable(COLUMNS, cells);
@@ -49,10 +55,16 @@ function renderChips(names: readonly ChipName[]): string {
     head,
     ...rows.map((row, index) => row.replace(names[index]!, bold(names[index]!))),
     "",
-    "Every fact with its source: chips --json",
+    ...LEGEND,
   ].join("\n");
 }
 
 function secureBoot({ secureBoot: { rsa3072, ecdsaCurves } }: Chip): string {
-  return [...rsa3072 ? ["RSA"] : [], ...ecdsaCurves].join(" ");
+  return [...rsa3072 ? ["RSA"] : [], bitsOf(ecdsaCurves)].join(" ").trim();
+}
+
+/** The names of curves and ciphers without what they have in common. */
+function bitsOf(names: readonly string[]): string {
+  return names.map((name) => name.replace(/^(P-|xts-aes-|esp32-aes-)/, "").replace("256-key-", ""))
+    .join(" ");
 }
