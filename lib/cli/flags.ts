@@ -139,6 +139,14 @@ export const CHIP: Flag = {
   help: "the chip that the image is for",
 };
 
+/** `--table`, of commands that print how to flash an image. */
+export const TABLE: Flag = {
+  name: "table",
+  value: "FILE",
+  help: "partition table, binary or CSV: where the printed lines flash the image,\n" +
+    "and whether encrypted",
+};
+
 /** `--hmac-key`. */
 export const HMAC_KEY: Flag = {
   name: "hmac-key",

@@ -78,7 +78,7 @@ Deno.test("provision says when it makes a development CA, and reuses one", async
   assertStringIncludes(first.stderr, "development CA");
   assertStringIncludes(
     first.stderr,
-    "esptool.py --chip auto write_flash 0xD000 a/esp_secure_cert.bin",
+    "esptool write-flash 0xD000 a/esp_secure_cert.bin",
   );
   assertStringIncludes(first.stderr, "esp_secure_cert, 0x3F, , 0xD000, 0x2000, encrypted");
   const ca = world.bytes("ca/ca.pem");

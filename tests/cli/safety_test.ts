@@ -216,7 +216,7 @@ Deno.test("a plaintext key under the flag of an encrypted one is an error", asyn
 Deno.test("a path in a printed command is quoted for the shell", async () => {
   const world = new MemoryWorld();
   const { stderr } = await world.run("provision", "--id", "d", "-o", "a$HOME`id`");
-  assertStringIncludes(stderr, "write_flash 0xD000 'a$HOME`id`/esp_secure_cert.bin'");
+  assertStringIncludes(stderr, "write-flash 0xD000 'a$HOME`id`/esp_secure_cert.bin'");
 });
 
 Deno.test("the picture stays within the terminal", async () => {

@@ -11,6 +11,7 @@ import {
   JSON_FLAG,
   OUT_FILE,
   PASSWORD_FILE,
+  TABLE,
 } from "../flags.ts";
 import { csvLoad, readFlag, readText } from "../input/files.ts";
 import { buildOptionsOf, dataOf } from "../input/images.ts";
@@ -59,6 +60,7 @@ export const command: Command = {
     },
     CHIP,
     ...IMAGE_FLAGS,
+    TABLE,
     PASSWORD_FILE,
     OUT_FILE,
     FORCE,
@@ -79,10 +81,12 @@ export const command: Command = {
     const clash = isCsv ? NOT_WITH_CSV.find((name) => args.has(name)) : undefined;
     if (clash !== undefined) throw usageError(`--${clash} does not go with --csv`, clash);
     const out = outputPath(args, { secret: true, binary: true }, io);
-    const { burnNotes, efuseFiles, planJson } = await import("../output/efuse_files.ts");
+    const { efuseFiles, planJson } = await import("../output/efuse_files.ts");
     const { imageReport, showingFindings } = await import("../output/images.ts");
+    const { destinationOf, noteNextSteps } = await import("../output/next_steps.ts");
     const { make, given } = isCsv ? await planCsvBuild(args, io) : await planBuild(args, io);
     const result = await showingFindings(make, io);
+    const destination = await destinationOf(result.image, args, io);
     const efuses = efuseFiles(result.efuseKeys, chipOf(args), given, out);
     const files = [...efuses.flatMap(({ files }) => files), ...derivedKeyFile(result, args, out)];
     await writeOutput(out, { bytes: result.image, secret: true }, args, io, files);
@@ -97,7 +101,7 @@ export const command: Command = {
     const wrote = paths.map((path) => `\nwrote ${path}`).join("");
     const text = `image of ${formatSize(result.image.length)}: ${out}${restored}${wrote}`;
     printResult(out, json, text, args, io);
-    for (const efuse of efuses) io.note(burnNotes(efuse));
+    noteNextSteps(out, efuses, destination, args, io);
     return 0;
   },
 };

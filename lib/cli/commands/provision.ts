@@ -16,6 +16,7 @@ import {
   PASSWORD_FILE,
   SAN,
   SUBJECT,
+  TABLE,
   USAGE,
 } from "../flags.ts";
 import type { OpenCa } from "../input/ca.ts";
@@ -42,6 +43,7 @@ export const command: Command = {
     SAN,
     USAGE,
     ...IMAGE_FLAGS,
+    TABLE,
     PASSWORD_FILE,
     OUT_DIR,
     FORCE,
@@ -60,6 +62,7 @@ export const command: Command = {
     const { provision } = await import("../../toolkit/provision.ts");
     const { openCa } = await import("../input/ca.ts");
     const { efuseFiles } = await import("../output/efuse_files.ts");
+    const { destinationOf, noteNextSteps } = await import("../output/next_steps.ts");
     const { showingFindings } = await import("../output/images.ts");
     const id = args.need("id");
     const out = outputFolder(args);
@@ -74,6 +77,7 @@ export const command: Command = {
     noteSlowKey(device.key ?? {}, io);
     const options = { ...device, hmacKey: hmacKey?.bytes, issuer: ca.issuer };
     const made = await showingFindings(() => provision(options), io);
+    const destination = await destinationOf(made.image, args, io);
     const given = { hmacKey, privateKeyFile: paths.key };
     const [efuse] = efuseFiles(made.efuseKeys, options.chip, given, paths.image);
     if (efuse === undefined && forceOf(args)) await refuseStalePlan(out, io);
@@ -81,6 +85,7 @@ export const command: Command = {
     await writeDevice(provisioned, args, io);
     noteIssuer(readCertificate(ca.issuer.certificate), made.certificate, io);
     await report(provisioned, args, io);
+    noteNextSteps(paths.image, efuse === undefined ? [] : [efuse], destination, args, io);
     return 0;
   },
 };
@@ -144,10 +149,9 @@ async function report(
   io: Io,
 ): Promise<void> {
   const { reportCertificate } = await import("../../toolkit/inspect.ts");
-  const { burnNotes, planJson } = await import("../output/efuse_files.ts");
+  const { planJson } = await import("../output/efuse_files.ts");
   const { imageReport } = await import("../output/images.ts");
   const { renderCertificate } = await import("../render/entries.ts");
-  const { nextSteps } = await import("../render/next_steps.ts");
   const certificate = reportCertificate(made.certificate);
   const [newKey, ...moreKeys] = efuse?.newKeyPaths ?? [];
   const files = {
@@ -174,6 +178,4 @@ async function report(
       ),
     ].join("\n"));
   }
-  if (efuse !== undefined) io.note(burnNotes(efuse));
-  if (!args.has("json")) io.note(nextSteps(paths.image, buildOptionsOf(args), args.get("chip")));
 }

@@ -4,6 +4,7 @@ import { isPem } from "../../bytes/pem.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
 import { importPrivateKey } from "../../crypto/keys/keys.ts";
 import { type ImageFormat, TLV_TYPES } from "../../format/names.ts";
+import { partitionSizeOf } from "../../image/encode.ts";
 import { encodeCsvImage } from "../../toolkit/build.ts";
 import { type CsvPlan, hmacKeyOf, planFromCsv } from "../../toolkit/plan/csv.ts";
 import { formatProblems, type PlannedEntry } from "../../toolkit/plan/entry.ts";
@@ -15,6 +16,7 @@ import { csvLoad, readText } from "../input/files.ts";
 import type { Io } from "../io.ts";
 import { noteFindings } from "../output/images.ts";
 import { keepEfuseKeys } from "./efuse_keys.ts";
+import { type Burn, nextSteps } from "../render/next_steps.ts";
 import { printEntries } from "./lines.ts";
 import { IMAGE_PATH } from "./paths.ts";
 import { signImage } from "./sign.ts";
@@ -60,13 +62,26 @@ export async function buildConfigured(
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, { format });
   found.push(...await checkImage(image, given.verify && !isRestored, io));
   const signed = given.secureSign ? await signImage(image, given, io) : undefined;
-  const burnLines = await keepEfuseKeys(planned.efuseKeys, given, io);
+  const efuses = await keepEfuseKeys(planned.efuseKeys, given, io);
   const file = { path: IMAGE_PATH, bytes: image, secret: true, keep: false };
   await io.write([file], "files", { makeFolders: true });
   printEntries(image, entries.length, format, io);
   io.print(`Partition generated: ${IMAGE_PATH}`);
-  burnLines.forEach((line) => io.print(line));
-  return signed === undefined ? IMAGE_PATH : await signed.write();
+  const path = signed === undefined ? IMAGE_PATH : await signed.write();
+  noteSteps(path, { format, efuses }, given, io);
+  return path;
+}
+
+/** The steps of every command, in the spelling that scripts around that tool know. */
+function noteSteps(
+  image: string,
+  { format, efuses }: { readonly format: ImageFormat; readonly efuses: readonly Burn[] },
+  { chip, port = "<PORT>", offset }: ConfigureArguments,
+  io: Io,
+): void {
+  const place = { offset: Number(offset), size: partitionSizeOf({ format }) };
+  const dialect = { version: 4, port } as const;
+  io.note(nextSteps({ image, layout: { format }, chip, efuses, place, dialect }));
 }
 
 async function readPlan({ csv }: ConfigureArguments, io: Io): Promise<CsvPlan> {

@@ -6,30 +6,29 @@ import type { EfuseKey } from "../../toolkit/plan/planner.ts";
 import type { ConfigureArguments } from "./arguments.ts";
 import { CliError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
-import { formatWords } from "./flash.ts";
+import type { Burn } from "../render/next_steps.ts";
 import { DATA_FOLDER } from "./paths.ts";
 
 /**
  * Keeps the keys that are to be burned in files of their own.
  *
- * @returns How to burn them: lines to be printed when the image is written.
+ * @returns How to burn them.
  */
 export async function keepEfuseKeys(
   keys: readonly EfuseKey[],
   given: ConfigureArguments,
   io: Io,
-): Promise<string[]> {
-  const lines: string[] = [];
+): Promise<readonly Burn[]> {
+  const burns: Burn[] = [];
   for (const key of keys) {
     const file = await keepKey(key, given, io);
-    lines.push(`Burn KEY${key.efuseKeyId} before the device needs its key:`);
-    lines.push(`  ${burnLine(key, file, given)}`);
+    burns.push({ efuse: efuseOutput(key, given.chip, file) });
   }
   if (keys.length > 0) {
     io.note("note: nothing is burned by this command, and no eFuse is read");
     if (given.keepDsData) io.note("note: new eFuse keys are kept with or without that flag");
   }
-  return lines;
+  return burns;
 }
 
 /** Gives the path of the key file that the burn command is made from. */
@@ -83,11 +82,4 @@ async function keep(
       if (!(error instanceof CliError) || error.code !== "ERR_FILE_EXISTS") throw error;
     }
   }
-}
-
-function burnLine(key: EfuseKey, keyFile: string, { chip, port }: ConfigureArguments): string {
-  const words = efuseOutput(key, chip, keyFile).plan.command;
-  const blocks = words.slice(words.indexOf("burn-key") + 1);
-  const line = ["--chip", chip, "-p", port ?? "<PORT>", "burn_key", ...blocks];
-  return `espefuse.py ${formatWords(line)}`;
 }

@@ -70,17 +70,3 @@ export function planJson({ efuse }: Pick<EfuseFiles, "efuse">): Record<string, u
   const { command, ...rest } = efuse.plan;
   return { ...rest, command: formatCommand(command) };
 }
-
-/** What a person must know before burning. */
-export function burnNotes({ efuse: { plan, hmacKey }, planPath }: EfuseFiles): string {
-  const blocks = plan.blocks.map(({ blockName, purpose }) => `${blockName} (${purpose})`);
-  const loss = hmacKey === undefined
-    ? "the private key itself goes into the eFuse; its file is no longer needed on the host afterwards"
-    : "KEEP THE HMAC KEY: if it is lost or overwritten before it is burned, this image is worthless";
-  return [
-    `eFuse: ${blocks.join(", ")}; the plan is in ${planPath}`,
-    `  ${formatCommand(plan.command)}`,
-    ...plan.notes.map((note) => `  ${note}`),
-    `  burning cannot be undone; ${loss}`,
-  ].join("\n");
-}

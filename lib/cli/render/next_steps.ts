@@ -1,27 +1,208 @@
-import { formatCommand } from "../../key_modes/efuse_plan.ts";
+/** The way of a finished image onto a board, in the numbered steps of the README. */
+import type { ChipName } from "../../format/chips/chips.ts";
+import type { ImageFormat } from "../../format/names.ts";
 import { type LayoutOptions, partitionSizeOf } from "../../image/encode.ts";
+import { formatCommand } from "../../key_modes/efuse_plan.ts";
+import type { EfuseOutput } from "../../toolkit/build.ts";
 
 /** Offset that Espressif documents for the partition (FORMAT: placement). */
-const PARTITION_OFFSET = 0xD000;
+export const PARTITION_OFFSET = 0xD000;
+/** What follows in ESP-IDF's own tables, after the default size of a TLV partition. */
+const NEXT_ROW_OFFSET = 0xF000;
+/** Commands that esptool and espefuse spell with an underscore up to version 4. */
+const RENAMED: ReadonlySet<string> = new Set(["write-flash", "read-flash", "burn-key"]);
 
-/** What to do with a finished image: the partition-table row and the command that flashes it. */
-export function nextSteps(image: string, layout: LayoutOptions, chip = "auto"): string {
-  const offset = hex(PARTITION_OFFSET);
-  const { format = "tlv" } = layout;
-  const isNvs = format === "nvs" || format === "nvs_legacy";
-  const isLegacy = format === "nvs_legacy" || format === "cust_flash_legacy";
-  const name = isLegacy ? "pre_prov" : "esp_secure_cert";
-  const kind = isNvs ? "data, nvs" : "0x3F, ";
-  const row = `${name}, ${kind}, ${offset}, ${hex(partitionSizeOf(layout))},${
-    isNvs ? "" : " encrypted"
-  }`;
+/** Where an image goes on flash. */
+export interface FlashPlace {
+  /** In bytes. */
+  readonly offset: number;
+  /** In bytes. */
+  readonly size: number;
+  /** Whether flash encryption includes the partition; undefined where that is not known. */
+  readonly isEncrypted?: boolean;
+  /** The file of the partition table that it is in. */
+  readonly table?: string;
+}
+
+/** How the calls of esptool and espefuse are spelled. */
+export interface ToolDialect {
+  readonly version: 4 | 5;
+  /** The port, when it is to be in the line. @default the tool looks for it */
+  readonly port?: string;
+}
+
+/** An eFuse key of an image. */
+export interface Burn {
+  readonly efuse: EfuseOutput;
+  /** The file with its plan. @default there is none */
+  readonly planPath?: string;
+}
+
+/** An image that is written. */
+export interface Finished {
+  /** Its path. */
+  readonly image: string;
+  readonly layout: LayoutOptions;
+  readonly chip?: ChipName;
+  /** What must be burned. */
+  readonly efuses: readonly Burn[];
+  /** Where it goes. @default the documented place */
+  readonly place?: FlashPlace;
+  /** @default version 5 */
+  readonly dialect?: ToolDialect;
+}
+
+/** The name and type of the partition that the firmware looks for an image of this layout in. */
+export function partitionOf(format: ImageFormat): {
+  readonly name: "esp_secure_cert" | "pre_prov";
+  readonly isNvs: boolean;
+} {
+  return {
+    name: format === "nvs_legacy" || format === "cust_flash_legacy"
+      ? "pre_prov"
+      : "esp_secure_cert",
+    isNvs: format === "nvs" || format === "nvs_legacy",
+  };
+}
+
+/** What to do with a finished image, step by step: table row, flash, burn, read back, verify. */
+export function nextSteps(finished: Finished): string {
+  const { isNvs } = partitionOf(finished.layout.format ?? "tlv");
+  const { offset, size, ...known } = finished.place ?? {
+    offset: PARTITION_OFFSET,
+    size: partitionSizeOf(finished.layout),
+  };
+  // The firmware opens its NVS without keys, and flash encryption leaves NVS out.
+  const place = isNvs ? { offset, size, ...known, isEncrypted: false } : { offset, size, ...known };
+  const steps = [
+    tableStep(finished, place),
+    flashStep(finished, place),
+    burnStep(finished),
+    readStep(finished, place),
+    verifyStep(finished),
+  ];
+  const version = finished.dialect?.version ?? 5;
   return [
     "next:",
-    "  1. this row in the partition table:",
-    `       ${row}`,
-    "  2. the image onto the board:",
-    `       ${formatCommand(["esptool.py", "--chip", chip, "write_flash", offset, image])}`,
+    ...steps.flatMap(([title, ...lines], at) => [
+      `  ${at + 1}. ${title}`,
+      ...lines.map((line) => `     ${line}`),
+    ]),
+    version === 5
+      ? "  (esptool 5; in version 4: esptool.py write_flash, read_flash, espefuse.py burn_key)"
+      : "  (esptool 4, and 5 takes these lines too)",
   ].join("\n");
+}
+
+/** What a person must know before burning, in lines. */
+export function burnNotes(
+  { efuse: { plan, hmacKey }, planPath }: Burn,
+  dialect?: ToolDialect,
+): string[] {
+  const blocks = plan.blocks.map(({ blockName, purpose }) => `${blockName} (${purpose})`).join(
+    ", ",
+  );
+  return [
+    `  ${formatToolCall(plan.command, dialect)}`,
+    planPath === undefined ? `eFuse: ${blocks}` : `eFuse: ${blocks}; the plan is in ${planPath}`,
+    // The last one is how version 4 spells the command, which is said below all steps.
+    ...plan.notes.slice(0, -1),
+    ...hmacKey === undefined
+      ? [
+        "burning cannot be undone; the private key itself goes into the eFuse;",
+        "its file is no longer needed on the host afterwards",
+      ]
+      : [
+        "burning cannot be undone; KEEP THE HMAC KEY:",
+        "if it is lost or overwritten before it is burned, this image is worthless",
+      ],
+  ];
+}
+
+/**
+ * The call of esptool or espefuse for the shell.
+ *
+ * @param words As version 5 spells it: the tool, `--chip` and its value where that is known, the rest.
+ */
+export function formatToolCall(
+  words: readonly string[],
+  { version, port }: ToolDialect = { version: 5 },
+): string {
+  const [tool, ...rest] = words;
+  const named = version === 5 ? tool! : `${tool}.py`;
+  const spelled = rest.map((word) =>
+    version === 4 && RENAMED.has(word) ? word.replace("-", "_") : word
+  );
+  const chip = spelled[0] === "--chip" ? spelled.splice(0, 2) : [];
+  // The placeholder of a port is for people, who read it without quotes.
+  const shown = port === undefined ? [] : ["-p", port === "<PORT>" ? port : formatCommand([port])];
+  return [formatCommand([named, ...chip]), ...shown, formatCommand(spelled)].join(" ");
+}
+
+type Step = readonly [title: string, ...lines: string[]];
+
+function tableStep({ layout }: Finished, { offset, size, table }: FlashPlace): Step {
+  const { name, isNvs } = partitionOf(layout.format ?? "tlv");
+  if (table !== undefined) {
+    return [`table: ${table} has the row ${name} at ${hex(offset)}, ${hex(size)} bytes`];
+  }
+  const row = [`${name}, ${isNvs ? "data, nvs" : "0x3F, "}, ${hex(offset)}, ${hex(size)},`];
+  return [
+    "table: this row in the partition table,",
+    `  ${isNvs ? row : `${row} encrypted`}`,
+    ...offset === PARTITION_OFFSET
+      ? [
+        "and ESP-IDF's default nvs must end before it:",
+        "  nvs, data, nvs, 0x9000, 0x4000,",
+      ]
+      : [],
+    ...offset === PARTITION_OFFSET && offset + size > NEXT_ROW_OFFSET
+      ? ["Rows after it move too: leave their offsets empty."]
+      : [],
+  ];
+}
+
+function flashStep(finished: Finished, { offset, isEncrypted }: FlashPlace): Step {
+  const line = (...flags: string[]) =>
+    `  ${toolCall(finished, "write-flash", ...flags, hex(offset), finished.image)}`;
+  if (isEncrypted === false) return ["flash:", line()];
+  const first = "before that, because the first boot with encryption encrypts it:";
+  if (isEncrypted) return ["flash, when flash encryption is on:", line("--encrypt"), first, line()];
+  return [
+    "flash:",
+    line(),
+    "or, when flash encryption is on and includes the partition:",
+    line("--encrypt"),
+  ];
+}
+
+function burnStep({ efuses, dialect }: Finished): Step {
+  if (efuses.length === 0) return ["burn: nothing, no key of this image is in an eFuse"];
+  return ["burn:", ...efuses.flatMap((each) => burnNotes(each, dialect))];
+}
+
+function readStep(finished: Finished, { offset, size, isEncrypted }: FlashPlace): Step {
+  const line = `  ${toolCall(finished, "read-flash", hex(offset), hex(size), "board.bin")}`;
+  const title = "read back:";
+  if (isEncrypted === false) return [title, line];
+  return [title, line, "(ciphertext once flash encryption is on)"];
+}
+
+function verifyStep({ chip, efuses }: Finished): Step {
+  const hmacKey = efuses.find(({ efuse }) => efuse.hmacKey !== undefined)?.efuse.keyFiles[0]?.path;
+  const words = [
+    "esp-secure-cert",
+    "verify",
+    "board.bin",
+    ...chip === undefined ? [] : ["--chip", chip],
+    ...hmacKey === undefined ? [] : ["--hmac-key", hmacKey],
+  ];
+  return ["verify:", `  ${formatCommand(words)}`];
+}
+
+function toolCall({ chip, dialect }: Finished, ...words: readonly string[]): string {
+  const known = chip === undefined ? [] : ["--chip", chip];
+  return formatToolCall(["esptool", ...known, ...words], dialect);
 }
 
 function hex(value: number): string {

@@ -268,11 +268,11 @@ sharedTest("an HMAC key file is never overwritten, and the burn command names it
   world.random = (length) => new Uint8Array(length).fill(++drawn);
   const keys: string[] = [];
   for (const name of ["hmac_key.bin", "hmac_key_2.bin", "hmac_key_3.bin"]) {
-    const { code, stdout } = await world.run("configure", ...DS, "--skip_flash");
+    const { code, stderr } = await world.run("configure", ...DS, "--skip_flash");
     assertEquals(code, 0);
     const path = `esp_secure_cert_data/${name}`;
     assertStringIncludes(
-      stdout,
+      stderr,
       `espefuse.py --chip esp32c3 -p <PORT> burn_key BLOCK_KEY1 ${path} HMAC_DOWN_DIGITAL_SIGNATURE`,
     );
     assertEquals([world.bytes(path).length, world.files.get(path)?.secret], [32, true]);
@@ -287,9 +287,9 @@ sharedTest("the burn command of an ECDSA key names files that espefuse takes", a
   const folder = "esp_secure_cert_data";
   const burn = async (chip: string, file: string, ...more: string[]) => {
     const key = ["--private-key", file, "--configure_ds", "--priv_key_algo", "ECDSA", ...more];
-    const { code, stdout, stderr } = await world.run("configure", "--target_chip", chip, ...key);
+    const { code, stderr } = await world.run("configure", "--target_chip", chip, ...key);
     assertEquals(code, 0, stderr);
-    return /espefuse\.py .*/.exec(stdout)![0].replaceAll(`${folder}/`, "");
+    return /espefuse\.py .*/.exec(stderr)![0].replaceAll(`${folder}/`, "");
   };
   const p256 = ["256", "--skip_flash", "--efuse_key_id", "2"];
   const whole = "espefuse.py --chip esp32h2 -p <PORT> burn_key BLOCK_KEY2 ecdsa_key.pem ECDSA_KEY";
@@ -473,13 +473,13 @@ sharedTest("a key file may be 64 hex digits; the burn command names a raw copy",
   for (const row of [false, true]) {
     const world = worldWith("rsa2048.pkcs8.pem");
     world.put("key.hex", `${hex}\n`);
-    const { code, stdout, stderr } = row
+    const { code, stderr } = row
       ? await fromCsv(world, "2,0,rsa2048.pkcs8.pem,file,rsa_ds,RSA,2048,1,key.hex")
       : await world.run("configure", ...flags, "key.hex");
     assertEquals(code, 0, stderr);
     assertEquals(world.bytes(IMAGE), raw.bytes(IMAGE));
     const copy = "esp_secure_cert_data/hmac_key.bin";
-    assertStringIncludes(stdout, `BLOCK_KEY1 ${copy} HMAC_DOWN_DIGITAL_SIGNATURE`);
+    assertStringIncludes(stderr, `BLOCK_KEY1 ${copy} HMAC_DOWN_DIGITAL_SIGNATURE`);
     assertEquals(world.bytes(copy).toHex(), hex);
   }
 });

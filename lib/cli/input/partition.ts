@@ -1,0 +1,53 @@
+import { SecureCertError } from "../../bytes/errors.ts";
+import { printableLine } from "../../bytes/text.ts";
+import type { ImageFormat } from "../../format/names.ts";
+import { PARTITION_FLAGS, PARTITION_TYPES } from "../../format/table/binary.ts";
+import { checkPartitionTable, isRefusal } from "../../format/table/check.ts";
+import { readTable } from "../../format/table/read.ts";
+import type { Io } from "../io.ts";
+import { type FlashPlace, partitionOf } from "../render/next_steps.ts";
+import { naming } from "./files.ts";
+
+/** Type that ESP-IDF has left for the partition. */
+const SECURE_CERT_TYPE = 0x3F;
+const NVS_SUBTYPE = 2;
+
+/**
+ * The partition of an image in the partition table of --table.
+ *
+ * @throws {SecureCertError} for a file that is not a table, or has no such partition.
+ */
+export async function readFlashPlace(
+  path: string,
+  format: ImageFormat,
+  io: Io,
+): Promise<FlashPlace> {
+  const file = await io.read(path);
+  const { entries } = await naming(path, () => readTable(file));
+  const { name, isNvs } = partitionOf(format);
+  const row = entries.find((entry) =>
+    entry.name === name &&
+    (isNvs
+      ? entry.type === PARTITION_TYPES.data && entry.subtype === NVS_SUBTYPE
+      : entry.type === SECURE_CERT_TYPE)
+  );
+  if (row === undefined) {
+    const kind = isNvs ? "of data, nvs" : "of type 0x3F";
+    const names = entries.map((entry) => printableLine(entry.name)).join(", ");
+    const message = `${path} has no partition ${name} ${kind}: its partitions are ${names}`;
+    throw new SecureCertError("ERR_PLAN", message, { field: "table" });
+  }
+  if (checkPartitionTable(entries).some(isRefusal)) {
+    io.note(`warning: ESP-IDF refuses ${path}; inspect shows what is wrong with it`);
+  }
+  const { offset, size, flags = 0 } = row;
+  const isEncrypted = (flags & PARTITION_FLAGS.encrypted) !== 0;
+  return { offset, size, isEncrypted: isEncrypted && !isNvs, table: path };
+}
+
+/** Refuses an image that its partition has no room for. */
+export function checkRoom({ length }: Uint8Array, { size }: FlashPlace): void {
+  if (length <= size) return;
+  const message = `Cannot flash image: it has ${length} bytes, and its partition ${size}`;
+  throw new SecureCertError("ERR_TOO_LARGE", message, { field: "size" });
+}

@@ -1,0 +1,49 @@
+import type { ImageFormat } from "../../format/names.ts";
+import type { LayoutOptions } from "../../image/encode.ts";
+import { readImage } from "../../image/read/image.ts";
+import type { Arguments } from "../arguments.ts";
+import { chipOf } from "../input/keys.ts";
+import type { Io } from "../io.ts";
+import { type Burn, burnNotes, type FlashPlace, nextSteps } from "../render/next_steps.ts";
+
+/** Where a new image goes on flash. */
+export interface Destination {
+  readonly layout: LayoutOptions;
+  /** Its row in the table of --table. */
+  readonly place?: FlashPlace;
+}
+
+/**
+ * Where a new image goes, by its layout, --size and --table.
+ *
+ * @throws {SecureCertError} when the table has no place for it.
+ */
+export async function destinationOf(
+  image: Uint8Array,
+  args: Arguments,
+  io: Io,
+): Promise<Destination> {
+  const format = readImage(image).format as ImageFormat;
+  const table = args.get("table");
+  const layout = { format, size: args.number("size") };
+  if (table === undefined) return { layout };
+  const { checkRoom, readFlashPlace } = await import("../input/partition.ts");
+  const place = await readFlashPlace(table, format, io);
+  checkRoom(image, place);
+  return { layout, place };
+}
+
+/** Says what to do with an image that is written; for scripts, only what must not be missed. */
+export function noteNextSteps(
+  image: string,
+  efuses: readonly Burn[],
+  destination: Destination,
+  args: Arguments,
+  io: Io,
+): void {
+  if (args.has("json") || image === "-") {
+    for (const efuse of efuses) io.note(burnNotes(efuse).join("\n"));
+  } else {
+    io.note(nextSteps({ image, efuses, chip: chipOf(args), ...destination }));
+  }
+}
