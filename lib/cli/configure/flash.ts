@@ -38,6 +38,6 @@ export async function runOrPrint(
 }
 
 /** Words as a shell takes them, but for the placeholder of the port. */
-export function formatWords(words: readonly string[]): string {
+function formatWords(words: readonly string[]): string {
   return words.map((word) => word === "<PORT>" ? word : formatCommand([word])).join(" ");
 }

@@ -6,7 +6,7 @@ import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import type { EfuseOutput } from "../../toolkit/build.ts";
 
 /** Offset that Espressif documents for the partition (FORMAT: placement). */
-export const PARTITION_OFFSET = 0xD000;
+const PARTITION_OFFSET = 0xD000;
 /** What follows in ESP-IDF's own tables, after the default size of a TLV partition. */
 const NEXT_ROW_OFFSET = 0xF000;
 /** Commands that esptool and espefuse spell with an underscore up to version 4. */
@@ -124,7 +124,7 @@ export function burnNotes(
  *
  * @param words As version 5 spells it: the tool, `--chip` and its value where that is known, the rest.
  */
-export function formatToolCall(
+function formatToolCall(
   words: readonly string[],
   { version, port }: ToolDialect = { version: 5 },
 ): string {
