@@ -85,11 +85,11 @@ export function isSecret(path: string): boolean {
 }
 
 /**
- * What a device that failed may have left, and nothing uses. Its key goes too, unless a request was made
- * with it, for which a right certificate may still come.
+ * What a device that failed may have left, and nothing uses. Its key goes too, unless the journal has it:
+ * a request was made with it then, for which a right certificate may still come.
  */
-export function leftoversOf(id: string, hasRequest: boolean): string[] {
-  const kept: readonly unknown[] = hasRequest
+export function leftoversOf(id: string, hasKey: boolean): string[] {
+  const kept: readonly unknown[] = hasKey
     ? [paths.key, paths.keyLow, paths.keyHigh, paths.hmacKey, paths.salt, paths.request]
     : [];
   return Object.values(paths).filter((path) => !kept.includes(path)).map((path) => path(id));

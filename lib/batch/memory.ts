@@ -1,5 +1,5 @@
 import { SecureCertError } from "../bytes/errors.ts";
-import { foldId, leftoversOf, paths } from "./files.ts";
+import { foldId, leftoversOf } from "./files.ts";
 import { type BulkDevice, twiceProblem } from "./list/devices.ts";
 import {
   BULK_STATES,
@@ -53,6 +53,7 @@ export function memoryFiles(all = new Map<string, Uint8Array>()): MemoryBatch["f
       if (bytes === undefined) throw new SecureCertError("ERR_NOT_FOUND", `no file ${path}`);
       return bytes.slice();
     },
+    find: (path) => all.get(path)?.slice(),
     sync: () => {},
   };
 }
@@ -71,7 +72,10 @@ function memoryJournal(files: Map<string, Uint8Array>): MemoryBatch["journal"] {
     const result = failTwiceUsed(each, owners);
     const { device: { id }, state, row } = result;
     if (state !== "failed") keys.set(row.publicKey, id);
-    else leftoversOf(id, files.has(paths.request(id))).forEach((path) => files.delete(path));
+    else {
+      const hasKey = Boolean(devices.get(foldId(id))!.result?.row.publicKey);
+      leftoversOf(id, hasKey).forEach((path) => files.delete(path));
+    }
     if (state === "verified") serials.set(row.serial, id);
     Object.assign(devices.get(foldId(id))!, { state, result });
     return result;

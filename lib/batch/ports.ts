@@ -100,6 +100,11 @@ export interface BulkFiles {
   write(files: readonly BulkFile[]): Awaitable<void>;
   /** The bytes of a file, read back. */
   read(path: string): Awaitable<Uint8Array>;
+  /**
+   * The bytes of a file that an earlier run may have left; undefined where there is none. Without it none
+   * is looked for, as in a new batch.
+   */
+  find?(path: string): Awaitable<Uint8Array | undefined>;
   /** Returns when everything written before survives a loss of power. */
   sync(): Awaitable<void>;
 }

@@ -20,11 +20,13 @@ import {
 } from "../../crypto/x509/issue.ts";
 import { createRequest } from "../../crypto/x509/request.ts";
 import { paths } from "../files.ts";
+import type { BulkDevice } from "../list/devices.ts";
 import { type DeviceSettings, resolveDevice } from "../list/settings.ts";
 import type { BulkFiles, BulkJob, BulkMaker, BulkPhase, BulkResult, BulkState } from "../ports.ts";
 import type { BulkProfile } from "../profile/profile.ts";
 import { filesOf, labelOf } from "./files.ts";
 import { failure, makeKey } from "./keys.ts";
+import { findLeft, type LeftDevice } from "./left.ts";
 import { badImage, type MadeDevice, makeDevice } from "./device.ts";
 import { failedRow, requestRow, verifiedRow } from "./rows.ts";
 
@@ -111,11 +113,14 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
   let reached: BulkState = "pending";
   const reach = (state: BulkState) => void (reached = state);
   const settings = resolveDevice(shop.profile, device);
+  // What does not fit ends the run: a device that fails is cleared away.
+  const left = shop.files.find && await findLeft(shop, job, settings);
   try {
-    if (job.problem !== undefined) throw failure(job.problem);
+    const needsJob = left === undefined || device.fields.certificate || device.fields.privateKey;
+    if (job.problem !== undefined && needsJob) throw failure(job.problem);
     if (settings.problems.length > 0) throw failure(settings.problems.join("; "));
-    if (shop.phase === "requests") return await request(shop, job, settings);
-    const made = await make(shop, job, settings, reach);
+    if (shop.phase === "requests") return await request(shop, job, settings, left);
+    const made = await make(shop, job, settings, { left, reach });
     const labels = shop.labels === true ? [labelOf(device, made.certificate)] : [];
     await shop.files.write([...labels, ...made.files]);
     const path = paths.image(device.id);
@@ -124,14 +129,27 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
     return { device, state: "verified", row: verifiedRow(device, settings, { ...made, image }) };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
+    // The journal has the key of a device that waits for its certificate, and keeps it.
+    if (left !== undefined && shop.phase !== "certificates") throw leftFailure(device, error);
     const row = failedRow(device, settings);
     return { device, state: "failed", reached, reason: error.message, row };
   }
 }
 
-async function request(shop: Shop, job: BulkJob, settings: DeviceSettings): Promise<BulkResult> {
+/** The error of a device whose key is in the files of an earlier run, and stays there. */
+function leftFailure({ id }: BulkDevice, error: SecureCertError): SecureCertError {
+  const message = `Cannot make ${id} with ${paths.key(id)} of an earlier run: ${error.message}`;
+  return new SecureCertError(error.code, message, {}, { cause: error });
+}
+
+async function request(
+  shop: Shop,
+  job: BulkJob,
+  settings: DeviceSettings,
+  left: LeftDevice | undefined,
+): Promise<BulkResult> {
   const { device } = job;
-  const { key, hmacKey, salt } = await makeKey(shop, job, settings);
+  const { key, hmacKey, salt } = left ?? await makeKey(shop, job, settings);
   const { subject, sans } = settings;
   const csr = await createRequest({ key, subject, sans });
   const pem = encodeUtf8(csr.pem);
@@ -146,22 +164,22 @@ async function make(
   shop: Shop,
   job: BulkJob,
   settings: DeviceSettings,
-  reach: (state: BulkState) => void,
+  { left, reach }: {
+    readonly left?: LeftDevice;
+    readonly reach: (state: BulkState) => void;
+  },
 ): Promise<MadeDevice> {
-  const made = await makeKey(shop, job, settings);
-  if (shop.caKey !== undefined && equalBytes(made.key.publicKey, shop.caKey)) {
+  const { key, hmacKey, salt } = left ?? await makeKey(shop, job, settings);
+  if (shop.caKey !== undefined && equalBytes(key.publicKey, shop.caKey)) {
     throw failure("its key is that of the CA");
   }
   reach("key made");
-  const certificate = await certify(shop, job, settings, made.key);
+  const certified = left?.certified ??
+    { certificate: await certify(shop, job, settings, key), chain: chainOf(job) };
   reach("certified");
-  const certified = { ...made, certificate, chain: chainOf(job) };
-  const device = await makeDevice(
-    { ...shop, issuers: issuersOf(shop, job) },
-    job.device,
-    settings,
-    certified,
-  );
+  const made = { key, hmacKey, salt, ...certified };
+  const issuers = issuersOf(shop, job);
+  const device = await makeDevice({ ...shop, issuers }, job.device, settings, made);
   reach("built");
   return device;
 }

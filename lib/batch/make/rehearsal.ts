@@ -35,7 +35,7 @@ export async function rehearse(samples: Samples, options: RehearsalOptions): Pro
     profile,
     issuer: canIssue ? issuer : await createDevelopmentCa(),
     caCert,
-    files: memoryFiles(),
+    files: { ...memoryFiles(), find: undefined },
     lanes: 1,
     signers,
     now,

@@ -1,2 +1,3 @@
+export { existsSync } from "node:fs";
 export { DatabaseSync } from "node:sqlite";
 export { parentPort, Worker } from "node:worker_threads";

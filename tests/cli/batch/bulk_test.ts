@@ -1,8 +1,10 @@
 /** `bulk status` and `bulk verify`, on real folders. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import type { ManifestRow } from "../../../lib/batch/manifest.ts";
+import { parseManifestNdjson } from "../../../lib/batch/manifest.ts";
+import { DatabaseSync } from "../../../lib/cli/batch/deps.ts";
 import { createDevelopmentCa, createRequest, importPrivateKey } from "../../../mod.ts";
 import {
+  bulkIn,
   cli,
   codesOf,
   copyFolder,
@@ -15,9 +17,13 @@ import {
 
 Deno.test("bulk status counts the devices of a folder", async () => {
   await inFolder(async (folder) => {
-    const rows = await makeBatch(`${folder}/b`, { ids: ["a", "b", "c"], issuer });
-    const failed: ManifestRow = { ...rows[2]!, status: "failed" };
-    await writeManifest(`${folder}/b`, [rows[0]!, rows[1]!, failed]);
+    const batch = await bulkIn(folder, "b", "--count", "3", "--id-template", "d{n}");
+    const manifest = Deno.readTextFileSync(`${batch}/manifest.ndjson`);
+    const [one, two, three] = parseManifestNdjson(manifest);
+    await writeManifest(batch, [one!, two!, { ...three!, status: "failed" }]);
+    const database = new DatabaseSync(`${batch}/journal.sqlite`);
+    database.exec("UPDATE devices SET state = 'failed', reason = 'why' WHERE n = 2");
+    database.close();
     const { code, stdout } = await cli("bulk", "status", `${folder}/b`, "--json");
     assertEquals(code, 0);
     assertEquals(JSON.parse(stdout), {
@@ -25,7 +31,7 @@ Deno.test("bulk status counts the devices of a folder", async () => {
       devices: 3,
       done: true,
       states: { pending: 0, "key made": 0, certified: 0, built: 0, verified: 2, failed: 1 },
-      failed: [{ id: "c", reason: "" }],
+      failed: [{ id: "d3", reason: "why" }],
       keyModes: { plaintext: 2 },
       notes: [],
     });

@@ -34,6 +34,7 @@ Deno.test("a thread answers a call that it cannot do, and lives on", async () =>
     labels: false,
     signingKeys: [],
     syncs: false,
+    resumes: false,
   } as const;
   const worker = startThread(
     new URL("../../../lib/cli/batch/threads/worker.ts", import.meta.url),

@@ -1,18 +1,25 @@
 import { BULK_STATES } from "../../../batch/ports.ts";
 import { printableLine } from "../../../bytes/text.ts";
 import type { Arguments } from "../../arguments.ts";
-import type { Io } from "../../io.ts";
+import { type CliError, fileError } from "../../errors.ts";
+import { type Io, joinPath } from "../../io.ts";
 import { printJson } from "../../output/out.ts";
 import { bold, green, red, yellow } from "../../render/colors.ts";
 import { openBatch } from "../folder/batch.ts";
+import { JOURNAL } from "../folder/names.ts";
 import { type BatchJournal, openJournal } from "../journal/read.ts";
 import { countOf } from "../report.ts";
 import { remedy } from "./unfinished.ts";
 
-/** Says how far a batch is: from its journal where it has one, and its manifest. */
+/**
+ * Says how far a batch is: from its journal, and its manifest.
+ *
+ * @throws {CliError} `ERR_FILE_NOT_FOUND` for a folder without a journal.
+ */
 export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
   const batch = await openBatch(args.positionals[0]!);
   const { journal, damage } = await openJournal(batch.path);
+  if (journal === undefined && damage === undefined) throw noJournal(batch.path);
   journal?.close();
   const notes = damage === undefined ? [] : [`${damage}; this is what the manifest says`];
   for (const note of notes) io.note(`note: ${note}`);
@@ -49,6 +56,13 @@ export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
     ...done ? [] : [`not done; ${remedy(states)}`],
   ].join("\n"));
   return 0;
+}
+
+function noJournal(folder: string): CliError {
+  const path = joinPath(folder, JOURNAL);
+  const message = `Cannot read ${path}: no such file`;
+  const hint = "a merged batch has none, and bulk verify checks it; otherwise it was lost";
+  return fileError("ERR_FILE_NOT_FOUND", path, message, hint);
 }
 
 function statesOf(verified: number, failed: number): BatchJournal["states"] {

@@ -1,10 +1,11 @@
 import { readPlainSync } from "../../input/limited.ts";
 import { equalBytes } from "../../../bytes/pack.ts";
-import { leftoversOf, paths } from "../../../batch/files.ts";
+import { leftoversOf } from "../../../batch/files.ts";
 import type { BulkFile, BulkFiles } from "../../../batch/ports.ts";
 import { explain, folderOf, joinPath } from "../../io.ts";
+import { existsSync } from "../deps.ts";
 import { fileMode, growingName } from "./names.ts";
-import { isThere, removeIfExists } from "./present.ts";
+import { removeIfExists } from "./present.ts";
 import { syncContent, syncFolder } from "./sync.ts";
 
 /**
@@ -15,9 +16,14 @@ import { syncContent, syncFolder } from "./sync.ts";
  *
  * @param folder The batch's folder.
  * @param writer Tells the files of one writer from those of another.
- * @param syncs Whether `sync` brings them onto the disk; the caller does otherwise.
+ * @param options Whether `sync` brings them onto the disk, or the caller does; and whether an earlier run
+ * may have left files.
  */
-export function diskFiles(folder: string, writer: string, syncs: boolean): BulkFiles {
+export function diskFiles(
+  folder: string,
+  writer: string,
+  { syncs, resumes }: { readonly syncs: boolean; readonly resumes: boolean },
+): BulkFiles {
   let written: string[] = [];
   const put = (path: string, file: BulkFile) => {
     try {
@@ -38,6 +44,11 @@ export function diskFiles(folder: string, writer: string, syncs: boolean): BulkF
     },
     read: (name) => {
       const path = joinPath(folder, name);
+      return explaining("read", path, () => readPlainSync(path));
+    },
+    find: !resumes ? undefined : (name) => {
+      const path = joinPath(folder, name);
+      if (!existsSync(path)) return undefined;
       return explaining("read", path, () => readPlainSync(path));
     },
     sync: async () => {
@@ -82,10 +93,13 @@ export function hasSecrets(folder: string): boolean {
   }
 }
 
-/** Removes what a device that failed may have left. */
-export function clearLeftovers(folder: string, id: string): void {
-  const hasRequest = isThere(joinPath(folder, paths.request(id)));
-  for (const path of leftoversOf(id, hasRequest)) removeIfExists(joinPath(folder, path));
+/**
+ * Removes what a device that failed may have left.
+ *
+ * @param hasKey Whether the journal has its key, for which a certificate may still come.
+ */
+export function clearLeftovers(folder: string, id: string, hasKey: boolean): void {
+  for (const path of leftoversOf(id, hasKey)) removeIfExists(joinPath(folder, path));
 }
 
 function explaining<T>(verb: "read" | "write", path: string, act: () => T): T {

@@ -20,6 +20,8 @@ import { openDatabase } from "./schema.ts";
 export interface HeldFolder {
   readonly path: string;
   readonly database: DatabaseSync;
+  /** Whether there was no batch in it. */
+  readonly isNew: boolean;
   /**
    * Clears up at the end; the lock is the system's to release when the process dies.
    *
@@ -93,6 +95,7 @@ function prepare(path: string, made: readonly string[], lock: Deno.FsFile): Held
   return {
     path,
     database,
+    isNew: isFirst,
     close: (isUnused = false) => {
       for (const name of DEVICE_FOLDERS) removeIfEmpty(joinPath(path, name));
       if (!isUnused || !isFirst) return lock.close();

@@ -72,6 +72,8 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
     return opening;
   };
   const record = recorderOf(database);
+  const keyOf = database.prepare("SELECT publicKey FROM devices WHERE n = ?");
+  const hasKey = (index: number) => typeof keyOf.get(index)?.publicKey === "string";
   const select = database.prepare(
     "SELECT n, id, fields, certificate FROM devices WHERE state = ? AND n > ? ORDER BY n LIMIT ?",
   );
@@ -86,7 +88,7 @@ export function folderJournal(folder: string, database: DatabaseSync): FolderJou
       const { recorded, part } = transaction(database, () => {
         const recorded = results.map(record);
         const failed = recorded.filter(({ state }) => state === "failed");
-        failed.forEach(({ device }) => clearLeftovers(folder, device.id));
+        for (const { device: { id, index } } of failed) clearLeftovers(folder, id, hasKey(index));
         const finished = recorded.filter(({ state }) => state !== "key made");
         const part = files.format(finished.map(({ row }) => row), meta.get("sizes") ?? sizes);
         meta.set("sizes", part.to);

@@ -61,7 +61,8 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
     const syncs = sync === undefined;
     const { certificate, key } = ca;
     const cas = { caCert, certificate, key };
-    const shared = { folder: out, profile, phase, syncs, labels, signingKeys, ...cas };
+    const options = { profile, phase, syncs, labels, signingKeys, resumes: !folder.isNew };
+    const shared = { folder: out, ...options, ...cas };
     pool = await openPool(plan.workers, shared);
     if (pool.missing !== undefined) io.note(`one thread; for more, add ${pool.missing}`);
     return await runBatch(plan, { folder, journal, pool, ca, sync }, args, io);

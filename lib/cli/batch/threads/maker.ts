@@ -23,8 +23,8 @@ export async function openSigning(
 
 /** The maker that a thread, or the process itself, works with. */
 export async function openMaker(start: WorkerStart): Promise<BulkMaker> {
-  const { folder, number, profile, phase, syncs, labels, caCert } = start;
-  const files = diskFiles(folder, String(number), syncs);
+  const { folder, number, profile, phase, labels, caCert } = start;
+  const files = diskFiles(folder, String(number), start);
   return await createBulkMaker({
     profile,
     phase,

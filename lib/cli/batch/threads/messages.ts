@@ -17,6 +17,8 @@ export interface WorkerStart {
   readonly signingKeys: readonly Uint8Array[];
   /** Whether it must bring its files onto the disk itself. */
   readonly syncs: boolean;
+  /** Whether an earlier run may have left files. */
+  readonly resumes: boolean;
   /** The CA, PEM or DER. */
   readonly certificate?: Uint8Array;
   /** What the devices store as their CA, when it is not that one; PEM or DER. */
