@@ -10,7 +10,7 @@ const part = (shard: string): ShardFacts => ({ shard });
 Deno.test("shards of one profile, CA and signing keys are of one batch, in whatever words", () => {
   const key = { type: "ec", curve: "P-256" } as const;
   const profile = { chip: "esp32c3", key, ca: "pki" } as const;
-  const same = { key: { curve: "P-256" }, ca: "/mnt/pki", days: 3650, chip: "esp32c3" } as const;
+  const same = { key: { curve: "P-256" }, ca: "/mnt/pki", fill: false, chip: "esp32c3" } as const;
   assertEquals(problemsOf({ profile, ca: "a" }, {}, { profile: same, ca: "a" }), []);
   assertEquals(problemsOf({}, { ca: "a" }, { ca: "b" }, { ca: "a" }), [
     "FOREIGN_SHARD s3: its CA is not that of s2",
@@ -23,6 +23,13 @@ Deno.test("shards of one profile, CA and signing keys are of one batch, in whate
   ]);
   assertEquals(problemsOf({ profile }, { profile: { ...same, days: 9, key: { type: "rsa" } } }), [
     "FOREIGN_SHARD s2: its profile is not that (days, key) of s1",
+  ]);
+  // Without days, a certificate ends with its CA.
+  assertEquals(problemsOf({ profile }, { profile: { ...same, days: 3650 } }), [
+    "FOREIGN_SHARD s2: its profile is not that (days) of s1",
+  ]);
+  assertEquals(problemsOf({ caCert: "a" }, {}, { caCert: "issuer" }), [
+    "FOREIGN_SHARD s3: its devices store another CA than those of s1",
   ]);
 });
 
