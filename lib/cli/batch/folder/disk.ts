@@ -74,7 +74,8 @@ function create(path: string, { bytes, secret = false }: BulkFile): void {
 }
 
 function replace(path: string, file: BulkFile, growing: string): void {
-  if (equalBytes(readPlainSync(path), file.bytes)) return;
+  // A link is replaced, not followed.
+  if (!Deno.lstatSync(path).isSymlink && equalBytes(readPlainSync(path), file.bytes)) return;
   removeIfExists(growing);
   create(growing, file);
   using written = Deno.openSync(growing, { write: true });

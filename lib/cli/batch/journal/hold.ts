@@ -57,13 +57,13 @@ export function holdFolder(path: string): HeldFolder {
   }
 }
 
-/** What a batch writes in its place is no link, which may lead anywhere. */
+/** What a batch writes in its place is no link, which may lead anywhere, and no folder of its files is. */
 function refuseLinks(path: string): void {
-  for (const name of [...JOURNAL_FILES, LOCK, MANIFEST, MANIFEST_CSV]) {
+  for (const name of [...JOURNAL_FILES, LOCK, MANIFEST, MANIFEST_CSV, ...DEVICE_FOLDERS]) {
     const file = joinPath(path, name);
     if (!isThere(file) || !Deno.lstatSync(file).isSymlink) continue;
     const message = `${file} is a symbolic link, and nothing is written through one`;
-    throw fileError("ERR_FILE_EXISTS", file, message, "put the file itself there");
+    throw fileError("ERR_FILE_EXISTS", file, message, "put what it leads to in its place");
   }
 }
 
