@@ -120,9 +120,9 @@ export async function extract(
   }[];
 }[]> {
   const { image, entry } = await findImage(file, options);
-  refuseLargerThanFlash(image);
   const contents = readImage(image, { partition: entry && kindOf(entry) });
   refuseDamage(contents);
+  refuseLargerThanFlash(image);
   const { format, entries, used } = contents;
   const stored = entries.map(({ value }) => value);
   const isTlv = format === "tlv";

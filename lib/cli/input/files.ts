@@ -71,13 +71,15 @@ export function csvLoad(csv: string, io: Io): Load {
  * @returns Rejects with `ERR_FILE_NOT_FOUND` for a file that is not there.
  */
 export function besideLoad(source: string, io: Io): (path: string) => Promise<Uint8Array> {
-  const load = limited(source, (path) => io.readIfExists(path));
-  return async (name) => {
-    const path = isAbsolute(name) ? name : besidePath(source, name);
-    const bytes = await load(path);
-    if (bytes !== undefined) return bytes;
-    throw fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${shownName(path)}: no such file`);
-  };
+  const load = limited(source, (path) => readNamed(path, io));
+  return async (name) => (await load(isAbsolute(name) ? name : besidePath(source, name)))!;
+}
+
+/** The bytes of a regular file that another one names. */
+export async function readNamed(path: string, io: Io): Promise<Uint8Array> {
+  const bytes = await io.readIfExists(path);
+  if (bytes !== undefined) return bytes;
+  throw fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${shownName(path)}: no such file`);
 }
 
 /**

@@ -43,7 +43,8 @@ export function flashMemory(decoding: string): FlashMemory {
   const pieces = new Map<number, Piece>();
   let [begin, end] = [Infinity, 0];
   const widen = (address: number, length: number) => {
-    [begin, end] = [Math.min(begin, address), Math.max(end, address + length)];
+    if (address < begin) begin = address;
+    if (address + length > end) end = address + length;
     if (end - begin <= MAX_FLASH) return;
     const message = `${decoding}: it spans 0x${(end - begin).toString(16)} bytes, from ${
       hex(begin)

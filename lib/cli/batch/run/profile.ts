@@ -10,7 +10,7 @@ import {
 import type { Arguments } from "../../arguments.ts";
 import { usageError } from "../../errors.ts";
 import { daysOf, sansOf, usageOf } from "../../input/certificates.ts";
-import { besideLoad, naming, readText } from "../../input/files.ts";
+import { besideLoad, naming, readNamed, readText } from "../../input/files.ts";
 import { chipOf, deviceKeyOptions, keyModeOf, readKey } from "../../input/keys.ts";
 import { besidePath, type Io } from "../../io.ts";
 
@@ -50,7 +50,7 @@ export async function signingKeysOf(
   const algorithms = new Set<string>();
   for (const name of signingKeys) {
     const path = fromProfile(name, args.need("profile"));
-    const key = await readKey(path, args, io);
+    const key = await readKey(path, args, { ...io, read: (path) => readNamed(path, io) });
     algorithms.add((await naming(path, () => readSignatureKey(key.publicKey))).algorithm);
     keys.push(key.pkcs8);
   }
