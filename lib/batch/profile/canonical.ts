@@ -16,11 +16,11 @@ function canonicalMembers(profile: BulkProfile): ReadonlyMap<string, string> {
   );
 }
 
-/** The names of members in which two profiles differ. */
+/** The names of members in which two profiles differ, in alphabetical order. */
 export function differingMembers(a: BulkProfile, b: BulkProfile): string[] {
   const [left, right] = [canonicalMembers(a), canonicalMembers(b)];
   const names = new Set([...left.keys(), ...right.keys()]);
-  return [...names].filter((name) => left.get(name) !== right.get(name));
+  return [...names].toSorted().filter((name) => left.get(name) !== right.get(name));
 }
 
 /** JSON that does not depend on the order of members. */
