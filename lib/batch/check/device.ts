@@ -1,7 +1,12 @@
 import { equalBytes } from "../../bytes/pack.ts";
-import { encodeUtf8, formatBase64 } from "../../bytes/text.ts";
+import { encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
+import { sha256 } from "../../crypto/deps.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
-import type { Certificate, CertificateInput } from "../../crypto/x509/certificate.ts";
+import {
+  type Certificate,
+  type CertificateInput,
+  readCertificate,
+} from "../../crypto/x509/certificate.ts";
 import { readRequest } from "../../crypto/x509/request.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import { paths } from "../files.ts";
@@ -97,19 +102,46 @@ export async function checkDevice(
   ];
 }
 
-/** Files that a verified device needs and does not have; only their names are looked at. */
-export async function findMissingFiles(
+/**
+ * Files that a verified device needs and that cannot go with it to another place: they are not there, are
+ * empty, or are not those of the manifest. What is in them is not checked otherwise.
+ */
+export async function findLostFiles(
   row: ManifestRow,
   files: FinishedFiles,
   kept: KeptFiles,
 ): Promise<BatchProblem[]> {
-  const { id } = row;
-  const names = [paths.image(id), paths.certificate(id), ...filesNeeded(row, kept)];
+  const { id, imageSha256 } = row;
+  const [image, certificate] = [paths.image(id), paths.certificate(id)];
+  const names = [image, certificate, ...filesNeeded(row, kept)];
+  const found = await Promise.all(
+    names.map(async (name) => [name, await files.read(name)] as const),
+  );
   const problems: BatchProblem[] = [];
-  for (const name of names) {
-    if (!await files.has(name)) problems.push(missingFile(id, name, files));
+  for (const [name, bytes] of found) {
+    if (bytes === undefined) {
+      // One that is there and cannot be read is reported by who reads it.
+      if (!await files.has(name)) problems.push(missingFile(id, name, files));
+    } else if (bytes.length === 0) {
+      problems.push(problem("MISSING_FILE", id, `${name} of ${files.name} is empty`));
+    } else if (name === certificate) problems.push(...await checkFingerprint(row, bytes));
+    else if (name === image && formatHex(sha256(bytes)) !== imageSha256.toLowerCase()) {
+      problems.push(problem("WRONG_IMAGE", id, `${name} is not the one that the manifest lists`));
+    }
   }
   return problems;
+}
+
+async function checkFingerprint(
+  { id, fingerprint }: ManifestRow,
+  bytes: Uint8Array,
+): Promise<BatchProblem[]> {
+  const certificate = await attempt(() => readCertificate(bytes));
+  const isListed = typeof certificate !== "string" &&
+    formatHex(sha256(certificate.der)) === fingerprint.toLowerCase();
+  if (isListed) return [];
+  const message = `${paths.certificate(id)} is not the one that the manifest lists`;
+  return [problem("WRONG_CERTIFICATE", id, message)];
 }
 
 /** Files that a device of its key mode does not have, such as another device's would be. */

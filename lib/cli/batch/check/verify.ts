@@ -1,13 +1,8 @@
-import {
-  checkDevice,
-  type DeviceCheckOptions,
-  type FinishedFiles,
-} from "../../../batch/check/device.ts";
+import { checkDevice, type DeviceCheckOptions } from "../../../batch/check/device.ts";
 import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import { createCertificateReader } from "../../../crypto/x509/certificate.ts";
 import type { Arguments } from "../../arguments.ts";
-import { CliError } from "../../errors.ts";
 import { readFlag } from "../../input/files.ts";
 import { chipOf } from "../../input/keys.ts";
 import type { Io } from "../../io.ts";
@@ -18,13 +13,11 @@ import { type BatchFolder, openBatch } from "../folder/batch.ts";
 import { type BatchJournal, withJournal } from "../journal/read.ts";
 import { findMissing, refuseLists } from "../device_list.ts";
 import { countOf, renderProblems } from "../report.ts";
+import { AT_A_TIME, inGroups, withUnread } from "./devices.ts";
 import { findStray, keptIn, modeCheck } from "./files.ts";
 import { checkManifestCsv } from "./manifest.ts";
 import { checkRows } from "./rows.ts";
 import { checkUnfinished, devicesIn } from "./unfinished.ts";
-
-/** Devices that are checked at a time: WebCrypto's threads get work, and memory stays flat. */
-const AT_A_TIME = 32;
 
 /** Reads every file of a batch back and checks it: exit code 1 when something is wrong. */
 export async function bulkVerify(args: Arguments, io: Io): Promise<number> {
@@ -66,7 +59,8 @@ async function checkBatch(
   const modes = modeCheck(batch);
   const check = async (row: ManifestRow) => {
     await modes.row(row);
-    return await checkFiles(batch, row, { ...options, ownChip: journal?.chipOf(row.id) });
+    const own = { ...options, ownChip: journal?.chipOf(row.id) };
+    return await withUnread(batch, row, (files) => checkDevice(row, files, own));
   };
   const counter = startCounter(io, ["checked", "devices"], devicesIn(journal));
   try {
@@ -95,29 +89,6 @@ async function checkBatch(
   };
 }
 
-/** Everything that is wrong with the files of a device, with those that cannot be read. */
-async function checkFiles(
-  batch: BatchFolder,
-  row: ManifestRow,
-  options: DeviceCheckOptions,
-): Promise<BatchProblem[]> {
-  const unread: BatchProblem[] = [];
-  const files: FinishedFiles = {
-    ...batch,
-    read: async (path) => {
-      try {
-        return await batch.read(path);
-      } catch (error) {
-        if (!(error instanceof CliError)) throw error;
-        unread.push(problem("MISSING_FILE", row.id, error.message));
-        return undefined;
-      }
-    },
-  };
-  const problems = await checkDevice(row, files, options);
-  return [...unread, ...problems];
-}
-
 function report(
   { path }: BatchFolder,
   { devices, problems, notes }: Checked,
@@ -131,15 +102,4 @@ function report(
   io.print(
     [...renderProblems(problems), "", `${countOf(devices, "device")}: ${result}`].join("\n"),
   );
-}
-
-async function* inGroups<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
-  let group: T[] = [];
-  for await (const item of items) {
-    group.push(item);
-    if (group.length < size) continue;
-    yield group;
-    group = [];
-  }
-  if (group.length > 0) yield group;
 }

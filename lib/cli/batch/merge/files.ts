@@ -106,8 +106,10 @@ function copyPool(): {
 }
 
 async function copy(from: string, to: string, secret: boolean): Promise<void> {
+  const bytes = await readPlain(from).catch((error) => {
+    throw explain("read", from, error);
+  });
   try {
-    const bytes = await readPlain(from);
     using target = await createFile(to, secret);
     await writeFully(target, bytes);
     await target.syncData();

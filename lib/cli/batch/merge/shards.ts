@@ -1,4 +1,4 @@
-import { findMissingFiles } from "../../../batch/check/device.ts";
+import { findLostFiles } from "../../../batch/check/device.ts";
 import { createDuplicateFinder } from "../../../batch/check/duplicates.ts";
 import type { KeptFiles } from "../../../batch/check/needed.ts";
 import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
@@ -7,6 +7,7 @@ import type { ManifestRow } from "../../../batch/manifest.ts";
 import type { Arguments } from "../../arguments.ts";
 import type { Io } from "../../io.ts";
 import { counted } from "../../terminal/progress_line.ts";
+import { AT_A_TIME, inGroups, withUnread } from "../check/devices.ts";
 import { keptIn } from "../check/files.ts";
 import { checkWithoutJournal } from "../check/manifest.ts";
 import { checkRows } from "../check/rows.ts";
@@ -40,7 +41,7 @@ interface CheckedShard extends OwnDevices {
 
 type FindDuplicates = ReturnType<typeof createDuplicateFinder>;
 
-/** Checks all shards before anything is written; which files there are, and not what is in them. */
+/** Checks all shards before anything is written: that their files are those of the manifests. */
 export async function checkAll(
   batches: readonly BatchFolder[],
   args: Arguments,
@@ -85,10 +86,11 @@ async function checkShard(
     const kept = await keptIn(batch, journal);
     let [devices, failed] = [0, 0];
     const rows = counted(batch.rows(), io, ["checked", "devices"], devicesIn(journal));
-    for await (const row of rows) {
-      devices++;
-      if (row.status === "failed") failed++;
-      problems.push(...check.row(row), ...await checkRow(batch, row, kept, args));
+    for await (const group of inGroups(rows, AT_A_TIME)) {
+      devices += group.length;
+      failed += group.filter(({ status }) => status === "failed").length;
+      const lost = await Promise.all(group.map((row) => checkRow(batch, row, kept, args)));
+      group.forEach((row, at) => problems.push(...check.row(row), ...lost[at]!));
     }
     const { ids, fileNames, columns } = check;
     if (journal === undefined) {
@@ -117,7 +119,9 @@ async function checkRow(
   kept: KeptFiles,
   args: Arguments,
 ): Promise<BatchProblem[]> {
-  if (row.status !== "failed") return await findMissingFiles(row, batch, kept);
+  if (row.status !== "failed") {
+    return await withUnread(batch, row, (files) => findLostFiles(row, files, kept));
+  }
   if (args.has("keep-failed")) return [];
   return [problem("FAILED_DEVICE", row.id, `listed as failed in ${batch.path}`)];
 }

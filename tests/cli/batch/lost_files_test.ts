@@ -1,0 +1,62 @@
+/** `bulk merge` refuses a shard whose files it cannot bring along. */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { bulkIn, cli, codesOf, copyFolder, flip, inFolder, swap } from "./batch.ts";
+import { needing, NOT_ROOT, POSIX } from "../../needs.ts";
+
+const filesIn = (path: string) => [...Deno.readDirSync(path)].map(({ name }) => name).sort();
+const FLAGS = ["--count", "3", "--id-template", "d{n}", "--chip", "esp32c3", "--labels"];
+
+Deno.test("each file that is missing, empty or another's is reported, and nothing is written", async () => {
+  await inFolder(async (folder) => {
+    const good = await bulkIn(folder, "good", ...FLAGS, "--key-mode", "hmac-derived");
+    const names = ["images", "certificates", "secret", "efuse", "labels"].flatMap((inside) =>
+      filesIn(`${good}/${inside}`).filter((name) => name.startsWith("d2.")).map((name) =>
+        `${inside}/${name}`
+      )
+    );
+    assertEquals(names.length, 7);
+    const batch = `${folder}/b`;
+    const mergeOf = async (change: (path: string) => void | Promise<void>, path: string) => {
+      await copyFolder(good, batch);
+      await change(`${batch}/${path}`);
+      const { code, stdout } = await cli("bulk", "merge", batch, "-o", `${folder}/w`);
+      await Deno.remove(batch, { recursive: true });
+      assertEquals([code, filesIn(folder)], [1, ["ca", "ca.pem", "good"]], path);
+      assertStringIncludes(stdout, path);
+      assertStringIncludes(stdout, " d2: ");
+      return stdout;
+    };
+    for (const name of names) {
+      assertStringIncludes(await mergeOf(Deno.removeSync, name), "MISSING_FILE");
+      const empty = await mergeOf((path) => Deno.truncateSync(path), name);
+      assertStringIncludes(empty, "is empty");
+      const folderInPlace = await mergeOf((path) => {
+        Deno.removeSync(path);
+        Deno.mkdirSync(path);
+      }, name);
+      assertStringIncludes(folderInPlace, "MISSING_FILE");
+    }
+    const [image, certificate] = ["images/d2.bin", "certificates/d2.pem"];
+    assertStringIncludes(await mergeOf((path) => flip(path, 100), image), "WRONG_IMAGE");
+    const swapped = (path: string) => swap(path, path.replace("d2", "d1"));
+    assertStringIncludes(await mergeOf(swapped, image), "WRONG_IMAGE");
+    assertStringIncludes(await mergeOf(swapped, certificate), "WRONG_CERTIFICATE");
+    const junk = (path: string) => Deno.writeTextFileSync(path, "junk");
+    assertStringIncludes(await mergeOf(junk, certificate), "WRONG_CERTIFICATE");
+    const merged = await cli("bulk", "merge", good, "-o", `${folder}/w`);
+    assertEquals(merged.code, 0, merged.stdout);
+    assertEquals(await codesOf(`${folder}/w`), []);
+  });
+});
+
+needing(POSIX, NOT_ROOT).test("a file that may not be read is reported by its name", async () => {
+  await inFolder(async (folder) => {
+    const batch = await bulkIn(folder, "b", ...FLAGS);
+    for (const name of ["secret/d2.key.pem", "images/d3.bin"]) {
+      Deno.chmodSync(`${batch}/${name}`, 0);
+      const { code, stdout } = await cli("bulk", "merge", batch, "-o", `${folder}/w`);
+      assertEquals([code, filesIn(folder)], [1, ["b", "ca", "ca.pem"]]);
+      assertStringIncludes(stdout, name);
+    }
+  });
+});
