@@ -86,7 +86,7 @@ const RSA_BITS: readonly number[] = [1024, 2048, 3072, 4096];
  * @category Building and changing
  * @throws {SecureCertError} `ERR_MAGIC` for bytes that are not an image; `ERR_CHECKSUM` for a value with
  * a wrong checksum; `ERR_TRUNCATED` or `ERR_LENGTH` when an entry has no end; with the place;
- * `ERR_TOO_LARGE` for an image of more than 32 MiB.
+ * `ERR_TOO_LARGE` for an image of more than 16 MiB.
  */
 export async function extract(
   file: Uint8Array,
@@ -122,7 +122,7 @@ export async function extract(
   const { image, entry } = await findImage(file, options);
   const contents = readImage(image, { partition: entry && kindOf(entry) });
   refuseDamage(contents);
-  refuseLargerThanFlash(image);
+  refuseTooLarge(image);
   const { format, entries, used } = contents;
   const stored = entries.map(({ value }) => value);
   const isTlv = format === "tlv";
@@ -140,9 +140,9 @@ export async function extract(
   return await assemble(image, rows, form, options);
 }
 
-function refuseLargerThanFlash({ length }: Uint8Array): void {
+function refuseTooLarge({ length }: Uint8Array): void {
   if (length <= MAX_IMAGE_SIZE) return;
-  const message = `Cannot extract image: ${length} bytes, the largest flash has ${MAX_IMAGE_SIZE}`;
+  const message = `Cannot extract image: ${length} bytes; a CSV takes ${MAX_IMAGE_SIZE >> 20} MiB`;
   throw new SecureCertError("ERR_TOO_LARGE", message);
 }
 

@@ -30,8 +30,8 @@ export interface ConfigForms {
 
 const IMAGE = /^#\s*@image\b/;
 const ENTRY = /^#\s*@entry\b/;
-/** The largest flash that the chips address, 32 MiB, in bytes: no image is larger. */
-export const MAX_IMAGE_SIZE: number = 32 << 20;
+/** 16 MiB, in bytes: an image, its patch and what is built of them are in memory at once. */
+export const MAX_IMAGE_SIZE: number = 16 << 20;
 
 /** Reads the comments of a CSV. */
 export function readConfigForms(
