@@ -28,18 +28,6 @@ async function runLine(line: string, cwd: string): Promise<void> {
   assertEquals(code, 0, `${line}\n${stderr}`);
 }
 
-processes.test("every command of the README runs with the permissions it names", async () => {
-  const readme = await Deno.readTextFile(new URL("README.md", ROOT));
-  const blocks = [...readme.matchAll(/```sh\n([\s\S]*?)```/g)].flatMap(([, block]) =>
-    block!.trim().split("\n")
-  );
-  const lines = blocks.filter((line) => !line.startsWith("npx "));
-  await inFolder(async (folder) => {
-    for (const line of lines) await runLine(line, folder);
-  });
-  assertEquals(lines.length >= 10, true);
-});
-
 processes.test("every command of docs/batch.md runs", async () => {
   const page = await Deno.readTextFile(new URL("docs/batch.md", ROOT));
   const lines = [...page.matchAll(/```sh\n([\s\S]*?)```/g)]
