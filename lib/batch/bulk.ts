@@ -232,8 +232,9 @@ async function call(
   const start = performance.now();
   try {
     const jobs = await jobsOf(devices, options);
-    run.finished.set(number, jobs.length === 0 ? [] : await run.maker(jobs));
-    run.uncommitted -= devices.length - jobs.length;
+    const results = jobs.length === 0 ? [] : await run.maker(jobs);
+    run.finished.set(number, results);
+    run.uncommitted -= devices.length - results.length;
     adapt(run, devices.length, performance.now() - start);
   } catch (error) {
     run.problem ??= error;

@@ -67,7 +67,7 @@ export interface BulkResult {
 }
 
 /**
- * Makes devices, many in one call.
+ * Makes devices, many in one call. A device that stays as it is, because the run is to end, has no result.
  *
  * @category Ports
  */
@@ -156,9 +156,10 @@ export interface KeySource {
   readonly name: string;
   /**
    * A key for each device, always the same for the same device; or why it has none, which makes it fail;
-   * or null to leave the device as it is, such as when the run is ending.
+   * or null to leave the device as it is, such as when the run is ending; or undefined for a device that
+   * gets its key another way.
    */
   take(
     devices: readonly BulkDevice[],
-  ): Awaitable<readonly (Uint8Array | { problem: string } | null)[]>;
+  ): Awaitable<readonly (Uint8Array | { problem: string } | null | undefined)[]>;
 }

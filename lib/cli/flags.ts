@@ -124,6 +124,22 @@ export const CA_CERT: Flag = {
   default: "the CA that issues its certificate",
 };
 
+/** `--ca-command` */
+export const CA_COMMAND: Flag = {
+  name: "ca-command",
+  value: "LINE",
+  help:
+    'a program signs for the CA: it gets "ecdsa-sha256 BASE64" on a line,\nand answers with the signature in base64; ca.key.pem is not needed',
+};
+
+/** `--answer-timeout` */
+export const ANSWER_TIMEOUT: Flag = {
+  name: "answer-timeout",
+  value: "SECONDS",
+  help: "how long such a program may take for an answer",
+  default: "60",
+};
+
 /** `--ca` for the certificate that should have issued others. */
 export const ISSUED_BY: Flag = {
   name: "ca",

@@ -3,7 +3,7 @@ import { encodeUtf8, shownName } from "../bytes/text.ts";
 import type { Force, OutputFile, WriteOptions } from "./disk/write.ts";
 import { collectLimited, readLimited, readPlain } from "./input/limited.ts";
 import { askSecret, canAsk, openLines } from "./terminal/terminal.ts";
-import type { ProgramOutcome } from "./programs.ts";
+import type { ProgramOutcome } from "./programs/run.ts";
 import { CliError, fileError, isSystemError, usageError } from "./errors.ts";
 
 export type { Force, OutputFile, WriteOptions };
@@ -88,7 +88,7 @@ export function denoIo(): Io {
     ...Deno.stderr.isTerminal() && !noColor && { drawLine },
     ...canAsk() && { promptSecret: askSecret },
     run: async (names, args, output) => {
-      const { runProgram } = await import("./programs.ts");
+      const { runProgram } = await import("./programs/run.ts");
       return await runProgram(names, args, output);
     },
     isStdoutTerminal: Deno.stdout.isTerminal(),

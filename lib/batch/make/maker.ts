@@ -71,7 +71,7 @@ export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMa
   const shop = await openShop(options);
   const lanes = options.random === undefined ? options.lanes ?? 4 : 1;
   return async (jobs) => {
-    const results: BulkResult[] = new Array(jobs.length);
+    const results: (BulkResult | undefined)[] = new Array(jobs.length);
     let next = 0;
     const lane = async () => {
       for (let at = next++; at < jobs.length; at = next++) {
@@ -82,7 +82,7 @@ export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMa
     const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
     for (const end of ends) if (end.status === "rejected") throw end.reason;
     await shop.files.sync();
-    return results;
+    return results.filter((result) => result !== undefined);
   };
 }
 
@@ -107,8 +107,11 @@ async function openShop(options: BulkMakerOptions): Promise<Shop> {
   return { ...shop, prepared: await createIssuer(issuer) };
 }
 
-/** One device; what is wrong with it becomes its result. */
-async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
+/**
+ * One device; what is wrong with it becomes its result. Undefined when the CA was stopped before it signed:
+ * nothing is written then.
+ */
+async function work(shop: Shop, job: BulkJob): Promise<BulkResult | undefined> {
   const { device } = job;
   let reached: BulkState = "pending";
   const reach = (state: BulkState) => void (reached = state);
@@ -128,12 +131,17 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult> {
     if (!equalBytes(image, made.image)) throw badImage("the file is not what was written");
     return { device, state: "verified", row: verifiedRow(device, settings, { ...made, image }) };
   } catch (error) {
+    if (isAbort(error)) return undefined;
     if (!(error instanceof SecureCertError)) throw error;
     // The journal has the key of a device that waits for its certificate, and keeps it.
     if (left !== undefined && shop.phase !== "certificates") throw leftFailure(device, error);
     const row = failedRow(device, settings);
     return { device, state: "failed", reached, reason: error.message, row };
   }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "AbortError";
 }
 
 /** The error of a device whose key is in the files of an earlier run, and stays there. */

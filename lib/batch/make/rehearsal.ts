@@ -30,7 +30,8 @@ export async function rehearse(samples: Samples, options: RehearsalOptions): Pro
   // The certificates of the later phase are there, and their keys too.
   if (options.phase === "certificates") return [];
   const { profile, issuer, caCert, signers, now } = options;
-  const canIssue = issuer?.key !== undefined && options.phase !== "requests";
+  const signs = issuer?.key !== undefined || issuer?.sign !== undefined;
+  const canIssue = signs && options.phase !== "requests";
   const make = await createBulkMaker({
     profile,
     issuer: canIssue ? issuer : await createDevelopmentCa(),
@@ -47,8 +48,8 @@ export async function rehearse(samples: Samples, options: RehearsalOptions): Pro
     let failed = 0;
     for (const sample of kind) {
       const [result] = await make([await rehearsalJob(sample, profile, keys)]);
-      if (result!.state !== "failed") break;
-      const reason = result!.reason!;
+      if (result?.state !== "failed") break;
+      const reason = result.reason!;
       problems.set(reason, [...problems.get(reason) ?? [], sample.device.id]);
       failed++;
     }

@@ -1,10 +1,24 @@
+import type { CertificateInput } from "../../crypto/x509/certificate.ts";
+import type { Issuer } from "../../crypto/x509/issue.ts";
+import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
-import { DAYS, FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE, SAN, SUBJECT, USAGE } from "../flags.ts";
+import {
+  ANSWER_TIMEOUT,
+  CA_COMMAND,
+  DAYS,
+  FORCE,
+  JSON_FLAG,
+  OUT_FILE,
+  PASSWORD_FILE,
+  SAN,
+  SUBJECT,
+  USAGE,
+} from "../flags.ts";
 import { daysOf, readCertificateFile, sansOf, usageOf } from "../input/certificates.ts";
 import { readFlag } from "../input/files.ts";
 import { readKey } from "../input/keys.ts";
-import { textFile } from "../io.ts";
+import { type Io, textFile } from "../io.ts";
 import { noteIssuer } from "../output/certificates.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 
@@ -16,6 +30,11 @@ export const command: Command = {
     SUBJECT,
     { name: "ca", value: "FILE", help: "certificate of the CA" },
     { name: "ca-key", value: "FILE", help: "private key of the CA" },
+    {
+      ...CA_COMMAND,
+      help: CA_COMMAND.help.replace(/; ca.*/, "").replace("a program", "or: a program"),
+    },
+    ANSWER_TIMEOUT,
     DAYS,
     SAN,
     USAGE,
@@ -32,7 +51,11 @@ export const command: Command = {
     },
   ],
   async run(args, io) {
-    const [ca, caKey] = [args.need("ca"), args.need("ca-key")];
+    const ca = args.need("ca");
+    if (!args.has("ca-command")) args.need("ca-key");
+    else if (args.has("ca-key")) {
+      throw usageError("the CA signs with --ca-key or with --ca-command, not with both", "ca-key");
+    }
     if (args.has("csr") === args.has("key")) {
       throw usageError("issue needs --csr, or --key with --subject", "csr", "run issue --help");
     }
@@ -42,27 +65,50 @@ export const command: Command = {
     const { readCertificate } = await import("../../crypto/x509/certificate.ts");
     const { issueCertificate } = await import("../../crypto/x509/issue.ts");
     const { reportCertificate } = await import("../../toolkit/inspect.ts");
-    const issuer = {
-      certificate: await readCertificateFile(ca, io),
-      key: await readKey(caKey, args, io),
-    };
+    const certificate = await readCertificateFile(ca, io);
     const keyPath = args.get("key");
     const key = keyPath === undefined ? undefined : await readKey(keyPath, args, io);
     const sans = sansOf(args);
-    const issued = await issueCertificate({
-      issuer,
-      request: await readFlag("csr", args, io),
-      publicKey: key,
-      subject,
-      sans: sans.length === 0 ? undefined : sans,
-      days,
-      usage: usageOf(args),
-      allowWeak: args.has("allow-weak"),
-    });
+    const request = await readFlag("csr", args, io);
+    const issued = await withIssuer(certificate, args, io, (issuer) =>
+      issueCertificate({
+        issuer,
+        request,
+        publicKey: key,
+        subject,
+        sans: sans.length === 0 ? undefined : sans,
+        days,
+        usage: usageOf(args),
+        allowWeak: args.has("allow-weak"),
+      }));
     await writeOutput(out, textFile(out, issued.pem), args, io);
-    noteIssuer(readCertificate(issuer.certificate), issued, io);
+    noteIssuer(readCertificate(certificate), issued, io);
     const text = `certificate "${issued.subject}" issued by "${issued.issuer}": ${out}`;
     printResult(out, { certificate: reportCertificate(issued), out }, text, args, io);
     return 0;
   },
 };
+
+/** Does something with the CA: with its key, or with the program that signs for it. */
+async function withIssuer<T>(
+  certificate: CertificateInput,
+  args: Arguments,
+  io: Io,
+  act: (issuer: Issuer) => Promise<T>,
+): Promise<T> {
+  const line = args.get("ca-command");
+  if (line === undefined) {
+    return await act({ certificate, key: await readKey(args.need("ca-key"), args, io) });
+  }
+  const { openCaPrograms, programIssuer } = await import("../programs/ca.ts");
+  const { answerSeconds } = await import("../programs/pool.ts");
+  const programs = await openCaPrograms(certificate, { line, seconds: answerSeconds(args) });
+  try {
+    const result = await act(programIssuer(certificate, programs.ask));
+    await programs.close();
+    return result;
+  } catch (error) {
+    await programs.close().catch(() => {});
+    throw error;
+  }
+}

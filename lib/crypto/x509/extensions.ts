@@ -20,9 +20,9 @@ import {
   readDer,
   TAG,
 } from "../der.ts";
-import { type EcCurve, HASH_OIDS, type HashName, type SignatureHash } from "../keys/curves.ts";
+import { HASH_OIDS, type HashName, type SignatureHash } from "../keys/curves.ts";
 import { readAlgorithm } from "../keys/encoding.ts";
-import { type CheckedScheme, hashFor } from "../signing.ts";
+import type { CheckedScheme } from "../signing.ts";
 
 /** Object identifiers of the extensions that are written and read (RFC 5280 section 4.2.1). */
 export const EXTENSION = {
@@ -109,10 +109,11 @@ const HASHES = new Map(
 
 /** AlgorithmIdentifier of the signatures a key makes, DER. */
 export function signatureAlgorithm(
-  key: { type: "ec" | "rsa"; curve?: EcCurve; bits: number },
+  { type }: { type: "ec" | "rsa" },
+  hash: HashName,
 ): DerElement {
-  const oid = derOid(SIGNATURE_OIDS[key.type][hashFor(key)]);
-  return key.type === "rsa" ? derSequence(oid, derNull()) : derSequence(oid);
+  const oid = derOid(SIGNATURE_OIDS[type][hash]);
+  return type === "rsa" ? derSequence(oid, derNull()) : derSequence(oid);
 }
 
 /** How a signature was made, from its AlgorithmIdentifier; undefined for one that is not known. */

@@ -13,7 +13,7 @@ import {
   derUnsigned,
   encodeDer,
 } from "../der.ts";
-import { type EcCurve, WEAK_RSA_BITS } from "../keys/curves.ts";
+import { type EcCurve, type HashName, WEAK_RSA_BITS } from "../keys/curves.ts";
 import { decodeSpki, isSamePublicKey, publicKeyDer } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../keys/keys.ts";
 import { encodeEcdsaSignature, hashFor, signBytes, verifyBytes } from "../signing.ts";
@@ -59,6 +59,8 @@ export interface Issuer {
       readonly curve?: EcCurve;
     },
   ) => Promise<Uint8Array>;
+  /** The hash of signatures with an RSA key. @default SHA-256, and SHA-384 above 3072 bits */
+  readonly rsaHash?: "SHA-256" | "SHA-384" | "SHA-512";
 }
 
 /** A CA that {@linkcode createIssuer} has prepared, for many certificates. */
@@ -117,16 +119,17 @@ export async function createIssuer(
   if (!certificate.isCa) throw unfit("the issuer's certificate is not a CA's");
   const { publicKey, subjectDer, subjectKeyId, notAfter } = certificate;
   const kind = decodeSpki(publicKey);
+  const hash = kind.type === "rsa" && options.rsaHash || hashFor(kind);
   const issuer = Object.freeze({ certificate });
   const template = await loadTemplate();
   prepared.set(issuer, {
     name: subjectDer,
     caEnd: notAfter,
-    algorithm: signatureAlgorithm(kind),
+    algorithm: signatureAlgorithm(kind, hash),
     template,
     sign: sign === undefined
-      ? signerOf(await ownKey(certificate, key!))
-      : checkedSign(certificate, sign),
+      ? signerOf(await ownKey(certificate, key!), hash)
+      : checkedSign(certificate, sign, hash),
     authorityKey: template.authorityKeyExtension(subjectKeyId ?? keyIdentifier(publicKey)),
     shared: new Map(),
   });
@@ -284,9 +287,9 @@ async function selfIssuer(key: PrivateKey, name: Bytes): Promise<Prepared> {
   const template = await loadTemplate();
   return {
     name,
-    algorithm: signatureAlgorithm(key),
+    algorithm: signatureAlgorithm(key, hashFor(key)),
     template,
-    sign: signerOf(key),
+    sign: signerOf(key, hashFor(key)),
     authorityKey: template.authorityKeyExtension(keyIdentifier(key.publicKey)),
     shared: new Map(),
   };
@@ -320,21 +323,24 @@ async function ownKey(certificate: Certificate, input: KeyInput): Promise<Privat
   throw unfit("the issuer's key is not that of its certificate");
 }
 
-function signerOf(key: PrivateKey): Prepared["sign"] {
-  return (signedPart) => signBytes(key, signedPart);
+function signerOf(key: PrivateKey, hash: HashName): Prepared["sign"] {
+  return (signedPart) => signBytes(key, signedPart, { hash });
 }
 
 /** A signature from elsewhere is checked: it may be that of another key, or in another form. */
-function checkedSign(certificate: Certificate, sign: SignCertificate): Prepared["sign"] {
+function checkedSign(
+  certificate: Certificate,
+  sign: SignCertificate,
+  hash: HashName,
+): Prepared["sign"] {
   const kind = decodeSpki(certificate.publicKey);
-  const hash = hashFor(kind);
   const curve = kind.type === "ec" ? kind.curve : undefined;
   return async (signedPart) => {
     const given = await sign(signedPart, { type: kind.type, hash, curve });
     const isRaw = kind.type === "ec" && given.length === kind.point.length - 1;
     const signature = isRaw ? encodeEcdsaSignature(given) : given;
-    if (await verifyBytes(certificate, signedPart, signature)) return signature;
-    throw unfit("the function that signs gave a signature that is not of the issuer's key");
+    if (await verifyBytes(certificate, signedPart, signature, { hash })) return signature;
+    throw unfit("the signature that came back is not of the issuer's key");
   };
 }
 

@@ -24,7 +24,7 @@ import {
 import { foreignError } from "../foreign.ts";
 import { publicKeyParts } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput } from "../keys/keys.ts";
-import { type CheckedScheme, signBytes, verifyBytes } from "../signing.ts";
+import { type CheckedScheme, hashFor, signBytes, verifyBytes } from "../signing.ts";
 import {
   EXTENSION,
   namesExtension,
@@ -84,7 +84,7 @@ export async function createRequest(options: {
     key.publicKey,
     derContext(0, ...attributes),
   ));
-  const algorithm = signatureAlgorithm(key);
+  const algorithm = signatureAlgorithm(key, hashFor(key));
   const request = derSequence(info, algorithm, derBits(await signBytes(key, info)));
   return takeApart(encodeDer(request)).request;
 }

@@ -35,6 +35,7 @@ Deno.test("a thread answers a call that it cannot do, and lives on", async () =>
     signingKeys: [],
     syncs: false,
     resumes: false,
+    asks: false,
   } as const;
   const worker = startThread(
     new URL("../../../lib/cli/batch/threads/worker.ts", import.meta.url),

@@ -2,22 +2,21 @@ import { concat } from "../../../bytes/pack.ts";
 import { decodeUtf8 } from "../../../bytes/text.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import { usageError } from "../../errors.ts";
-import { explain } from "../../io.ts";
-import { checkProgram, forbiddenProgram, missingProgram, splitWords } from "./program.ts";
+import {
+  endedWith,
+  endProgram,
+  GRACE_MS,
+  howEnded,
+  SETTLE_MS,
+  startProgram,
+} from "../../programs/child.ts";
+import { checkProgram, splitWords } from "../../programs/words.ts";
 import type { StopSignal } from "../signal.ts";
 
 /** A key of an HSM or of 4096 bits takes seconds; what takes this long hangs. */
 const KEY_TIME_MS = 600_000;
-/** A program that is asked to end gets so long. */
-const GRACE_MS = 3000;
-/** In which a program that has ended and printed a key may be read to its end. */
-const SETTLE_MS = 100;
-/** In which a signal that a program got reaches this process too. */
-const HEAR_MS = 500;
 /** Most bytes of a private key as PEM. */
 const MOST_KEY = 0x10000;
-/** Exit codes of shells for programs that SIGHUP, SIGINT and SIGTERM ended. */
-const SIGNAL_CODES: readonly number[] = [129, 130, 143];
 
 /** A key, why there is none, or null when the run is to end. */
 type Taken = Uint8Array | { problem: string } | null;
@@ -43,7 +42,7 @@ export async function commandKeys(
   const words = splitWords(line);
   if (words.length === 0) throw usageError("--key-command is empty", "key-command");
   if (!words[0]!.includes("{id}")) await checkProgram(words[0]!);
-  kill.addEventListener("abort", () => running.forEach((child) => end(child, "SIGKILL")));
+  kill.addEventListener("abort", () => running.forEach((child) => endProgram(child, "SIGKILL")));
   let hasFailed = false;
   const onFailure = (id: string) => {
     if (hasFailed) return;
@@ -81,18 +80,18 @@ async function runKeyCommand(
   onFailure: (id: string) => void,
 ): Promise<Taken> {
   if (signal.aborted) return null;
-  const child = start(words.map((word) => word.replaceAll("{id}", id)));
+  const child = startProgram(words.map((word) => word.replaceAll("{id}", id)), "null");
   running.add(child);
   const limit = AbortSignal.timeout(KEY_TIME_MS);
   const ends = AbortSignal.any([signal, limit]);
   let timer: ReturnType<typeof setTimeout> | undefined;
   const stop = () => {
-    end(child, "SIGTERM");
-    timer = setTimeout(() => end(child, "SIGKILL"), GRACE_MS);
+    endProgram(child, "SIGTERM");
+    timer = setTimeout(() => endProgram(child, "SIGKILL"), GRACE_MS);
   };
   ends.addEventListener("abort", stop);
   try {
-    const output = readUpTo(child.stdout, MOST_KEY, () => end(child, "SIGKILL"));
+    const output = readUpTo(child.stdout, MOST_KEY, () => endProgram(child, "SIGKILL"));
     const status = await child.status;
     // What the program started may hold its output open.
     const rest = [
@@ -105,47 +104,13 @@ async function runKeyCommand(
     if (signal.aborted) return null;
     if (key === undefined) return { problem: "the key command printed more than a private key" };
     if (limit.aborted) return { problem: "the key command took more than ten minutes" };
-    // A terminal sends Ctrl-C to it too, and it may end before this process has heard of it.
-    if (wasAsked(status) && await isHeard(signal)) return null;
-    if (status.signal !== null) return { problem: `the key command was ended by ${status.signal}` };
-    onFailure(id);
-    return { problem: `the key command ended with code ${status.code}` };
+    if (await endedWith(status, signal)) return null;
+    if (status.signal === null) onFailure(id);
+    return { problem: `the key command ${howEnded(status)}` };
   } finally {
     ends.removeEventListener("abort", stop);
     clearTimeout(timer);
     running.delete(child);
-  }
-}
-
-/** Whether a program was asked to end, by its own word or that of its shell. */
-function wasAsked({ signal, code }: Deno.CommandStatus): boolean {
-  return signal !== null || SIGNAL_CODES.includes(code);
-}
-
-/** Whether this process is asked to end too, at about the same time. */
-async function isHeard(signal: AbortSignal): Promise<boolean> {
-  for (let waited = 0; waited < HEAR_MS && !signal.aborted; waited += SETTLE_MS) {
-    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-  }
-  return signal.aborted;
-}
-
-function start([program, ...args]: readonly string[]): Deno.ChildProcess {
-  try {
-    const piped = { stdin: "null", stdout: "piped", stderr: "null" } as const;
-    return new Deno.Command(program!, { args, ...piped }).spawn();
-  } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw forbiddenProgram(program!);
-    if (error instanceof Deno.errors.NotFound) throw missingProgram(program!);
-    throw explain("read", program!, error);
-  }
-}
-
-function end(child: Deno.ChildProcess, signal: Deno.Signal): void {
-  try {
-    child.kill(signal);
-  } catch {
-    // It has ended already.
   }
 }
 

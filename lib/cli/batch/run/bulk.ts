@@ -11,6 +11,7 @@ import { fileError, isSystemError } from "../../errors.ts";
 import { passwordOf } from "../../input/keys.ts";
 import { noteFindings } from "../../output/images.ts";
 import { explain, type Io, joinPath } from "../../io.ts";
+import { answerSeconds, type ProgramOptions, type Programs } from "../../programs/pool.ts";
 import { hasSecrets } from "../folder/disk.ts";
 import { type DiskSync, openDiskSync } from "../folder/sync.ts";
 import { type HeldFolder, holdFolder, reserveWriters } from "../journal/hold.ts";
@@ -46,8 +47,10 @@ export async function runBulk(args: Arguments, io: Io): Promise<number> {
 async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> {
   const { profile, phase, out, labels, signingKeys, caCert } = plan;
   const folder = holdFolder(out);
+  const stop = openSignal(io);
   let pool: WorkerPool | undefined;
   let journal: FolderJournal | undefined;
+  let caPrograms: Programs | undefined;
   let isUnused = false;
   try {
     refuseLost(folder);
@@ -56,6 +59,7 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
     folder.database.exec("BEGIN IMMEDIATE");
     const ca = await batchCa(plan, journal, args, io);
     await agreeFacts(plan, ca.certificate, journal, args);
+    caPrograms = await caProgramsOf(plan, ca, stop, args);
     reserveWriters(folder, plan.workers + 1);
     const sync = await openDiskSync(out);
     const syncs = sync === undefined;
@@ -63,18 +67,26 @@ async function inBatch(plan: RunPlan, args: Arguments, io: Io): Promise<number> 
     const cas = { caCert, certificate, key };
     const options = { profile, phase, syncs, labels, signingKeys, resumes: !folder.isNew };
     const shared = { folder: out, ...options, ...cas };
-    pool = await openPool(plan.workers, shared);
+    pool = await openPool(plan.workers, shared, caPrograms?.ask);
     if (pool.missing !== undefined) io.note(`one thread; for more, add ${pool.missing}`);
-    return await runBatch(plan, { folder, journal, pool, ca, sync }, args, io);
+    const tools = { folder, journal, pool, ca, caPrograms, sync, stop };
+    return await runBatch(plan, tools, args, io);
   } catch (error) {
     if (folder.database.isTransaction) folder.database.exec("ROLLBACK");
     isUnused = isEmpty(folder.database);
     throw error;
   } finally {
     pool?.close();
+    await endPrograms(caPrograms);
     journal?.close();
     folder.close(isUnused);
+    stop.close();
   }
+}
+
+/** Ends programs of a run that has failed: what is wrong with them is not why. */
+async function endPrograms(programs: Pick<Programs, "close"> | undefined): Promise<void> {
+  await programs?.close().catch(() => {});
 }
 
 /** Keys in a folder whose journal is empty: it was lost, because it comes before the first key. */
@@ -91,66 +103,68 @@ interface Tools {
   readonly journal: FolderJournal;
   readonly pool: WorkerPool;
   readonly ca: BatchCa;
+  readonly caPrograms?: Programs;
   readonly sync?: DiskSync;
+  readonly stop: StopSignal;
 }
 
 async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): Promise<number> {
-  const { folder, journal, pool, ca, sync = () => {} } = tools;
+  const { folder, journal, pool, ca, caPrograms, sync = () => {}, stop } = tools;
   const { profile, phase, shard, hasKeys, signingKeys, caCert, namesCa } = plan;
   if (args.has("retry-failed")) journal.retryFailed();
-  const stop = openSignal(io);
+  if (phase === "certificates") {
+    const from = args.need("certificates");
+    await takeIssued(from, ca.certificate, { folder, journal, shard, signal: stop.signal }, io);
+  }
+  const isIssuerKnown = caCert === undefined || namesCa;
+  const trusted = isIssuerKnown && ca.certificate ? readCertificates(ca.certificate) : undefined;
+  const progress = startProgress(args.has("json"), io);
+  let keys: RunKeys | undefined;
   try {
-    if (phase === "certificates") {
-      const from = args.need("certificates");
-      await takeIssued(from, ca.certificate, { folder, journal, shard, signal: stop.signal }, io);
+    keys = await keysOf(plan, folder, stop, args, io);
+    const devices = withFiles(plan.devices, { profile, phase, hasKeys, trusted, shard });
+    const run = bulk(devices, {
+      profile,
+      phase,
+      caCert,
+      journal,
+      // The threads have files of their own.
+      files: { write: () => {}, read: () => new Uint8Array(), sync },
+      ...await openSigning({ ...ca, signingKeys }, caPrograms?.ask),
+      maker: pool.maker,
+      calls: pool.calls,
+      signal: stop.signal,
+      shard,
+      keys,
+      certificateOf: ({ certificate }) => encodeUtf8(certificate!),
+      jobOf: jobReader(io),
+      onList: progress.list,
+      onStart: async (total) => {
+        await ca.keep();
+        const kept = journal.columns();
+        if (kept.length > 0) io.note(`kept for the manifest: the columns ${listOf(kept)}`);
+        progress.start(total);
+      },
+    });
+    let next = await run.next();
+    let first: string | undefined;
+    for (; next.done !== true; next = await run.next()) {
+      progress.add(next.value);
+      if (next.value.state === "verified") first ??= next.value.device.id;
     }
-    const isIssuerKnown = caCert === undefined || namesCa;
-    const trusted = isIssuerKnown && ca.certificate ? readCertificates(ca.certificate) : undefined;
-    const progress = startProgress(args.has("json"), io);
-    try {
-      const keys = await keysOf(plan, folder, stop, args, io);
-      const devices = withFiles(plan.devices, { profile, phase, hasKeys, trusted, shard });
-      const run = bulk(devices, {
-        profile,
-        phase,
-        caCert,
-        journal,
-        // The threads have files of their own.
-        files: { write: () => {}, read: () => new Uint8Array(), sync },
-        ...await openSigning({ ...ca, signingKeys }),
-        maker: pool.maker,
-        calls: pool.calls,
-        signal: stop.signal,
-        shard,
-        keys,
-        certificateOf: ({ certificate }) => encodeUtf8(certificate!),
-        jobOf: jobReader(io),
-        onList: progress.list,
-        onStart: async (total) => {
-          await ca.keep();
-          const kept = journal.columns();
-          if (kept.length > 0) io.note(`kept for the manifest: the columns ${listOf(kept)}`);
-          progress.start(total);
-        },
-      });
-      let next = await run.next();
-      let first: string | undefined;
-      for (; next.done !== true; next = await run.next()) {
-        progress.add(next.value);
-        if (next.value.state === "verified") first ??= next.value.device.id;
-      }
-      await journal.finish();
-      const seconds = progress.end();
-      const findings = first === undefined ? [] : await storedCaFindings(first, plan, io);
-      noteFindings(findings, io);
-      const facts = { plan, keys, workers: pool.workers, seconds, findings };
-      return reportRun(next.value, facts, args, io);
-    } catch (error) {
-      progress.end();
-      throw shortened(error, io);
-    }
+    await journal.finish();
+    await keys?.close?.();
+    await caPrograms?.close();
+    const seconds = progress.end();
+    const findings = first === undefined ? [] : await storedCaFindings(first, plan, io);
+    noteFindings(findings, io);
+    const facts = { plan, keys, workers: pool.workers, seconds, findings };
+    return reportRun(next.value, facts, args, io);
+  } catch (error) {
+    progress.end();
+    throw shortened(error, io);
   } finally {
-    stop.close();
+    if (keys?.close !== undefined) await endPrograms({ close: keys.close });
   }
 }
 
@@ -161,19 +175,49 @@ async function storedCaFindings(id: string, { out, caCert }: RunPlan, io: Io): P
   return await checkStoredCa(bundle, readCertificates(caCert));
 }
 
+/** Where keys come from, and what ends it. */
+type RunKeys = KeySource & Partial<Pick<Programs, "close">>;
+
 async function keysOf(
-  { workers, shard, profile }: RunPlan,
+  { workers, shard, profile, phase }: RunPlan,
   { database }: HeldFolder,
   stop: StopSignal,
   args: Arguments,
   io: Io,
-): Promise<KeySource | undefined> {
-  const [folder, command] = [args.get("keys"), args.get("key-command")];
+): Promise<RunKeys | undefined> {
+  const folder = args.get("keys");
   if (folder !== undefined) {
     const password = await passwordOf(args, io);
     return readyKeys(folder, { database, profile, note: (line) => io.note(line), password, shard });
   }
-  return command === undefined ? undefined : await commandKeys(command, workers, stop, io.note);
+  const command = args.get("key-command");
+  if (command !== undefined) return await commandKeys(command, workers, stop, io.note);
+  const server = args.get("key-server");
+  if (server === undefined || phase === "certificates") return undefined;
+  const { serverKeys } = await import("../keys/server.ts");
+  return await serverKeys(profile, programOptions(server, workers, stop, args));
+}
+
+/** The programs that sign for the CA, one a thread, where `--ca-command` names one. */
+async function caProgramsOf(
+  { workers }: RunPlan,
+  { certificate }: BatchCa,
+  stop: StopSignal,
+  args: Arguments,
+): Promise<Programs | undefined> {
+  const command = args.get("ca-command");
+  if (command === undefined) return undefined;
+  const { openCaPrograms } = await import("../../programs/ca.ts");
+  return await openCaPrograms(certificate!, programOptions(command, workers, stop, args));
+}
+
+function programOptions(
+  line: string,
+  most: number,
+  { signal, kill }: StopSignal,
+  args: Arguments,
+): Pick<ProgramOptions, "line" | "most" | "seconds" | "signal" | "kill"> {
+  return { line, most, seconds: answerSeconds(args), signal, kill };
 }
 
 /** Wrong rows, each on a line of its own, and an error that counts them. */

@@ -54,6 +54,13 @@ export async function batchCa(
       "for those of a cloud give --ca-cert, the CA of its servers";
     throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}`, hint);
   }
+  if (args.has("ca-command")) {
+    const bytes = await io.readIfExists(certificate);
+    if (bytes !== undefined) return { certificate: bytes, keep };
+    const hint =
+      "--ca is a folder with ca.pem, the certificate of the CA that --ca-command signs for";
+    throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}`, hint);
+  }
   const isBegun = journal.fact("ca") !== undefined;
   if ((isBegun || shard !== undefined) && await io.readIfExists(certificate) === undefined) {
     const [why, hint] = isBegun

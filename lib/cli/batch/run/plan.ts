@@ -32,6 +32,9 @@ export interface RunPlan {
   readonly shard?: BulkShard;
 }
 
+/** The flags that say where keys come from. */
+const KEY_SOURCES = ["keys", "key-command", "key-server"];
+
 /**
  * Reads and checks all that can be checked before the batch's folder is touched; the list itself is read
  * later.
@@ -50,10 +53,17 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
   if (args.has("csr") && args.has("certificates")) {
     throw usageError("--csr comes first, and --certificates in a later run", "csr");
   }
-  if (args.has("keys") && args.has("key-command")) {
-    throw usageError("keys come from --keys or from --key-command, not from both", "keys");
+  const sources = KEY_SOURCES.filter((name) => args.has(name));
+  if (sources.length > 1) {
+    const given = sources.map((name) => `--${name}`).join(" and ");
+    throw usageError(`keys come from one place, not from ${given}`, sources[1]);
   }
   const hasKeys = args.has("keys") || args.has("key-command");
+  const later = ["csr", "certificates"].find((name) => args.has(name));
+  if (later !== undefined && args.has("ca-command")) {
+    const message = `--ca-command issues certificates; with --${later} they come from elsewhere`;
+    throw usageError(message, "ca-command");
+  }
   const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
   const profile = await profileOf(args, io);
   const signingKeys = await signingKeysOf(profile, args, io);

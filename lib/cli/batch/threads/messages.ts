@@ -25,6 +25,19 @@ export interface WorkerStart {
   readonly caCert?: Uint8Array;
   /** Its key, PKCS#8; it never leaves the process. */
   readonly key?: Uint8Array;
+  /** Whether a program signs for the CA, which the first thread asks. */
+  readonly asks: boolean;
+}
+
+/** Gives the answer of the program that signs for the CA. */
+export type AskCa = (line: string) => Promise<string>;
+
+/** The answer to a question of a worker, or why there is none. */
+export interface Answer {
+  readonly kind: "answer";
+  readonly question: number;
+  readonly line?: string;
+  readonly error?: Thrown;
 }
 
 /** What goes to a worker. */
@@ -32,11 +45,12 @@ export type ToWorker = WorkerStart | {
   readonly kind: "make";
   readonly call: number;
   readonly jobs: readonly BulkJob[];
-};
+} | Answer;
 
 /** What comes from a worker. */
 export type FromWorker =
   | { readonly kind: "ready" }
+  | { readonly kind: "ask"; readonly question: number; readonly line: string }
   | { readonly kind: "made"; readonly call: number; readonly results: readonly BulkResult[] }
   | { readonly kind: "failed"; readonly call: number; readonly error: Thrown };
 
@@ -49,7 +63,7 @@ export type Thrown =
     readonly message: string;
     readonly about: ConstructorParameters<typeof CliError>[2];
   }
-  | { readonly kind: "other"; readonly message: string };
+  | { readonly kind: "abort" | "other"; readonly message: string };
 
 /** Packs what was thrown. */
 export function packError(error: unknown): Thrown {
@@ -60,6 +74,9 @@ export function packError(error: unknown): Thrown {
   if (error instanceof SecureCertError) {
     return { kind: "input", code: error.code, message: error.message };
   }
+  if (error instanceof DOMException && error.name === "AbortError") {
+    return { kind: "abort", message: error.message };
+  }
   return { kind: "other", message: error instanceof Error ? error.stack ?? error.message : "" };
 }
 
@@ -67,5 +84,6 @@ export function packError(error: unknown): Thrown {
 export function unpackError(thrown: Thrown): unknown {
   if (thrown.kind === "cli") return new CliError(thrown.code, thrown.message, thrown.about);
   if (thrown.kind === "input") return new SecureCertError(thrown.code, thrown.message);
+  if (thrown.kind === "abort") return new DOMException(thrown.message, "AbortError");
   return new Error(thrown.message);
 }

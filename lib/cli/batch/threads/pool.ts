@@ -1,7 +1,14 @@
 import type { BulkJob, BulkMaker, BulkResult } from "../../../batch/ports.ts";
 import { fileError } from "../../errors.ts";
 import { openMaker } from "./maker.ts";
-import { type FromWorker, type ToWorker, unpackError, type WorkerStart } from "./messages.ts";
+import {
+  type AskCa,
+  type FromWorker,
+  packError,
+  type ToWorker,
+  unpackError,
+  type WorkerStart,
+} from "./messages.ts";
 import { missingPermission, startThread } from "./threads.ts";
 import { fromWire, toWire, type Wire } from "./wire.ts";
 
@@ -34,25 +41,28 @@ const CALLS = 2;
  *
  * @param count How many.
  * @param start What each needs once.
+ * @param ask Asks the program that signs for the CA, where there is one.
  * @returns The pool; with one thread, which is this one, where Deno may not read the module of the
  * others.
  */
 export async function openPool(
   count: number,
-  start: Omit<WorkerStart, "kind" | "number">,
+  start: Omit<WorkerStart, "kind" | "number" | "asks">,
+  ask?: AskCa,
 ): Promise<WorkerPool> {
-  const message = (number: number): WorkerStart => ({ kind: "start", number, ...start });
+  const asks = ask !== undefined;
+  const message = (number: number): WorkerStart => ({ kind: "start", number, asks, ...start });
   const missing = count === 1 ? undefined : await missingPermission();
   if (count === 1 || missing !== undefined) {
-    const maker = await openMaker(message(0));
+    const maker = await openMaker(message(0), ask);
     const one = { maker, calls: 2 * CALLS, workers: 1, close: () => {} };
     return missing === undefined ? one : { ...one, missing };
   }
   const threads = Array.from(
     { length: count },
-    (_, number) => startMaker(message(number), start.folder),
+    (_, number) => startMaker(message(number), start.folder, ask),
   );
-  const own = await openMaker(message(count));
+  const own = await openMaker(message(count), ask);
   let next = 0;
   const maker = (jobs: readonly BulkJob[]) => {
     const ready = threads.filter(({ isReady }) => isReady);
@@ -71,7 +81,7 @@ export async function openPool(
   return { maker, calls: CALLS * count, workers: count, close };
 }
 
-function startMaker(start: WorkerStart, folder: string): Thread {
+function startMaker(start: WorkerStart, folder: string, ask?: AskCa): Thread {
   const worker = startThread(MODULE, `bulk ${start.number}`);
   const thread: Thread = {
     send: (message) => worker.postMessage(toWire(message)),
@@ -79,7 +89,7 @@ function startMaker(start: WorkerStart, folder: string): Thread {
     isReady: false,
     end: () => void worker.terminate(),
   };
-  worker.on("message", (wire: Wire<FromWorker>) => hear(thread, fromWire<FromWorker>(wire)));
+  worker.on("message", (wire: Wire<FromWorker>) => hear(thread, fromWire<FromWorker>(wire), ask));
   // It ended by itself: with an error, or without one.
   worker.on("error", (error) => lose(thread, folder, error));
   worker.on("exit", () => lose(thread, folder, new Error("without a word")));
@@ -87,9 +97,17 @@ function startMaker(start: WorkerStart, folder: string): Thread {
   return thread;
 }
 
-function hear(thread: Thread, message: FromWorker): void {
+function hear(thread: Thread, message: FromWorker, ask?: AskCa): void {
   if (message.kind === "ready") {
     thread.isReady = true;
+    return;
+  }
+  if (message.kind === "ask") {
+    const { question, line } = message;
+    ask!(line).then(
+      (answer) => thread.send({ kind: "answer", question, line: answer }),
+      (error) => thread.send({ kind: "answer", question, error: packError(error) }),
+    );
     return;
   }
   const result = thread.waiting.get(message.call);

@@ -1,6 +1,8 @@
 import type { Command } from "../../command.ts";
 import {
+  ANSWER_TIMEOUT,
   CA_CERT,
+  CA_COMMAND,
   CA_DIR,
   CHIP,
   DAYS,
@@ -58,6 +60,14 @@ export const command: Command = {
       value: "LINE",
       help: "run a program for each key, which prints it as PEM; {id} is the\ndevice's name",
     },
+    {
+      name: "key-server",
+      value: "LINE",
+      help:
+        'or: a program for each thread that gets "ec P-256" or "rsa 2048" on\na line, and answers with a PKCS#8 key in base64',
+    },
+    CA_COMMAND,
+    ANSWER_TIMEOUT,
     { name: "retry-failed", help: "try the devices again that failed before" },
     PASSWORD_FILE,
     OUT_DIR,

@@ -1,4 +1,4 @@
-import { fileError } from "./errors.ts";
+import { fileError } from "../errors.ts";
 
 /** How a program ended. */
 export interface ProgramOutcome {

@@ -1,5 +1,5 @@
-import { fileError } from "../../errors.ts";
-import { joinPath } from "../../io.ts";
+import { fileError } from "../errors.ts";
+import { joinPath } from "../io.ts";
 
 /** Words as a shell splits them: spaces part them, quotes and backslashes keep them together. */
 export function splitWords(line: string): string[] {
