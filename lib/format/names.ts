@@ -342,6 +342,10 @@ export function parseTlvType(text: string): number | undefined {
   )?.number;
 }
 
+/** What people write for the entry types that are stored: the short name where there is one. */
+export const TLV_TYPE_WORDS: readonly string[] = TYPES.filter(({ reserved }) => reserved !== true)
+  .map(({ name, short }) => short ?? name);
+
 /**
  * The entry type that somebody may have meant by a text that names none: its short name or the
  * firmware's, which also its title leads to.

@@ -1,5 +1,6 @@
+import { TLV_TYPE_WORDS } from "../../format/names.ts";
 import type { Command, Flag, NamedCommand } from "../command.ts";
-import { COMMON_FLAGS, JSON_FLAG } from "../flags.ts";
+import { COMMON_FLAGS, DATA, JSON_FLAG } from "../flags.ts";
 
 const PROGRAM = "esp-secure-cert";
 const SHELLS = { bash, zsh, fish };
@@ -19,6 +20,31 @@ export const command: Command = {
     return 0;
   },
 };
+
+/** What a word of a command line may be. */
+type Kind = "file" | "folder" | "entry" | "other" | readonly string[];
+
+/** What the value of a flag may be; undefined for a flag without one. */
+function kindOfFlag({ value, choices }: Flag): Kind | undefined {
+  if (value === undefined || choices !== undefined) return choices;
+  if (value === DATA.value) return "entry";
+  return kindOfName(value);
+}
+
+/** What the positionals of a command may be. */
+function kindOfPositionals({ positionals = [] }: NamedCommand): Kind {
+  const last = positionals.at(-1);
+  if (last === undefined) return "other";
+  return last.choices ?? (last.name === "DIR" ? "folder" : "file");
+}
+
+function kindOfName(name: string): Kind {
+  if (/^(FILE|IMAGE)/.test(name)) return "file";
+  return name === "DIR" ? "folder" : "other";
+}
+
+/** What follows the type of an entry. */
+const FORMS = ["string:", "hex:", "base64:", "file:"];
 
 /** A first word of command lines: a command, or what two-word commands begin with. */
 interface FirstWord {
@@ -43,139 +69,274 @@ function pairsOf(commands: readonly NamedCommand[]): NamedCommand[] {
   return commands.filter(({ name }) => name.includes(" "));
 }
 
+/** The spellings of a flag, with their dashes. */
+function spellings({ name, short }: Flag): string[] {
+  return [`--${name}`, ...short === undefined ? [] : [`-${short}`]];
+}
+
 function bash(commands: readonly NamedCommand[]): string {
   const words = firstWords(commands);
   const pairs = pairsOf(commands).map(({ name }) => `"${name}"`).join("|");
-  const cases = commands.map((command) => {
+  const seconds = words.filter(({ seconds }) => seconds.length > 0).map(({ word, seconds }) =>
+    `      ${word}) seconds="${seconds.join(" ")}";;`
+  );
+  const cases = commands.flatMap((command) => {
     const flags = flagsOf(command);
-    const choices = flags.filter((flag) => flag.choices !== undefined).map((flag) => {
-      const reply = `COMPREPLY=($(compgen -W "${flag.choices!.join(" ")}" -- "$cur"))`;
-      return `      --${flag.name}) ${reply}; return;;`;
+    const values = flags.flatMap((flag) => {
+      const kind = kindOfFlag(flag);
+      return kind === undefined
+        ? []
+        : [`        ${spellings(flag).join("|")}) kind="${kindWord(kind)}";;`];
     });
     return [
       `    "${command.name}")`,
-      '      case "$prev" in',
-      ...choices,
-      "      esac",
-      `      flags="${flags.map(({ name }) => `--${name}`).join(" ")}";;`,
-    ].join("\n");
+      `      flags="${flags.map(({ name }) => `--${name}`).join(" ")}"`,
+      `      positional="${kindWord(kindOfPositionals(command))}"`,
+      '      case "$flag" in',
+      ...values,
+      "      esac;;",
+    ];
   });
-  const first = words.map(({ word }) => word).join(" ");
-  return [
-    "_esp_secure_cert() {",
-    '  local cur="${COMP_WORDS[COMP_CWORD]}" prev="${COMP_WORDS[COMP_CWORD-1]}" flags=""',
-    '  if [ "$COMP_CWORD" -eq 1 ]; then',
-    `    COMPREPLY=($(compgen -W "${first} --help --version" -- "$cur")); return`,
-    "  fi",
-    '  local command="${COMP_WORDS[1]}"',
-    `  case "$command \${COMP_WORDS[2]}" in ${pairs}) command="$command \${COMP_WORDS[2]}";; esac`,
-    '  if [ "$COMP_CWORD" -eq 2 ] && [[ "$cur" != -* ]]; then',
-    '    case "$command" in',
-    ...secondWords(
-      words,
-      (word, seconds) =>
-        `      ${word}) COMPREPLY=($(compgen -W "${seconds}" -- "$cur")); return;;`,
-    ),
-    "    esac",
-    "  fi",
-    '  case "$command" in',
-    ...cases,
-    "  esac",
-    '  case "$cur" in',
-    '    -*) COMPREPLY=($(compgen -W "$flags" -- "$cur"));;',
-    '    *) COMPREPLY=($(compgen -f -- "$cur"));;',
-    "  esac",
-    "}",
-    `complete -o filenames -F _esp_secure_cert ${PROGRAM}`,
-  ].join("\n");
+  return `# Readline may break words at = and : as well; they are joined again.
+_esp_secure_cert_words() {
+  local line="\${COMP_LINE:0:COMP_POINT}" rest word i
+  words=() count=0
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    rest="\${line#"\${line%%[![:space:]]*}"}"
+    word="\${COMP_WORDS[i]}"
+    ((i == COMP_CWORD)) && word="$rest"
+    if ((count > 0)) && [[ "$rest" == "$line" ]]; then
+      words[count-1]+="$word"
+    else
+      words[count++]="$word"
+    fi
+    line="\${rest#"$word"}"
+  done
+}
+
+# Adds the words that begin with what is typed, after what precedes it.
+_esp_secure_cert_add() {
+  local before="$1" typed="$2" each; shift 2
+  for each in "$@"; do
+    [[ "$each" == "$typed"* ]] && replies+=("$before$each")
+  done
+}
+
+_esp_secure_cert_paths() {
+  local before="$1" typed="$2" option="$3" each
+  typed="\${typed#[\\"\\']}" typed="\${typed//\\\\/}"
+  compopt -o filenames 2>/dev/null
+  while IFS= read -r each; do replies+=("$before$each"); done < <(compgen "$option" -- "$typed")
+}
+
+_esp_secure_cert_value() {
+  local kind="$1" before="$2" typed="$3"
+  case "$kind" in
+    file) _esp_secure_cert_paths "$before" "$typed" -f;;
+    folder) _esp_secure_cert_paths "$before" "$typed" -d;;
+    other) ;;
+    entry)
+      compopt -o nospace 2>/dev/null
+      case "$typed" in
+        *=file:*) _esp_secure_cert_paths "$before\${typed%%file:*}file:" "\${typed#*=file:}" -f;;
+        *=*) _esp_secure_cert_add "$before\${typed%%=*}=" "\${typed#*=}" ${FORMS.join(" ")};;
+        *) _esp_secure_cert_add "$before" "$typed" ${
+    TLV_TYPE_WORDS.map((word) => `${word}=`).join(" ")
+  };;
+      esac;;
+    *) _esp_secure_cert_add "$before" "$typed" $kind;;
+  esac
+}
+
+_esp_secure_cert() {
+  local IFS=$' \\t\\n' cur flag="" flags="" kind="" positional="other" seconds="" count each
+  local -a words=() replies=()
+  COMPREPLY=()
+  _esp_secure_cert_words
+  cur="\${words[count-1]}"
+  local command="\${words[1]}"
+  if ((count == 2)); then
+    _esp_secure_cert_add "" "$cur" ${words.map(({ word }) => word).join(" ")} help --help --version
+  else
+    case "$command \${words[2]}" in ${pairs}) ((count > 3)) && command="$command \${words[2]}";; esac
+    case "$cur" in
+      --*=*) flag="\${cur%%=*}";;
+      *) flag="\${words[count-2]}";;
+    esac
+    case "$command" in
+${cases.join("\n")}
+    esac
+    case "$cur" in
+      --*=*) _esp_secure_cert_value "\${kind:-other}" "$flag=" "\${cur#*=}";;
+      *)
+        if [[ -n "$kind" ]]; then
+          _esp_secure_cert_value "$kind" "" "$cur"
+        elif [[ "$cur" == -* || "$positional" == other ]]; then
+          _esp_secure_cert_add "" "$cur" $flags
+        else
+          _esp_secure_cert_value "$positional" "" "$cur"
+        fi
+        if ((count == 3)); then
+          case "$command" in
+${seconds.join("\n")}
+          esac
+          _esp_secure_cert_add "" "$cur" $seconds
+        fi;;
+    esac
+  fi
+  # Readline replaces only what follows the last character at which it breaks words.
+  local replaced="\${COMP_WORDS[COMP_CWORD]}"
+  case "$replaced" in =|:) replaced="";; esac
+  local kept="\${cur%"$replaced"}"
+  for each in "\${replies[@]}"; do COMPREPLY+=("\${each#"$kept"}"); done
+}
+complete -F _esp_secure_cert ${PROGRAM}`;
+}
+
+/** A kind as the scripts name it: choices are their words. */
+function kindWord(kind: Kind): string {
+  return typeof kind === "string" ? kind : kind.join(" ");
 }
 
 function zsh(commands: readonly NamedCommand[]): string {
   const words = firstWords(commands);
   const pairs = pairsOf(commands).map(({ name }) => `"${name}"`).join("|");
   const cases = commands.map((command) => {
-    const flags = flagsOf(command).map(({ name, value, choices, repeats, help }) => {
-      const values = choices === undefined ? "_files" : `(${choices.join(" ")})`;
-      const taken = value === undefined ? "" : `:${value}:${values}`;
-      return `'${repeats ? "*" : ""}--${name}[${plain(help)}]${taken}'`;
-    });
-    return `    "${command.name}") _arguments ${flags.join(" ")} '*:file:_files';;`;
+    const name = command.positionals?.at(-1)?.name;
+    const action = zshAction(kindOfPositionals(command));
+    // Two colons without a name between would mean something else.
+    const specs = [
+      ...flagsOf(command).flatMap(zshFlag),
+      ...name === undefined ? [] : [`'*:${plain(name)}:${action}'`],
+    ];
+    return `    "${command.name}") _arguments -S ${specs.join(" ")};;`;
   });
   const described = words.map(({ word, summary }) => `'${word}:${summary}'`).join(" ");
-  return [
-    `#compdef ${PROGRAM}`,
-    `_esp_secure_cert() {`,
-    "  if (( CURRENT == 2 )); then",
-    `    local -a commands=(${described}); _describe command commands; return`,
-    "  fi",
-    "  local command=$words[2]; shift words; (( CURRENT-- ))",
-    "  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then",
-    "    case $command in",
-    ...secondWords(words, (word, seconds) => `      ${word}) compadd -- ${seconds}; return;;`),
-    "    esac",
-    "  fi",
-    `  case "$command $words[2]" in ${pairs}) command="$command $words[2]"; shift words; (( CURRENT-- ));; esac`,
-    "  case $command in",
-    ...cases,
-    "  esac",
-    "}",
-    '_esp_secure_cert "$@"',
-  ].join("\n");
+  const seconds = words.filter(({ seconds }) => seconds.length > 0).map(({ word, seconds }) =>
+    `      ${word}) compadd -- ${seconds.join(" ")};;`
+  );
+  return `#compdef ${PROGRAM}
+_esp_secure_cert_entry() {
+  if compset -P '*=file:'; then _files
+  elif compset -P '*='; then compadd -S '' -- ${FORMS.join(" ")}
+  else compadd -S '=' -- ${TLV_TYPE_WORDS.join(" ")}
+  fi
+}
+_esp_secure_cert() {
+  local curcontext="$curcontext" command=$words[2]
+  if (( CURRENT == 2 )); then
+    local -a commands=(${described} 'help:the help of a command')
+    _describe command commands
+    return
+  fi
+  shift words; (( CURRENT-- ))
+  if (( CURRENT == 2 )) && [[ $words[2] != -* ]]; then
+    case $command in
+${seconds.join("\n")}
+    esac
+  fi
+  if (( CURRENT > 2 )); then
+    case "$command $words[2]" in
+      ${pairs}) command="$command $words[2]"; shift words; (( CURRENT-- ));;
+    esac
+  fi
+  case $command in
+${cases.join("\n")}
+  esac
+}
+if [[ "$funcstack[1]" == _esp_secure_cert ]]; then
+  _esp_secure_cert "$@"
+else
+  compdef _esp_secure_cert ${PROGRAM}
+fi`;
+}
+
+/** The specifications of a flag for `_arguments`, one for each spelling. */
+function zshFlag(flag: Flag): string[] {
+  const { name, short, value, repeats, help } = flag;
+  const kind = kindOfFlag(flag);
+  const taken = kind === undefined ? "" : `:${plain(value ?? "")}:${zshAction(kind)}`;
+  const both = spellings(flag);
+  const once = repeats ? "*" : `(${both.join(" ")})`;
+  const spell = (spelling: string) => `'${once}${spelling}[${plain(help)}]${taken}'`;
+  const long = spell(kind === undefined ? `--${name}` : `--${name}=`);
+  return short === undefined ? [long] : [long, spell(`-${short}`)];
+}
+
+function zshAction(kind: Kind): string {
+  if (typeof kind !== "string") return `(${kind.join(" ")})`;
+  return { file: "_files", folder: "_files -/", entry: "_esp_secure_cert_entry", other: "" }[kind];
 }
 
 function fish(commands: readonly NamedCommand[]): string {
   const words = firstWords(commands);
+  const complete = (command: string, rest: string) =>
+    `complete -c ${PROGRAM} -n '__esp_secure_cert_is "${command}"' ${rest}`;
   const pairs = pairsOf(commands);
-  const complete = (condition: string, rest: string) =>
-    `complete -c ${PROGRAM} -n ${condition} ${rest}`;
   return [
-    ...words.map(({ word, summary }) =>
-      complete("__fish_use_subcommand", `-a ${word} -d '${summary}'`)
-    ),
+    `function __esp_secure_cert_is
+  set -l words (commandline -opc)
+  set -l command "$words[2]"
+  contains -- "$words[2] $words[3]" ${pairs.map(({ name }) => `'${name}'`).join(" ")}
+  and set command "$words[2] $words[3]"
+  test "$command" = "$argv[1]"
+end
+function __esp_secure_cert_entry
+  set -l typed (commandline -ct | string replace -r -- '^--[a-z-]+=' '')
+  if string match -q -- '*=file:*' $typed
+    set -l parts (string split -m 1 -- '=file:' $typed)
+    for path in (__fish_complete_path $parts[2])
+      echo "$parts[1]=file:$path"
+    end
+  else
+    for type in ${TLV_TYPE_WORDS.join(" ")}
+      printf '%s\\n' $type=${FORMS.join(" $type=")}
+    end
+  end
+end
+complete -c ${PROGRAM} -e
+complete -c ${PROGRAM} -f`,
+    ...words.map(({ word, summary }) => complete("", `-a ${word} -d '${summary}'`)),
     ...pairs.map(({ name, summary }) => {
       const [first, second] = name.split(" ") as [string, string];
-      const { seconds } = words.find(({ word }) => word === first)!;
-      const condition = `'${seen(first)}; and not ${seen(seconds.join(" "))}'`;
-      return complete(condition, `-a ${second} -d '${plain(summary)}'`);
+      return complete(first, `-a ${second} -d '${plain(summary)}'`);
     }),
-    ...commands.flatMap((command) => {
-      const condition = `'${conditionOf(command.name, pairs)}'`;
-      return flagsOf(command).map(({ name, value, choices, help }) => {
-        const values = choices === undefined ? " -r" : ` -x -a '${choices.join(" ")}'`;
-        const taken = value === undefined ? "" : values;
-        return complete(condition, `-l ${name}${taken} -d '${plain(help)}'`);
-      });
-    }),
+    ...commands.flatMap((command) => [
+      ...fishPositionals(command).map((rest) => complete(command.name, rest)),
+      ...flagsOf(command).map((flag) => complete(command.name, fishFlag(flag))),
+    ]),
   ].join("\n");
 }
 
-function seen(word: string): string {
-  return `__fish_seen_subcommand_from ${word}`;
+function fishPositionals(command: NamedCommand): string[] {
+  const kind = kindOfPositionals(command);
+  if (typeof kind !== "string") return [`-a '${kind.join(" ")}'`];
+  if (kind === "folder") return ["-a '(__fish_complete_directories)'"];
+  return kind === "file" ? ["-F"] : [];
 }
 
-/** When fish takes a line for one of a command: `verify` is not that of `bulk verify`. */
-function conditionOf(name: string, pairs: readonly NamedCommand[]): string {
-  const [first, second] = name.split(" ") as [string, string | undefined];
-  if (second !== undefined) return `${seen(first)}; and ${seen(second)}`;
-  const others = pairs.filter((pair) => pair.name.endsWith(` ${name}`))
-    .map((pair) => pair.name.split(" ")[0]!);
-  return [seen(name), ...others.map((other) => `not ${seen(other)}`)].join("; and ");
+function fishFlag(flag: Flag): string {
+  const { name, short, help } = flag;
+  const kind = kindOfFlag(flag);
+  const spelled = `-l ${name}${short === undefined ? "" : ` -s ${short}`}`;
+  return `${spelled}${kind === undefined ? "" : fishValue(kind)} -d '${plain(help)}'`;
 }
 
-/** A line for each word that begins two-word commands. */
-function secondWords(
-  words: readonly FirstWord[],
-  line: (word: string, seconds: string) => string,
-): string[] {
-  return words.filter(({ seconds }) => seconds.length > 0)
-    .map(({ word, seconds }) => line(word, seconds.join(" ")));
+function fishValue(kind: Kind): string {
+  if (typeof kind !== "string") return ` -x -a '${kind.join(" ")}'`;
+  return {
+    file: " -r -F",
+    folder: " -x -a '(__fish_complete_directories)'",
+    entry: " -x -a '(__esp_secure_cert_entry)'",
+    other: " -x",
+  }[kind];
 }
 
 function flagsOf({ flags }: NamedCommand): readonly Flag[] {
   return [...flags, ...COMMON_FLAGS];
 }
 
-/** The first line of help text, without what a shell would take as its own. */
+/** Help text on one line, without what a shell would take as its own. */
 function plain(text: string): string {
-  return text.split("\n")[0]!.replace(/['[\]:\\$`"]/g, " ").trim();
+  return text.replace(/['[\]:\\$`"\n]/g, " ").replace(/ +/g, " ").trim();
 }
