@@ -1,6 +1,6 @@
 /** Flags that several commands take. A flag of one command is in that command's file. */
 import { CHIPS } from "../format/chips/chips.ts";
-import { CURVE_SYNONYMS, KEY_MODES } from "../format/names.ts";
+import { CURVE_SYNONYMS, KEY_MODES, TLV_TYPE_WORDS } from "../format/names.ts";
 import type { Flag, Positional } from "./command.ts";
 
 /** Flags that every command takes. */
@@ -231,6 +231,9 @@ export const DATA: Flag = {
   help:
     "a further entry: =string:…, =hex:…, =base64:… or =file:…;\nTYPE is user1 to user5, ca, dev, a firmware name or a number",
 };
+
+/** The words for TYPE that are offered. */
+export const ENTRY_TYPES: readonly string[] = TLV_TYPE_WORDS;
 
 /** What a new image holds beside the certificates, how its key is kept, and its layout. */
 export const IMAGE_FLAGS: readonly Flag[] = [

@@ -114,7 +114,7 @@ Deno.test("an HMAC key in hex is written raw for the burn line", async () => {
   world.put("short.bin", new Uint8Array(16));
   const verify = await world.run("verify", "d/esp_secure_cert.bin", "--hmac-key", "short.bin");
   assertEquals([verify.code, verify.stdout], [1, ""]);
-  assertStringIncludes(verify.stderr, "short.bin holds 16 bytes, an HMAC key has 32");
+  assertStringIncludes(verify.stderr, "short.bin holds 16 bytes; an HMAC key has 32 bytes");
 });
 
 Deno.test("the key that goes into an eFuse is not overwritten, and no stale plan stays beside another image", async () => {

@@ -5,6 +5,9 @@ import { parseBulkProfile } from "../../lib/batch/profile/profile.ts";
 import { readConfigCsv } from "../../lib/format/config/csv.ts";
 import { parsePartitionCsv } from "../../lib/format/table/csv.ts";
 import { build, generateKey, keyModesOf, provision, SecureCertError, verify } from "../../mod.ts";
+import { COMMON_FLAGS } from "../../lib/cli/flags.ts";
+import { loadCommands } from "../../lib/cli/commands.ts";
+import { FINDINGS } from "../../lib/findings/findings.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
 /** The message of what a function throws. */
@@ -154,5 +157,61 @@ Deno.test("names of subjects are answered with the form that is taken", () => {
   ];
   for (const [san, text] of sans) {
     assertStringIncludes(messageOf(() => encodeSans([san])), text, san);
+  }
+});
+
+Deno.test("a hint names only flags of the command that gives it, or the command that has them", async () => {
+  const commands = await loadCommands();
+  const flagsOf = (command: string) =>
+    [
+      ...commands.find(({ name }) => name === command)!.flags,
+      ...COMMON_FLAGS,
+    ].map(({ name }) => name);
+  const misplaced = (text: string, own: string) =>
+    [...text.matchAll(/(?:(\w+) )?--([a-z][a-z_-]+)/g)].filter(([, before, flag]) => {
+      const owner = commands.some(({ name }) => name === before) ? before! : own;
+      return !/^allow-(read|write|run)/.test(flag!) && !flagsOf(owner).includes(flag!);
+    }).map(([each]) => `${own}: ${each} in ${text}`);
+  const world = new MemoryWorld();
+  await world.run("provision", "--id", "a", "-o", "d");
+  for (const name of ["text", "empty"]) world.put(name, name === "text" ? "hello" : "");
+  world.put("big", new Uint8Array(0x9000));
+  const files = [
+    "d/esp_secure_cert.bin",
+    "d/device.pem",
+    "d/device.key.pem",
+    "text",
+    "empty",
+    "big",
+  ];
+  let count = 0;
+  for (const { name, flags, positionals = [] } of commands) {
+    const given = positionals.map(() => files[0]!);
+    const lines = [
+      [],
+      ["--nonsens"],
+      ["--ca-crt", "x"],
+      ...flags.flatMap((flag) =>
+        flag.value === undefined ? [] : [
+          [`--${flag.name}`],
+          [...given, `--${flag.name}`, "zzz", "-o", "x"],
+          ...files.map((file) => [...given, `--${flag.name}`, file, "-o", "new"]),
+        ]
+      ),
+      ...files.map((file) => [...positionals.map(() => file), "-o", "text"]),
+    ];
+    for (const line of lines) {
+      const { stderr, stdout } = await world.run(...name.split(" "), ...line);
+      const hints = `${stdout}\n${stderr}`.match(/^\s*(hint:|→).*(\n {4}(?!→).*)*/gm) ?? [];
+      count += hints.length;
+      // Which commands have a flag is said where this one lacks it.
+      const others = hints.filter((hint) => !/is a flag of/.test(hint));
+      assertEquals(others.flatMap((hint) => misplaced(hint, name)), [], line.join(" "));
+    }
+  }
+  assertEquals(count > 100, true);
+  // Any command may print the advice on a finding.
+  for (const { advice } of Object.values(FINDINGS)) {
+    assertEquals(misplaced(advice, "completions"), []);
   }
 });

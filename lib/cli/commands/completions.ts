@@ -1,6 +1,5 @@
-import { TLV_TYPE_WORDS } from "../../format/names.ts";
 import type { Command, Flag, NamedCommand } from "../command.ts";
-import { COMMON_FLAGS, DATA, JSON_FLAG } from "../flags.ts";
+import { COMMON_FLAGS, DATA, ENTRY_TYPES, JSON_FLAG } from "../flags.ts";
 
 const PROGRAM = "esp-secure-cert";
 const SHELLS = { bash, zsh, fish };
@@ -141,7 +140,7 @@ _esp_secure_cert_value() {
         *=file:*) _esp_secure_cert_paths "$before\${typed%%file:*}file:" "\${typed#*=file:}" -f;;
         *=*) _esp_secure_cert_add "$before\${typed%%=*}=" "\${typed#*=}" ${FORMS.join(" ")};;
         *) _esp_secure_cert_add "$before" "$typed" ${
-    TLV_TYPE_WORDS.map((word) => `${word}=`).join(" ")
+    ENTRY_TYPES.map((word) => `${word}=`).join(" ")
   };;
       esac;;
     *) _esp_secure_cert_add "$before" "$typed" $kind;;
@@ -219,7 +218,7 @@ function zsh(commands: readonly NamedCommand[]): string {
 _esp_secure_cert_entry() {
   if compset -P '*=file:'; then _files
   elif compset -P '*='; then compadd -S '' -- ${FORMS.join(" ")}
-  else compadd -S '=' -- ${TLV_TYPE_WORDS.join(" ")}
+  else compadd -S '=' -- ${ENTRY_TYPES.join(" ")}
   fi
 }
 _esp_secure_cert() {
@@ -289,7 +288,7 @@ function __esp_secure_cert_entry
       echo "$parts[1]=file:$path"
     end
   else
-    for type in ${TLV_TYPE_WORDS.join(" ")}
+    for type in ${ENTRY_TYPES.join(" ")}
       printf '%s\\n' $type=${FORMS.join(" $type=")}
     end
   end

@@ -3,7 +3,7 @@ import { valueError } from "../errors.ts";
 import { CHIP, ISSUED_BY, JSON_FLAG, OPENING_KEY, PLACE_FLAGS } from "../flags.ts";
 import { readAll, readFlag } from "../input/files.ts";
 import { imageFilesOf } from "../input/image_files.ts";
-import { placeOf } from "../input/images.ts";
+import { noteTableOffset, placeOf } from "../input/images.ts";
 import { chipOf, readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
@@ -71,6 +71,7 @@ export const command: Command = {
     const verdict = await verify(image, { ...options, now: now && (() => now) });
     if (args.has("json")) printJson(verdict, io);
     else io.print(renderVerdict(verdict, io.columns));
+    if (verdict.format === "unknown") await noteTableOffset(image, args, io);
     return verdict.ok ? 0 : 1;
   },
 };

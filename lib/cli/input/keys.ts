@@ -115,7 +115,8 @@ export async function readHmacKey(args: Arguments, io: Io): Promise<RawKey | und
   const { HMAC_KEY_SIZE } = await import("../../crypto/peripherals/hmac_key.ts");
   if (key.bytes.length === HMAC_KEY_SIZE) return key;
   const path = args.need("hmac-key");
-  const message = `${path} holds ${key.bytes.length} bytes, an HMAC key has ${HMAC_KEY_SIZE}`;
+  const found = isPem(key.bytes) ? "is PEM text" : `holds ${key.bytes.length} bytes`;
+  const message = `${path} ${found}; an HMAC key has ${HMAC_KEY_SIZE} bytes, raw or as hex`;
   throw fileError("ERR_IO", path, message);
 }
 
