@@ -62,6 +62,9 @@ export type { Signer } from "./lib/crypto/signature.ts";
 export { decryptDsParameters, encryptDsParameters } from "./lib/crypto/peripherals/ds.ts";
 export { decryptEntry, deriveEcdsaKey, encryptEntry } from "./lib/crypto/peripherals/hmac.ts";
 
+// Flash encryption
+export { decryptFlash, encryptFlash, type FlashEncryptionOptions } from "./lib/crypto/flash/encryption.ts";
+
 // Findings
 export { type Finding, FINDINGS } from "./lib/findings/findings.ts";
 

@@ -56,6 +56,14 @@ const COMMANDS = {
     summary: "take an image apart into a CSV that builds the same image again",
     load: () => import("./commands/extract.ts"),
   },
+  "encrypt": {
+    summary: "encrypt an image as it is in encrypted flash",
+    load: () => import("./commands/encrypt.ts"),
+  },
+  "decrypt": {
+    summary: "decrypt what was read from encrypted flash",
+    load: () => import("./commands/decrypt.ts"),
+  },
   "configure": {
     summary: "the flags of Espressif's configure_esp_secure_cert.py 2.6.1",
     load: () => import("./commands/configure.ts"),

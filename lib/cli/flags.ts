@@ -265,6 +265,34 @@ const OFFSET: Flag = {
 /** Where in a file an image is. */
 export const PLACE_FLAGS: readonly Flag[] = [OFFSET, TABLE_OFFSET];
 
+/** What flash encryption needs beside the key. */
+const ADDRESS: Flag = {
+  name: "address",
+  value: "N",
+  help: "where in flash the file's first byte is, decimal or 0x",
+};
+
+const CONFIG: Flag = {
+  name: "config",
+  value: "N",
+  help: "FLASH_CRYPT_CONFIG of an esp32, 0 to 15",
+  default: "15",
+};
+
+/** Flash encryption on the host. */
+export const FLASH_ENCRYPTION_FLAGS: readonly Flag[] = [CHIP, ADDRESS, CONFIG];
+
+/** What reads a dump of encrypted flash. */
+export const FLASH_KEY_FLAGS: readonly Flag[] = [
+  {
+    name: "flash-key",
+    value: "FILE",
+    help: "flash encryption key that the file is read with; needs --chip and\n--address",
+  },
+  ADDRESS,
+  CONFIG,
+];
+
 /** An image that is changed. */
 export const TLV_IMAGE: Positional = {
   name: "IMAGE",

@@ -32,20 +32,25 @@ export interface EfuseRequest {
 export interface EfusePlan {
   /** The chip's name. */
   readonly chip: ChipName;
-  /** How the private key reaches the device. */
-  readonly keyMode: "rsa-ds" | "ecdsa-peripheral" | "hmac-encrypted" | "hmac-derived";
+  /** How the private key reaches the device; or that the key encrypts flash. */
+  readonly keyMode:
+    | "rsa-ds"
+    | "ecdsa-peripheral"
+    | "hmac-encrypted"
+    | "hmac-derived"
+    | "flash-encryption";
   /** The blocks; the first is the one the image names. */
   readonly blocks: readonly {
-    /** KEYn. */
-    readonly keyId: number;
+    /** KEYn; null on the ESP32, whose blocks have other names and no purposes. */
+    readonly keyId: number | null;
     /** Number of the eFuse block: n + 4. */
     readonly block: number;
     /** The block's name for espefuse. */
     readonly blockName: string;
     /** The purpose's name for espefuse. */
     readonly purpose: string;
-    /** The number in the KEY_PURPOSE field. */
-    readonly purposeNumber: number;
+    /** The number in the KEY_PURPOSE field; null on the ESP32. */
+    readonly purposeNumber: number | null;
     /** Whether the block holds the bytes of the key file as they are or reversed. */
     readonly byteOrder: "as-is" | "reversed";
     /** The block is read-protected. */
@@ -94,12 +99,13 @@ export function planEfuse(request: EfuseRequest): EfusePlan {
       "burn-key",
       ...blocks.flatMap(({ blockName, purpose }, at) => [blockName, keyFiles[at]!, purpose]),
     ],
-    notes: [
-      ...notes,
-      "the command is for espefuse 5; with version 4, write espefuse.py and burn_key",
-    ],
+    notes: [...notes, ESPEFUSE_NOTE],
   };
 }
+
+/** Which dialect the command of a plan is in. */
+export const ESPEFUSE_NOTE =
+  "the command is for espefuse 5; with version 4, write espefuse.py and burn_key";
 
 /**
  * The raw files of the halves of a P-384 key, low before high: `device.key.pem` gives
@@ -148,7 +154,11 @@ function blocksOf(request: EfuseRequest, purposes: readonly string[]): readonly 
   }
 }
 
-function blockPlan({ keyId, block, purpose }: KeyBlock, name: string): EfusePlan["blocks"][number] {
+/** What a plan says of a block. */
+export function blockPlan(
+  { keyId, block, purpose }: KeyBlock,
+  name: string,
+): EfusePlan["blocks"][number] {
   const { value, byteOrder, readProtect } = purpose;
   return {
     keyId,

@@ -1,6 +1,7 @@
 import type { Inspection } from "../../toolkit/inspect.ts";
 import type { Command } from "../command.ts";
-import { HMAC_KEY, JSON_FLAG, PLACE_FLAGS } from "../flags.ts";
+import { CHIP, FLASH_KEY_FLAGS, HMAC_KEY, JSON_FLAG, PLACE_FLAGS } from "../flags.ts";
+import { readFlashFile } from "../input/flash.ts";
 import { imageFilesOf } from "../input/image_files.ts";
 import { noteTableOffset, placeOf } from "../input/images.ts";
 import { readHmacKey } from "../input/keys.ts";
@@ -17,6 +18,8 @@ export const command: Command = {
   flags: [
     HMAC_KEY,
     ...PLACE_FLAGS,
+    { ...CHIP, help: "the chip whose flash it is; only --flash-key needs it" },
+    ...FLASH_KEY_FLAGS,
     { name: "show-secrets", help: "print private keys too" },
     JSON_FLAG,
   ],
@@ -41,7 +44,7 @@ export const command: Command = {
     }
     const { inspect } = await import("../../toolkit/inspect.ts");
     const { renderInspection } = await import("../render/inspection.ts");
-    const file = await io.read(args.positionals[0]!);
+    const file = await readFlashFile(args, io);
     const report = await inspect(file, options);
     if (args.has("json")) printJson(report, io);
     else io.print(renderInspection(report, io.columns));

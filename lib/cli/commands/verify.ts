@@ -1,7 +1,8 @@
 import type { Command } from "../command.ts";
 import { valueError } from "../errors.ts";
-import { CHIP, ISSUED_BY, JSON_FLAG, OPENING_KEY, PLACE_FLAGS } from "../flags.ts";
+import { CHIP, FLASH_KEY_FLAGS, ISSUED_BY, JSON_FLAG, OPENING_KEY, PLACE_FLAGS } from "../flags.ts";
 import { readAll, readFlag } from "../input/files.ts";
+import { readFlashFile } from "../input/flash.ts";
 import { imageFilesOf } from "../input/image_files.ts";
 import { noteTableOffset, placeOf } from "../input/images.ts";
 import { chipOf, readHmacKey } from "../input/keys.ts";
@@ -38,6 +39,7 @@ export const command: Command = {
       default: "a warning within 90",
     },
     ...PLACE_FLAGS,
+    ...FLASH_KEY_FLAGS,
     JSON_FLAG,
   ],
   exit1: "the image is bad, or cannot be read",
@@ -67,7 +69,7 @@ export const command: Command = {
     }
     const { verify } = await import("../../verify/verify.ts");
     const { renderVerdict } = await import("../render/inspection.ts");
-    const image = await io.read(args.positionals[0]!);
+    const image = await readFlashFile(args, io);
     const verdict = await verify(image, { ...options, now: now && (() => now) });
     if (args.has("json")) printJson(verdict, io);
     else io.print(renderVerdict(verdict, io.columns));

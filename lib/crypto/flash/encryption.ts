@@ -1,13 +1,17 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { alignUp, type Bytes, concat, inRange } from "../../bytes/pack.ts";
 import { type ChipName, CHIPS } from "../../format/chips/chips.ts";
-import { randomBytes, type Sources } from "../sources.ts";
+import { randomBytes } from "../sources.ts";
 import { FLASH_BLOCK, type FlashCipher } from "./block.ts";
 import { CONFIG_BITS, esp32Cipher } from "./esp32.ts";
 import { xtsCipher } from "./xts.ts";
 
-/** What flash encryption needs to know. */
-export interface FlashEncryptionOptions extends Pick<Sources, "random"> {
+/**
+ * What flash encryption needs to know.
+ *
+ * @category Flash encryption
+ */
+export interface FlashEncryptionOptions {
   /** The chip. */
   readonly chip: ChipName;
   /**
@@ -20,6 +24,8 @@ export interface FlashEncryptionOptions extends Pick<Sources, "random"> {
   readonly address: number;
   /** FLASH_CRYPT_CONFIG of an ESP32, 0 to 15: which parts of the key the address changes. @default 15 */
   readonly config?: number;
+  /** A number of random bytes. @default `crypto.getRandomValues` */
+  readonly random?: (length: number) => Uint8Array;
 }
 
 const MAX_ADDRESS = 0xFFFFFFFF;
@@ -37,11 +43,10 @@ const KINDS: Readonly<Record<number, readonly FlashEncryptionKind[]>> = {
 /**
  * Encrypts bytes as the chip has them in flash (FORMAT: flash encryption of host-made images). XTS-AES takes
  * each 128 bytes of flash, last byte first, as one unit whose number is its address; the ESP32 changes its
- * key with the address of each 32 bytes, and uses the AES block function for decryption.
+ * key with the address of each 32 bytes, and uses the AES block function for decryption. On the ESP32 the
+ * last block of 16 bytes is filled with random ones.
  *
- * @param bytes What the chip is to read there; on the ESP32 the last block is filled with random bytes.
- * @param options Chip, key and address.
- * @returns As many bytes, on the ESP32 a multiple of 16.
+ * @category Flash encryption
  * @throws {SecureCertError} `ERR_KEY` for a key of a length that the chip does not take; `ERR_LENGTH` where
  * XTS-AES is given bytes that are not a multiple of 16.
  * @throws {RangeError} for an address that is not a multiple of 16 or not in 32 bits, and a `config` that is
@@ -56,16 +61,15 @@ export function encryptFlash(bytes: Uint8Array, options: FlashEncryptionOptions)
 }
 
 /**
- * What the chip reads of encrypted bytes: the inverse of {@linkcode encryptFlash}.
+ * What the chip reads of encrypted bytes, the inverse of {@linkcode encryptFlash}. With another key or
+ * address it is noise, which nothing here can tell.
  *
- * @param bytes Bytes of flash, a multiple of 16.
- * @param options Chip, key and address.
- * @returns As many bytes; with another key or address they are noise, which nothing here can tell.
+ * @category Flash encryption
  * @throws {SecureCertError} and RangeError as `encryptFlash`; `ERR_LENGTH` on every chip.
  */
 export function decryptFlash(
   bytes: Uint8Array,
-  options: Omit<FlashEncryptionOptions, "random">,
+  options: FlashEncryptionOptions,
 ): Bytes {
   const cipher = openCipher("decrypt", bytes, options);
   if (bytes.length % FLASH_BLOCK !== 0) throw badLength("decrypt", bytes);
@@ -92,15 +96,19 @@ function openCipher(
   return xtsCipher(direction, key);
 }
 
+/** The lengths in bytes of the keys that a chip takes. */
+export function flashKeySizes(chip: ChipName): number[] {
+  const kinds: readonly FlashEncryptionKind[] = CHIPS[chip].flashEncryption;
+  return Object.keys(KINDS).map(Number)
+    .filter((size) => KINDS[size]!.some((kind) => kinds.includes(kind)));
+}
+
 function checkKey(direction: string, chip: ChipName, { length }: Uint8Array): void {
-  const { flashEncryption, title } = CHIPS[chip];
-  const kinds: readonly FlashEncryptionKind[] = flashEncryption;
-  const takes = (size: number) => KINDS[size]!.some((kind) => kinds.includes(kind));
-  const sizes = Object.keys(KINDS).map(Number).filter(takes);
+  const sizes = flashKeySizes(chip);
   if (sizes.includes(length)) return;
   throw new SecureCertError(
     "ERR_KEY",
-    `Cannot ${direction} flash: the key has ${length} bytes, the ${title} takes ${
+    `Cannot ${direction} flash: the key has ${length} bytes, the ${CHIPS[chip].title} takes ${
       sizes.join(" or ")
     }`,
     { field: "key" },

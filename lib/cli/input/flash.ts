@@ -1,0 +1,90 @@
+// What deciphers is loaded when there is a key to decipher with: this file is loaded for every inspect.
+import type { FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
+import type { ChipName } from "../../format/chips/chips.ts";
+import type { Arguments } from "../arguments.ts";
+import { fileError, usageError } from "../errors.ts";
+import type { Io } from "../io.ts";
+import { placeOf } from "./images.ts";
+import { chipOf } from "./keys.ts";
+
+/** Where an ESP32 and its address lines end, 16 MiB. */
+const ESP32_FLASH = 16 << 20;
+/** Configurations are four bits. */
+const MOST_CONFIG = 15;
+
+/** The file of inspect or verify; with --flash-key as the firmware reads it. */
+export async function readFlashFile(args: Arguments, io: Io): Promise<Uint8Array> {
+  const path = args.positionals[0]!;
+  const file = await io.read(path);
+  if (!args.has("flash-key")) {
+    const idle = ["address", "config"].find((name) => args.has(name));
+    if (idle === undefined) return file;
+    throw usageError(`--${idle} goes with --flash-key`, idle);
+  }
+  const { decodeDump, dumpEncodingOf } = await import("../../format/dump/dump.ts");
+  const encoding = dumpEncodingOf(file);
+  const { bytes, address } = encoding === undefined
+    ? { bytes: file, address: undefined }
+    : decodeDump(file, encoding);
+  const options = await flashOptionsOf("flash-key", args, io, bytes.length, address);
+  const { decryptDump } = await import("../../image/find/encrypted.ts");
+  const dump = decryptDump(bytes, { ...options, tableOffset: placeOf(args).tableOffset });
+  if (!dump.isEncrypted) io.note(`note: ${path} is not encrypted; it was read as it is`);
+  return dump.bytes;
+}
+
+/**
+ * What --chip, --address, --config and the flag for the key say of so many bytes.
+ *
+ * @param address Where the bytes are, when their file says so.
+ * @throws {CliError} `ERR_USAGE` for what is missing or cannot be; `ERR_IO` for a key that the chip does not
+ * take.
+ */
+export async function flashOptionsOf(
+  flag: "key" | "flash-key",
+  args: Arguments,
+  io: Io,
+  length: number,
+  address?: number,
+): Promise<FlashEncryptionOptions> {
+  const place = flashPlaceOf(flag, args, length, address);
+  const path = args.need(flag);
+  const key = await io.read(path);
+  const problem = await keyProblem(place.chip, key);
+  if (problem !== undefined) throw fileError("ERR_IO", path, `${path}: ${problem}`);
+  return { ...place, key };
+}
+
+/** Chip, address and configuration. */
+export function flashPlaceOf(
+  flag: string,
+  args: Arguments,
+  length: number,
+  known?: number,
+): { chip: ChipName; address: number; config?: number } {
+  const chip = chipOf(args);
+  const address = args.number("address") ?? known;
+  const config = args.number("config");
+  if (chip === undefined) throw usageError(`--${flag} needs --chip`, "chip");
+  if (address === undefined) {
+    const hint = "for a dump of the whole flash it is 0, for a partition its offset in the table";
+    throw usageError(`--${flag} needs --address`, "address", hint);
+  }
+  if (address % 16 !== 0) throw usageError("--address is a multiple of 16", "address");
+  const end = chip === "esp32" ? ESP32_FLASH : 2 ** 32;
+  if (address + length > end) {
+    const size = chip === "esp32" ? "16 MiB, where the flash of an esp32 ends" : "4 GiB";
+    throw usageError(`--address and ${length} bytes go past ${size}`, "address");
+  }
+  if (config === undefined) return { chip, address };
+  if (chip !== "esp32") throw usageError("--config is for esp32", "config");
+  if (config > MOST_CONFIG) throw usageError("--config is 0 to 15", "config");
+  return { chip, address, config };
+}
+
+async function keyProblem(chip: ChipName, { length }: Uint8Array): Promise<string | undefined> {
+  const { flashKeySizes } = await import("../../crypto/flash/encryption.ts");
+  const sizes = flashKeySizes(chip);
+  if (sizes.includes(length)) return undefined;
+  return `${length} bytes, a flash encryption key of ${chip} has ${sizes.join(" or ")}`;
+}
