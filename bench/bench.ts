@@ -10,6 +10,7 @@
 import { batch, compareBatch, compareRsaBatch } from "./batch.ts";
 import { codecs } from "./codecs.ts";
 import { flashDump } from "./flash_dump.ts";
+import { flashEncryption } from "./flash_encryption.ts";
 import { hostile } from "./hostile.ts";
 import { keys } from "./keys.ts";
 import { layouts } from "./layouts.ts";
@@ -24,6 +25,7 @@ type Part = (folder: string, devices?: number) => Row[] | Promise<Row[]>;
 const PARTS: Readonly<Record<string, Part>> = {
   "start-up": startUp,
   "flash-dump": flashDump,
+  "flash-encryption": flashEncryption,
   codecs,
   layouts,
   peripherals,

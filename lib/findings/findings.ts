@@ -36,7 +36,7 @@ export const FINDINGS = {
     severities: ["error"],
     checks: ["format"],
     meaning: "no structure, and every byte value equally often",
-    advice: "inspect the image before flash encryption, or read it through the chip",
+    advice: "open it with `verify --flash-key`, or read it through the chip",
   },
   BAD_MAGIC: {
     severities: ["error", "warning"],

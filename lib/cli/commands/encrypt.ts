@@ -1,10 +1,10 @@
-import type { FlashKeyOptions } from "../../toolkit/flash_key.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { usageError } from "../errors.ts";
 import { FLASH_ENCRYPTION_FLAGS, FORCE, FORCE_KEY, JSON_FLAG, OUT_FILE } from "../flags.ts";
 import { flashOptionsOf, flashPlaceOf } from "../input/flash.ts";
-import { besidePath, type Io, type OutputFile, textFile } from "../io.ts";
+import type { Io } from "../io.ts";
+import type { FlashKeyToUse } from "../output/flash_key.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 import { formatSize } from "../render/text.ts";
 
@@ -39,9 +39,9 @@ export const command: Command = {
     line:
       "encrypt esp_secure_cert.bin --chip esp32c3 --address 0xD000 --new-key flash_key.bin -o enc.bin",
   }, {
-    permissions: "--allow-read=esp_secure_cert.bin,flash_key.bin --allow-write=enc.bin",
+    permissions: "--allow-read=esp_secure_cert.bin,flash_key.bin --allow-write=update.bin",
     line:
-      "encrypt esp_secure_cert.bin --chip esp32c3 --address 0xD000 --key flash_key.bin -o enc.bin",
+      "encrypt esp_secure_cert.bin --chip esp32c3 --address 0xD000 --key flash_key.bin -o update.bin",
   }],
   async run(args, io) {
     const out = outputPath(args, { binary: true }, io);
@@ -60,48 +60,16 @@ export const command: Command = {
   },
 };
 
-async function keyOf(args: Arguments, io: Io, length: number) {
-  const path = args.get("new-key");
-  if (path === undefined) {
-    const idle = ["bits", "efuse-key-id"].find((name) => args.has(name));
-    if (idle !== undefined) throw usageError(`--${idle} goes with --new-key`, idle);
-    if (args.has("key")) return { options: await flashOptionsOf("key", args, io, length) };
-    const hint = "--new-key FILE makes a key";
-    throw usageError("encrypt needs --key or --new-key", "key", hint);
+/** The key of --key, or a new one with its files. */
+async function keyOf(args: Arguments, io: Io, length: number): Promise<FlashKeyToUse> {
+  if (args.has("new-key")) {
+    if (args.has("key")) throw usageError("--key and --new-key do not go together", "new-key");
+    const place = flashPlaceOf("new-key", args, length);
+    const { newFlashKey } = await import("../output/flash_key.ts");
+    return newFlashKey(place, args, io);
   }
-  if (args.has("key")) throw usageError("--key and --new-key do not go together", "new-key");
-  if (path === "-") throw usageError("--new-key is a file", "new-key");
-  const place = flashPlaceOf("new-key", args, length);
-  const { createFlashKey } = await import("../../toolkit/flash_key.ts");
-  const { formatCommand } = await import("../../key_modes/efuse_plan.ts");
-  const bits = args.number("bits") as FlashKeyOptions["bits"];
-  const keyId = args.number("efuse-key-id");
-  const { key, plan, keyFiles } = createFlashKey({
-    chip: place.chip,
-    bits,
-    keyId,
-    keyFile: path,
-    random: io.random,
-  });
-  const command = formatCommand(plan.command);
-  const planPath = besidePath(path, planName(path));
-  const json = `${JSON.stringify({ ...plan, command }, null, 2)}\n`;
-  const secrets = keyFiles.length === 1 ? keyFiles : [{ path, bytes: key }, ...keyFiles];
-  const files: OutputFile[] = [
-    ...secrets.map((each) => ({ ...each, secret: true, keep: true })),
-    textFile(planPath, json),
-  ];
-  const note = [
-    `new flash encryption key: ${path}; its eFuse plan is in ${planPath}`,
-    `  ${command}`,
-    ...plan.notes.map((each) => `  ${each}`),
-    "  burning cannot be undone; without the key nobody can encrypt an update on a host",
-  ].join("\n");
-  return { options: { ...place, key }, files, note };
-}
-
-/** `flash_key.bin` has its plan in `flash_key.json`. */
-function planName(path: string): string {
-  const name = path.split(/[/\\]/).at(-1)!;
-  return `${name.replace(/\.[^.]*$/, "")}.json`;
+  const idle = ["bits", "efuse-key-id"].find((name) => args.has(name));
+  if (idle !== undefined) throw usageError(`--${idle} goes with --new-key`, idle);
+  if (args.has("key")) return { options: await flashOptionsOf("key", args, io, length) };
+  throw usageError("encrypt needs --key or --new-key", "key", "--new-key FILE makes a key");
 }

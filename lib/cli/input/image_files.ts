@@ -14,8 +14,9 @@ export interface ImageFile {
 const FOR_ONE = ["hmac-key", "flash-key", "offset"];
 /** By one of these a folder is a batch's. */
 const BATCH_FILES = ["manifest.ndjson", "journal.sqlite"];
-/** The eFuse key that is written beside images. */
-const KEY_FILE = "hmac_key.bin";
+/** The eFuse keys that are written beside images, whole or in halves. */
+const KEY_FILE =
+  /^(?:hmac_key|flash_key|ecdsa_key|device\.key)(?:_KEY\d)?(?:_(?:low|high|1|2))?\.bin$/;
 
 /**
  * The images that the arguments name, a folder's by name: its `*.bin`, or those of a batch. Undefined
@@ -52,7 +53,7 @@ async function imagesIn(folder: string, names: readonly string[], io: Io): Promi
     return await imagesIn(images, await io.list(images) ?? [], io);
   }
   const files = names.filter((name) =>
-    name.endsWith(".bin") && !name.startsWith(".") && name !== KEY_FILE
+    name.endsWith(".bin") && !name.startsWith(".") && !KEY_FILE.test(name)
   ).map((name) => ({ path: joinPath(folder, name) }));
   if (files.length > 0) return files;
   const message = `no image in ${shownName(folder)}: it has no file *.bin`;
