@@ -32,25 +32,20 @@ export interface EfuseRequest {
 export interface EfusePlan {
   /** The chip's name. */
   readonly chip: ChipName;
-  /** How the private key reaches the device; or that the key encrypts flash. */
-  readonly keyMode:
-    | "rsa-ds"
-    | "ecdsa-peripheral"
-    | "hmac-encrypted"
-    | "hmac-derived"
-    | "flash-encryption";
+  /** How the private key reaches the device. */
+  readonly keyMode: "rsa-ds" | "ecdsa-peripheral" | "hmac-encrypted" | "hmac-derived";
   /** The blocks; the first is the one the image names. */
   readonly blocks: readonly {
-    /** KEYn; null on the ESP32, whose blocks have other names and no purposes. */
-    readonly keyId: number | null;
+    /** KEYn. */
+    readonly keyId: number;
     /** Number of the eFuse block: n + 4. */
     readonly block: number;
     /** The block's name for espefuse. */
     readonly blockName: string;
     /** The purpose's name for espefuse. */
     readonly purpose: string;
-    /** The number in the KEY_PURPOSE field; null on the ESP32. */
-    readonly purposeNumber: number | null;
+    /** The number in the KEY_PURPOSE field. */
+    readonly purposeNumber: number;
     /** Whether the block holds the bytes of the key file as they are or reversed. */
     readonly byteOrder: "as-is" | "reversed";
     /** The block is read-protected. */

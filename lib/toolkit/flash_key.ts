@@ -22,11 +22,22 @@ export interface FlashKeyOptions extends Pick<Sources, "random"> {
   readonly keyFile?: string;
 }
 
+type Block = EfusePlan["blocks"][number];
+
+/** What to burn for flash encryption, and how. */
+export interface FlashKeyPlan extends Omit<EfusePlan, "keyMode" | "blocks"> {
+  readonly keyMode: "flash-encryption";
+  /** The blocks; those of the ESP32 have neither ids nor purposes, which are null there. */
+  readonly blocks: readonly (Omit<Block, "keyId" | "purposeNumber"> & {
+    readonly keyId: number | null;
+    readonly purposeNumber: number | null;
+  })[];
+}
+
 /**
  * A new key for flash encryption, and what to burn: the ESP32 has one block for it, others take any KEYn
  * with the purpose (FORMAT: eFuse purposes and blocks). espefuse writes each block last byte first.
  *
- * @category Flash encryption
  * @param options Chip, length and block.
  * @returns The key in the order of its file, the plan, and the files that its command names; the halves of a
  * key of two blocks are in files of their own. Secret.
@@ -37,7 +48,7 @@ export function createFlashKey(
   { chip, bits, keyId, keyFile = "flash_key.bin", random }: FlashKeyOptions,
 ): {
   readonly key: Bytes;
-  readonly plan: EfusePlan;
+  readonly plan: FlashKeyPlan;
   readonly keyFiles: readonly { readonly path: string; readonly bytes: Bytes }[];
 } {
   const isEsp32 = chip === "esp32";
@@ -70,10 +81,8 @@ export function createFlashKey(
   };
 }
 
-type BlockPlan = EfusePlan["blocks"][number];
-
 /** BLOCK1, which espefuse calls after what is in it. */
-const ESP32_BLOCK: BlockPlan = {
+const ESP32_BLOCK: FlashKeyPlan["blocks"][number] = {
   keyId: null,
   block: 1,
   blockName: "BLOCK1",
@@ -83,7 +92,7 @@ const ESP32_BLOCK: BlockPlan = {
   readProtect: true,
 };
 
-function keyBlocks(chip: ChipName, count: 1 | 2, keyId: number | undefined): BlockPlan[] {
+function keyBlocks(chip: ChipName, count: 1 | 2, keyId: number | undefined): Block[] {
   const purposes = count === 1 ? ["XTS_AES_128_KEY"] : ["XTS_AES_256_KEY_1", "XTS_AES_256_KEY_2"];
   const all = CHIPS[chip].keyBlocks.length;
   const first = keyId ?? Math.min(USUAL_KEY_ID, all - 1);
