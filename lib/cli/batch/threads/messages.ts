@@ -41,16 +41,24 @@ export interface Answer {
 }
 
 /** What goes to a worker. */
-export type ToWorker = WorkerStart | {
-  readonly kind: "make";
-  readonly call: number;
-  readonly jobs: readonly BulkJob[];
-} | Answer;
+export type ToWorker =
+  | WorkerStart
+  | {
+    readonly kind: "make";
+    readonly call: number;
+    readonly jobs: readonly BulkJob[];
+  }
+  | Answer
+  | {
+    /** Whether it is there at all: one whose heap is full ends without a word. */
+    readonly kind: "ping";
+  };
 
 /** What comes from a worker. */
 export type FromWorker =
   | { readonly kind: "ready" }
   | { readonly kind: "ask"; readonly question: number; readonly line: string }
+  | { readonly kind: "pong" }
   | { readonly kind: "made"; readonly call: number; readonly results: readonly BulkResult[] }
   | { readonly kind: "failed"; readonly call: number; readonly error: Thrown };
 

@@ -39,6 +39,7 @@ parentPort?.on("message", async (wire: Wire<ToWorker>) => {
     maker.then(() => tell({ kind: "ready" }), () => {});
     return;
   }
+  if (message.kind === "ping") return tell({ kind: "pong" });
   const { call, jobs } = message;
   try {
     tell({ kind: "made", call, results: await (await maker!)(jobs) });
