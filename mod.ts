@@ -83,6 +83,7 @@ export { verifySignatures } from "./lib/verify/signatures.ts";
 
 // Reading
 export { type EntryReport, inspect, type Inspection, reportCertificate } from "./lib/toolkit/inspect.ts";
+export { deviceCredentials } from "./lib/toolkit/device_credentials.ts";
 export { diff, type Diff } from "./lib/toolkit/diff.ts";
 
 // Building and changing

@@ -25,7 +25,7 @@ const TOOLKIT = {
   "Signatures": `SignatureKey Signer attachSignatures decodeSignatureBlock decodeSignatureEntry
     encodeSignatureBlock encodeSignatureEntry signPartition signingDigest verifySignatures`,
   "Reading and checking": `Diff EntryReport FINDINGS Finding Found ImageLocation Inspection
-    SecureCert Verdict diff findSecureCert inspect openSecureCert reportCertificate verify`,
+    SecureCert Verdict deviceCredentials diff findSecureCert inspect openSecureCert reportCertificate verify`,
   "Building and changing": `BuildOptions BuildPlan BuildResult DataEntry EfuseKey EfusePlan append
     build buildFromCsv convert createDevelopmentCa extract provision`,
 };

@@ -65,3 +65,43 @@ export function montgomeryInverse(modulus: bigint): number {
   }
   return Number(BigInt.asUintN(32, -inverse));
 }
+
+/** base ^ exponent mod modulus. It is not constant in time. */
+export function powerModulo(base: bigint, exponent: bigint, modulus: bigint): bigint {
+  let result = 1n % modulus;
+  for (const bit of exponent.toString(2)) {
+    result = result * result % modulus;
+    if (bit === "1") result = result * base % modulus;
+  }
+  return result;
+}
+
+/**
+ * The inverse of a number (extended Euclidean algorithm).
+ *
+ * @param value A number, from 0.
+ * @param modulus Over 1.
+ * @returns Undefined when the two have a common divisor.
+ */
+export function inverseModulo(value: bigint, modulus: bigint): bigint | undefined {
+  let [divisor, rest] = [modulus, value % modulus];
+  let [before, factor] = [0n, 1n];
+  while (rest > 0n) {
+    const quotient = divisor / rest;
+    [divisor, rest] = [rest, divisor - quotient * rest];
+    [before, factor] = [factor, before - quotient * factor];
+  }
+  if (divisor !== 1n) return undefined;
+  return before < 0n ? before + modulus : before;
+}
+
+/** The largest number whose square is not over a number, from 0 (Newton's method). */
+export function squareRoot(value: bigint): bigint {
+  if (value < 2n) return value;
+  let root = 1n << BigInt((bitLength(value) + 1) >> 1);
+  for (;;) {
+    const next = (root + value / root) >> 1n;
+    if (next >= root) return root;
+    root = next;
+  }
+}

@@ -1,4 +1,4 @@
-import { decodeBigInteger, encodeBigInteger } from "../bytes/big_integer.ts";
+import { decodeBigInteger, encodeBigInteger, powerModulo } from "../bytes/big_integer.ts";
 import { type Bytes, concat, equalBytes } from "../bytes/pack.ts";
 import { derNull, derOctets, derOid, derSequence, encodeDer } from "./der.ts";
 import { HASH_OIDS, type SignatureHash } from "./keys/curves.ts";
@@ -44,24 +44,12 @@ export function isRsaSignature(
   const { modulus, exponent, bits } = key;
   const [n, s] = [decodeBigInteger(modulus), decodeBigInteger(signature)];
   if (signature.length !== modulus.length || n === 0n || s >= n) return false;
-  const padded = encodeBigInteger(power(s, exponent, n), modulus.length);
+  const padded = encodeBigInteger(powerModulo(s, decodeBigInteger(exponent), n), modulus.length);
   const { hash, pssSaltLength: saltLength, pssMaskHash: maskHash = hash } = padding;
   if (saltLength !== undefined) {
     return isPssPadded(padded, message, { bits: bits - 1, saltLength, hash, maskHash });
   }
   return equalBytes(padded, pkcs1Padded(message, modulus.length, hash));
-}
-
-/** base ^ exponent mod modulus, for public numbers: it is not constant in time. */
-function power(base: bigint, exponent: Uint8Array, modulus: bigint): bigint {
-  let result = 1n % modulus;
-  for (const byte of exponent) {
-    for (let bit = 0x80; bit > 0; bit >>= 1) {
-      result = result * result % modulus;
-      if ((byte & bit) !== 0) result = result * base % modulus;
-    }
-  }
-  return result;
 }
 
 /** EMSA-PKCS1-v1_5 (RFC 8017 section 9.2); empty when it does not fit. */

@@ -256,7 +256,7 @@ function neededKey({ value, offset }: WalkedTlv, hmacKey: Uint8Array | undefined
   const message = `Cannot read ${tlvTypeTitle(value.type)}: need the HMAC key, it is ${
     protectionOf(value.flags)
   }`;
-  throw new SecureCertError("ERR_KEY", message, { offset });
+  throw new SecureCertError("ERR_KEY", message, { offset, field: "hmacKey" });
 }
 
 function readKeyType(walk: Walk, subtype: number): PrivateKeyType {
