@@ -15,7 +15,7 @@ const COMPARED = { "P-256": 4000, "RSA-2048": 400 } as const;
 /** The smallest part of the other checkout's speed that is wanted. */
 const AT_LEAST = 0.95;
 
-interface Batch {
+export interface Batch {
   /** Devices a second. */
   readonly rate: number;
   /** Most memory that the process took, in MB; undefined where the system does not say. */
@@ -90,13 +90,16 @@ async function compare(
   }];
 }
 
-interface Compared extends Batch {
+export interface Compared extends Batch {
   /** What WebCrypto reached meanwhile. */
   readonly raw: number;
 }
 
 /** A shared machine is faster now and slower then: WebCrypto is measured on both sides of the batch. */
-async function against(raw: () => Promise<number>, work: () => Promise<Batch>): Promise<Compared> {
+export async function against(
+  raw: () => Promise<number>,
+  work: () => Promise<Batch>,
+): Promise<Compared> {
   const before = await raw();
   const made = await work();
   return { ...made, raw: (before + await raw()) / 2 };
@@ -121,7 +124,7 @@ function memoryRows(few: Batch, many: Batch, most: number): Row[] {
 }
 
 /** A batch as a process of its own, with disk and journal, and a CA beside its folder. */
-async function run(out: string, words: readonly string[], cli = CLI): Promise<Batch> {
+export async function run(out: string, words: readonly string[], cli = CLI): Promise<Batch> {
   const flags = ["--ca", out.replace(/[^/]*$/, "ca"), "-o", out, "--json"];
   const args = ["run", "-A", cli, "bulk", ...words, ...flags];
   const child = new Deno.Command(Deno.execPath(), { args, stdout: "piped", stderr: "null" })

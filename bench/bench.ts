@@ -16,6 +16,7 @@ import { keys } from "./keys.ts";
 import { layouts } from "./layouts.ts";
 import { peripherals } from "./peripherals.ts";
 import { compareStartUp, startUp } from "./start_up.ts";
+import { programs } from "./programs.ts";
 import { type Comparison, formatComparisons, formatRows, type Row } from "./table.ts";
 import { verifying } from "./verify.ts";
 
@@ -33,6 +34,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   verify: verifying,
   keys,
   batch,
+  programs,
 };
 
 /** Measures one part in pairs with the command line of another checkout. */
