@@ -11,7 +11,7 @@ export const TLV_MAGIC = 0xBA5EBA11;
  */
 export const MAX_TLV_LENGTH = 0xFFE0;
 /** Bytes before the value. */
-const TLV_HEADER_SIZE = 12;
+export const TLV_HEADER_SIZE = 12;
 /** Value and padding together fill a multiple of this many bytes. */
 export const TLV_ALIGNMENT = 16;
 /** Entry checksums continue from this value. */
@@ -184,7 +184,7 @@ export function readTlv(bytes: Uint8Array): RawTlv {
   if (view.getUint32(0, true) !== TLV_MAGIC) {
     throw new SecureCertError("ERR_MAGIC", "Cannot decode TLV: no magic number", { offset: 0 });
   }
-  const length = view.getUint16(10, true);
+  const { length, ...numbers } = readTlvHeader(view);
   if (length > MAX_TLV_LENGTH) {
     throw new SecureCertError(
       "ERR_LENGTH",
@@ -197,18 +197,32 @@ export function readTlv(bytes: Uint8Array): RawTlv {
   const end = size - FOOTER_SIZE;
   const reserved = whole.subarray(5, 8);
   const padding = whole.subarray(TLV_HEADER_SIZE + length, end);
-  const type = view.getUint8(8);
   const value: DecodedTlv = {
-    type,
-    typeName: tlvTypeName(type),
-    subtype: view.getUint8(9),
-    flags: view.getUint8(4),
+    ...numbers,
     data: whole.subarray(TLV_HEADER_SIZE, TLV_HEADER_SIZE + length),
     ...isFilledWith(reserved, 0) ? {} : { reserved },
     ...isFilledWith(padding, 0) ? {} : { padding },
   };
   const stored = viewOf(whole).getUint32(end, true);
   return { value, size, crc: { stored, computed: crc32(whole.subarray(0, end), TLV_CRC_SEED) } };
+}
+
+/**
+ * The numbers of an entry, whatever its length.
+ *
+ * @param view The {@linkcode TLV_HEADER_SIZE} bytes before its value.
+ */
+export function readTlvHeader(
+  view: DataView,
+): Omit<DecodedTlv, "data"> & { readonly length: number } {
+  const type = view.getUint8(8);
+  return {
+    type,
+    typeName: tlvTypeName(type),
+    subtype: view.getUint8(9),
+    flags: view.getUint8(4),
+    length: view.getUint16(10, true),
+  };
 }
 
 function checkByte(value: number, field: string): void {

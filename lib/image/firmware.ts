@@ -14,10 +14,10 @@ import {
   tlvTypeNumber,
   tlvTypeTitle,
 } from "../format/names.ts";
-import { type Walk, type WalkedTlv, walkPartition } from "../format/partition.ts";
 import { decodeDsContext } from "../format/peripheral.ts";
 import type { DecodedTlv } from "../format/tlv.ts";
 import { findSalt, openSalt } from "./contents/salt.ts";
+import { type FirmwareEntry, type FirmwareWalk, walkAsFirmware } from "./firmware_walk.ts";
 import type { ImageEntry } from "./read/entry.ts";
 import { readImageAs } from "./read/image.ts";
 import { recognise } from "./recognise.ts";
@@ -158,7 +158,7 @@ const KEY_TYPES = {
 
 /** The getters on a chain of entries. */
 function tlvGetters(image: Uint8Array, options: OpenOptions): SecureCert {
-  const walk = walkPartition(image);
+  const walk = walkAsFirmware(image);
   const subtype = options.legacyBuild === true ? LAST_OF_TYPE : 0;
   const read = async (type: number, which: number) =>
     await openEntry(findEntry(walk, type, which), which, walk, options.hmacKey);
@@ -178,9 +178,13 @@ function tlvGetters(image: Uint8Array, options: OpenOptions): SecureCert {
 }
 
 /** The iterator asks for each entry by its type and subtype, so that of two alike it gives the first. */
-async function readAll(walk: Walk, hmacKey: Uint8Array | undefined): Promise<DecodedTlv[]> {
-  const { entries } = walk;
-  const bad = entries.findIndex(({ crc }) => crc.stored !== crc.computed);
+async function readAll(
+  walk: FirmwareWalk,
+  hmacKey: Uint8Array | undefined,
+): Promise<DecodedTlv[]> {
+  const { entries, endless } = walk;
+  const bad = entries.findIndex((each) => !isRight(each));
+  if (bad < 0 && endless !== undefined) throw endless;
   const first = new Map(
     entries.toReversed().map((entry) => [entry.value.type << 8 | entry.value.subtype, entry]),
   );
@@ -196,23 +200,32 @@ async function readAll(walk: Walk, hmacKey: Uint8Array | undefined): Promise<Dec
   return found.flat();
 }
 
-/** The firmware checks the checksum of the entry it was asked for and of no other. */
-function findEntry({ entries, broken }: Walk, type: number, subtype: number): WalkedTlv {
+/**
+ * The firmware goes to the end of the chain when it looks for the last of a type, and when there is none;
+ * it checks the checksum of the entry it was asked for and of no other.
+ */
+function findEntry(
+  { entries, endless }: FirmwareWalk,
+  type: number,
+  subtype: number,
+): FirmwareEntry {
   const ofType = entries.filter(({ value }) => value.type === type);
   const found = subtype === LAST_OF_TYPE
     ? ofType.at(-1)
     : ofType.find(({ value }) => value.subtype === subtype);
-  if (broken !== undefined && (found === undefined || subtype === LAST_OF_TYPE)) throw broken;
+  if (endless !== undefined && (found === undefined || subtype === LAST_OF_TYPE)) throw endless;
   if (found === undefined) {
     throw new SecureCertError(
       "ERR_NOT_FOUND",
       `No ${tlvTypeTitle(type)} entry with subtype ${subtype}`,
     );
   }
-  const { crc, offset } = found;
-  if (crc.stored === crc.computed) return found;
-  const message = `Cannot read ${tlvTypeTitle(type)}: checksum does not match`;
-  throw new SecureCertError("ERR_CHECKSUM", message, { entry: entries.indexOf(found), offset });
+  if (isRight(found)) return found;
+  const place = { entry: entries.indexOf(found), offset: found.offset };
+  const [code, why] = found.isCut
+    ? ["ERR_TRUNCATED", "it runs past the end of the image"] as const
+    : ["ERR_CHECKSUM", "checksum does not match"] as const;
+  throw new SecureCertError(code, `Cannot read ${tlvTypeTitle(type)}: ${why}`, place);
 }
 
 /**
@@ -220,9 +233,9 @@ function findEntry({ entries, broken }: Walk, type: number, subtype: number): Wa
  * peripheral makes, whatever the type (FORMAT: flags on entries other than the private key).
  */
 async function openEntry(
-  entry: WalkedTlv,
+  entry: FirmwareEntry,
   asked: number,
-  { entries }: Walk,
+  { entries }: FirmwareWalk,
   hmacKey: Uint8Array | undefined,
 ): Promise<DecodedTlv> {
   const { value } = entry;
@@ -241,7 +254,7 @@ async function openEntry(
 }
 
 /** The firmware cannot allocate a value that is nothing but its tag. */
-async function decrypt(entry: WalkedTlv, hmacKey: Uint8Array | undefined): Promise<Uint8Array> {
+async function decrypt(entry: FirmwareEntry, hmacKey: Uint8Array | undefined): Promise<Uint8Array> {
   const { value: { type, data }, offset } = entry;
   if (data.length > GCM_TAG_SIZE) {
     return await decryptEntry(data, { hmacKey: neededKey(entry, hmacKey) });
@@ -251,7 +264,7 @@ async function decrypt(entry: WalkedTlv, hmacKey: Uint8Array | undefined): Promi
   throw new SecureCertError("ERR_TRUNCATED", message, { offset });
 }
 
-function neededKey({ value, offset }: WalkedTlv, hmacKey: Uint8Array | undefined): Uint8Array {
+function neededKey({ value, offset }: FirmwareEntry, hmacKey: Uint8Array | undefined): Uint8Array {
   if (hmacKey !== undefined) return hmacKey;
   const message = `Cannot read ${tlvTypeTitle(value.type)}: need the HMAC key, it is ${
     protectionOf(value.flags)
@@ -259,13 +272,13 @@ function neededKey({ value, offset }: WalkedTlv, hmacKey: Uint8Array | undefined
   throw new SecureCertError("ERR_KEY", message, { offset, field: "hmacKey" });
 }
 
-function readKeyType(walk: Walk, subtype: number): PrivateKeyType {
+function readKeyType(walk: FirmwareWalk, subtype: number): PrivateKeyType {
   const { value } = findEntry(walk, TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV, subtype);
   return KEY_TYPES[keyStorageOf(value.flags)];
 }
 
 /** The first byte, however long the value; an empty one has none, though the firmware reads on. */
-function readEfuseBlock(walk: Walk): number {
+function readEfuseBlock(walk: FirmwareWalk): number {
   const { value: { data }, offset } = findEntry(walk, TLV_TYPES.ESP_SECURE_CERT_TLV_SEC_CFG, 0);
   if (data[0] !== undefined) return data[0];
   throw new SecureCertError("ERR_LENGTH", "Cannot read security configuration: it is empty", {
@@ -282,7 +295,7 @@ async function readDsContext(
   return { efuseKeyId, rsaLengthBits, dsData };
 }
 
-async function checkIntegrity(image: Uint8Array, walk: Walk): Promise<void> {
+async function checkIntegrity(image: Uint8Array, walk: FirmwareWalk): Promise<void> {
   const { value, offset } = findEntry(walk, TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV, LAST_OF_TYPE);
   if (equalBytes(value.data, await digest("SHA-256", image.subarray(0, offset)))) return;
   throw new SecureCertError("ERR_INTEGRITY", "Integrity entry does not match the image", {

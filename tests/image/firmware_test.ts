@@ -1,9 +1,12 @@
 import { assertArrayIncludes, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { crc32 } from "../../lib/bytes/crc32.ts";
 import { SecureCertError } from "../../lib/bytes/errors.ts";
 import { formatHex } from "../../lib/bytes/text.ts";
 import { digest } from "../../lib/crypto/signing.ts";
 import { encodePartition } from "../../lib/format/partition.ts";
+import { encodeTlv, TLV_CRC_SEED } from "../../lib/format/tlv.ts";
 import { openSecureCert } from "../../lib/image/firmware.ts";
+import { verify } from "../../lib/verify/verify.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../vectors.ts";
 
 interface Getter {
@@ -223,4 +226,91 @@ Deno.test("what the firmware would not take for its partition is not opened", ()
     const error = assertThrows(() => openSecureCert(bytes), SecureCertError);
     assertEquals(error.code, "ERR_MAGIC");
   }
+});
+
+/** A chain of user data with these lengths in the headers, whatever the values are, up to a size. */
+function chainOf(
+  size: number,
+  entries: readonly (Parameters<typeof encodeTlv>[0] & { readonly length?: number })[],
+): Uint8Array {
+  const image = new Uint8Array(size).fill(0xFF);
+  let at = 0;
+  for (const { length, ...entry } of entries) {
+    const bytes = encodeTlv(entry);
+    if (length !== undefined) new DataView(bytes.buffer).setUint16(10, length, true);
+    image.set(bytes, at);
+    at += bytes.length;
+  }
+  return image;
+}
+
+const user = (subtype: number) => ({ type: 51, subtype, data: new Uint8Array([subtype]) });
+
+Deno.test("an entry whose size wraps ends the chain for the firmware, or never does", async () => {
+  const cases: readonly [number, "ends" | "endless"][] = [
+    [0xFFE1, "endless"],
+    [0xFFF0, "endless"],
+    [0xFFF1, "ends"],
+    [0xFFFF, "ends"],
+  ];
+  for (const [length, way] of cases) {
+    const image = chainOf(0x4000, [user(0), user(1), { ...user(2), type: 52, length }]);
+    const device = openSecureCert(image);
+    assertEquals((await device.entry(51, 1)).data, new Uint8Array([1]), `${length}`);
+    const last = device.entry(51, 254);
+    const absent = device.entry(1);
+    if (way === "ends") {
+      assertEquals((await last).data, new Uint8Array([1]));
+      assertEquals((await assertRejects(() => absent, SecureCertError)).code, "ERR_NOT_FOUND");
+    } else {
+      for (const answer of [last, absent]) {
+        assertEquals((await assertRejects(() => answer, SecureCertError)).code, "ERR_LENGTH");
+      }
+    }
+    const cut = await assertRejects(() => device.entry(52, 2), SecureCertError);
+    assertEquals(cut.code, "ERR_TRUNCATED");
+    assertEquals((await device.entries()).map(({ subtype }) => subtype), [0, 1]);
+    const { findings } = await verify(image);
+    assertArrayIncludes(findings.map(({ code }) => code), ["OVER_64K"]);
+  }
+});
+
+Deno.test("after an entry whose size wraps the firmware goes on within its value", async () => {
+  const inner = encodeTlv(user(7));
+  const data = new Uint8Array(64).fill(0xFF);
+  data.set(inner, 4);
+  const image = chainOf(0x12000, [user(0), { type: 52, data, length: 0xFFFF }]);
+  const start = encodeTlv(user(0)).length;
+  const end = start + 12 + 0x10000;
+  const crc = crc32(image.subarray(start, end), TLV_CRC_SEED);
+  new DataView(image.buffer).setUint32(end, crc, true);
+  const device = openSecureCert(image);
+  assertEquals((await device.entry(51, 254)).data, new Uint8Array([7]));
+  assertEquals((await device.entry(52)).data, image.subarray(start + 12, start + 12 + 0xFFFF));
+  assertEquals((await device.entries()).map(({ type }) => type), [51, 52, 51]);
+});
+
+Deno.test("at 64 KiB the firmware goes on from the start of the image", async () => {
+  const large = (subtype: number, length: number) => ({
+    type: 51,
+    subtype,
+    data: new Uint8Array(length),
+  });
+  const half = 0x8000 - 16;
+  const endless = openSecureCert(chainOf(0x20000, [large(0, half), large(1, half)]));
+  assertEquals((await endless.entry(51, 1)).data.length, half);
+  for (const ask of [() => endless.entry(51, 254), () => endless.entries()]) {
+    assertEquals((await assertRejects(ask, SecureCertError)).code, "ERR_LENGTH");
+  }
+  const ends = openSecureCert(chainOf(0x20000, [large(0, half), large(1, half + 16)]));
+  assertEquals((await ends.entry(51, 254)).subtype, 1);
+});
+
+Deno.test("erased flash follows an image that ends within an entry", async () => {
+  const image = encodePartition([user(0), user(1)]).slice(0, -8);
+  const device = openSecureCert(image, { legacyBuild: true });
+  const cut = await assertRejects(() => device.entry(51, 254), SecureCertError);
+  assertEquals(cut.code, "ERR_TRUNCATED");
+  const other = encodePartition([user(0), { ...user(1), type: 52 }]).slice(0, -8);
+  assertEquals((await openSecureCert(other).entry(51, 254)).data, new Uint8Array([0]));
 });

@@ -1,0 +1,81 @@
+import { crc32 } from "../bytes/crc32.ts";
+import { SecureCertError } from "../bytes/errors.ts";
+import { hasWord, viewOf } from "../bytes/pack.ts";
+import { WALK_LIMIT, walkPartition } from "../format/partition.ts";
+import { readTlvHeader, TLV_CRC_SEED, TLV_HEADER_SIZE, TLV_MAGIC, tlvSize } from "../format/tlv.ts";
+import type { ImageEntry } from "./read/entry.ts";
+
+/** An entry that the firmware comes to. */
+export interface FirmwareEntry extends ImageEntry {
+  /** It runs past the end of the image, and has no right checksum. */
+  readonly isCut?: boolean;
+}
+
+/** What the firmware comes to when it looks for an entry. */
+export interface FirmwareWalk {
+  /** In its order. */
+  readonly entries: readonly FirmwareEntry[];
+  /** Why it never comes to an end, until the watchdog resets the chip; absent when it does. */
+  readonly endless?: SecureCertError;
+}
+
+const ERASED = 0xFF;
+const CHECKSUM_SIZE = 4;
+/** What is cut off is erased flash. */
+const NO_CHECKSUM: ImageEntry["crc"] = { stored: 0xFFFFFFFF, computed: 0 };
+
+/**
+ * The entries of an image as the firmware comes to them. It counts in 16 bits: after an entry whose size
+ * wraps it goes on within the value of that entry, and at 64 KiB from the start of the image (FORMAT: what
+ * the device's reader does with odd images). After the image there is erased flash.
+ *
+ * @param image Any bytes. Takes time linear in their number.
+ */
+export function walkAsFirmware(image: Uint8Array): FirmwareWalk {
+  const { entries, used, broken } = walkPartition(image);
+  const walked: FirmwareEntry[] = [...entries];
+  if (broken === undefined && used < WALK_LIMIT) return { entries: walked };
+  const seen = new Set(entries.map(({ offset }) => offset));
+  let at = used % WALK_LIMIT;
+  while (hasWord(image, at, TLV_MAGIC)) {
+    if (seen.has(at)) return { entries: walked, endless: endlessAt(at) };
+    seen.add(at);
+    const { entry, size } = entryAt(image, at);
+    walked.push(entry);
+    at = (at + size) % WALK_LIMIT;
+  }
+  return { entries: walked };
+}
+
+function endlessAt(offset: number): SecureCertError {
+  const message =
+    `Cannot read entries: the firmware comes back to the one at ${offset}, and never ends`;
+  return new SecureCertError("ERR_LENGTH", message, { offset });
+}
+
+/** An entry of any length. Its checksum is computed when somebody asks: such entries may overlap. */
+function entryAt(
+  image: Uint8Array,
+  offset: number,
+): { readonly entry: FirmwareEntry; readonly size: number } {
+  const header = new Uint8Array(TLV_HEADER_SIZE).fill(ERASED);
+  header.set(image.subarray(offset, offset + TLV_HEADER_SIZE));
+  const { length, ...numbers } = readTlvHeader(viewOf(header));
+  const size = tlvSize(length);
+  const start = offset + TLV_HEADER_SIZE;
+  const value = { ...numbers, data: image.subarray(start, start + length) };
+  const whole = image.subarray(offset, offset + size);
+  if (whole.length < size) {
+    return { entry: { offset, value, crc: NO_CHECKSUM, isCut: true }, size };
+  }
+  const entry = {
+    offset,
+    value,
+    get crc() {
+      const end = size - CHECKSUM_SIZE;
+      const stored = viewOf(whole).getUint32(end, true);
+      return { stored, computed: crc32(whole.subarray(0, end), TLV_CRC_SEED) };
+    },
+  };
+  return { entry, size };
+}
