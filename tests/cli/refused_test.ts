@@ -50,6 +50,8 @@ function worldWith(der: Uint8Array): MemoryWorld {
     world.put(`${file}.csv`, `${COLUMNS}\n0,0,${file},file,,,,,\n`);
   }
   world.put("device.bin", withoutCa);
+  world.put("ca/ca.pem", formatPem("CERTIFICATE", issuer.certificate.der));
+  world.put("ca/ca.key.pem", exportPrivateKey(issuer.key));
   const data = encodeUtf8(`${formatPem("CERTIFICATE", der)}\0`);
   world.put("refused.bin", encodePartition([{ type: 0, data }]));
   return world;
@@ -60,6 +62,7 @@ const DEVICE = ["--device-cert", "dev.pem", "--private-key", "dev.key"];
 const WAYS: Readonly<Record<string, (file: string) => readonly string[]>> = {
   "build": (file) => ["build", ...DEVICE, "--ca-cert", file, "-o", "out.bin"],
   "configure": (file) => ["configure", "--skip_flash", ...DEVICE, "--ca-cert", file],
+  "provision": (file) => ["provision", "--id", "d", "--ca-cert", file, "-o", "out"],
   "append": (file) => ["append", "device.bin", "--data", `ca=file:${file}`, "-o", "out.bin"],
   "build from a CSV": (file) => ["build", "--csv", `${file}.csv`, "-o", "out.bin"],
   "configure with a CSV": (file) => [
