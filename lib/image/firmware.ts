@@ -182,9 +182,9 @@ async function readAll(
   walk: FirmwareWalk,
   hmacKey: Uint8Array | undefined,
 ): Promise<DecodedTlv[]> {
-  const { entries, endless } = walk;
+  const { entries, broken } = walk;
   const bad = entries.findIndex((each) => !isRight(each));
-  if (bad < 0 && endless !== undefined) throw endless;
+  if (bad < 0 && broken !== undefined) throw broken;
   const first = new Map(
     entries.toReversed().map((entry) => [entry.value.type << 8 | entry.value.subtype, entry]),
   );
@@ -205,7 +205,7 @@ async function readAll(
  * it checks the checksum of the entry it was asked for and of no other.
  */
 function findEntry(
-  { entries, endless }: FirmwareWalk,
+  { entries, broken }: FirmwareWalk,
   type: number,
   subtype: number,
 ): FirmwareEntry {
@@ -213,7 +213,7 @@ function findEntry(
   const found = subtype === LAST_OF_TYPE
     ? ofType.at(-1)
     : ofType.find(({ value }) => value.subtype === subtype);
-  if (endless !== undefined && (found === undefined || subtype === LAST_OF_TYPE)) throw endless;
+  if (broken !== undefined && (found === undefined || subtype === LAST_OF_TYPE)) throw broken;
   if (found === undefined) {
     throw new SecureCertError(
       "ERR_NOT_FOUND",

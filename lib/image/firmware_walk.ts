@@ -1,7 +1,7 @@
 import { crc32 } from "../bytes/crc32.ts";
 import { SecureCertError } from "../bytes/errors.ts";
 import { hasWord, viewOf } from "../bytes/pack.ts";
-import { WALK_LIMIT, walkPartition } from "../format/partition.ts";
+import { DEFAULT_PARTITION_SIZE, WALK_LIMIT, walkPartition } from "../format/partition.ts";
 import { readTlvHeader, TLV_CRC_SEED, TLV_HEADER_SIZE, TLV_MAGIC, tlvSize } from "../format/tlv.ts";
 import type { ImageEntry } from "./read/entry.ts";
 
@@ -15,8 +15,8 @@ export interface FirmwareEntry extends ImageEntry {
 export interface FirmwareWalk {
   /** In its order. */
   readonly entries: readonly FirmwareEntry[];
-  /** Why it never comes to an end, until the watchdog resets the chip; absent when it does. */
-  readonly endless?: SecureCertError;
+  /** Why it does not come to the end of the chain; absent when it does. */
+  readonly broken?: SecureCertError;
 }
 
 const ERASED = 0xFF;
@@ -27,7 +27,8 @@ const NO_CHECKSUM: ImageEntry["crc"] = { stored: 0xFFFFFFFF, computed: 0 };
 /**
  * The entries of an image as the firmware comes to them. It counts in 16 bits: after an entry whose size
  * wraps it goes on within the value of that entry, and at 64 KiB from the start of the image (FORMAT: what
- * the device's reader does with odd images). After the image there is erased flash.
+ * the device's reader does with odd images). After the image there is erased flash, as far as the documented
+ * size of the partition.
  *
  * @param image Any bytes. Takes time linear in their number.
  */
@@ -36,15 +37,23 @@ export function walkAsFirmware(image: Uint8Array): FirmwareWalk {
   const walked: FirmwareEntry[] = [...entries];
   if (broken === undefined && used < WALK_LIMIT) return { entries: walked };
   const seen = new Set(entries.map(({ offset }) => offset));
+  const partitionEnd = Math.max(image.length, DEFAULT_PARTITION_SIZE);
   let at = used % WALK_LIMIT;
   while (hasWord(image, at, TLV_MAGIC)) {
-    if (seen.has(at)) return { entries: walked, endless: endlessAt(at) };
+    if (seen.has(at)) return { entries: walked, broken: endlessAt(at) };
     seen.add(at);
     const { entry, size } = entryAt(image, at);
     walked.push(entry);
-    at = (at + size) % WALK_LIMIT;
+    const next = (at + size) % WALK_LIMIT;
+    if (next > partitionEnd) return { entries: walked, broken: outsideAt(at) };
+    at = next;
   }
   return { entries: walked };
+}
+
+function outsideAt(offset: number): SecureCertError {
+  const message = `Cannot read entries: the one at ${offset} runs past the end of the partition`;
+  return new SecureCertError("ERR_TRUNCATED", message, { offset });
 }
 
 function endlessAt(offset: number): SecureCertError {

@@ -313,4 +313,7 @@ Deno.test("erased flash follows an image that ends within an entry", async () =>
   assertEquals(cut.code, "ERR_TRUNCATED");
   const other = encodePartition([user(0), { ...user(1), type: 52 }]).slice(0, -8);
   assertEquals((await openSecureCert(other).entry(51, 254)).data, new Uint8Array([0]));
+  new DataView(other.buffer).setUint16(encodeTlv(user(0)).length + 10, 0x3000, true);
+  const outside = openSecureCert(other).entry(51, 254);
+  assertEquals((await assertRejects(() => outside, SecureCertError)).code, "ERR_TRUNCATED");
 });
