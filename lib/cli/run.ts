@@ -1,4 +1,4 @@
-import { mayBeSecret, shownName, shownValue } from "../bytes/text.ts";
+import { mayBeSecret, printableLine, shownName, shownValue } from "../bytes/text.ts";
 import { SecureCertError } from "../bytes/errors.ts";
 import {
   type CommandName,
@@ -27,7 +27,7 @@ const EXIT_USAGE = 2;
  * @returns The exit code: 0 done, 1 failed or a bad verdict, 2 a wrong command line.
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
-  const world = printing(io);
+  const world = printing(io, argv);
   let command: NamedCommand | undefined;
   try {
     const line = readLine(argv);
@@ -78,15 +78,25 @@ function readCommandName(words: readonly string[]): { name: CommandName; rest: r
 }
 
 /** The same world, where no text that is printed can move a cursor, wherever it came from. */
-function printing(io: Io): Io {
+function printing(io: Io, argv: readonly string[]): Io {
   const { drawLine, promptSecret } = io;
+  const onOneLine = joiningLines(argv);
+  const shown = (text: string) => terminalText(onOneLine(text));
   return {
     ...io,
-    print: (text) => io.print(terminalText(text)),
-    note: (text) => io.note(terminalText(text)),
-    ...drawLine && { drawLine: (text) => drawLine(terminalText(text)) },
-    ...promptSecret && { promptSecret: (question) => promptSecret(terminalText(question)) },
+    print: (text) => io.print(shown(text)),
+    note: (text) => io.note(shown(text)),
+    ...drawLine && { drawLine: (text) => drawLine(shown(text)) },
+    ...promptSecret && { promptSecret: (question) => promptSecret(shown(question)) },
   };
+}
+
+/** Escapes line breaks in what somebody typed, such as a file's name, wherever a text repeats it. */
+function joiningLines(argv: readonly string[]): (text: string) => string {
+  const broken = argv.flatMap((word) => [word, word.slice(word.indexOf("=") + 1)])
+    .map((word) => word.trim()).filter((word) => word.includes("\n"));
+  return (text) =>
+    broken.reduce((joined, word) => joined.replaceAll(word, printableLine(word)), text);
 }
 
 /** Where the help goes; a pipe or a file gets lines of the usual terminal. */

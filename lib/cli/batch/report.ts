@@ -18,7 +18,7 @@ export function renderFaults(faults: readonly string[]): string[] {
   const kinds = Map.groupBy(faults, kindOf);
   const shown = [...kinds.values()].slice(0, KINDS_SHOWN);
   const lines = shown.flatMap((each) => [
-    ...each.slice(0, EQUAL_SHOWN),
+    ...each.slice(0, EQUAL_SHOWN).map(printableLine),
     ...each.length > EQUAL_SHOWN ? [`and ${each.length - EQUAL_SHOWN} more of these`] : [],
   ]);
   const left = faults.length - shown.reduce((sum, { length }) => sum + length, 0);
@@ -37,8 +37,9 @@ export function countOf(count: number, what: string): string {
 
 /** Names one after another, of which the first are shown. */
 export function listOf(names: readonly string[]): string {
+  const shown = names.slice(0, SHOWN).map(printableLine).join(", ");
   const more = names.length - SHOWN;
-  return more <= 0 ? names.join(", ") : `${names.slice(0, SHOWN).join(", ")} and ${more} more`;
+  return more <= 0 ? shown : `${shown} and ${more} more`;
 }
 
 /** Problems as people read them, one a line, and how many of each kind. */

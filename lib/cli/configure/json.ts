@@ -14,12 +14,12 @@ export async function printAsJson(
   io: Io,
 ): Promise<number> {
   const findings: Finding[] = [];
-  const lines: string[] = [];
+  const printed: string[] = [];
   const errors: string[] = [];
   const files = new Set<string>();
   const code = await act({
     ...io,
-    print: (text) => void lines.push(...text.split("\n")),
+    print: (text) => void printed.push(text),
     note: (text) => {
       const [, error] = /^error: (.*)/s.exec(text) ?? [];
       if (error === undefined) io.note(text);
@@ -32,9 +32,10 @@ export async function printAsJson(
     ...io.run && { run: (names, words) => io.run!(names, words, "stderr") },
   }, findings);
   if (code !== 0) {
-    lines.forEach((line) => io.note(line));
+    printed.forEach((text) => io.note(text));
     throw new CliError("ERR_IO", errors.join("; "));
   }
+  const lines = printed.flatMap((text) => text.split("\n"));
   io.print(JSON.stringify({ files: [...files], lines, findings }, null, 2));
   return 0;
 }

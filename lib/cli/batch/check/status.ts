@@ -8,7 +8,7 @@ import { bold, green, red, yellow } from "../../render/colors.ts";
 import { openBatch } from "../folder/batch.ts";
 import { JOURNAL } from "../folder/names.ts";
 import { type BatchJournal, openJournal } from "../journal/read.ts";
-import { countOf } from "../report.ts";
+import { countOf, listOf } from "../report.ts";
 import { remedy } from "./unfinished.ts";
 
 /**
@@ -41,7 +41,7 @@ export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
     printJson({ folder: batch.path, devices, done, states, failed, keyModes, notes }, io);
     return 0;
   }
-  const modes = Object.entries(keyModes).map(([name, count]) => `${count} ${name}`).join(", ");
+  const modes = listOf(Object.entries(keyModes).map(([name, count]) => `${count} ${name}`));
   const lines = BULK_STATES.filter((state) => states[state] > 0).map((state) => {
     const paint = state === "verified" ? green : state === "failed" ? red : yellow;
     const note = state === "verified" && modes !== "" ? ` (${modes})` : "";

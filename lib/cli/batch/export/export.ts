@@ -6,6 +6,7 @@ import {
 import { EXPORT_SERVICES } from "../../../batch/export/services.ts";
 import { MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
+import { printableLine } from "../../../bytes/text.ts";
 import { readCertificate } from "../../../crypto/x509/certificate.ts";
 import type { Arguments } from "../../arguments.ts";
 import { fileError, usageError } from "../../errors.ts";
@@ -107,7 +108,7 @@ function refuseUnfinished(
 function refused(to: string, wrong: ReadonlyMap<string, readonly string[]>): SecureCertError {
   const ids = new Set([...wrong.values()].flat());
   const lines = [...wrong].map(([message, ids]) =>
-    `\n  ${ids.length === 0 ? "" : `${listOf(ids)}: `}${message}`
+    `\n  ${ids.length === 0 ? "" : `${listOf(ids)}: `}${printableLine(message)}`
   );
   const shown = lines.slice(0, LINES);
   if (shown.length < lines.length) shown.push(`\n  and ${lines.length - shown.length} more`);
