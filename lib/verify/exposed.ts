@@ -62,10 +62,12 @@ export interface Secret {
 export async function checkExposed(image: ReadImage, options: CheckOptions): Promise<Finding[]> {
   const hides = hidesKey(image.entries.map(({ raw }) => raw.value));
   const secrets = knownSecrets(image, options);
+  // Most images hold none, which one search of all their bytes shows.
+  const present = secrets.filter(({ bytes }) => indexOfBytes(image.bytes, bytes) >= 0);
   const findNumber = numberSearch(image, secrets);
   const findings: Finding[] = [];
   for (const part of partsOf(image, hides)) {
-    const found = findIn(part, image.bytes, secrets) ?? await findNumber(part);
+    const found = findIn(part, image.bytes, { all: secrets, present }) ?? await findNumber(part);
     if (found === undefined) continue;
     const message = `${part.title} ${found.message}; anyone who reads the flash has it`;
     const place = { ...part.place, offset: part.place.offset ?? found.offset };
@@ -89,17 +91,23 @@ interface Exposure {
   readonly offset?: number;
 }
 
+/** The secrets that are known, and those whose bytes are somewhere in the image as they are. */
+interface Sought {
+  readonly all: readonly Secret[];
+  readonly present: readonly Secret[];
+}
+
 function findIn(
   { problem, bytes }: Part,
   image: Uint8Array,
-  secrets: readonly Secret[],
+  { all, present }: Sought,
 ): Exposure | undefined {
   if (problem !== undefined) return { message: problem };
   for (const each of bytes) {
-    const found = findSecret(each, secrets);
+    const isInImage = each.buffer === image.buffer;
+    const found = findSecret(each, isInImage ? present : all);
     if (found === undefined) continue;
     const { what, at } = found;
-    const isInImage = each.buffer === image.buffer;
     const offset = isInImage ? each.byteOffset - image.byteOffset + at : undefined;
     return { message: `holds ${what}`, offset };
   }
