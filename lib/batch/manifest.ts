@@ -101,6 +101,7 @@ export function parseManifestCsv(text: string): ManifestRow[] {
   const columns = manifestCsvColumns(header);
   const missing = MANIFEST_COLUMNS.find((name) => !columns.includes(name));
   if (missing !== undefined) throw badCsv(`there is no column ${missing}`, 1);
+  if (new Set(columns).size < columns.length) throw badCsv("a column is there twice", 1);
   return records.map((record) => {
     const { line } = record[0]!;
     if (record.length !== columns.length) {
@@ -108,7 +109,8 @@ export function parseManifestCsv(text: string): ManifestRow[] {
     }
     const cells = columns.map((name, at) => [name, fromSpreadsheet(record[at]!.text)] as const);
     const row = Object.fromEntries<unknown>(cells);
-    row.efuseKeyId = row.efuseKeyId === "" ? null : Number(row.efuseKeyId);
+    const id = String(row.efuseKeyId);
+    row.efuseKeyId = id === "" ? null : /^[0-9]+$/.test(id) ? Number(id) : id;
     const problem = rowProblem(row);
     if (problem !== undefined) throw badCsv(problem, line);
     return row as unknown as ManifestRow;

@@ -83,6 +83,18 @@ export function textTargets(seeds: Seeds): readonly Target[] {
       },
     },
     {
+      name: "parseManifestCsv",
+      seeds: [ROW, { ...ours, efuseKeyId: null, note: "=1" }].map((row) =>
+        encodeUtf8(batch.formatManifestCsvHeader(["note"]) + batch.formatManifestCsv(row, ["note"]))
+      ),
+      run(input) {
+        const rows = batch.parseManifestCsv(textOf(input));
+        const columns = Object.keys(rows[0] ?? {});
+        const text = rows.map((row) => batch.formatManifestCsv(row, columns)).join("");
+        sameValue(rows, batch.parseManifestCsv(batch.formatManifestCsvHeader(columns) + text));
+      },
+    },
+    {
       name: "checkEfusePlan",
       seeds: [encodeUtf8(JSON.stringify({ ...plan, command: formatCommand(command) }))],
       run: (input) => checkEfusePlan(ours, input),
