@@ -1,10 +1,11 @@
 /** Verify against what mbedTLS answered when it was handed the stored bytes of an image. */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { concat } from "../../lib/bytes/pack.ts";
 import { formatPem } from "../../lib/bytes/pem.ts";
 import { derOid } from "../../lib/crypto/der.ts";
 import { decodeKeyParts, type EcParts, encodeTraditional } from "../../lib/crypto/keys/encoding.ts";
 import {
+  build,
   createDevelopmentCa,
   decodePartition,
   encodeCustFlash,
@@ -17,6 +18,7 @@ import {
   issueCertificate,
   provision,
   readCertificate,
+  SecureCertError,
   type Tlv,
   verify,
 } from "../../mod.ts";
@@ -264,4 +266,24 @@ Deno.test("a key for key agreement is taken, and fits nothing", async () => {
       "KEY_MISMATCH error 1",
     ]);
   }
+});
+
+Deno.test("a certificate for key agreement fits no key, on whose point it may be", async () => {
+  const chip = "esp32h2";
+  // mbedTLS, `mbedtls_pk_check_pair`: the kinds of the two keys differ.
+  const { point } = decodeKeyParts(device.key.pkcs8) as Required<EcParts>;
+  const algorithm = derSequence(derOid("1.3.132.1.12"), derOid("1.2.840.10045.3.1.7"));
+  const publicKey = derSequence(algorithm, derBits(point));
+  const agreement = await issueCertificate({ issuer, publicKey, subject: "CN=d" });
+  const stored = { type: 1, data: agreement.der };
+  assertEquals(await found(encodePartition([ca, stored, key])), ["KEY_MISMATCH error -"]);
+  const plan = { deviceCert: agreement, caCert: issuer.certificate, privateKey: device.key };
+  const error = await assertRejects(() => build(plan), SecureCertError);
+  assertEquals(error.code, "ERR_VERIFY");
+  const ecdsa = await provision({ issuer, subject: "CN=d", keyMode: "ecdsa-peripheral", chip });
+  const entries = decodePartition(ecdsa.image).entries.map((each) =>
+    each.type === 1 ? { ...each, padding: undefined, data: agreement.der } : each
+  ).filter(({ type }) => type !== 9);
+  const { findings } = await verify(encodePartition(entries), { chip });
+  assertEquals(findings.map(({ code }) => code), ["KEY_MISMATCH"]);
 });
