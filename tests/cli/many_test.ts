@@ -1,5 +1,5 @@
 /** verify and inspect of several images, or of a folder. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { startCheckThreads } from "../../lib/cli/many/threads.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
@@ -132,4 +132,47 @@ Deno.test("another thread checks as this one does, and one that is gone says so"
     assertEquals(await check?.([image]), undefined);
   }
   threads.end();
+});
+
+Deno.test("on a terminal the list fits its width, and elsewhere names are whole", async () => {
+  const world = new MemoryWorld();
+  const subject = "CN=device-0001,O=A Company with a Long Name,OU=Sensors and Actuators,C=DE";
+  await world.run("provision", "--id", "a", "--subject", subject, "-o", "a");
+  const path = "production/lot-2026-11/of-a-factory-far-away/device-0001.bin";
+  world.put(path, world.bytes("a/esp_secure_cert.bin"));
+  world.put("b.bin", world.bytes("a/esp_secure_cert.bin"));
+  const piped = await world.run("verify", path, "b.bin");
+  assertStringIncludes(piped.stdout, `${path}  ${subject}  `);
+  world.terminal = true;
+  for (const columns of [80, 120]) {
+    world.columns = columns;
+    for (const command of ["verify", "inspect"]) {
+      const { stdout } = await world.run(command, path, "b.bin", "--color", "never");
+      for (const line of stdout.split("\n")) assert([...line].length <= columns, line);
+      assertMatch(stdout, /…\S*device-0001\.bin {2}CN=device-0001,.*… {2}\d{4}-/);
+    }
+  }
+});
+
+Deno.test("a file has its own name, whatever it is made of", async () => {
+  const world = await folder();
+  const path = `d/${"0123456789abcdef".repeat(2)}.bin`;
+  world.put(path, world.bytes("d/a.bin"));
+  for (const command of ["verify", "inspect"]) {
+    const { stdout } = await world.run(command, "d", "--json");
+    assertEquals(JSON.parse(stdout).images[0].file, path);
+  }
+});
+
+Deno.test("what is not checked in some of the images is said once, with the flag", async () => {
+  const world = await folder();
+  const flags = ["--key-mode", "ecdsa-peripheral", "--chip", "esp32h2"];
+  await world.run("provision", "--id", "c", ...flags, "-o", "c");
+  world.put("d/c.bin", world.bytes("c/esp_secure_cert.bin"));
+  world.put("d/d.bin", world.bytes("c/esp_secure_cert.bin"));
+  const { code, stdout } = await world.run("verify", "d");
+  assertEquals(code, 0);
+  assertStringIncludes(stdout, "not checked in 2 images: what the chip has for this key mode");
+  assertStringIncludes(stdout, "give --chip");
+  assert(!(await world.run("verify", "d", "--chip", "esp32h2")).stdout.includes("not checked"));
 });

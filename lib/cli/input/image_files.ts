@@ -11,7 +11,7 @@ export interface ImageFile {
 }
 
 /** Flags that are about one image. */
-const FOR_ONE = ["hmac-key", "flash-key", "offset"];
+export const FLAGS_FOR_ONE: readonly string[] = ["hmac-key", "flash-key", "offset"];
 /** By one of these a folder is a batch's. */
 const BATCH_FILES = ["manifest.ndjson", "journal.sqlite"];
 /** The eFuse keys that are written beside images, whole or in halves. */
@@ -42,7 +42,7 @@ export async function imageFilesOf(args: Arguments, io: Io): Promise<ImageFile[]
 
 /** Refuses flags that are about one image, where there are several. */
 export function refuseFlagsForOne(args: Arguments, count: number): void {
-  const flag = FOR_ONE.find((name) => args.has(name));
+  const flag = FLAGS_FOR_ONE.find((name) => args.has(name));
   if (flag === undefined) return;
   throw usageError(`--${flag} is for one image, and there are ${count}`, flag);
 }

@@ -9,7 +9,7 @@ import type { Finding } from "../../findings/findings.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import { keyModeOf } from "../../image/contents/credentials.ts";
 import { inspect } from "../../toolkit/inspect.ts";
-import { checkImage, verdictOf } from "../../verify/verify.ts";
+import { checkImage, type Verdict, verdictOf } from "../../verify/verify.ts";
 import { CliError } from "../errors.ts";
 
 /** What is done with each of several images, the same for all. */
@@ -42,6 +42,8 @@ export interface ImageReport {
   /** How the private key is kept, or what else the file is. */
   readonly kind: string | null;
   readonly findings: readonly Finding[];
+  /** Checks that apply to it and were not run. */
+  readonly unchecked?: Verdict["unchecked"];
   /** What `--json` has of it. */
   readonly json: Readonly<Record<string, unknown>>;
 }
@@ -63,10 +65,9 @@ export function imageChecker(task: ManyTask): ImageChecker {
   return async (path, read) => {
     try {
       const file = await read();
-      const name = shownName(path);
       return task.kind === "verify"
-        ? await verifyOne(name, file, { ...task, ca }, certificatesOf)
-        : await inspectOne(name, file, task);
+        ? await verifyOne(path, file, { ...task, ca }, certificatesOf)
+        : await inspectOne(path, file, task);
     } catch (error) {
       if (error instanceof CliError || error instanceof SecureCertError) return unread(path, error);
       throw error;
@@ -74,7 +75,7 @@ export function imageChecker(task: ManyTask): ImageChecker {
   };
 }
 
-/** A file that could not be read, in the list. */
+/** A file that could not be read, in the list; its name may be text that was taken for one. */
 export function unread(
   path: string,
   { code, message, place }: CliError | SecureCertError,
@@ -92,13 +93,13 @@ async function verifyOne(
 ): Promise<ImageReport> {
   const clock = now === undefined ? undefined : () => new Date(now);
   const checked = await checkImage(bytes, { ...options, now: clock, certificatesOf });
-  const { ok, credentials, findings } = checked;
+  const { ok, credentials, findings, unchecked } = checked;
   const [device] = credentials.deviceCerts;
   const subject = device?.subject ?? null;
   const notAfter = device?.notAfter.toISOString() ?? null;
   const kind = keyModeOf(credentials) ?? null;
   const json = { file, subject, notAfter, keyMode: kind, ...verdictOf(checked) };
-  return { file, ok, subject, notAfter, kind, findings, json };
+  return { file, ok, subject, notAfter, kind, findings, unchecked, json };
 }
 
 async function inspectOne(file: string, bytes: Uint8Array, task: ManyTask): Promise<ImageReport> {

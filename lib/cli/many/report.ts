@@ -1,17 +1,19 @@
 import { printableLine } from "../../bytes/text.ts";
 import { type Finding, FINDINGS } from "../../findings/findings.ts";
 import type { Arguments } from "../arguments.ts";
-import type { ImageFile } from "../input/image_files.ts";
+import { FLAGS_FOR_ONE, type ImageFile } from "../input/image_files.ts";
 import type { Io } from "../io.ts";
 import { printJson } from "../output/out.ts";
 import { bold, dim, green, red, yellow } from "../render/colors.ts";
-import { formatDay, formatTable, wrap } from "../render/text.ts";
+import { formatDay, formatTable, widthOf, wrap } from "../render/text.ts";
 import type { ImageReport, ManyTask } from "./check.ts";
 import { checkMany } from "./many.ts";
 
 const HEAD = ["image", "subject", "expires", "key", "result"] as const;
 const MOST_SHOWN = 20;
 const MIN_COLUMNS = 40;
+/** The fewest characters that are shown of a name and of a subject. */
+const MIN_CELL = 10;
 
 /**
  * Checks several images and prints what was found: a line each and the findings below, or JSON.
@@ -27,20 +29,31 @@ export async function reportMany(
   const reports = await checkMany(files, task, io);
   const ok = reports.every((each) => each.ok);
   if (args.has("json")) printJson({ ok, images: reports.map(({ json }) => json) }, io);
-  else io.print(renderMany(reports, Math.max(MIN_COLUMNS, io.columns)).join("\n"));
+  else {
+    const width = Math.max(MIN_COLUMNS, io.columns);
+    const cells = reports.map(cellsOf);
+    // What reads a pipe may look for a whole name.
+    const table = io.isStdoutTerminal ? fitCells(cells, width) : cells;
+    io.print(renderMany(reports, table, width).join("\n"));
+  }
   return ok ? 0 : 1;
 }
 
-function renderMany(reports: readonly ImageReport[], width: number): string[] {
-  const { head, rows } = formatTable(HEAD, reports.map(cellsOf));
+function renderMany(
+  reports: readonly ImageReport[],
+  cells: readonly (readonly string[])[],
+  width: number,
+): string[] {
+  const { head, rows } = formatTable(HEAD, cells);
   const bad = reports.filter(({ ok }) => !ok).length;
-  const count = `${reports.length} image${reports.length === 1 ? "" : "s"}`;
+  const count = countOf(reports.length);
   return [
     head,
     ...rows.map((row) => row.replace(/(good|BAD)$/, (word) => paint(word))),
     "",
     ...renderUnread(reports, width),
     ...renderGroups(reports, width),
+    ...renderUnchecked(reports, width),
     bad === 0 ? `${count}: ${bold(green("good"))}` : `${count}: ${bold(red(`${bad} BAD`))}`,
   ];
 }
@@ -57,6 +70,51 @@ function cellsOf({ file, subject, notAfter, kind, ok }: ImageReport): string[] {
     kind ?? "–",
     ok ? "good" : "BAD",
   ];
+}
+
+/** Shortens names at their start, where they are alike, and subjects at their end, until rows fit. */
+function fitCells(cells: readonly (readonly string[])[], width: number): string[][] {
+  const [image, subject, ...others] = HEAD.map((title, column) =>
+    Math.max(title.length, ...cells.map((row) => widthOf(row[column]!)))
+  );
+  const room = others.reduce((rest, each) => rest - each - 2, width - 2);
+  const forImage = Math.max(MIN_CELL, Math.min(image!, Math.max(room - subject!, room >> 1)));
+  const forSubject = Math.max(MIN_CELL, room - forImage);
+  return cells.map(([name, of, ...rest]) => [
+    shortenStart(name!, forImage),
+    shortenEnd(of!, forSubject),
+    ...rest,
+  ]);
+}
+
+function shortenStart(text: string, width: number): string {
+  const characters = [...text];
+  return characters.length <= width ? text : `…${characters.slice(1 - width).join("")}`;
+}
+
+function shortenEnd(text: string, width: number): string {
+  const characters = [...text];
+  return characters.length <= width ? text : `${characters.slice(0, width - 1).join("")}…`;
+}
+
+/** What was not checked, once, with the number of images, and the flag that would check it. */
+function renderUnchecked(reports: readonly ImageReport[], width: number): string[] {
+  const all = reports.flatMap(({ unchecked = [] }) => unchecked);
+  const lines = [...Map.groupBy(all, ({ what, flag }) => `${what}\n${flag}`).values()]
+    .map((each) => {
+      const { what, flag } = each[0]!;
+      const how = flag === undefined
+        ? ""
+        : FLAGS_FOR_ONE.includes(flag)
+        ? `, give --${flag} with one image`
+        : `, give --${flag}`;
+      return `not checked in ${countOf(each.length)}: ${what}${how}`;
+    });
+  return lines.flatMap((line) => wrap(yellow(line), width));
+}
+
+function countOf(images: number): string {
+  return `${images} image${images === 1 ? "" : "s"}`;
 }
 
 function renderUnread(reports: readonly ImageReport[], width: number): string[] {
