@@ -63,7 +63,7 @@ export { decryptDsParameters, encryptDsParameters } from "./lib/crypto/periphera
 export { decryptEntry, deriveEcdsaKey, encryptEntry } from "./lib/crypto/peripherals/hmac.ts";
 
 // Flash encryption
-export { decryptFlash, encryptFlash, type FlashEncryptionOptions } from "./lib/crypto/flash/encryption.ts";
+export { decryptFlash, encryptFlash } from "./lib/crypto/flash/encryption.ts";
 
 // Findings
 export { type Finding, FINDINGS } from "./lib/findings/findings.ts";

@@ -21,7 +21,7 @@ const TOOLKIT = {
     generateKey importPrivateKey issueCertificate keyName readCertificate`,
   "Key peripherals":
     "decryptDsParameters decryptEntry deriveEcdsaKey encryptDsParameters encryptEntry",
-  "Flash encryption": "FlashEncryptionOptions decryptFlash encryptFlash",
+  "Flash encryption": "decryptFlash encryptFlash",
   "Signatures": `SignatureKey Signer attachSignatures decodeSignatureBlock decodeSignatureEntry
     encodeSignatureBlock encodeSignatureEntry signPartition signingDigest verifySignatures`,
   "Reading and checking": `Diff EntryReport FINDINGS Finding Found ImageLocation Inspection

@@ -6,27 +6,8 @@ import { FLASH_BLOCK, type FlashCipher } from "./block.ts";
 import { CONFIG_BITS, esp32Cipher } from "./esp32.ts";
 import { xtsCipher } from "./xts.ts";
 
-/**
- * What flash encryption needs to know.
- *
- * @category Flash encryption
- */
-export interface FlashEncryptionOptions {
-  /** The chip. */
-  readonly chip: ChipName;
-  /**
-   * The key in the order of its file, of which the eFuse holds each block reversed: on the ESP32 32 bytes, or
-   * 24 with 3/4 coding; elsewhere 32 for XTS-AES-128, 64 for XTS-AES-256 (KEY_1, then KEY_2), and 16 for the
-   * ESP32-C2 where it derives its key.
-   */
-  readonly key: Uint8Array;
-  /** Where in flash the first byte is, in bytes; a multiple of 16. */
-  readonly address: number;
-  /** FLASH_CRYPT_CONFIG of an ESP32, 0 to 15: which parts of the key the address changes. @default 15 */
-  readonly config?: number;
-  /** A number of random bytes. @default `crypto.getRandomValues` */
-  readonly random?: (length: number) => Uint8Array;
-}
+/** What flash encryption needs to know. */
+export type FlashEncryptionOptions = Parameters<typeof encryptFlash>[1];
 
 const MAX_ADDRESS = 0xFFFFFFFF;
 
@@ -52,7 +33,25 @@ const KINDS: Readonly<Record<number, readonly FlashEncryptionKind[]>> = {
  * @throws {RangeError} for an address that is not a multiple of 16 or not in 32 bits, and a `config` that is
  * not 0 to 15 or not for an ESP32.
  */
-export function encryptFlash(bytes: Uint8Array, options: FlashEncryptionOptions): Bytes {
+export function encryptFlash(
+  bytes: Uint8Array,
+  options: {
+    /** The chip. */
+    readonly chip: ChipName;
+    /**
+     * The key in the order of its file, of which the eFuse holds each block reversed: on the ESP32 32
+     * bytes, or 24 with 3/4 coding; elsewhere 32 for XTS-AES-128, 64 for XTS-AES-256 (KEY_1, then KEY_2),
+     * and 16 for the ESP32-C2 where it derives its key.
+     */
+    readonly key: Uint8Array;
+    /** Where in flash the first byte is, in bytes; a multiple of 16. */
+    readonly address: number;
+    /** FLASH_CRYPT_CONFIG of an ESP32, 0 to 15: which parts of the key the address changes. @default 15 */
+    readonly config?: number;
+    /** A number of random bytes. @default `crypto.getRandomValues` */
+    readonly random?: (length: number) => Uint8Array;
+  },
+): Bytes {
   const cipher = openCipher("encrypt", bytes, options);
   const missing = alignUp(bytes.length, FLASH_BLOCK) - bytes.length;
   if (missing === 0) return cipher(bytes, options.address);
@@ -69,7 +68,16 @@ export function encryptFlash(bytes: Uint8Array, options: FlashEncryptionOptions)
  */
 export function decryptFlash(
   bytes: Uint8Array,
-  options: FlashEncryptionOptions,
+  options: {
+    /** The chip. */
+    readonly chip: ChipName;
+    /** The key, as `encryptFlash` takes it. */
+    readonly key: Uint8Array;
+    /** Where in flash the first byte is, in bytes; a multiple of 16. */
+    readonly address: number;
+    /** FLASH_CRYPT_CONFIG of an ESP32, 0 to 15. @default 15 */
+    readonly config?: number;
+  },
 ): Bytes {
   const cipher = openCipher("decrypt", bytes, options);
   if (bytes.length % FLASH_BLOCK !== 0) throw badLength("decrypt", bytes);

@@ -30,7 +30,6 @@ export interface DecryptedDump {
  * What the firmware reads of a dump of encrypted flash: its partition table, and of the partitions that hold
  * data those that the table flags as encrypted; the others are not. A file without a table is one partition.
  *
- * @category Flash encryption
  * @param file A dump of flash, raw, or an image that is in an encrypted partition.
  * @param options Chip, key, and where the file's first byte is in flash.
  * @returns The bytes; of a file that is an image as it is, these.
