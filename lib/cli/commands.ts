@@ -40,6 +40,10 @@ const COMMANDS = {
     summary: "check an image as the device would read it",
     load: () => import("./commands/verify.ts"),
   },
+  "connect": {
+    summary: "prove an image by a TLS handshake, as the device would make it",
+    load: () => import("./commands/connect.ts"),
+  },
   "sign": {
     summary: "sign an image for the firmware's secure verification",
     load: () => import("./commands/sign.ts"),

@@ -188,6 +188,21 @@ const HINTS: readonly Hint[] = [
     flag: "password-file",
     text: "give the password with --password-file",
   },
+  {
+    about: "hmacKey",
+    flag: "hmac-key",
+    text: "give the eFuse key of this device with --hmac-key",
+  },
+  {
+    about: "ERR_DECRYPT",
+    flag: "hmac-key",
+    text: "give the eFuse key of this device with --hmac-key",
+  },
+  {
+    about: "privateKey",
+    flag: "private-key",
+    text: "give the key that is in the eFuse with --private-key",
+  },
   { about: "ERR_PASSWORD", flag: "pwd", text: "give the password with --pwd" },
   {
     about: "ERR_TOO_LARGE",

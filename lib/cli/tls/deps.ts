@@ -1,0 +1,8 @@
+export {
+  checkServerIdentity,
+  connect,
+  createServer,
+  type PeerCertificate,
+  type Server,
+  type TLSSocket,
+} from "node:tls";
