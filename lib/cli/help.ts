@@ -1,5 +1,6 @@
 import type { Command, Example, Flag, NamedCommand } from "./command.ts";
 import { COMMON_FLAGS } from "./flags.ts";
+import type { Script } from "./io.ts";
 import { wrap } from "./render/text.ts";
 import { VERSION } from "./version.ts";
 
@@ -7,8 +8,10 @@ import { VERSION } from "./version.ts";
 export interface HelpLayout {
   /** Characters in a line. */
   readonly columns: number;
-  /** How the command line is begun when the command is installed; undefined for a script of Deno's. */
-  readonly program: string | undefined;
+  /** How the command line is begun when the command is installed; absent for a script of Deno's. */
+  readonly program?: string;
+  /** How Deno runs the script. @default deno run … cli.ts */
+  readonly script?: Script;
 }
 
 const ABOUT = "keys, certificates and images for the esp_secure_cert partition";
@@ -107,10 +110,10 @@ function exitCodes({ exit1 = "it failed" }: Command, columns: number): string[] 
 }
 
 /** On one line, or with the permissions on a line of their own, and flag by flag where that is long. */
-function formatExample({ permissions, line }: Example, layout: HelpLayout): string[] {
-  const { program } = layout;
-  const head = program ?? `deno run${permissions === "" ? "" : ` ${permissions}`}`;
-  const tail = program === undefined ? `cli.ts ${line}` : line;
+export function formatExample({ permissions, line }: Example, layout: HelpLayout): string[] {
+  const { program, script = { deno: "deno", path: "cli.ts" } } = layout;
+  const head = program ?? `${script.deno} run${permissions === "" ? "" : ` ${permissions}`}`;
+  const tail = program === undefined ? `${script.path} ${line}` : line;
   const columns = widthOf(layout);
   if (head.length + tail.length + 3 <= columns) return [`  ${head} ${tail}`];
   if (program !== undefined) return broken(`${program} ${tail}`, columns);

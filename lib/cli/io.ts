@@ -48,6 +48,16 @@ export interface Io {
   readonly noColor: boolean;
   /** The name of the installed command; absent for a script that Deno runs. */
   readonly program?: string;
+  /** How Deno runs the script. @default deno run … cli.ts */
+  readonly script?: Script;
+}
+
+/** What a shell is given to run a script: `deno run` with permissions, then the script. */
+export interface Script {
+  /** Deno, such as `deno` or `npx --yes deno@2.9.6`. */
+  readonly deno: string;
+  /** The script from the working folder, or its URL. */
+  readonly path: string;
 }
 
 /** Characters in a line of a terminal that does not say how many it has. */
@@ -95,6 +105,7 @@ export function denoIo(): Io {
     columns: terminalColumns(),
     noColor,
     program: isInstalled() ? "esp-secure-cert" : undefined,
+    script: scriptOf(),
   };
 }
 
@@ -259,5 +270,25 @@ function isInstalled(): boolean {
     return Deno.build.standalone;
   } catch {
     return true;
+  }
+}
+
+/** Deno as npx runs it is not on the PATH. */
+function scriptOf(): Script {
+  const isNpx = /[/\\]_npx[/\\]/.test(Deno.execPath());
+  const { href } = new URL("../../cli.ts", import.meta.url);
+  return { deno: isNpx ? `npx --yes deno@${Deno.version.deno}` : "deno", path: scriptPath(href) };
+}
+
+/** The path of a script from the working folder; its URL where it has none. */
+function scriptPath(url: string): string {
+  if (!url.startsWith("file:///") || Deno.build.os === "windows") return url;
+  const path = decodeURIComponent(new URL(url).pathname);
+  try {
+    const folder = `${Deno.cwd()}/`;
+    return path.startsWith(folder) ? path.slice(folder.length) : path;
+  } catch {
+    // The working folder is gone.
+    return path;
   }
 }

@@ -1,6 +1,13 @@
 /** Every command says the same of a CA that did not issue the device certificate. */
-import { assertEquals, assertStringIncludes } from "@std/assert";
-import { createCa, exportPrivateKey, generateKey, issueCertificate } from "../../mod.ts";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  createCa,
+  exportPrivateKey,
+  generateKey,
+  issueCertificate,
+  readCertificate,
+} from "../../mod.ts";
+import { formatPem } from "../../lib/bytes/pem.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
 const CSV =
@@ -143,4 +150,43 @@ Deno.test("issue refuses the weak key of a request, unless --allow-weak is given
     assertStringIncludes(stderr, "--allow-weak");
     assertEquals((await world.run(...line, "--allow-weak", "-o", "-")).code, 0);
   }
+});
+
+Deno.test("issue certifies a public key, PEM or DER, that the device reads and that is not weak", async () => {
+  const world = new MemoryWorld();
+  await world.run("ca", "--subject", "CN=CA", "-o", "ca");
+  const { rsaKey } = await import("../rsa_keys.ts");
+  const { publicKey } = await generateKey();
+  const weak = await rsaKey(1024);
+  const offCurve = publicKey.with(-1, publicKey.at(-1)! ^ 1);
+  const ca = ["--ca", "ca/ca.pem", "--ca-key", "ca/ca.key.pem"];
+  const issue = (...flags: readonly string[]) =>
+    world.run("issue", "--public-key", "k.pub", ...ca, "-o", "d.pem", ...flags);
+  const subject = ["--subject", "CN=d", "--san", "dns:d.example"];
+  for (const file of [publicKey, formatPem("PUBLIC KEY", publicKey)]) {
+    world.put("k.pub", file);
+    const { code, stderr } = await issue(...subject, "--force");
+    assertEquals(code, 0, stderr);
+    const certificate = readCertificate(world.bytes("d.pem"));
+    assertEquals([certificate.subject, certificate.publicKey], ["CN=d", publicKey]);
+  }
+  world.files.delete("d.pem");
+  const certificate = world.bytes("ca/ca.pem");
+  const cases: readonly (readonly [Uint8Array | string, RegExp])[] = [
+    [weak.publicKey, /the key is RSA-1024[^]*--allow-weak/],
+    [offCurve, /k\.pub: Cannot certify public key: the device refuses it: point off its curve/],
+    [exportPrivateKey(await generateKey()), /k\.pub: .*the file is a private key/],
+    [certificate, /k\.pub: .*the file is a certificate/],
+    [publicKey.subarray(0, 50), /k\.pub: .*need 91 bytes, have 50/],
+    ["", /k\.pub: .*the file is empty/],
+  ];
+  for (const [file, message] of cases) {
+    world.put("k.pub", file);
+    const { code, stderr } = await issue(...subject);
+    assertEquals([code, world.files.has("d.pem")], [1, false], stderr);
+    assertMatch(stderr, message);
+  }
+  world.put("k.pub", publicKey);
+  assertEquals((await issue()).code, 2, "without a subject");
+  assertEquals((await issue(...subject, "--key", "k.pub")).code, 2, "two keys");
 });

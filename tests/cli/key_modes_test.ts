@@ -1,4 +1,4 @@
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { CHIPS, exportPrivateKey, importPrivateKey } from "../../mod.ts";
 import { MemoryWorld } from "./memory_io.ts";
 import { takeRsaKeysFromVectors } from "../rsa_keys.ts";
@@ -77,11 +77,77 @@ Deno.test("build makes a derived key first and the image with its certificate se
     "first/a.bin",
     "first/hmac_key.bin",
     "first/efuse_plan.json",
+    "first/salt.bin",
     "first/device.pub.pem",
   ];
   assertEquals([...world.files.keys()].filter((name) => name.startsWith("first")), names);
   const report = JSON.parse((await world.run("inspect", "first/a.bin", "--json")).stdout);
   assertEquals(report.entries.map((entry: { type: number }) => entry.type), [5, 2, 9]);
+});
+
+Deno.test("the two steps of a derived key, each twice in one folder: nothing is lost", async () => {
+  const world = new MemoryWorld();
+  await world.run("ca", "--subject", "CN=CA", "-o", "ca");
+  const first = ["build", "--key-mode", "hmac-derived", "--chip", "esp32c6", "-o", "d/first.bin"];
+  const made = await world.run(...first);
+  assertEquals(made.code, 0, made.stderr);
+  assertEquals(made.stderr.includes("warning"), false, made.stderr);
+  assertStringIncludes(made.stderr, "1. certify the public key");
+  const before = new Map([...world.files].filter(([path]) => path.startsWith("d/")));
+  assertEquals(before.get("d/salt.bin")!.secret, true);
+
+  const given = ["--hmac-key", "d/hmac_key.bin", "--salt", "d/salt.bin"];
+  const key = given.slice(0, 2);
+  for (const flags of [[], ["--force"], key, [...key, "--force"]]) {
+    const { code, stderr } = await world.run(...first, ...flags);
+    assertEquals([code, new Map([...world.files].filter(([path]) => path.startsWith("d/")))], [
+      1,
+      before,
+    ]);
+    assertMatch(
+      stderr,
+      /hint: if the first step is done here, certify d\/device\.pub\.pem and build with --device-cert, --hmac-key d\/hmac_key\.bin and --salt d\/salt\.bin; else write to another folder/,
+    );
+  }
+  const { stderr: forced } = await world.run(...first, "--force");
+  assertMatch(forced, /d\/hmac_key\.bin exists[^]*--hmac-key .* or --force-key to replace it/);
+  const again = await world.run(...first, ...given);
+  assertEquals(again.code, 0, again.stderr);
+  for (const [path, { bytes }] of before) assertEquals(world.bytes(path), bytes, path);
+
+  const ca = ["--ca", "ca/ca.pem", "--ca-key", "ca/ca.key.pem"];
+  const subject = ["--subject", "CN=d", "-o", "d/device.pem"];
+  const certified = ["issue", "--public-key", "d/device.pub.pem", ...ca, ...subject];
+  assertEquals((await world.run(...certified)).code, 0);
+  const cert = ["--device-cert", "d/device.pem", "--ca-cert", "ca/ca.pem"];
+  const second = [...first.slice(0, -1), "d/final.bin", ...given, ...cert];
+  for (const time of ["once", "twice"]) {
+    const { code, stderr } = await world.run(...second);
+    assertEquals([time, code], [time, 0], stderr);
+    assertStringIncludes(stderr, "1. table");
+  }
+  for (const [path, { bytes }] of before) assertEquals(world.bytes(path), bytes, path);
+  const verify = ["verify", "d/final.bin", "--chip", "esp32c6", ...key];
+  assertEquals((await world.run(...verify)).code, 0);
+});
+
+Deno.test("the commands that the first step prints are the second", async () => {
+  const world = new MemoryWorld();
+  world.program = "esp-secure-cert";
+  await world.run("ca", "--subject", "CN=CA", "-o", "ca");
+  const first = ["build", "--key-mode", "hmac-derived", "--chip", "esp32c3", "-o", "d/first.bin"];
+  const { stderr } = await world.run(...first, "--efuse-key-id", "3");
+  const lines = stderr.replaceAll(/ \\\n\s*/g, " ").split("\n");
+  const printed = lines.filter((line) => line.includes("esp-secure-cert "));
+  assertEquals(printed.length, 2, stderr);
+  for (const line of printed) {
+    const outcome = await world.run(...line.trim().split(" ").slice(1));
+    assertEquals(outcome.code, 0, `${line}\n${outcome.stderr}`);
+  }
+  const plan = JSON.parse(new TextDecoder().decode(world.bytes("d/efuse_plan.json")));
+  assertEquals(plan.blocks[0].keyId, 3);
+  const verify = ["verify", "d/final.bin", "--chip", "esp32c3", "--hmac-key", "d/hmac_key.bin"];
+  assertEquals((await world.run(...verify)).code, 0);
 });
 
 Deno.test("convert goes through the layouts, and refuses by name what they cannot carry", async () => {

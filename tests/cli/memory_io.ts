@@ -1,6 +1,6 @@
 import { equalBytes } from "../../lib/bytes/pack.ts";
 import { fileError } from "../../lib/cli/errors.ts";
-import { explain, type Io, type OutputFile } from "../../lib/cli/io.ts";
+import { explain, type Io, type OutputFile, type Script } from "../../lib/cli/io.ts";
 import { run } from "../../lib/cli/run.ts";
 
 /** What a command did. */
@@ -26,6 +26,8 @@ export class MemoryWorld {
   columns = 100;
   /** The name of the installed command. */
   program?: string;
+  /** How Deno runs the script. */
+  script?: Script;
   /** What somebody at the terminal answers; without it nobody is there. */
   answer?: string;
   /** What they were asked. */
@@ -65,20 +67,18 @@ export class MemoryWorld {
       },
       readIfExists: (path) => Promise.resolve(this.files.get(path)?.bytes),
       write: (files, force) => {
-        const isThere = ({ path, bytes }: OutputFile) =>
+        const stays = ({ path, bytes, keep, mayStay = keep }: OutputFile) =>
+          mayStay === true && this.files.has(path) &&
           equalBytes(this.files.get(path)!.bytes, bytes);
-        const taken = files.find((file) =>
-          this.files.has(file.path) && !(file.keep && isThere(file)) &&
-          (!force || file.keep && force !== "keys")
+        const changed = files.filter((file) => !stays(file));
+        const taken = changed.find((file) =>
+          this.files.has(file.path) && (!force || file.keep && force !== "keys")
         );
         if (taken !== undefined) {
-          return Promise.reject(fileError("ERR_FILE_EXISTS", taken.path, `${taken.path} exists`));
+          const { path, ifTaken } = taken;
+          return Promise.reject(fileError("ERR_FILE_EXISTS", path, `${path} exists`, ifTaken));
         }
-        for (const file of files) {
-          if (!(this.files.has(file.path) && file.keep && isThere(file))) {
-            this.files.set(file.path, file);
-          }
-        }
+        for (const file of changed) this.files.set(file.path, file);
         return Promise.resolve();
       },
       makeDir: () => Promise.resolve([]),
@@ -104,6 +104,7 @@ export class MemoryWorld {
       isStdoutTerminal: this.terminal,
       columns: this.columns,
       program: this.program,
+      script: this.script,
       noColor: false,
     };
     const code = await run(argv, io);

@@ -34,7 +34,7 @@ Deno.test("provision, build and configure print the same five steps", async () =
   assertStringIncludes(provisioned.stderr, "nvs, data, nvs, 0x9000, 0x4000,");
   assertStringIncludes(built.stderr, "  esptool write-flash 0xD000 b.bin\n");
   assertStringIncludes(built.stderr, "  esptool write-flash --encrypt 0xD000 b.bin\n");
-  assertStringIncludes(built.stderr, "in version 4: esptool.py write_flash");
+  assertStringIncludes(built.stderr, "for 4: esptool.py write_flash");
   assertMatch(configured.stderr, /esptool\.py --chip esp32c3 -p <PORT> write_flash 0xD000 /);
   assertEquals(/esptool |espefuse /.test(configured.stderr.replace("(esptool 4,", "")), false);
   const both = await world.run(...BUILD, "-o", "c.bin", "--json");
@@ -108,4 +108,32 @@ Deno.test("rows that reach further move what follows", async () => {
   const legacy = await world.run(...BUILD, "--format", "nvs_legacy", "-o", "n.bin");
   assertStringIncludes(legacy.stderr, "pre_prov, data, nvs, 0xD000, 0x3000,\n");
   assertEquals(legacy.stderr.includes("--encrypt"), false);
+});
+
+Deno.test("the last step is called as the program is, so that it works when it is pasted", async () => {
+  const world = new MemoryWorld();
+  const line = [...PROVISION, "--key-mode", "hmac-derived"];
+  const flags = "verify board.bin --chip esp32c3 --hmac-key";
+  const reads = "--allow-read=board.bin,d/hmac_key.bin";
+  const script = await world.run(...line);
+  assertStringIncludes(script.stderr, `deno run ${reads} \\\n`);
+  assertStringIncludes(script.stderr, ` cli.ts ${flags} d/hmac_key.bin\n`);
+  world.program = "esp-secure-cert";
+  const installed = await world.run(...line.with(6, "e"));
+  assertStringIncludes(installed.stderr, `       esp-secure-cert ${flags} e/hmac_key.bin\n`);
+  assertEquals(installed.stderr.includes("deno run"), false);
+  world.program = undefined;
+  world.script = { deno: "npx --yes deno@2.9.6", path: "/a/b c/cli.ts" };
+  const npx = await world.run(...line.with(6, "f,g"));
+  assertStringIncludes(npx.stderr, "       npx --yes deno@2.9.6 run --allow-read \\\n");
+  assertStringIncludes(npx.stderr, `'/a/b c/cli.ts' ${flags} f,g/hmac_key.bin`);
+});
+
+Deno.test("the steps fit a terminal of 80 columns, but for rows and commands", async () => {
+  const world = new MemoryWorld();
+  world.columns = 80;
+  const { stderr } = await world.run(...PROVISION, "--key-mode", "hmac-derived");
+  for (const line of stderr.slice(stderr.indexOf("next:")).split("\n")) {
+    assertEquals(line.length <= 80 || line.startsWith("       "), true, line);
+  }
 });

@@ -1,8 +1,9 @@
 /** The command line as a process: permissions, files, exit codes, and imports from a URL. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { formatPem } from "../../lib/bytes/pem.ts";
 import { loadCommands } from "../../lib/cli/commands.ts";
 import { VERSION } from "../../lib/cli/version.ts";
-import { importPrivateKey } from "../../mod.ts";
+import { generateKey, importPrivateKey } from "../../mod.ts";
 import { LINUX, needing, PROCESSES, processes } from "../needs.ts";
 import { CLI, deno, inFolder } from "../process.ts";
 import { makeBatch } from "./batch/batch.ts";
@@ -51,6 +52,7 @@ processes.test("the example of every --help runs with the permissions it names",
       for (const { permissions, line } of examples) {
         if (["completions", "connect", "serve"].includes(name)) continue;
         if (name === "ca") await Deno.rename(at("ca"), at("old_ca"));
+        if (name === "issue") await makePublicKey(folder);
         if (name === "sign") await Deno.copyFile(at("device.key.pem"), at("signing.key.pem"));
         if (name === "diff") await Deno.copyFile(at("esp_secure_cert.bin"), at("dump.bin"));
         if (name === "bulk") await Deno.remove(at("batch"), { recursive: true });
@@ -61,6 +63,12 @@ processes.test("the example of every --help runs with the permissions it names",
     }
   });
 });
+
+/** A public key without its private half, as the example of `issue` certifies it. */
+async function makePublicKey(folder: string): Promise<void> {
+  const { publicKey } = await generateKey();
+  await Deno.writeTextFile(`${folder}/device.pub.pem`, formatPem("PUBLIC KEY", publicKey));
+}
 
 /** The folder that the examples of `bulk status` and its like read, when no example has made one. */
 async function prepareBatch(folder: string): Promise<void> {

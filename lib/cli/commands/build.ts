@@ -1,4 +1,3 @@
-import { formatPem } from "../../bytes/pem.ts";
 import type { BuildResult } from "../../toolkit/build.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
@@ -23,7 +22,7 @@ import {
   readHmacKey,
   readRawKey,
 } from "../input/keys.ts";
-import { besidePath, type Io, type OutputFile, textFile } from "../io.ts";
+import type { Io } from "../io.ts";
 import type { GivenKeys } from "../output/efuse_files.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 import { formatSize } from "../render/text.ts";
@@ -85,11 +84,18 @@ export const command: Command = {
     const { imageReport, showingFindings } = await import("../output/images.ts");
     const { destinationOf, noteNextSteps } = await import("../output/next_steps.ts");
     const { make, given } = isCsv ? await planCsvBuild(args, io) : await planBuild(args, io);
-    const result = await showingFindings(make, io);
+    const isFirst = isDerivedFirst(args);
+    const result = await showingFindings(make, io, isFirst ? ["NO_DEVICE_CERT", "NO_CA_CERT"] : []);
     const destination = await destinationOf(result.image, args, io);
     const efuses = efuseFiles(result.efuseKeys, chipOf(args), given, out);
-    const files = [...efuses.flatMap(({ files }) => files), ...derivedKeyFile(result, args, out)];
-    await writeOutput(out, { bytes: result.image, secret: true }, args, io, files);
+    const derived = isFirst
+      ? (await import("../output/derived_key.ts")).newDerivedKey(result, efuses[0], args, out)
+      : undefined;
+    const ifTaken = derived?.ifTaken;
+    const files = [...efuses.flatMap(({ files }) => files), ...derived?.files ?? []]
+      .map((file) => ({ ...file, ifTaken: joinHints(ifTaken, file.ifTaken) }));
+    const made = { bytes: result.image, secret: true, mayStay: true, ifTaken };
+    await writeOutput(out, made, args, io, files);
     const paths = files.map(({ path }) => path);
     const json = {
       image: imageReport(result, out),
@@ -101,10 +107,20 @@ export const command: Command = {
     const wrote = paths.map((path) => `\nwrote ${path}`).join("");
     const text = `image of ${formatSize(result.image.length)}: ${out}${restored}${wrote}`;
     printResult(out, json, text, args, io);
-    noteNextSteps(out, efuses, destination, args, io);
+    noteNextSteps(out, efuses, { ...destination, uncertified: derived?.key }, args, io);
     return 0;
   },
 };
+
+/** Whether a key is derived that is still to be certified: the first of two builds. */
+function isDerivedFirst(args: Arguments): boolean {
+  return args.get("key-mode") === "hmac-derived" && !args.has("device-cert");
+}
+
+/** One hint of two, either of which may be missing. */
+function joinHints(...hints: readonly (string | undefined)[]): string | undefined {
+  return hints.filter((hint) => hint !== undefined).join("; ") || undefined;
+}
 
 /** A build that can be started, and the files that hold eFuse keys already. */
 interface PlannedBuild {
@@ -154,11 +170,4 @@ async function planCsvBuild(args: Arguments, io: Io): Promise<PlannedBuild> {
   };
   const text = await readText(path, io);
   return { make: () => buildFromCsv(text, options), given: { hmacKey } };
-}
-
-/** The public half of a derived key, which is still to be certified. */
-function derivedKeyFile({ publicKey }: BuildResult, args: Arguments, out: string): OutputFile[] {
-  const isNeeded = args.get("key-mode") === "hmac-derived" && !args.has("device-cert");
-  if (!isNeeded || publicKey === undefined) return [];
-  return [textFile(besidePath(out, "device.pub.pem"), formatPem("PUBLIC KEY", publicKey))];
 }

@@ -17,16 +17,24 @@ import {
 } from "../flags.ts";
 import { daysOf, readCertificateFile, sansOf, usageOf } from "../input/certificates.ts";
 import { readFlag } from "../input/files.ts";
-import { readKey } from "../input/keys.ts";
+import { readKey, readPublicKey } from "../input/keys.ts";
 import { type Io, textFile } from "../io.ts";
 import { noteIssuer } from "../output/certificates.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 
-/** Issues a device certificate from a signing request or for a key. */
+/** Flags that say whose certificate it is; one of them is given. */
+const CERTIFIED = ["csr", "key", "public-key"];
+
+/** Issues a device certificate from a signing request, or for a key or its public half. */
 export const command: Command = {
   flags: [
     { name: "csr", value: "FILE", help: "signing request to answer" },
     { name: "key", value: "FILE", help: "or: the device's private key" },
+    {
+      name: "public-key",
+      value: "FILE",
+      help: "or: its public key, PEM or DER, where nobody can sign a request",
+    },
     SUBJECT,
     { name: "ca", value: "FILE", help: "certificate of the CA" },
     { name: "ca-key", value: "FILE", help: "private key of the CA" },
@@ -49,6 +57,11 @@ export const command: Command = {
       permissions: "--allow-read=device.csr,ca --allow-write=device.pem",
       line: "issue --csr device.csr --ca ca/ca.pem --ca-key ca/ca.key.pem --days 365 -o device.pem",
     },
+    {
+      permissions: "--allow-read=device.pub.pem,ca --allow-write=derived.pem",
+      line: "issue --public-key device.pub.pem --subject CN=device-1 --ca ca/ca.pem " +
+        "--ca-key ca/ca.key.pem -o derived.pem",
+    },
   ],
   async run(args, io) {
     const ca = args.need("ca");
@@ -56,18 +69,18 @@ export const command: Command = {
     else if (args.has("ca-key")) {
       throw usageError("the CA signs with --ca-key or with --ca-command, not with both", "ca-key");
     }
-    if (args.has("csr") === args.has("key")) {
-      throw usageError("issue needs --csr, or --key with --subject", "csr", "run issue --help");
+    if (CERTIFIED.filter((flag) => args.has(flag)).length !== 1) {
+      const message = "issue needs --csr, or --key or --public-key with --subject";
+      throw usageError(message, "csr", "run issue --help");
     }
-    const subject = args.has("key") ? args.need("subject") : args.get("subject");
+    const subject = args.has("csr") ? args.get("subject") : args.need("subject");
     const days = daysOf(args);
     const out = outputPath(args, { standard: "-" }, io);
     const { readCertificate } = await import("../../crypto/x509/certificate.ts");
     const { issueCertificate } = await import("../../crypto/x509/issue.ts");
     const { reportCertificate } = await import("../../toolkit/inspect.ts");
     const certificate = await readCertificateFile(ca, io);
-    const keyPath = args.get("key");
-    const key = keyPath === undefined ? undefined : await readKey(keyPath, args, io);
+    const key = await certifiedKey(args, io);
     const sans = sansOf(args);
     const request = await readFlag("csr", args, io);
     const issued = await withIssuer(certificate, args, io, (issuer) =>
@@ -88,6 +101,17 @@ export const command: Command = {
     return 0;
   },
 };
+
+/** The key of --key or --public-key; a request brings its own. */
+async function certifiedKey(
+  args: Arguments,
+  io: Io,
+): Promise<{ readonly publicKey: Uint8Array } | undefined> {
+  const path = args.get("key");
+  if (path !== undefined) return await readKey(path, args, io);
+  const publicPath = args.get("public-key");
+  return publicPath === undefined ? undefined : await readPublicKey(publicPath, io);
+}
 
 /** Does something with the CA: with its key, or with the program that signs for it. */
 async function withIssuer<T>(

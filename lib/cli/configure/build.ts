@@ -81,7 +81,7 @@ function noteSteps(
 ): void {
   const place = { offset: Number(offset), size: partitionSizeOf({ format }) };
   const dialect = { version: 4, port } as const;
-  io.note(nextSteps({ image, layout: { format }, chip, efuses, place, dialect }));
+  io.note(nextSteps({ image, layout: { format }, chip, efuses, place, dialect }, io));
 }
 
 async function readPlan({ csv }: ConfigureArguments, io: Io): Promise<CsvPlan> {

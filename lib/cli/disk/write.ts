@@ -16,6 +16,10 @@ export interface OutputFile {
    * another there. @default what its bytes look like, when it is secret
    */
   readonly keep?: boolean;
+  /** The same bytes may be in its place already, and stay there. @default for what holds a key */
+  readonly mayStay?: boolean;
+  /** What to do when its place is taken. @default to give the flag that replaces what is there */
+  readonly ifTaken?: string;
 }
 
 /** Which files that are there may be replaced: none, those that hold no key, or all. */
@@ -45,7 +49,7 @@ export interface Writing extends WriteOptions {
 interface Planned {
   readonly file: OutputFile;
   readonly found?: Found;
-  /** Whether its key is there already, and stays. */
+  /** Whether its bytes are there already, and stay. */
   readonly stays: boolean;
 }
 
@@ -122,8 +126,9 @@ function plan(
   const found = look(file.path);
   if (found === undefined) return { file, stays: false };
   const isKey = file.keep ?? (file.secret === true && areKey(file.bytes));
-  // A key that is there already is not written again, so that it may be an input too.
-  if (isKey && found.kind === "file" && isThere(file, found)) return { file, found, stays: true };
+  // What is there already is not written again, so that it may be an input too.
+  const mayStay = (file.mayStay ?? isKey) && found.kind === "file";
+  if (mayStay && isThere(file, found)) return { file, found, stays: true };
   const path = shownName(file.path);
   if (!inPlace && found.kind !== "device" && inputs.has(found.identity)) {
     const input = shownName(inputs.get(found.identity)!);
@@ -150,9 +155,10 @@ function refuseExisting(file: OutputFile, found: Found, isKey: boolean, force: F
     fileError("ERR_FILE_EXISTS", path, `${path} exists${what}`, hint);
   if (isKey) {
     const what = force ? ", and --force replaces no key file" : "";
-    throw exists(what, "give --force-key to replace it: the key that is there is lost then");
+    const hint = "give --force-key to replace it: the key that is there is lost then";
+    throw exists(what, file.ifTaken ?? hint);
   }
-  if (!force) throw exists("", "give --force to replace it");
+  if (!force) throw exists("", file.ifTaken ?? "give --force to replace it");
   if (found.mayRead) {
     if (holdsKey(file, found)) throw exists(" and holds a key", "write to another file");
   } else if (!file.secret && (found.mode & OTHERS) === 0) {

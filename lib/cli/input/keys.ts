@@ -1,4 +1,5 @@
 // What reads keys is loaded when there is one to read: this file is loaded for every --help.
+import { SecureCertError } from "../../bytes/errors.ts";
 import { isPem } from "../../bytes/pem.ts";
 import { decodeText } from "../../bytes/text.ts";
 import type { EcCurve } from "../../crypto/keys/curves.ts";
@@ -79,6 +80,30 @@ export async function readKey(path: string, args: Arguments, io: Io): Promise<Pr
   const bytes = await io.read(path);
   const password = await passwordOf(args, io, bytes, path);
   return await naming(path, () => importPrivateKey(bytes, { password }));
+}
+
+/**
+ * The public key in a file, SubjectPublicKeyInfo as PEM or DER, to be certified. The signature of a request
+ * shows that its key works; of this one it is checked that the device reads it.
+ *
+ * @throws {SecureCertError} `ERR_KEY` for a key that the device refuses; as {@linkcode publicKeyDer} and
+ * {@linkcode decodeSpki} for what is none.
+ */
+export async function readPublicKey(
+  path: string,
+  io: Io,
+): Promise<{ readonly publicKey: Uint8Array }> {
+  const { decodeSpki, publicKeyDer } = await import("../../crypto/keys/encoding.ts");
+  const { publicKeyRefusal } = await import("../../device/public_key.ts");
+  const bytes = await io.read(path);
+  return await naming(path, () => {
+    const publicKey = publicKeyDer(bytes);
+    decodeSpki(publicKey);
+    const refusal = publicKeyRefusal(publicKey);
+    if (refusal === undefined) return { publicKey };
+    const message = `Cannot certify public key: the device refuses it: ${refusal}`;
+    throw new SecureCertError("ERR_KEY", message);
+  });
 }
 
 /** Whether a private key is PEM without a password, which espefuse can burn. */

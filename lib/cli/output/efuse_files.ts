@@ -1,4 +1,5 @@
 import { equalBytes } from "../../bytes/pack.ts";
+import { shownName } from "../../bytes/text.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { type EfuseOutput, efuseOutput } from "../../toolkit/build.ts";
@@ -49,11 +50,26 @@ export function efuseFiles(
       planPath,
       newKeyPaths: newKeys.map(({ path }) => path),
       files: [
-        ...newKeys.map((file) => ({ ...file, secret: true, keep: true })),
-        textFile(planPath, `${JSON.stringify(planJson({ efuse }), null, 2)}\n`),
+        ...newKeys.map((file) => keyFile(file, key)),
+        // The plan of the same key is the same.
+        {
+          ...textFile(planPath, `${JSON.stringify(planJson({ efuse }), null, 2)}\n`),
+          mayStay: true,
+        },
       ],
     };
   });
+}
+
+/** A file for a key that no other file holds yet. */
+function keyFile(
+  file: EfuseOutput["keyFiles"][number],
+  { hmacKey }: Pick<EfuseKey, "hmacKey">,
+): OutputFile {
+  const path = shownName(file.path);
+  const ifTaken = hmacKey && `give --hmac-key ${path} to use the key that is there, ` +
+      "or --force-key to replace it: it is lost then";
+  return { ...file, secret: true, keep: true, ifTaken };
 }
 
 /** The file that holds an eFuse key already. */

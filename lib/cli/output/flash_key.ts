@@ -1,3 +1,4 @@
+import { shownName } from "../../bytes/text.ts";
 import type { FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { createFlashKey, type FlashKeyOptions } from "../../toolkit/flash_key.ts";
@@ -30,8 +31,10 @@ export function newFlashKey(
   const command = formatCommand(plan.command);
   const planPath = besidePath(path, planName(path));
   const whole = keyFiles.length === 1 ? [] : [{ path, bytes: key }];
+  const ifTaken = `give --key ${shownName(path)} to use the key that is there, ` +
+    "or --force-key to replace it: it is lost then";
   const files = [
-    ...[...whole, ...keyFiles].map((each) => ({ ...each, secret: true, keep: true })),
+    ...[...whole, ...keyFiles].map((each) => ({ ...each, secret: true, keep: true, ifTaken })),
     textFile(planPath, `${JSON.stringify({ ...plan, command }, null, 2)}\n`),
   ];
   const note = [

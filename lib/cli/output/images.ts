@@ -7,15 +7,17 @@ import { renderFindings } from "../render/findings.ts";
 /**
  * Makes an image and shows what was found in it, also when it is withheld for that.
  *
+ * @param expected Codes that are not worth a word, because the image is to be so.
  * @throws {SecureCertError} as the library's `build`.
  */
 export async function showingFindings<T extends Pick<BuildResult, "verdict">>(
   make: () => Promise<T>,
   io: Io,
+  expected: readonly Finding["code"][] = [],
 ): Promise<T> {
   try {
     const result = await make();
-    noteFindings(result.verdict.findings, io);
+    noteFindings(result.verdict.findings.filter(({ code }) => !expected.includes(code)), io);
     return result;
   } catch (error) {
     // The members of an error know codes only as text.

@@ -4,13 +4,22 @@ import { readImage } from "../../image/read/image.ts";
 import type { Arguments } from "../arguments.ts";
 import { chipOf } from "../input/keys.ts";
 import type { Io } from "../io.ts";
-import { type Burn, burnNotes, type FlashPlace, nextSteps } from "../render/next_steps.ts";
+import {
+  type Burn,
+  burnNotes,
+  certifySteps,
+  type FlashPlace,
+  nextSteps,
+  type Uncertified,
+} from "../render/next_steps.ts";
 
 /** Where a new image goes on flash. */
 export interface Destination {
   readonly layout: LayoutOptions;
   /** Its row in the table of --table. */
   readonly place?: FlashPlace;
+  /** A key that must be certified before there is an image for the board. @default none */
+  readonly uncertified?: Uncertified;
 }
 
 /**
@@ -37,13 +46,15 @@ export async function destinationOf(
 export function noteNextSteps(
   image: string,
   efuses: readonly Burn[],
-  destination: Destination,
+  { uncertified, ...destination }: Destination,
   args: Arguments,
   io: Io,
 ): void {
   if (args.has("json") || image === "-") {
     for (const efuse of efuses) io.note(burnNotes(efuse).join("\n"));
+  } else if (uncertified !== undefined) {
+    io.note(certifySteps(uncertified, io));
   } else {
-    io.note(nextSteps({ image, efuses, chip: chipOf(args), ...destination }));
+    io.note(nextSteps({ image, efuses, chip: chipOf(args), ...destination }, io));
   }
 }

@@ -3,7 +3,7 @@ import { usageError } from "../errors.ts";
 import type { Force, Io, OutputFile } from "../io.ts";
 
 /** What a command makes. */
-export type Output = Pick<OutputFile, "bytes" | "secret" | "keep">;
+export type Output = Omit<OutputFile, "path">;
 
 /** What {@linkcode outputPath} must know of an output. */
 export interface OutputKind {
@@ -48,14 +48,14 @@ export function forceOf(args: Arguments): Force {
 /** Writes what a command made to its file or to stdout, and other files with it. */
 export async function writeOutput(
   out: string,
-  { bytes, secret = false, keep = false }: Output,
+  made: Output,
   args: Arguments,
   io: Io,
   others: readonly OutputFile[] = [],
 ): Promise<void> {
-  const files = [...out === "-" ? [] : [{ path: out, bytes, secret, keep }], ...others];
+  const files = [...out === "-" ? [] : [{ keep: false, ...made, path: out }], ...others];
   if (files.length > 0) await io.write(files, forceOf(args));
-  if (out === "-") await io.put(bytes);
+  if (out === "-") await io.put(made.bytes);
 }
 
 /** The result of a command that wrote a file: JSON, or a line for people. */

@@ -4,11 +4,18 @@ import type { ImageFormat } from "../../format/names.ts";
 import { type LayoutOptions, partitionSizeOf } from "../../image/encode.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import type { EfuseOutput } from "../../toolkit/build.ts";
+import { formatExample, type HelpLayout } from "../help.ts";
+import { besidePath, folderOf } from "../io.ts";
+import { wrap } from "./text.ts";
 
 /** Offset that Espressif documents for the partition (FORMAT: placement). */
 const PARTITION_OFFSET = 0xD000;
 /** What follows in ESP-IDF's own tables, after the default size of a TLV partition. */
 const NEXT_ROW_OFFSET = 0xF000;
+/** Columns before the lines of a step. */
+const INDENT = 5;
+/** Narrower terminals break the lines themselves. */
+const LEAST_WIDTH = 60;
 /** Commands that esptool and espefuse spell with an underscore up to version 4. */
 const RENAMED: ReadonlySet<string> = new Set(["write-flash", "read-flash", "burn-key"]);
 
@@ -65,8 +72,13 @@ export function partitionOf(format: ImageFormat): {
   };
 }
 
-/** What to do with a finished image, step by step: table row, flash, burn, read back, verify. */
-export function nextSteps(finished: Finished): string {
+/**
+ * What to do with a finished image, step by step: table row, flash, burn, read back, verify.
+ *
+ * @param finished The image.
+ * @param layout How this program is called, and how long lines are.
+ */
+export function nextSteps(finished: Finished, layout: HelpLayout): string {
   const { isNvs } = partitionOf(finished.layout.format ?? "tlv");
   const { offset, size, ...known } = finished.place ?? {
     offset: PARTITION_OFFSET,
@@ -79,19 +91,61 @@ export function nextSteps(finished: Finished): string {
     flashStep(finished, place),
     burnStep(finished),
     readStep(finished, place),
-    verifyStep(finished),
+    verifyStep(finished, layout),
   ];
   const version = finished.dialect?.version ?? 5;
   return [
-    "next:",
-    ...steps.flatMap(([title, ...lines], at) => [
-      `  ${at + 1}. ${title}`,
-      ...lines.map((line) => `     ${line}`),
-    ]),
+    ...numbered(steps, layout),
     version === 5
-      ? "  (esptool 5; in version 4: esptool.py write_flash, read_flash, espefuse.py burn_key)"
+      ? "  (esptool 5; for 4: esptool.py write_flash, read_flash, espefuse.py burn_key)"
       : "  (esptool 4, and 5 takes these lines too)",
   ].join("\n");
+}
+
+/** A derived key that is still to be certified, and the files that it is in. */
+export interface Uncertified {
+  /** Of the image without a certificate. */
+  readonly image: string;
+  readonly publicKey: string;
+  readonly hmacKey: string;
+  readonly salt: string;
+  readonly chip?: ChipName;
+  readonly efuseKeyId?: number;
+}
+
+/** What to do with a derived key, step by step: certify it, build the image for the board. */
+export function certifySteps(key: Uncertified, layout: HelpLayout): string {
+  const certificate = besidePath(key.image, "device.pem");
+  const folder = folderOf(key.image).replace(/[/\\]$/, "") || ".";
+  const issue = {
+    words: [
+      ...["issue", "--public-key", key.publicKey, "--subject", "CN=NAME"],
+      ...["--ca", "ca/ca.pem", "--ca-key", "ca/ca.key.pem", "-o", certificate],
+    ],
+    reads: [key.publicKey, "ca"],
+    writes: [certificate],
+  };
+  const build = {
+    words: [
+      ...["build", "--key-mode", "hmac-derived"],
+      ...key.chip === undefined ? [] : ["--chip", key.chip],
+      ...key.efuseKeyId === undefined ? [] : ["--efuse-key-id", `${key.efuseKeyId}`],
+      ...["--hmac-key", key.hmacKey, "--salt", key.salt, "--device-cert", certificate],
+      ...["--ca-cert", "ca/ca.pem", "-o", besidePath(key.image, "final.bin")],
+    ],
+    // What is read: the files beside the image, and those that are given from elsewhere.
+    reads: [...new Set([folder, key.hmacKey, key.salt])].filter((path) =>
+      path === folder || folderOf(path) !== folderOf(key.image)
+    ).concat("ca"),
+    writes: [folder],
+  };
+  const steps: Step[] = [
+    ["certify the public key, for example with a CA of your own:", ...programCall(issue, layout)],
+    ["build the image for the board:", ...programCall(build, layout)],
+  ];
+  const warning =
+    `  KEEP ${key.hmacKey} and ${key.salt}: without them the certificate is worthless`;
+  return [...numbered(steps, layout), warning].join("\n");
 }
 
 /** What a person must know before burning, in lines. */
@@ -188,16 +242,56 @@ function readStep(finished: Finished, { offset, size, isEncrypted }: FlashPlace)
   return [title, line, "(ciphertext once flash encryption is on)"];
 }
 
-function verifyStep({ chip, efuses }: Finished): Step {
+function verifyStep({ chip, efuses }: Finished, layout: HelpLayout): Step {
   const hmacKey = efuses.find(({ efuse }) => efuse.hmacKey !== undefined)?.efuse.keyFiles[0]?.path;
   const words = [
-    "esp-secure-cert",
     "verify",
     "board.bin",
     ...chip === undefined ? [] : ["--chip", chip],
     ...hmacKey === undefined ? [] : ["--hmac-key", hmacKey],
   ];
-  return ["verify:", `  ${formatCommand(words)}`];
+  const reads = ["board.bin", ...hmacKey === undefined ? [] : [hmacKey]];
+  return ["verify:", ...programCall({ words, reads }, layout)];
+}
+
+/** Steps in lines, with numbers from 1. Commands and rows, which are to be copied, are not broken. */
+function numbered(steps: readonly Step[], { columns }: HelpLayout): string[] {
+  const fitted = (line: string) =>
+    line.startsWith(" ") ? [line] : wrap(line, Math.max(LEAST_WIDTH, columns - INDENT));
+  return [
+    "next:",
+    ...steps.flatMap(([title, ...lines], at) => [
+      `  ${at + 1}. ${title}`,
+      ...lines.flatMap(fitted).map((line) => " ".repeat(INDENT) + line),
+    ]),
+  ];
+}
+
+/** A call of this program, in lines as a shell takes them. */
+function programCall(
+  { words, reads, writes = [] }: {
+    readonly words: readonly string[];
+    /** Paths. */
+    readonly reads: readonly string[];
+    readonly writes?: readonly string[];
+  },
+  layout: HelpLayout,
+): string[] {
+  const permissions = [permission("read", reads), permission("write", writes)];
+  const example = {
+    permissions: permissions.filter((each) => each !== "").join(" "),
+    line: formatCommand(words),
+  };
+  const { columns, program, script } = layout;
+  const quoted = script && { ...script, path: formatCommand([script.path]) };
+  return formatExample(example, { columns: columns - INDENT, program, script: quoted });
+}
+
+/** Deno splits a list at commas, so that a path with one cannot be in it. */
+function permission(verb: "read" | "write", paths: readonly string[]): string {
+  if (paths.length === 0) return "";
+  const isPlain = paths.every((path) => !path.includes(","));
+  return formatCommand([isPlain ? `--allow-${verb}=${paths.join(",")}` : `--allow-${verb}`]);
 }
 
 function toolCall({ chip, dialect }: Finished, ...words: readonly string[]): string {
