@@ -192,6 +192,7 @@ export function targets(seeds: Seeds): readonly Target[] {
         }
       }
     }),
+    image("deviceCredentials", (input) => toolkit.deviceCredentials(input, { hmacKey })),
     image("inspect", (input) => toolkit.inspect(input, { hmacKey })),
     image("verify", (input) => toolkit.verify(input, { hmacKey, chip: "esp32s3", now })),
     image("verifySignatures", (input) => toolkit.verifySignatures(input)),
