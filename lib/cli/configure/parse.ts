@@ -1,5 +1,4 @@
 import { equalBytes } from "../../bytes/pack.ts";
-import { areKey } from "../disk/key_bytes.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
 import { parseConfigCsv } from "../../format/config/csv.ts";
 import { extract } from "../../toolkit/extract.ts";
@@ -11,7 +10,7 @@ import { PARSED_FOLDER } from "./paths.ts";
 const CSV_NAME = "esp_secure_cert_parsed.csv";
 const LISTING_NAME = "tlv_entries_raw.txt";
 
-/** Takes an image apart into the folder of Espressif's tool; other files there stay. */
+/** Takes an image apart into the folder of Espressif's tool; what is there stays, or gets another name. */
 export async function parseBinary(path: string, io: Io): Promise<number> {
   const image = await io.read(path);
   const { format } = recognise(image);
@@ -25,8 +24,9 @@ export async function parseBinary(path: string, io: Io): Promise<number> {
     ...files.map(({ name, ...file }) => ({ ...file, path: joinPath(PARSED_FOLDER, name) })),
     { ...listing, secret: true },
   ];
-  for (const output of outputs) await keepOld(output, io);
-  await io.write(outputs, "keys", { makeFolders: true, inPlace: true });
+  const old = await keptOld(outputs, io);
+  await io.write([...old.files, ...outputs], "keys", { makeFolders: true, inPlace: true });
+  for (const note of old.notes) io.note(note);
   io.print(
     [
       "Successfully parsed binary file!",
@@ -40,16 +40,38 @@ export async function parseBinary(path: string, io: Io): Promise<number> {
   return 0;
 }
 
-/** Espressif's tool replaces what it has parsed before; a key in its place may be the only copy. */
-async function keepOld({ path, bytes, secret }: OutputFile, io: Io): Promise<void> {
-  const old = secret ? await io.readIfExists(path) : undefined;
-  if (old === undefined || equalBytes(old, bytes) || !areKey(old)) return;
+/**
+ * What is in the places of outputs and is something else, under names that are free. Espressif's tool
+ * empties its folder (FORMAT: Where the reference tool is wrong); what an earlier run has parsed, a key
+ * above all, may be the only copy. To refuse instead would break the scripts that parse one image after
+ * the other, since that tool has no flag by which they could agree.
+ */
+async function keptOld(
+  outputs: readonly OutputFile[],
+  io: Io,
+): Promise<{ readonly files: readonly OutputFile[]; readonly notes: readonly string[] }> {
+  const [files, notes]: [OutputFile[], string[]] = [[], []];
+  for (const { path, bytes } of outputs) {
+    const old = await io.readIfExists(path);
+    if (old === undefined || equalBytes(old, bytes)) continue;
+    const kept = await freeName(path, old, io);
+    if (kept.isFree) files.push({ path: kept.path, bytes: old, secret: true, keep: true });
+    notes.push(`note: what was in ${path} is in ${kept.path} now`);
+  }
+  return { files, notes };
+}
+
+/** The first name with a number at its end that is free, or has these bytes already. */
+async function freeName(
+  path: string,
+  bytes: Uint8Array,
+  io: Io,
+): Promise<{ readonly path: string; readonly isFree: boolean }> {
   for (let count = 1;; count++) {
-    const kept = `${path}.${count}`;
-    const there = await io.readIfExists(kept);
-    if (there !== undefined && !equalBytes(there, old)) continue;
-    await io.write([{ path: kept, bytes: old, secret, keep: true }], false);
-    return io.note(`note: the key that was in ${path} is in ${kept} now`);
+    const name = `${path}.${count}`;
+    const there = await io.readIfExists(name);
+    if (there === undefined) return { path: name, isFree: true };
+    if (equalBytes(there, bytes)) return { path: name, isFree: false };
   }
 }
 

@@ -1,86 +1,165 @@
 // deno-lint-ignore-file no-control-regex -- escapes are looked for
 /** What somebody may plant in the folder of a batch: links, other names of a file, and paths as ids. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { DEVICE_FOLDERS } from "../../../lib/batch/files.ts";
 import { needing, POSIX } from "../../needs.ts";
 import { cli, copyFolder, inFolder, makeBatch, setPending } from "./batch.ts";
 
 const posix = needing(POSIX);
 const text = (path: string) => Deno.readTextFileSync(path);
 
-/** Makes a batch make its device again. */
-async function forgetDevice(batch: string): Promise<void> {
-  setPending(batch, 0);
-  for (const folder of ["images", "secret", "certificates", "labels"]) {
-    await Deno.remove(`${batch}/${folder}`, { recursive: true }).catch(() => {});
-    await Deno.mkdir(`${batch}/${folder}`);
-  }
+const ID = "dev-000001";
+
+/** A batch whose device has a file in every folder that a run writes to. */
+interface Kind {
+  readonly flags: readonly string[];
+  /** Where the files of its device are. */
+  readonly places: readonly string[];
+}
+
+const KINDS: readonly Kind[] = [
+  {
+    flags: ["--key-mode", "hmac-derived", "--chip", "esp32c3", "--labels"],
+    places: [
+      `images/${ID}.bin`,
+      `secret/${ID}.key.pem`,
+      `secret/${ID}.hmac.bin`,
+      `secret/${ID}.salt.bin`,
+      `certificates/${ID}.pem`,
+      `labels/${ID}.svg`,
+      `efuse/${ID}.json`,
+    ],
+  },
+  { flags: ["--csr"], places: [`csr/${ID}.csr`, `secret/${ID}.key.pem`] },
+];
+
+/** What a run writes in its place, beside the files of devices. */
+const GROWING = ["manifest.ndjson", "manifest.csv", "journal.sqlite", "journal.sqlite-wal"];
+const TOP = [...GROWING, ".lock", "images", "secret", "certificates", "labels", "csr", "efuse"];
+
+/** A batch that makes its device again. */
+async function withBatch(
+  { flags, places }: Kind,
+  act: (at: { readonly folder: string; readonly made: string; readonly line: string[] }) => unknown,
+): Promise<void> {
+  await inFolder(async (folder) => {
+    await cli("ca", "--subject", "CN=x", "-o", `${folder}/ca`);
+    const made = `${folder}/made`;
+    const line = ["bulk", "--ca", `${folder}/ca`, "--count", "1", "--workers", "1", ...flags];
+    await cli(...line, "-o", made);
+    for (const place of places) await Deno.remove(`${made}/${place}`);
+    setPending(made, 0);
+    await act({ folder, made, line });
+  });
+}
+
+/** Runs a batch, whose folder goes afterwards; gives its outcome in words. */
+async function runCopy(
+  made: string,
+  line: readonly string[],
+  plant: (batch: string) => unknown,
+): Promise<{ readonly what: string; readonly code: number; readonly stderr: string }> {
+  const batch = `${made}-copy`;
+  await copyFolder(made, batch);
+  for (const name of [...DEVICE_FOLDERS]) await Deno.mkdir(`${batch}/${name}`, { recursive: true });
+  await plant(batch);
+  const { code, stdout, stderr } = await cli(...line, "-o", batch);
+  await Deno.remove(batch, { recursive: true });
+  const what = `${code}: ${stdout}${stderr}`;
+  assertEquals(/PRIVATE KEY|Uncaught/.test(what), false, what);
+  return { what, code, stderr };
+}
+
+/**
+ * What a run may find in its places: it replaces what has nothing in it, and labels and eFuse plans, which
+ * it makes again. Other files of a device that it has not made are left to people, and no key is made.
+ */
+function split(places: readonly string[]): { readonly own: string[]; readonly others: string[] } {
+  const isOwn = (place: string) => /^(labels|efuse)\//.test(place);
+  return { own: places.filter(isOwn), others: places.filter((place) => !isOwn(place)) };
 }
 
 posix.test("bulk writes through no planted link, wherever it is", async () => {
-  await inFolder(async (folder) => {
-    const victim = `${folder}/victim`;
-    await cli("ca", "--subject", "CN=x", "-o", `${folder}/ca`);
-    const make = ["bulk", "--ca", `${folder}/ca`, "--count", "1", "--workers", "1", "--labels"];
-    const id = "dev-000001";
-    const places = [
-      `images/${id}.bin`,
-      `secret/${id}.key.pem`,
-      `certificates/${id}.pem`,
-      `labels/${id}.svg`,
-      "manifest.ndjson",
-      "manifest.csv",
-      "journal.sqlite",
-      "journal.sqlite-wal",
-      ".lock",
-      "images",
-      "secret",
-      "certificates",
-      "labels",
-    ];
-    const made = `${folder}/made`;
-    await cli(...make, "-o", made);
-    for (const place of places) {
-      for (const target of ["victim", "nowhere", "elsewhere"]) {
-        const batch = `${folder}/batch`;
-        await copyFolder(made, batch);
-        await forgetDevice(batch);
-        await Deno.mkdir(`${folder}/elsewhere`);
-        await Deno.writeTextFile(victim, "precious");
-        await Deno.remove(`${batch}/${place}`, { recursive: true }).catch(() => {});
-        await Deno.symlink(`${folder}/${target}`, `${batch}/${place}`);
-        const { code, stdout, stderr } = await cli(...make, "-o", batch);
-        const what = `${place} -> ${target}, ${code}: ${stdout}${stderr}`;
-        const isRefused = /is a symbolic link, and nothing is written/.test(stderr);
-        if (!place.includes("/")) assertEquals([code, isRefused], [1, true], what);
-        assertEquals(text(victim), "precious", what);
+  for (const [at, kind] of KINDS.entries()) {
+    await withBatch(kind, async ({ folder, made, line }) => {
+      const victim = `${folder}/victim`;
+      await Deno.mkdir(`${folder}/elsewhere`);
+      await Deno.writeTextFile(victim, "precious");
+      await Deno.writeTextFile(`${folder}/empty`, "");
+      const tree = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+      const plant = async (target: string, places: readonly string[]) => {
+        const outcome = await runCopy(made, line, async (batch) => {
+          for (const place of places) {
+            await Deno.remove(`${batch}/${place}`, { recursive: true }).catch(() => {});
+            await Deno.symlink(`${folder}/${target}`, `${batch}/${place}`);
+          }
+        });
+        const what = `${places} -> ${target}, ${outcome.what}`;
+        assertEquals([text(victim), text(`${folder}/empty`)], ["precious", ""], what);
         assertEquals([...Deno.readDirSync(`${folder}/elsewhere`)], [], what);
-        const beside = [...Deno.readDirSync(folder)].map(({ name }) => name);
-        assertEquals(beside.includes("nowhere"), false, what);
-        assertEquals(/PRIVATE KEY|Uncaught/.test(stdout + stderr), false, what);
-        await Deno.remove(batch, { recursive: true });
-        await Deno.remove(`${folder}/elsewhere`, { recursive: true });
+        assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), tree, what);
+        return outcome;
+      };
+      for (const target of ["victim", "empty", "nowhere", "elsewhere"]) {
+        const isNothing = target === "nowhere" || target === "empty";
+        const { own, others } = split(kind.places);
+        const { code, what } = await plant(target, isNothing ? kind.places : own);
+        assertEquals(code, 0, what);
+        for (const place of isNothing ? [] : others) {
+          assertEquals((await plant(target, [place])).code, 1, place);
+        }
+        // What a run refuses at once does not depend on the key mode.
+        if (at > 0) continue;
+        for (const place of TOP) {
+          const { code, stderr, what } = await plant(target, [place]);
+          const isRefused = /is a symbolic link, and nothing is written/.test(stderr);
+          assertEquals([code, isRefused], [1, true], `${place}: ${what}`);
+        }
       }
-    }
-  });
+    });
+  }
 });
 
 posix.test("another name of a file in a batch keeps its content", async () => {
-  await inFolder(async (folder) => {
-    await cli("ca", "--subject", "CN=x", "-o", `${folder}/ca`);
-    const make = ["bulk", "--ca", `${folder}/ca`, "--count", "1", "--workers", "1"];
-    const id = "dev-000001";
-    await cli(...make, "-o", `${folder}/made`);
-    for (const place of [`images/${id}.bin`, `secret/${id}.key.pem`, `certificates/${id}.pem`]) {
-      const batch = `${folder}/batch`;
-      await copyFolder(`${folder}/made`, batch);
-      await forgetDevice(batch);
+  for (const [at, kind] of KINDS.entries()) {
+    await withBatch(kind, async ({ folder, made, line }) => {
+      const link = async (
+        places: readonly string[],
+        from: (batch: string, place: string) => string,
+      ) => {
+        const kept = new Map<string, Uint8Array>();
+        const outcome = await runCopy(made, line, async (batch) => {
+          for (const place of places) {
+            const other = `${folder}/${place.replaceAll("/", "-")}`;
+            await Deno.writeFile(other, Deno.readFileSync(from(batch, place)));
+            await Deno.remove(`${batch}/${place}`).catch(() => {});
+            await Deno.link(other, `${batch}/${place}`);
+            kept.set(other, Deno.readFileSync(other));
+          }
+        });
+        for (const [other, bytes] of kept) {
+          assertEquals(Deno.readFileSync(other), bytes, `${other}, ${outcome.what}`);
+          await Deno.remove(other);
+        }
+        return outcome;
+      };
       await Deno.writeTextFile(`${folder}/old`, "precious");
-      await Deno.link(`${folder}/old`, `${batch}/${place}`);
-      await cli(...make, "-o", batch);
-      assertEquals(text(`${folder}/old`), "precious", place);
-      await Deno.remove(batch, { recursive: true });
-    }
-  });
+      await Deno.writeTextFile(`${folder}/empty`, "");
+      const { own, others } = split(kind.places);
+      for (const [places, from] of [[own, "old"], [kind.places, "empty"]] as const) {
+        const { code, what } = await link(places, () => `${folder}/${from}`);
+        assertEquals(code, 0, what);
+      }
+      for (const place of others) await link([place], () => `${folder}/old`);
+      if (at > 0) return;
+      // As in a backup made of hard links.
+      for (const place of ["manifest.ndjson", "manifest.csv", "journal.sqlite"]) {
+        const { code, stderr } = await link([place], (batch, place) => `${batch}/${place}`);
+        assertEquals(code, 1, place);
+        assertStringIncludes(stderr, `${place} has another name (a hard link)`);
+      }
+    });
+  }
 });
 
 /** Ids that would lead out of a batch's folder, or name no file. */
@@ -121,34 +200,35 @@ Deno.test("no id of a manifest becomes a path unchecked", async () => {
     await Deno.writeTextFile(`${folder}/x.bin`, "outside");
     const list = `${folder}/list.ndjson`;
     const inside = JSON.parse(text(`${folder}/good/manifest.ndjson`));
-    for (const id of PATHS) {
-      const batch = `${folder}/batch`;
-      await copyFolder(`${folder}/good`, batch);
-      await Deno.writeTextFile(
-        `${batch}/manifest.ndjson`,
-        `${JSON.stringify({ ...inside, id })}\n`,
-      );
-      await Deno.writeTextFile(list, `${JSON.stringify({ id })}\n`);
-      const tree = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
-      const lines = [
-        ["verify", batch],
-        ["status", batch],
-        ["merge", batch, "-o", `${folder}/out`],
-        ["export", batch, "--to", "csv", "-o", `${folder}/out`],
-        ["export", batch, "--to", "rainmaker", "-o", `${folder}/out`],
-        ["verify", `${folder}/good`, "--devices", list],
-        ["--devices", list, "--ca", `${folder}/ca`, "-o", `${folder}/out`],
-      ];
-      for (const line of lines) {
-        const { code, stdout, stderr } = await cli("bulk", ...line);
-        const what = `${JSON.stringify(id)}, ${line[0]}: ${stdout}${stderr}`;
-        // Status counts, and opens no file of a device.
-        if (line[0] !== "status") assertEquals(code === 0, false, what);
-        assertEquals(/Uncaught|\0|\x1b|\u202E/.test(stdout + stderr), false, what);
-        assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), tree, what);
-      }
-      await Deno.remove(batch, { recursive: true });
+    const batch = `${folder}/batch`;
+    await copyFolder(`${folder}/good`, batch);
+    const lists = PATHS.map((id) => `${JSON.stringify({ id })}\n`);
+    await Deno.writeTextFile(list, lists.join(""));
+    const tree = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+    const assertSafe = async (id: string, line: readonly string[]) => {
+      const { code, stdout, stderr } = await cli("bulk", ...line);
+      const what = `${JSON.stringify(id)}, ${line[0]}: ${stdout}${stderr}`;
+      // Status counts, and opens no file of a device.
+      if (line[0] !== "status") assertEquals(code === 0, false, what);
+      assertEquals(/Uncaught|\0|\x1b|\u202E/.test(stdout + stderr), false, what);
+      assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name).sort(), tree, what);
+      return stdout;
+    };
+    for (const [at, id] of PATHS.entries()) {
+      const row = `${JSON.stringify({ ...inside, id })}\n`;
+      await Deno.writeTextFile(`${batch}/manifest.ndjson`, row);
+      await assertSafe(id, ["verify", batch]);
+      await assertSafe(id, ["export", batch, "--to", "rainmaker", "-o", `${folder}/out`]);
+      // They read a manifest as those two do.
+      if (at > 0) continue;
+      await assertSafe(id, ["status", batch]);
+      await assertSafe(id, ["merge", batch, "-o", `${folder}/out`]);
+      await assertSafe(id, ["export", batch, "--to", "csv", "-o", `${folder}/out`]);
     }
+    await assertSafe("list", ["verify", `${folder}/good`, "--devices", list]);
+    const make = ["--devices", list, "--ca", `${folder}/ca`, "-o", `${folder}/out`, "--json"];
+    const { error } = JSON.parse(await assertSafe("list", make));
+    assertEquals(error.problems.length, PATHS.length, "each is refused");
   });
 });
 

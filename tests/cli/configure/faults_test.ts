@@ -232,6 +232,32 @@ Deno.test("--parse_bin takes every type, keeps what it did not write, and needs 
   for (const type of [7, 8, 9, 56, 200, 201, 253]) assertStringIncludes(csv, `_${type}_0.bin`);
 });
 
+Deno.test("--parse_bin of another image loses nothing of the one before", async () => {
+  const folder = "esp_secure_cert_parsed_data";
+  const world = new MemoryWorld();
+  const first = encodePartition([{ type: 200, data: new Uint8Array([1, 2]) }]);
+  await parse(first, world);
+  const before = new Map([...world.files].map(([path, { bytes }]) => [path, bytes]));
+  await parse(first, world);
+  assertEquals(world.files.size, before.size, "the same image changes nothing");
+  const next = encodePartition([{ type: 200, data: new Uint8Array([3, 4]) }]);
+  const { outcome } = await parse(next, world);
+  assertEquals(outcome.code, 0, outcome.stderr);
+  for (const [path, bytes] of before) {
+    if (!path.startsWith(`${folder}/`) || equalBytes(world.bytes(path), bytes)) continue;
+    assertEquals(world.bytes(`${path}.1`), bytes, path);
+    assertEquals(world.files.get(`${path}.1`)!.secret, true);
+    assertStringIncludes(outcome.stderr, `what was in ${path} is in ${path}.1 now`);
+  }
+  assertEquals([...world.files.keys()].some((path) => path.endsWith(".bin.1")), true);
+  // Once more, back and forth: no copy of what has one already.
+  await parse(first, world);
+  const { size } = world.files;
+  await parse(next, world);
+  await parse(first, world);
+  assertEquals(world.files.size, size);
+});
+
 sharedTest("--parse_bin refuses bad checksums and writes nothing then", async () => {
   for (const name of ["corrupt_crc_first", "corrupt_value_last", "corrupt_empty_file"]) {
     const { world, outcome } = await parse(expected(name));

@@ -1,8 +1,10 @@
 import type { ExportPart } from "../../../batch/export/exporter.ts";
 import { removeFolders } from "../../disk/folders.ts";
-import { identityOf, look } from "../../disk/look.ts";
+import { areKey, MOST_KEY_FILE } from "../../disk/key_bytes.ts";
+import { type Found, identityOf, look } from "../../disk/look.ts";
 import { fileError, usageError } from "../../errors.ts";
-import { type Io, joinPath } from "../../io.ts";
+import { readPlainSync } from "../../input/limited.ts";
+import { explain, type Io, joinPath } from "../../io.ts";
 import { type GrowingText, openGrowing } from "../folder/growing.ts";
 import { openSignal, STOPPING } from "../signal.ts";
 
@@ -10,7 +12,7 @@ import { openSignal, STOPPING } from "../signal.ts";
  * Writes the files of an export beside their places; they go there when all of them are whole. When
  * that fails, or Ctrl-C ends it, nothing is left.
  *
- * @param force Whether to replace files that are there, other than what was read.
+ * @param force Whether to replace files that are there, other than keys and what was read.
  * @returns Their paths.
  */
 export async function writeExport(
@@ -53,10 +55,22 @@ async function openNew(
   if (read.has(found.identity)) {
     throw usageError(`${path} is an input of this command`, "out", "give another folder");
   }
+  if (found.kind === "folder") throw explain("write", path, new Deno.errors.IsADirectory());
   if (found.kind === "link") {
     const message = `${path} is a symbolic link, and nothing is written through one`;
     throw fileError("ERR_FILE_EXISTS", path, message, "remove it");
   }
-  if (force) return await openGrowing(path, `${path}.tmp`);
-  throw fileError("ERR_FILE_EXISTS", path, `${path} exists`, "give --force to replace it");
+  if (!force) {
+    throw fileError("ERR_FILE_EXISTS", path, `${path} exists`, "give --force to replace it");
+  }
+  if (found.kind === "file" && holdsKey(path, found)) {
+    const message = `${path} exists and holds a key`;
+    throw fileError("ERR_FILE_EXISTS", path, message, "write to another folder");
+  }
+  return await openGrowing(path, `${path}.tmp`);
+}
+
+/** Whether a file that may be read is a key. */
+function holdsKey(path: string, { size, mayRead }: Found): boolean {
+  return mayRead && size <= MOST_KEY_FILE && areKey(readPlainSync(path));
 }

@@ -57,13 +57,24 @@ export function holdFolder(path: string): HeldFolder {
   }
 }
 
-/** What a batch writes in its place is no link, which may lead anywhere, and no folder of its files is. */
+/**
+ * What a batch writes in its place is no link, which may lead anywhere, and no folder of its files is; nor
+ * has it another name, such as one in a backup made of hard links, whose content would change with it.
+ */
 function refuseLinks(path: string): void {
-  for (const name of [...JOURNAL_FILES, LOCK, MANIFEST, MANIFEST_CSV, ...DEVICE_FOLDERS]) {
+  const growing = [...JOURNAL_FILES, MANIFEST, MANIFEST_CSV];
+  for (const name of [...growing, LOCK, ...DEVICE_FOLDERS]) {
     const file = joinPath(path, name);
-    if (!isThere(file) || !Deno.lstatSync(file).isSymlink) continue;
-    const message = `${file} is a symbolic link, and nothing is written through one`;
-    throw fileError("ERR_FILE_EXISTS", file, message, "put what it leads to in its place");
+    if (!isThere(file)) continue;
+    const { isSymlink, nlink } = Deno.lstatSync(file);
+    if (isSymlink) {
+      const message = `${file} is a symbolic link, and nothing is written through one`;
+      throw fileError("ERR_FILE_EXISTS", file, message, "put what it leads to in its place");
+    }
+    if (growing.includes(name) && nlink !== null && nlink > 1) {
+      const message = `${file} has another name (a hard link), which would change with it`;
+      throw fileError("ERR_FILE_EXISTS", file, message, "put a copy of the file in its place");
+    }
   }
 }
 
