@@ -50,7 +50,9 @@ export async function signingKeysOf(
   const algorithms = new Set<string>();
   for (const name of signingKeys) {
     const path = fromProfile(name, args.need("profile"));
-    const key = await readKey(path, args, { ...io, read: (path) => readNamed(path, io) });
+    // The profile names the key, the command line its password.
+    const read = (name: string) => name === path ? readNamed(name, io) : io.read(name);
+    const key = await readKey(path, args, { ...io, read });
     algorithms.add((await naming(path, () => readSignatureKey(key.publicKey))).algorithm);
     keys.push(key.pkcs8);
   }
