@@ -33,7 +33,7 @@ export async function openCa(path: string, args: Arguments, io: Io): Promise<Ope
     throw fileError("ERR_FILE_NOT_FOUND", missing, message);
   }
   io.note(
-    `making a development CA in ${path}: for the bench, not for products (see the ca command)`,
+    `making a development CA in ${path}: for tests, not for products`,
   );
   const issuer = await createDevelopmentCa();
   return {
