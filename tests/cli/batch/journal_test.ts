@@ -44,6 +44,11 @@ Deno.test("a journal that is there and cannot be read is no lack of one", async 
         assertEquals(code, 1, name);
         assertStringIncludes(stdout + stderr, `the journal ${journal} cannot be read: `);
       }
+      for (const flags of [[], ["--json"]]) {
+        const { code, stdout, stderr } = await cli("bulk", "status", batch, ...flags);
+        assertEquals([code, stdout.includes("not done; run bulk")], [1, false], name);
+        assertStringIncludes(stderr, `the journal ${journal} cannot be read: it is `);
+      }
       assertEquals([...Deno.readDirSync(folder)].some((entry) => entry.name === "out"), false);
       await Deno.remove(batch, { recursive: true });
     }
@@ -55,9 +60,9 @@ Deno.test("bulk status says what the manifest has, and that the journal cannot b
     const batch = await bulkIn(folder, "b", "--count", "3");
     await Deno.writeTextFile(`${batch}/journal.sqlite`, "");
     const { code, stdout, stderr } = await cli("bulk", "status", batch, "--json");
-    const { states, notes } = JSON.parse(stdout);
-    assertEquals([code, states.verified, notes.length], [0, 3, 1]);
-    assertStringIncludes(notes[0], "cannot be read");
+    const { states, done, notes } = JSON.parse(stdout);
+    assertEquals([code, states.verified, done, notes.length], [1, 3, false, 1]);
+    assertStringIncludes(notes[0], "cannot be read: it is damaged, or not a journal");
     assertStringIncludes(stderr, notes[0]);
   });
 });

@@ -11,18 +11,23 @@ import { type BatchJournal, openJournal } from "../journal/read.ts";
 import { countOf, listOf } from "../report.ts";
 import { remedy } from "./unfinished.ts";
 
+const INSTEAD = "this is only what the manifest says; take the journal and its -wal from a backup";
+
 /**
- * Says how far a batch is: from its journal, and its manifest.
+ * Says how far a batch is: from its journal, and its manifest. Where the journal cannot be read, it says
+ * that, and what the manifest has.
  *
+ * @returns The exit code, 1 for a journal that cannot be read.
  * @throws {CliError} `ERR_FILE_NOT_FOUND` for a folder without a journal.
  */
 export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
   const batch = await openBatch(args.positionals[0]!);
-  const { journal, damage } = await openJournal(batch.path);
+  const { journal, damage } = await openJournal(batch.path, true);
   if (journal === undefined && damage === undefined) throw noJournal(batch.path);
   journal?.close();
-  const notes = damage === undefined ? [] : [`${damage}; this is what the manifest says`];
-  for (const note of notes) io.note(`note: ${note}`);
+  const notes = damage === undefined ? [] : [`${damage}; ${INSTEAD}`];
+  for (const note of notes) io.note(note);
+  const code = damage === undefined ? 0 : 1;
   const keyModes: Record<string, number> = {};
   const listed: { id: string; reason: string }[] = [];
   let verified = 0;
@@ -36,10 +41,10 @@ export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
   const failed = journal?.failures ?? listed;
   const states = journal?.states ?? statesOf(verified, failed.length);
   const devices = Object.values(states).reduce((sum, count) => sum + count, 0);
-  const done = devices === states.verified + states.failed;
+  const done = damage === undefined && devices === states.verified + states.failed;
   if (args.has("json")) {
     printJson({ folder: batch.path, devices, done, states, failed, keyModes, notes }, io);
-    return 0;
+    return code;
   }
   const modes = listOf(Object.entries(keyModes).map(([name, count]) => `${count} ${name}`));
   const lines = BULK_STATES.filter((state) => states[state] > 0).map((state) => {
@@ -53,9 +58,9 @@ export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
     ...failed.map(({ id, reason }) =>
       `    ${yellow(printableLine(id))}${reason === "" ? "" : `: ${printableLine(reason)}`}`
     ),
-    ...done ? [] : [`not done; ${remedy(states)}`],
+    ...done || damage !== undefined ? [] : [`not done; ${remedy(states)}`],
   ].join("\n"));
-  return 0;
+  return code;
 }
 
 function noJournal(folder: string): CliError {

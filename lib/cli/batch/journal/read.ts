@@ -40,6 +40,9 @@ export interface OpenedJournal {
   readonly damage?: string;
 }
 
+/** What SQLite says of a file that is not the database that it was. */
+const DAMAGE = /not a database|malformed|no such table|no such column/;
+
 /**
  * Opens the journal of a batch and changes nothing in it, also while `bulk` writes to it.
  *
@@ -48,7 +51,10 @@ export interface OpenedJournal {
 export async function openJournal(folder: string, whole = false): Promise<OpenedJournal> {
   const path = joinPath(folder, JOURNAL);
   if (!await exists(path)) return {};
-  const damaged = (why: string) => ({ damage: `the journal ${path} cannot be read: ${why}` });
+  const damaged = (why: string) => {
+    const what = DAMAGE.test(why) ? `it is damaged, or not a journal (${why})` : why;
+    return { damage: `the journal ${path} cannot be read: ${what}` };
+  };
   if (!await isFile(path)) return damaged("it is not a file");
   try {
     return { journal: readJournal(path, whole) };

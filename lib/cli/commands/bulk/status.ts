@@ -5,7 +5,7 @@ import { BATCH_FOLDER, JSON_FLAG } from "../../flags.ts";
 export const command: Command = {
   positionals: [BATCH_FOLDER],
   flags: [JSON_FLAG],
-  exit1: "the folder has no journal, or cannot be read",
+  exit1: "the folder or its journal is missing, damaged or cannot be read",
   examples: [{ permissions: "--allow-read=batch", line: "bulk status batch" }],
   async run(args, io) {
     const { bulkStatus } = await import("../../batch/check/status.ts");
