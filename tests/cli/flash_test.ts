@@ -2,6 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { encodePartitionTable, encryptFlash } from "../../mod.ts";
 import type { ChipName } from "../../lib/format/chips/chips.ts";
+import { intelHex } from "../dumps.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
 const IMAGE = "d/esp_secure_cert.bin";
@@ -170,13 +171,100 @@ Deno.test("what is missing or does not belong is said, and nothing is written", 
   }
 });
 
+/** Runs verify and inspect of a file with a key, and returns what both say of it. */
+async function opened(world: MemoryWorld, line: string): Promise<readonly unknown[]> {
+  const reports: unknown[][] = [];
+  for (const command of ["verify", "inspect"]) {
+    const words = `${command} ${line} --chip esp32c3 --flash-key k.bin --json`.split(" ");
+    const { code, stdout, stderr } = await world.run(...words);
+    const { format, location, encoding } = JSON.parse(stdout);
+    assertEquals(code, 0, `${line} ${stdout} ${stderr}`);
+    reports.push([format, location?.offset, encoding]);
+  }
+  assertEquals(reports[0], reports[1], line);
+  return reports[0]!;
+}
+
+Deno.test("an encrypted dump is found in Intel HEX too, and --offset is in the file", async () => {
+  const world = await withImage();
+  const key = new Uint8Array(32).fill(3);
+  world.put("k.bin", key);
+  const flash = dumpOf(world.bytes(IMAGE), { encrypted: true, key, start: 0 });
+  world.put("part.bin", flash.subarray(0x1000));
+  world.put("part.hex", intelHex(0x8000, flash.subarray(0x8000)));
+  world.put("image.hex", intelHex(ADDRESS, flash.subarray(ADDRESS, 0xF000)));
+  const raw = ["tlv", ADDRESS, undefined];
+  assertEquals(await opened(world, "part.bin --address 0x1000"), raw);
+  assertEquals(await opened(world, "part.bin --address 0x1000 --offset 0xC000"), raw);
+  const encoded = ["tlv", ADDRESS, "intel_hex"];
+  assertEquals(await opened(world, "part.hex"), encoded);
+  assertEquals(await opened(world, "part.hex --offset 0xD000"), encoded);
+  assertEquals(await opened(world, "image.hex"), ["tlv", undefined, "intel_hex"]);
+  assertEquals(await opened(world, "image.hex --offset 0xD000"), ["tlv", undefined, "intel_hex"]);
+});
+
+Deno.test("the table of an encrypted dump may be elsewhere", async () => {
+  const world = await withImage();
+  const key = new Uint8Array(32).fill(3);
+  world.put("k.bin", key);
+  const flash = dumpOf(world.bytes(IMAGE), { encrypted: true, key, start: 0, tableAt: 0xC000 });
+  world.put("dump.bin", flash);
+  const found = await opened(world, "dump.bin --address 0 --table-offset 0xC000");
+  assertEquals(found, ["tlv", ADDRESS, undefined]);
+  assertEquals(await opened(world, "dump.bin --address 0 --offset 0xD000"), [
+    "tlv",
+    undefined,
+    undefined,
+  ]);
+});
+
+Deno.test("NVS in plain is read, though the table calls it encrypted, as ESP-IDF does", async () => {
+  const world = await withImage();
+  const key = new Uint8Array(32).fill(3);
+  world.put("k.bin", key);
+  await ok(world, `convert ${IMAGE} --to nvs -o nvs.bin`);
+  const nvs = world.bytes("nvs.bin");
+  const flash = dumpOf(nvs, { encrypted: true, key, start: 0, isNvs: true });
+  world.put("dump.bin", flash);
+  assertEquals(await opened(world, "dump.bin --address 0"), ["nvs", ADDRESS, undefined]);
+  flash.set(nvs, ADDRESS);
+  world.put("dump.bin", flash);
+  assertEquals(await opened(world, "dump.bin --address 0"), ["nvs", ADDRESS, undefined]);
+});
+
+Deno.test("--flash-key opens the one image of a folder, and what it does not open has a hint", async () => {
+  const world = await withImage();
+  const key = new Uint8Array(32).fill(3);
+  world.put("k.bin", key);
+  world.put("other.bin", new Uint8Array(32));
+  world.put(
+    "f/x.bin",
+    encryptFlash(world.bytes(IMAGE), { chip: "esp32c3", key, address: ADDRESS }),
+  );
+  for (const command of ["verify", "inspect"]) {
+    const flags = "--chip esp32c3 --address 0xD000 --flash-key k.bin --json";
+    const { images: [image] } = JSON.parse(await ok(world, `${command} f ${flags}`));
+    assertEquals([image.file, image.format], ["f/x.bin", "tlv"]);
+    for (const what of ["f", "f/x.bin"]) {
+      assertEquals((await world.run(command, what, "--flash-key", "k.bin")).code, 2);
+      assertEquals((await world.run(command, what, "--address", "0")).code, 2);
+    }
+    const wrong = flags.replace("k.bin", "other.bin").split(" ");
+    const { code, stderr } = await world.run(command, "f/x.bin", ...wrong);
+    assertEquals(code, 1);
+    assertStringIncludes(stderr, "hint: check --flash-key");
+  }
+});
+
 /** Flash from an address on, with an encrypted table and the image in its partition. */
 function dumpOf(
   image: Uint8Array,
-  { encrypted, key, start }: {
+  { encrypted, key, start, tableAt = 0x8000, isNvs = false }: {
     readonly encrypted: boolean;
     readonly key: Uint8Array;
     readonly start: number;
+    readonly tableAt?: number;
+    readonly isNvs?: boolean;
   },
 ): Uint8Array<ArrayBuffer> {
   const chip = "esp32c3";
@@ -184,10 +272,10 @@ function dumpOf(
     { name: "nvs", type: 1, subtype: 2, offset: 0x9000, size: 0x3000 },
     {
       name: "esp_secure_cert",
-      type: 0x3F,
-      subtype: 6,
+      type: isNvs ? 1 : 0x3F,
+      subtype: isNvs ? 2 : 6,
       offset: ADDRESS,
-      size: 0x2000,
+      size: image.length,
       flags: encrypted ? 1 : 0,
     },
     { name: "factory", type: 0, subtype: 0, offset: 0x10000, size: 0x10000 },
@@ -195,7 +283,7 @@ function dumpOf(
   const flash = new Uint8Array(0x10000).fill(0xFF);
   const sector = new Uint8Array(0x1000).fill(0xFF);
   sector.set(table);
-  flash.set(encryptFlash(sector, { chip, key, address: 0x8000 }), 0x8000);
+  flash.set(encryptFlash(sector, { chip, key, address: tableAt }), tableAt);
   flash.set(encrypted ? encryptFlash(image, { chip, key, address: ADDRESS }) : image, ADDRESS);
   assert(start <= 0x8000);
   return flash.slice(start);

@@ -1,9 +1,9 @@
 import type { Inspection } from "../../toolkit/inspect.ts";
 import type { Command } from "../command.ts";
 import { CHIP, FLASH_KEY_FLAGS, HMAC_KEY, JSON_FLAG, PLACE_FLAGS } from "../flags.ts";
-import { readFlashFile } from "../input/flash.ts";
+import { flashReader } from "../input/flash.ts";
 import { imageFilesOf } from "../input/image_files.ts";
-import { noteTableOffset, placeOf } from "../input/images.ts";
+import { noteUnfound, placeOf } from "../input/images.ts";
 import { readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
@@ -32,25 +32,27 @@ export const command: Command = {
     line: "inspect dumps --json",
   }],
   async run(args, io) {
+    const read = flashReader(args, io);
     const files = await imageFilesOf(args, io);
     const options = {
-      ...placeOf(args),
+      tableOffset: placeOf(args).tableOffset,
       hmacKey: (await readHmacKey(args, io))?.bytes,
       showSecrets: args.has("show-secrets"),
     };
     if (files !== undefined) {
       const { reportMany } = await import("../many/report.ts");
-      return await reportMany(files, { kind: "inspect", ...options }, args, io);
+      return await reportMany({ files, read, task: { kind: "inspect", ...options } }, args, io);
     }
     const { inspect } = await import("../../toolkit/inspect.ts");
     const { renderInspection } = await import("../render/inspection.ts");
-    const file = await readFlashFile(args, io);
-    const report = await inspect(file, options);
+    const { bytes: file, offset, encoding } = await read(args.positionals[0]!);
+    const found = await inspect(file, { ...options, offset });
+    const report = { ...found, encoding: encoding ?? found.encoding };
     if (args.has("json")) printJson(report, io);
     else io.print(renderInspection(report, io.columns));
     if (report.format === "partition_table") return isRefused(report) ? 1 : 0;
     if (report.format !== "unknown") return 0;
-    if (report.partitionTable === undefined) await noteTableOffset(file, args, io);
+    if (report.partitionTable === undefined) await noteUnfound(file, args, io);
     return 1;
   },
 };

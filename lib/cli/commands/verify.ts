@@ -2,9 +2,9 @@ import type { Command } from "../command.ts";
 import { valueError } from "../errors.ts";
 import { CHIP, FLASH_KEY_FLAGS, ISSUED_BY, JSON_FLAG, OPENING_KEY, PLACE_FLAGS } from "../flags.ts";
 import { readAll, readFlag } from "../input/files.ts";
-import { readFlashFile } from "../input/flash.ts";
+import { flashReader } from "../input/flash.ts";
 import { imageFilesOf } from "../input/image_files.ts";
-import { noteTableOffset, placeOf } from "../input/images.ts";
+import { noteUnfound, placeOf } from "../input/images.ts";
 import { chipOf, readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
@@ -54,7 +54,7 @@ export const command: Command = {
     const now = timeOf(args.get("now"));
     const signingKeys = await readAll("signing-key", args, io);
     const options = {
-      ...placeOf(args),
+      tableOffset: placeOf(args).tableOffset,
       expiresWithin: args.number("expires-within"),
       ca: await readFlag("ca", args, io),
       chip: chipOf(args),
@@ -62,18 +62,21 @@ export const command: Command = {
       signingKeys: signingKeys.length === 0 ? undefined : signingKeys,
       allowWeak: args.has("allow-weak"),
     };
+    const read = flashReader(args, io);
     const files = await imageFilesOf(args, io);
     if (files !== undefined) {
       const { reportMany } = await import("../many/report.ts");
-      return await reportMany(files, { kind: "verify", ...options, now: now?.getTime() }, args, io);
+      const task = { kind: "verify", ...options, now: now?.getTime() } as const;
+      return await reportMany({ files, read, task }, args, io);
     }
     const { verify } = await import("../../verify/verify.ts");
     const { renderVerdict } = await import("../render/inspection.ts");
-    const image = await readFlashFile(args, io);
-    const verdict = await verify(image, { ...options, now: now && (() => now) });
+    const { bytes: image, offset, encoding } = await read(args.positionals[0]!);
+    const checked = await verify(image, { ...options, offset, now: now && (() => now) });
+    const verdict = { ...checked, encoding: encoding ?? checked.encoding };
     if (args.has("json")) printJson(verdict, io);
     else io.print(renderVerdict(verdict, io.columns));
-    if (verdict.format === "unknown") await noteTableOffset(image, args, io);
+    if (verdict.format === "unknown") await noteUnfound(image, args, io);
     return verdict.ok ? 0 : 1;
   },
 };

@@ -1,5 +1,6 @@
 // What deciphers is loaded when there is a key to decipher with: this file is loaded for every inspect.
 import type { FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
+import type { DumpEncoding } from "../../format/dump/dump.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import type { Arguments } from "../arguments.ts";
 import { fileError, usageError } from "../errors.ts";
@@ -12,15 +13,32 @@ const ESP32_FLASH = 16 << 20;
 /** Configurations are four bits. */
 const MOST_CONFIG = 15;
 
-/** The file of inspect or verify; with --flash-key as the firmware reads it. */
-export async function readFlashFile(args: Arguments, io: Io): Promise<Uint8Array> {
-  const path = args.positionals[0]!;
+/** A file of inspect or verify. */
+export interface FlashFile {
+  /** What it holds; with --flash-key as the firmware reads it. */
+  readonly bytes: Uint8Array;
+  /** Where --offset is in these bytes. */
+  readonly offset?: number;
+  /** How the file is encoded, when it is no longer: Intel HEX or UF2. */
+  readonly encoding?: DumpEncoding;
+}
+
+/**
+ * What reads the files of inspect or verify.
+ *
+ * @throws {CliError} `ERR_USAGE` for flags that go with --flash-key, without it. What is returned throws it
+ * for what --flash-key needs.
+ */
+export function flashReader(args: Arguments, io: Io): (path: string) => Promise<FlashFile> {
+  const { offset } = placeOf(args);
+  if (args.has("flash-key")) return (path) => readEncrypted(path, args, io);
+  const idle = ["address", "config"].find((name) => args.has(name));
+  if (idle !== undefined) throw usageError(`--${idle} goes with --flash-key`, idle);
+  return async (path) => ({ bytes: await io.read(path), offset });
+}
+
+async function readEncrypted(path: string, args: Arguments, io: Io): Promise<FlashFile> {
   const file = await io.read(path);
-  if (!args.has("flash-key")) {
-    const idle = ["address", "config"].find((name) => args.has(name));
-    if (idle === undefined) return file;
-    throw usageError(`--${idle} goes with --flash-key`, idle);
-  }
   const { decodeDump, dumpEncodingOf } = await import("../../format/dump/dump.ts");
   const encoding = dumpEncodingOf(file);
   const { bytes, address } = encoding === undefined
@@ -28,9 +46,13 @@ export async function readFlashFile(args: Arguments, io: Io): Promise<Uint8Array
     : decodeDump(file, encoding);
   const options = await flashOptionsOf("flash-key", args, io, bytes.length, address);
   const { decryptDump } = await import("../../image/find/encrypted.ts");
-  const dump = decryptDump(bytes, { ...options, tableOffset: placeOf(args).tableOffset });
+  const { tableOffset, offset } = placeOf(args);
+  const dump = decryptDump(bytes, { ...options, tableOffset });
   if (!dump.isEncrypted) io.note(`note: ${path} is not encrypted; it was read as it is`);
-  return dump.bytes;
+  if (offset === undefined) return { bytes: dump.bytes, encoding };
+  // Of a file that has addresses, --offset is one.
+  const inFile = encoding === undefined ? offset : offset - options.address;
+  return { bytes: dump.bytes, offset: Math.max(0, inFile + dump.start), encoding };
 }
 
 /**

@@ -58,8 +58,14 @@ export async function readImageFile(path: string, args: Arguments, io: Io): Prom
   return file;
 }
 
-/** Says how to find an image in a dump of flash whose partition table was not found. */
-export async function noteTableOffset(file: Uint8Array, args: Arguments, io: Io): Promise<void> {
+/** Says what to try where no image was found: another key, or the place of the partition table. */
+export async function noteUnfound(file: Uint8Array, args: Arguments, io: Io): Promise<void> {
+  if (args.has("flash-key")) {
+    io.note(
+      "hint: check --flash-key, --chip, --address and --config, and --table-offset of a dump",
+    );
+    return;
+  }
   const { PARTITION_TABLE_OFFSET } = await import("../../format/table/binary.ts");
   if (args.has("table-offset") || file.length <= PARTITION_TABLE_OFFSET) return;
   io.note("hint: if this is a dump of flash with its table elsewhere, give --table-offset");

@@ -11,13 +11,13 @@ import { keyModeOf } from "../../image/contents/credentials.ts";
 import { inspect } from "../../toolkit/inspect.ts";
 import { checkImage, type Verdict, verdictOf } from "../../verify/verify.ts";
 import { CliError } from "../errors.ts";
+import type { FlashFile } from "../input/flash.ts";
 
 /** What is done with each of several images, the same for all. */
 export interface ManyTask {
   readonly kind: "verify" | "inspect";
   readonly tableOffset?: number;
-  /** This and the HMAC key only for the one image of a folder. */
-  readonly offset?: number;
+  /** Only for the one image of a folder. */
   readonly hmacKey?: Uint8Array;
   readonly showSecrets?: boolean;
   readonly ca?: Uint8Array;
@@ -49,7 +49,10 @@ export interface ImageReport {
 }
 
 /** Checks one of several images. */
-export type ImageChecker = (path: string, read: () => Promise<Uint8Array>) => Promise<ImageReport>;
+export type ImageChecker = (
+  path: string,
+  read: (path: string) => Promise<FlashFile>,
+) => Promise<ImageReport>;
 
 /** Certificates that are kept, because many images have the same CA. */
 const KEPT_CERTIFICATES = 16;
@@ -64,12 +67,13 @@ export function imageChecker(task: ManyTask): ImageChecker {
   const ca = task.ca && readCertificates(task.ca);
   return async (path, read) => {
     try {
-      const file = await read();
+      const file = await read(path);
       return task.kind === "verify"
         ? await verifyOne(path, file, { ...task, ca }, certificatesOf)
         : await inspectOne(path, file, task);
     } catch (error) {
-      if (error instanceof CliError || error instanceof SecureCertError) return unread(path, error);
+      const isUnread = error instanceof CliError && error.code !== "ERR_USAGE";
+      if (isUnread || error instanceof SecureCertError) return unread(path, error);
       throw error;
     }
   };
@@ -87,24 +91,29 @@ export function unread(
 
 async function verifyOne(
   file: string,
-  bytes: Uint8Array,
+  { bytes, offset, encoding }: FlashFile,
   { now, ...options }: Omit<ManyTask, "ca"> & { readonly ca?: CertificateInput },
   certificatesOf: ReturnType<typeof createCertificateReader>,
 ): Promise<ImageReport> {
   const clock = now === undefined ? undefined : () => new Date(now);
-  const checked = await checkImage(bytes, { ...options, now: clock, certificatesOf });
+  const checked = await checkImage(bytes, { ...options, offset, now: clock, certificatesOf });
   const { ok, credentials, findings, unchecked } = checked;
   const [device] = credentials.deviceCerts;
   const subject = device?.subject ?? null;
   const notAfter = device?.notAfter.toISOString() ?? null;
   const kind = keyModeOf(credentials) ?? null;
-  const json = { file, subject, notAfter, keyMode: kind, ...verdictOf(checked) };
+  const verdict = verdictOf({ ...checked, encoding: encoding ?? checked.encoding });
+  const json = { file, subject, notAfter, keyMode: kind, ...verdict };
   return { file, ok, subject, notAfter, kind, findings, unchecked, json };
 }
 
-async function inspectOne(file: string, bytes: Uint8Array, task: ManyTask): Promise<ImageReport> {
-  const { tableOffset, offset, hmacKey, showSecrets } = task;
-  const report = await inspect(bytes, { tableOffset, offset, hmacKey, showSecrets });
+async function inspectOne(
+  file: string,
+  { bytes, offset, encoding }: FlashFile,
+  { tableOffset, hmacKey, showSecrets }: ManyTask,
+): Promise<ImageReport> {
+  const found = await inspect(bytes, { tableOffset, offset, hmacKey, showSecrets });
+  const report = { ...found, encoding: encoding ?? found.encoding };
   const { format, entries, credentials, findings, partitionTable } = report;
   const isBadTable = format === "partition_table" &&
     partitionTable?.findings.some(({ severity }) => severity === "error") === true;

@@ -1,4 +1,5 @@
 import type { CheckThreads, ThreadChecker } from "./threads.ts";
+import type { FlashFile } from "../input/flash.ts";
 import type { ImageFile } from "../input/image_files.ts";
 import type { Io } from "../io.ts";
 import { startCounter } from "../terminal/progress_line.ts";
@@ -8,6 +9,14 @@ import { imageChecker, type ImageReport, type ManyTask, unread } from "./check.t
 const AT_A_TIME = 32;
 /** To start other threads takes as long as to check some hundred images. */
 const FEWEST_FOR_THREADS = 2000;
+
+/** Several images, and what is done with each. */
+export interface ManyImages {
+  readonly files: readonly ImageFile[];
+  readonly task: ManyTask;
+  /** Reads one of them. */
+  readonly read: (path: string) => Promise<FlashFile>;
+}
 
 /** Some of the files, in their order. */
 interface Group {
@@ -20,8 +29,7 @@ interface Group {
 
 /** Checks several images, with a line of progress when it takes long; in the order of the files. */
 export async function checkMany(
-  files: readonly ImageFile[],
-  task: ManyTask,
+  { files, task, read }: ManyImages,
   io: Io,
 ): Promise<ImageReport[]> {
   const check = imageChecker(task);
@@ -34,7 +42,7 @@ export async function checkMany(
   };
   const checkHere = async (group: Group) => {
     const made = group.files.map(({ path, problem }) =>
-      problem === undefined ? check(path, () => io.read(path)) : unread(path, problem)
+      problem === undefined ? check(path, read) : unread(path, problem)
     );
     put(group, await Promise.all(made));
   };

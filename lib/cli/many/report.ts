@@ -1,13 +1,13 @@
 import { printableLine } from "../../bytes/text.ts";
 import { type Finding, FINDINGS } from "../../findings/findings.ts";
 import type { Arguments } from "../arguments.ts";
-import { FLAGS_FOR_ONE, type ImageFile } from "../input/image_files.ts";
+import { FLAGS_FOR_ONE } from "../input/image_files.ts";
 import type { Io } from "../io.ts";
 import { printJson } from "../output/out.ts";
 import { bold, dim, green, red, yellow } from "../render/colors.ts";
 import { formatDay, formatTable, widthOf, wrap } from "../render/text.ts";
-import type { ImageReport, ManyTask } from "./check.ts";
-import { checkMany } from "./many.ts";
+import type { ImageReport } from "./check.ts";
+import { checkMany, type ManyImages } from "./many.ts";
 
 const HEAD = ["image", "subject", "expires", "key", "result"] as const;
 const MOST_SHOWN = 20;
@@ -20,13 +20,8 @@ const MIN_CELL = 10;
  *
  * @returns The exit code: 1 when one is bad.
  */
-export async function reportMany(
-  files: readonly ImageFile[],
-  task: ManyTask,
-  args: Arguments,
-  io: Io,
-): Promise<number> {
-  const reports = await checkMany(files, task, io);
+export async function reportMany(work: ManyImages, args: Arguments, io: Io): Promise<number> {
+  const reports = await checkMany(work, io);
   const ok = reports.every((each) => each.ok);
   if (args.has("json")) printJson({ ok, images: reports.map(({ json }) => json) }, io);
   else {

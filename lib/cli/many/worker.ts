@@ -8,6 +8,7 @@ import { type ImageChecker, imageChecker, type ManyTask } from "./check.ts";
 export type ToThread = { readonly task: ManyTask } | { readonly paths: readonly string[] };
 
 const { read } = denoIo();
+const readFile = async (path: string) => ({ bytes: await read(path) });
 let check: ImageChecker | undefined;
 
 parentPort?.on("message", async (wire: Wire<ToThread>) => {
@@ -17,6 +18,6 @@ parentPort?.on("message", async (wire: Wire<ToThread>) => {
     parentPort?.postMessage("ready");
     return;
   }
-  const reports = message.paths.map((path) => check!(path, () => read(path)));
+  const reports = message.paths.map((path) => check!(path, readFile));
   parentPort?.postMessage(await Promise.all(reports));
 });

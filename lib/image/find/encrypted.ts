@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, inRange } from "../../bytes/pack.ts";
+import { type Bytes, concat, inRange } from "../../bytes/pack.ts";
 import { decryptFlash, type FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
 import { FLASH_BLOCK } from "../../crypto/flash/block.ts";
 import {
@@ -10,7 +10,8 @@ import {
   type PartitionTable,
 } from "../../format/table/binary.ts";
 import { readTableSector, startsTable } from "../../format/table/read.ts";
-import { imageAtStart } from "./find.ts";
+import { imageAtStart, NVS_SUBTYPE } from "./find.ts";
+import { MAX_FLASH } from "./locate.ts";
 
 /** What opens a dump of encrypted flash. */
 export interface DecryptDumpOptions extends Omit<FlashEncryptionOptions, "random"> {
@@ -24,7 +25,11 @@ export interface DecryptedDump {
   readonly bytes: Bytes;
   /** Whether anything was encrypted. */
   readonly isEncrypted: boolean;
+  /** Where the file's first byte is in these bytes; below 0 where they begin after it. */
+  readonly start: number;
 }
+
+type Decrypted = Omit<DecryptedDump, "start">;
 
 /**
  * What the firmware reads of a dump of encrypted flash: its partition table, and of the partitions that hold
@@ -32,7 +37,8 @@ export interface DecryptedDump {
  *
  * @param file A dump of flash, raw, or an image that is in an encrypted partition.
  * @param options Chip, key, and where the file's first byte is in flash.
- * @returns The bytes; of a file that is an image as it is, these.
+ * @returns The bytes, with erased flash before them where a table was found, so that they begin at address 0;
+ * of a file that is an image as it is, these.
  * @throws {SecureCertError} `ERR_KEY` for a key of a length that the chip does not take.
  * @throws {RangeError} as `decryptFlash`, and for a table offset that is not a 32-bit number.
  */
@@ -48,11 +54,17 @@ export function decryptDump(
   };
   const tableAt = tableOffset - options.address;
   const found = tableAt < 0 ? undefined : findTable(file, tableAt, decrypt);
-  if (found === undefined) return decryptPartition(file, decrypt);
-  const { bytes, isEncrypted } = decryptPartitions(file, options.address, found, decrypt);
-  // Where a table is, either the whole of flash or what begins with it is looked for.
-  return { bytes: options.address === 0 ? bytes : bytes.subarray(tableAt), isEncrypted };
+  if (found === undefined) return { ...decryptPartition(file, decrypt), start: 0 };
+  const { address } = options;
+  const { bytes, isEncrypted } = decryptPartitions(file, address, found, decrypt);
+  if (address + bytes.length > MAX_FLASH) {
+    return { bytes: bytes.subarray(tableAt), isEncrypted, start: -tableAt };
+  }
+  const before = new Uint8Array(address).fill(ERASED);
+  return { bytes: address === 0 ? bytes : concat(before, bytes), isEncrypted, start: address };
 }
+
+const ERASED = 0xFF;
 
 /** Decrypts the bytes of a file from a place to another, as far as it goes. */
 type Decrypt = (start: number, end: number) => Bytes;
@@ -82,7 +94,7 @@ function readTable(sector: Uint8Array, at: number): TableInDump {
   }
 }
 
-function decryptPartition(file: Uint8Array, decrypt: Decrypt): DecryptedDump {
+function decryptPartition(file: Uint8Array, decrypt: Decrypt): Decrypted {
   const bytes = new Uint8Array(file);
   const plain = decrypt(0, file.length);
   if (imageAtStart(plain) === undefined && imageAtStart(file) !== undefined) {
@@ -97,17 +109,19 @@ function decryptPartitions(
   address: number,
   { table, at, sector }: TableInDump,
   decrypt: Decrypt,
-): DecryptedDump {
+): Decrypted {
   const bytes = new Uint8Array(file);
   if (sector !== undefined) bytes.set(sector, at);
   let isEncrypted = sector !== undefined;
-  for (const { type, offset, size, flags = 0 } of table.entries) {
+  for (const { type, subtype, offset, size, flags = 0 } of table.entries) {
     const start = offset - address;
     const isFlagged = (flags & PARTITION_FLAGS.encrypted) !== 0;
     if (!isFlagged || type === PARTITION_TYPES.app || start < 0 || start >= file.length) continue;
-    // Flash encryption is off where the table is not encrypted, and an image that can be read is read.
+    // Flash encryption is off where the table is not encrypted, and ESP-IDF reads NVS as it is, unless
+    // CONFIG_NVS_COMPATIBLE_PRE_V4_3_ENCRYPTION_FLAG is off: there an image that can be read is read.
+    const isNvs = type === PARTITION_TYPES.data && subtype === NVS_SUBTYPE;
     const partition = file.subarray(start, start + size);
-    if (sector === undefined && imageAtStart(partition) !== undefined) continue;
+    if ((sector === undefined || isNvs) && imageAtStart(partition) !== undefined) continue;
     bytes.set(decrypt(start, start + size), start);
     isEncrypted = true;
   }

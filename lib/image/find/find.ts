@@ -90,7 +90,8 @@ export const MAX_CHAINS = 100;
 
 const MAX_U32 = 0xFFFFFFFF;
 const ERASED = 0xFF;
-const NVS_SUBTYPE = 2;
+/** Subtype of data partitions that are NVS. */
+export const NVS_SUBTYPE = 2;
 const FLASH_SECTOR = 0x1000;
 
 /**

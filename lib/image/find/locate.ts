@@ -109,7 +109,7 @@ const FLASH_SECTOR = 0x1000;
 const LISTED_CHAINS = 5;
 const MAX_U32 = 0xFFFFFFFF;
 /** The largest flash that the chips address, 32 MiB. */
-const MAX_FLASH = 32 << 20;
+export const MAX_FLASH = 32 << 20;
 const ERASED = 0xFF;
 
 /** What Intel HEX and UF2 begin with: what decodes them is loaded for nothing else. */
