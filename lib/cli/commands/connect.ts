@@ -10,7 +10,7 @@ import {
   PASSWORD_FILE,
   PLACE_FLAGS,
 } from "../flags.ts";
-import { readFlashFile } from "../input/flash.ts";
+import { flashReader } from "../input/flash.ts";
 import { placeOf } from "../input/images.ts";
 import { chipOf, readHmacKey, readKey } from "../input/keys.ts";
 import type { Io } from "../io.ts";
@@ -92,13 +92,14 @@ export const command: Command = {
   async run(args, io) {
     const { commonNameIn, targetOf, trustedBy } = await import("../input/target.ts");
     const target = targetOf(args);
-    const file = await readFlashFile(args, io);
+    const { bytes: file, offset } = await flashReader(args, io)(args.positionals[0]!);
+    const where = { ...placeOf(args), offset };
     const hmacKey = (await readHmacKey(args, io))?.bytes;
     const keyPath = args.get("private-key");
     const privateKey = keyPath === undefined ? undefined : await readKey(keyPath, args, io);
-    await noteErrors(file, { ...placeOf(args), hmacKey, chip: chipOf(args) }, io);
+    await noteErrors(file, { ...where, hmacKey, chip: chipOf(args) }, io);
     const { deviceCredentials } = await import("../../toolkit/device_credentials.ts");
-    const device = await deviceCredentials(file, { ...placeOf(args), hmacKey, privateKey });
+    const device = await deviceCredentials(file, { ...where, hmacKey, privateKey });
     refuseUnknownKey(device.key);
     const ca = await trustedBy(device.ca, args, io);
     const named = { ...target, clientId: target.clientId ?? commonNameIn(device.chain[0]!) };
