@@ -44,6 +44,10 @@ const COMMANDS = {
     summary: "prove an image by a TLS handshake, as the device would make it",
     load: () => import("./commands/connect.ts"),
   },
+  "serve": {
+    summary: "a TLS server that requires device certificates, for testing firmware",
+    load: () => import("./commands/serve.ts"),
+  },
   "sign": {
     summary: "sign an image for the firmware's secure verification",
     load: () => import("./commands/sign.ts"),

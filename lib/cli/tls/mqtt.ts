@@ -1,5 +1,5 @@
 import { type Bytes, concat, viewOf } from "../../bytes/pack.ts";
-import { encodeUtf8 } from "../../bytes/text.ts";
+import { decodeUtf8, encodeUtf8 } from "../../bytes/text.ts";
 
 /** The last packet of a client, MQTT 3.1.1 section 3.14. */
 export const MQTT_DISCONNECT: Bytes = Uint8Array.of(0xE0, 0);
@@ -13,6 +13,7 @@ export const MQTT_TYPES = {
 } as const;
 
 const CLEAN_SESSION = 2;
+const LEVEL_5 = 5;
 const KEEP_ALIVE_SECONDS = 60;
 /** Of a remaining length, MQTT 3.1.1 section 2.2.3. */
 const MOST_LENGTH_BYTES = 4;
@@ -48,6 +49,16 @@ export function encodeMqttConnect(clientId: string): Bytes {
   return concat(Uint8Array.of(MQTT_TYPES.connect << 4), remainingLength(body.length), body);
 }
 
+/**
+ * A CONNACK that accepts a CONNECT; that of MQTT 5 has a length of properties as well.
+ *
+ * @param body The CONNECT after its fixed header.
+ */
+export function encodeMqttConnack(body: Uint8Array): Bytes {
+  // After the name of the protocol, "MQTT" with its length.
+  return body[6] === LEVEL_5 ? Uint8Array.of(0x20, 3, 0, 0, 0) : Uint8Array.of(0x20, 2, 0, 0);
+}
+
 /** A packet at the start of some bytes: its type and its length as a whole; undefined for a part of one. */
 export function mqttPacket(
   bytes: Uint8Array,
@@ -61,6 +72,17 @@ export function mqttPacket(
     return { type: bytes[0]! >> 4, size, body: bytes.subarray(at + 1, size) };
   }
   return undefined;
+}
+
+/** The client identifier in a CONNECT, of MQTT 3.1.1 or 5; undefined where it is cut off. */
+export function mqttClientId(body: Uint8Array): string | undefined {
+  // Name, level, flags and keep-alive are 10 bytes; MQTT 5 has properties after them, under 128 bytes here.
+  const at = 10 + (body[6] === LEVEL_5 ? 1 + (body[10] ?? 0) : 0);
+  if (at + 2 > body.length) return undefined;
+  const length = viewOf(body).getUint16(at);
+  return at + 2 + length > body.length
+    ? undefined
+    : decodeUtf8(body.subarray(at + 2, at + 2 + length));
 }
 
 function mqttString(bytes: Uint8Array): Bytes {

@@ -150,3 +150,31 @@ async function outputWith(
     }
   }
 }
+
+/** The lines of a stream, one at a time. */
+export interface Lines {
+  /** The next line; undefined at the end. */
+  next(): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+/** Reads what a program prints line by line. */
+export function linesOf(output: ReadableStream<Uint8Array>): Lines {
+  const reader = output.pipeThrough(new TextDecoderStream() as TransformStream<Uint8Array, string>)
+    .getReader();
+  let text = "";
+  const next = async (): Promise<string | undefined> => {
+    for (;;) {
+      const end = text.indexOf("\n");
+      if (end >= 0) {
+        const line = text.slice(0, end);
+        text = text.slice(end + 1);
+        return line;
+      }
+      const { value, done } = await reader.read();
+      if (done) return text === "" ? undefined : text;
+      text += value;
+    }
+  };
+  return { next, close: () => reader.cancel() };
+}
