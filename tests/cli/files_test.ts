@@ -60,7 +60,7 @@ real.test("no key is replaced by --force, in any command that writes one", async
         assertEquals(read(path), before, path);
       }
       const { stderr } = await run(...line, "--force");
-      assertStringIncludes(stderr, "give --force-key to replace it");
+      assertStringIncludes(stderr, "--force-key to replace it");
       assertEquals(names(folder), tree);
       const { code, stderr: said } = await run(...line, "--force-key");
       assertEquals([line[0], code], [line[0], 0], said);

@@ -22,6 +22,24 @@ async function ok(world: MemoryWorld, line: string): Promise<string> {
   return stdout + stderr;
 }
 
+Deno.test("a new key never takes the place of one, and the hint is to use that", async () => {
+  const world = await withImage();
+  const flags = `--chip esp32s3 --bits 256 --address 0xD000`;
+  await ok(world, `encrypt ${IMAGE} ${flags} --new-key k/flash.bin -o enc.bin`);
+  const before = new Map(world.files);
+  for (const force of ["", " --force"]) {
+    const line = `encrypt ${IMAGE} ${flags} --new-key k/flash.bin -o enc2.bin${force}`;
+    const { code, stderr } = await world.run(...line.split(" "));
+    assertEquals([code, world.files], [1, before]);
+    assertStringIncludes(stderr, "hint: give --key k/flash.bin to use the key that is there");
+  }
+  await ok(
+    world,
+    `encrypt ${IMAGE} --chip esp32s3 --address 0xD000 --key k/flash.bin -o enc2.bin`,
+  );
+  assertEquals(world.bytes("enc2.bin"), world.bytes("enc.bin"));
+});
+
 Deno.test("a new key encrypts an image, which comes back and is good on every chip", async () => {
   const keys: readonly [ChipName, string, number][] = [
     ["esp32", "", 1],

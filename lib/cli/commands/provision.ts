@@ -133,10 +133,12 @@ async function writeDevice(
   io: Io,
 ): Promise<void> {
   const { exportPrivateKey } = await import("../../crypto/keys/keys.ts");
+  const ifTaken = "write to another folder for another device, " +
+    "or give --force-key to replace it: the key that is there is lost then";
   const files = [
     ...ca.files,
     ...efuse?.files ?? [],
-    { path: paths.key, bytes: exportPrivateKey(made.key), secret: true, keep: true },
+    { path: paths.key, bytes: exportPrivateKey(made.key), secret: true, keep: true, ifTaken },
     textFile(paths.certificate, made.certificate.pem),
     { path: paths.image, bytes: made.image, secret: true, keep: false },
   ];
