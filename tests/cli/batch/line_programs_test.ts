@@ -1,7 +1,15 @@
 /** Programs that answer lines: key servers, and CAs whose key only a program has. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { createCa, createRequest, exportPrivateKey, generateKey } from "../../../mod.ts";
+import {
+  createCa,
+  createRequest,
+  exportPrivateKey,
+  generateKey,
+  importPrivateKey,
+  type PrivateKey,
+} from "../../../mod.ts";
 import { needing, POSIX, PROCESSES, processes } from "../../needs.ts";
+import { assertNone, needlesOf } from "../needles.ts";
 import { lineProgram } from "./line_program.ts";
 import { cli as runCli, type Outcome } from "./batch.ts";
 import {
@@ -19,6 +27,12 @@ const signals = needing(PROCESSES, POSIX);
 const BULK = ["bulk", "--count", "3", "--id-template", "d{n}", "--workers", "1", "--ca", "ca"];
 const statesOf = (batch: string) => rowsOf(batch).map(({ status }) => status);
 const SECRETS = /1234|PIN|token|BEGIN|\n {4}at /;
+
+/** Fails when something printed has what a program said on its standard error, or a key. */
+function assertSecret(printed: string, ...keys: readonly PrivateKey[]): void {
+  assert(!SECRETS.test(printed), printed);
+  assertNone(needlesOf(issuer.key, ...keys), printed, printed);
+}
 
 /** Words that name a file of the test's folder. */
 const FILES = /^(ca|out|no|none|k|d\.csr|d\.pem|no-.*|hsm\.der|batch)(?=$|[-\/\d])/;
@@ -91,7 +105,10 @@ for (const [mode, flags] of KEY_MODES) {
       const made = await cli([...line, ...count, ...flags, ...programs, "-o", "out"], folder);
       assertEquals(made.code, 0, made.stderr);
       assertMatch(made.stdout, /keys from the key server /);
-      assert(!SECRETS.test(made.stdout + made.stderr), made.stderr);
+      const keys = names(`${folder}/out/secret`).filter((name) => name.endsWith(".pem")).map((
+        name,
+      ) => importPrivateKey(Deno.readFileSync(`${folder}/out/secret/${name}`)));
+      assertSecret(made.stdout + made.stderr, ...await Promise.all(keys));
       await assertGood(folder, "out");
     });
   });
@@ -163,7 +180,7 @@ for (const kind of ["key-server", "ca-command"]) {
           stderr,
           /hint: .*run it by hand and type: (ec P-256|ecdsa-sha256 [A-Za-z0-9+/=]+)$/m,
         );
-        assert(!SECRETS.test(stdout + stderr), stderr);
+        assertSecret(stdout + stderr);
         // What came too late may have been taken for the next answer, whose device failed then.
         const retry = ["--retry-failed", `--${kind}`, lineProgram(honest(folder))];
         const again = await cli([...line, ...retry], folder);
@@ -193,7 +210,7 @@ for (const [fault, expected] of DEVICE_FAULTS) {
       assertMatch(stderr, expected);
       assertEquals(statesOf(`${folder}/out`), ["verified", "failed", "failed"]);
       assertEquals(names(`${folder}/out/secret`), ["d1.key.pem"]);
-      assert(!SECRETS.test(stdout + stderr), stderr);
+      assertSecret(stdout + stderr);
       const retry = ["--retry-failed", "--key-server", lineProgram("keys")];
       const again = await cli([...line, ...retry], folder);
       assertEquals(again.code, 0, again.stderr);
@@ -204,28 +221,28 @@ for (const [fault, expected] of DEVICE_FAULTS) {
 
 processes.test("a key that is repeated, of another kind, of two halves or the CA's costs its device", async () => {
   await inFolder(async (folder) => {
-    const first = async (fault: string, out: string, ...flags: string[]) => {
+    const first = async (fault: string, out: string, ...keys: PrivateKey[]) => {
       const server = ["--key-server", lineProgram("keys", fault)];
       const { code, stderr } = await cli(
-        [...BULK, ...flags, ...server, "-o", `out-${out}`],
+        [...BULK, ...server, "-o", `out-${out}`],
         folder,
       );
       assertEquals(code, 1);
-      assert(!SECRETS.test(stderr), stderr);
+      assertSecret(stderr, ...keys);
       return { stderr, states: statesOf(`${folder}/out-${out}`) };
     };
     const repeated = await first("repeat", "a");
     assertEquals(repeated.states, ["verified", "failed", "failed"]);
     assertMatch(repeated.stderr, /^failed d2: .*key.* of d1/m);
     assertEquals(names(`${folder}/out-a/secret`), ["d1.key.pem"]);
-    const der = exportPrivateKey(await generateKey({ curve: "P-384" }), { form: "der" });
-    const other = await first(`say=${der.toBase64()}`, "b");
+    const longer = await generateKey({ curve: "P-384" });
+    const other = await first(`say=${longer.pkcs8.toBase64()}`, "b", longer);
     assertMatch(other.stderr, /^failed d1: .*P-384.*P-256/m);
     const [one, two] = await Promise.all([generateKey(), generateKey()]);
     const mixed = one.pkcs8.slice();
     // The public key at the end of the one is that of the other.
     mixed.set(two.pkcs8.subarray(-65), mixed.length - 65);
-    const halves = await first(`say=${mixed.toBase64()}`, "c");
+    const halves = await first(`say=${mixed.toBase64()}`, "c", one);
     assertMatch(halves.stderr, /^failed d1: .*(halves|belong|public key)/m);
     const own = await Deno.readTextFile(`${folder}/ca/ca.key.pem`);
     const ca = own.replace(/-----[^-]+-----|\s/g, "");
@@ -263,7 +280,7 @@ for (const [fault, expected] of CA_FAULTS) {
       );
       assertEquals(code, 1, stdout + stderr);
       assertMatch(stderr, expected);
-      assert(!SECRETS.test(stdout + stderr), stderr);
+      assertSecret(stdout + stderr);
       const states = fault === "repeat"
         ? Array(3).fill("failed")
         : ["verified", "failed", "failed"];
@@ -374,7 +391,11 @@ processes.test("issue asks a program for the signature", async () => {
       folder,
     );
     assertEquals(both.code, 2);
-    for (const [fault, expected] of [...RUN_FAULTS, ...CA_FAULTS]) {
+    const own = issuer.key.pkcs8;
+    const keys = [own.toBase64(), own.toHex()].map((key) =>
+      [`say=${key}`, /issuer.s key$|base64$/] as const
+    );
+    for (const [fault, expected] of [...RUN_FAULTS, ...CA_FAULTS, ...keys]) {
       if (fault === "repeat" || fault.startsWith("leave")) continue;
       const words = signs(folder, fault);
       const flags = ["--ca-command", words, "--answer-timeout", fault === "hang" ? "1" : "60"];
@@ -390,7 +411,7 @@ processes.test("issue asks a program for the signature", async () => {
       const { code, stderr, stdout } = await cli([...out, ...flags], folder);
       assertEquals([code, stdout], [1, ""], stderr);
       assertMatch(stderr, expected);
-      assert(!SECRETS.test(stderr), stderr);
+      assertSecret(stderr);
       assert(!names(folder).some((name) => name.startsWith("no-")), fault);
     }
   });
