@@ -23,6 +23,15 @@ export function foldId(id: string): string {
 }
 
 /**
+ * The devices that a file from elsewhere may be named after, each as {@linkcode foldId} gives it: what is
+ * left of its name without an ending, the longest first. A batch's own keys end in `.key.pem`.
+ */
+export function namesakesOf(fileName: string): string[] {
+  const names = [/$/, /\.[^.]*$/, /\.key\.[^.]*$/i].map((ending) => fileName.replace(ending, ""));
+  return [...new Set(names.map(foldId))].filter((name) => name !== "");
+}
+
+/**
  * What makes an id unfit for the names of its device's files on any system, in words that follow what it
  * is called; undefined when nothing does. A name that is fit leads to no other folder.
  */

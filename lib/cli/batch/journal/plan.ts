@@ -61,17 +61,53 @@ export function plannerOf(
   };
 }
 
+/** A device of the list. */
+export interface Namesake {
+  readonly id: string;
+  /** Its place in the list; undefined for one of another shard. */
+  readonly index?: number;
+  /** Whether it is still to be made. */
+  readonly isPending: boolean;
+}
+
+/**
+ * Finds devices of the list that was read in this run, those of other shards too.
+ *
+ * @returns Finds one by its name as `foldId` gives it.
+ */
+export function namesakeFinder(database: DatabaseSync): (fold: string) => Namesake | undefined {
+  const own = database.prepare("SELECT n, id, state FROM devices WHERE fold = ?");
+  const hasOthers = database.prepare("SELECT 1 FROM temp.sqlite_schema WHERE name = ?")
+    .get(FOREIGN_ROWS) !== undefined;
+  const others = hasOthers
+    ? database.prepare(`SELECT id FROM ${FOREIGN_ROWS} WHERE fold = ?`)
+    : undefined;
+  return (fold) => {
+    const row = own.get(fold);
+    if (row !== undefined) {
+      return { id: String(row.id), index: Number(row.n), isPending: row.state === "pending" };
+    }
+    const other = others?.get(fold);
+    return other && { id: String(other.id), isPending: false };
+  };
+}
+
+/** The devices of the list that other shards make. */
+const FOREIGN_ROWS = "foreign_rows";
+
 /** Finds ids that are there twice among a shard's devices and those of others. */
 function foreignRows(
   database: DatabaseSync,
 ): (mine: readonly BulkDevice[], others: readonly BulkDevice[]) => string[] {
   database.exec(
-    "CREATE TEMP TABLE foreign_rows (fold TEXT PRIMARY KEY, n INTEGER, id TEXT) WITHOUT ROWID",
+    `CREATE TEMP TABLE ${FOREIGN_ROWS} (fold TEXT PRIMARY KEY, n INTEGER, id TEXT) WITHOUT ROWID`,
   );
   const insert = database.prepare(
-    "INSERT INTO foreign_rows (fold, n, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+    `INSERT INTO ${FOREIGN_ROWS} (fold, n, id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING`,
   );
-  const ofOthers = database.prepare('SELECT n AS "index", id FROM foreign_rows WHERE fold = ?');
+  const ofOthers = database.prepare(
+    `SELECT n AS "index", id FROM ${FOREIGN_ROWS} WHERE fold = ?`,
+  );
   const ofMine = database.prepare('SELECT n AS "index", id FROM devices WHERE fold = ?');
   const check = (device: BulkDevice, rows: typeof ofMine) => {
     const row = rows.get(foldId(device.id)) as { index: number; id: string } | undefined;

@@ -18,7 +18,7 @@ import { type HeldFolder, holdFolder, reserveWriters } from "../journal/hold.ts"
 import { type FolderJournal, folderJournal } from "../journal/journal.ts";
 import { isEmpty } from "../journal/rows.ts";
 import { commandKeys } from "../keys/command.ts";
-import { readyKeys } from "../keys/ready.ts";
+import { type ReadyKeys, readyKeys } from "../keys/ready.ts";
 import { listOf, renderFaults } from "../report.ts";
 import { openSignal, type StopSignal } from "../signal.ts";
 import { openSigning } from "../threads/maker.ts";
@@ -140,6 +140,7 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
       jobOf: jobReader(io),
       onList: progress.list,
       onStart: async (total) => {
+        await keys?.assign?.();
         await ca.keep();
         const kept = journal.columns();
         if (kept.length > 0) io.note(`kept for the manifest: the columns ${listOf(kept)}`);
@@ -175,8 +176,8 @@ async function storedCaFindings(id: string, { out, caCert }: RunPlan, io: Io): P
   return await checkStoredCa(bundle, readCertificates(caCert));
 }
 
-/** Where keys come from, and what ends it. */
-type RunKeys = KeySource & Partial<Pick<Programs, "close">>;
+/** Where keys come from, what is done with them after the list was read, and what ends it. */
+type RunKeys = KeySource & Partial<Pick<Programs, "close">> & Partial<Pick<ReadyKeys, "assign">>;
 
 async function keysOf(
   { workers, shard, profile, phase }: RunPlan,

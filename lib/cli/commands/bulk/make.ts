@@ -54,7 +54,12 @@ export const command: Command = {
     { name: "shard", value: "i/n", help: "make part i of n: every nth device, from the ith on" },
     { name: "csr", help: "stop when keys and signing requests are made" },
     { name: "certificates", value: "DIR", help: "continue with the certificates that were issued" },
-    { name: "keys", value: "DIR", help: "take ready keys, each for one device" },
+    {
+      name: "keys",
+      value: "DIR",
+      help:
+        "take ready keys: ID.pem is for the device ID, the others for those\nwithout one, in the order of their names",
+    },
     {
       name: "key-command",
       value: "LINE",
