@@ -117,13 +117,22 @@ async function withFiles<T>(
   }
 }
 
+/** Ends a program that may have ended by itself. */
+export async function endProgram(child: Deno.ChildProcess): Promise<void> {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+  }
+  await child.status;
+}
+
 /** Ends a program after something. */
 async function whileItRuns<T>(child: Deno.ChildProcess, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
   } finally {
-    child.kill("SIGKILL");
-    await child.status;
+    await endProgram(child);
     await Promise.all(
       [() => child.stdin.close(), () => child.stdout.cancel(), () => child.stderr.cancel()]
         .map((close) => Promise.try(close).catch(() => {})),

@@ -9,7 +9,7 @@ import {
 } from "../../../mod.ts";
 import { installed, needing, PROCESSES, processes } from "../../needs.ts";
 import { CLI, inFolder, type Outcome, outcomeOf, program } from "../../process.ts";
-import { freePort, linesOf } from "./partners.ts";
+import { endProgram, freePort, linesOf } from "./partners.ts";
 
 const openssl = needing(PROCESSES, installed("openssl"));
 
@@ -75,12 +75,7 @@ async function whileServing(
       };
       await act(folder, { port: `${port}`, next: out.next, interrupt, status: child.status });
     } finally {
-      try {
-        child.kill("SIGKILL");
-      } catch (error) {
-        if (!(error instanceof TypeError)) throw error;
-      }
-      await child.status;
+      await endProgram(child);
       await Promise.all([out.close(), notes.close()]);
     }
   });
