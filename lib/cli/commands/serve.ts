@@ -2,10 +2,11 @@ import type { Arguments } from "../arguments.ts";
 import type { Command } from "../command.ts";
 import { CliError, usageError } from "../errors.ts";
 import { FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE } from "../flags.ts";
-import type { Io } from "../io.ts";
+import type { ServerFiles } from "../input/server.ts";
+import { type Io, textFile } from "../io.ts";
 import { forceOf } from "../output/out.ts";
+import type { RunningServer } from "../tls/server.ts";
 import type { Address } from "../tls/address.ts";
-import type { ServerIdentity } from "../tls/server.ts";
 
 /** The other side of connect, for testing firmware. */
 export const command: Command = {
@@ -46,20 +47,21 @@ export const command: Command = {
     if (args.has("server-cert") !== args.has("server-key")) {
       throw usageError("--server-cert and --server-key go together", "server-cert");
     }
+    if (args.get("out") === "-") throw usageError("--out is a file here, not stdout", "out");
     if (args.has("server-cert") && args.has("out")) {
       throw usageError("--out is for the CA of a development certificate", "out");
     }
     const { listenOf, serverIdentity } = await import("../input/server.ts");
     const address = listenOf(args);
     await needPermission(address);
-    const identity = await serverIdentity(clientCa, { ...address, force: forceOf(args) }, args, io);
+    const identity = await serverIdentity(clientCa, address.host, args, io);
     return await serve(address, identity, args, io);
   },
 };
 
 async function serve(
   address: Address,
-  identity: ServerIdentity,
+  identity: ServerFiles,
   args: Arguments,
   io: Io,
 ): Promise<number> {
@@ -69,10 +71,12 @@ async function serve(
   const { openSignal } = await import("../batch/signal.ts");
   const stop = openSignal(io, "stopping");
   const book = guestBook({ json: args.has("json"), once: args.has("once") }, io);
+  let server: RunningServer | undefined;
   try {
-    const server = await startServer(address, identity, book).catch((error) => {
+    server = await startServer(address, identity, book).catch((error) => {
       throw listenError(error, formatAddress(address));
     });
+    await handOut(identity, args, io);
     const where = formatAddress(server.address);
     if (!isLoopback(address.host)) {
       io.note(`warning: everybody who reaches this machine on the network can connect to ${where}`);
@@ -81,12 +85,24 @@ async function serve(
     const stopped = new Promise<number>((resolve) =>
       stop.signal.addEventListener("abort", () => resolve(0))
     );
-    const code = await Promise.race([stopped, book.ended]);
-    await server.close();
-    return code;
+    return await Promise.race([stopped, book.ended]);
   } finally {
+    await server?.close();
     stop.close();
   }
+}
+
+/** Writes the CA of a development certificate, when clients can connect: a script waits for the file. */
+async function handOut(
+  { madeBy, names = [] }: ServerFiles,
+  args: Arguments,
+  io: Io,
+): Promise<void> {
+  if (madeBy === undefined) return;
+  const out = args.get("out");
+  if (out !== undefined) await io.write([textFile(out, madeBy.pem)], forceOf(args));
+  const where = out === undefined ? `:\n${madeBy.pem.trimEnd()}` : ` ${out}`;
+  io.note(`made a development certificate for ${names.join(", ")}; its CA is${where}`);
 }
 
 /** Without the permission `listen` throws where nobody can catch it. */

@@ -3,7 +3,7 @@ import { isSamePublicKey } from "../../crypto/keys/encoding.ts";
 import { type Certificate, readCertificates } from "../../crypto/x509/certificate.ts";
 import type { Arguments } from "../arguments.ts";
 import { fileError } from "../errors.ts";
-import { type Force, type Io, textFile } from "../io.ts";
+import type { Io } from "../io.ts";
 import { type Address, isLoopback, parseAddress } from "../tls/address.ts";
 import type { ServerIdentity } from "../tls/server.ts";
 import { naming } from "./files.ts";
@@ -18,17 +18,25 @@ export function listenOf(args: Arguments): Address {
   return parseAddress(args.get("listen") ?? STANDARD_ADDRESS, "--listen", STANDARD_PORT, 0);
 }
 
+/** What a server works with, and what was made for it. */
+export interface ServerFiles extends ServerIdentity {
+  /** The CA of a development certificate. */
+  readonly madeBy?: Certificate;
+  /** What such a certificate is for. */
+  readonly names?: readonly string[];
+}
+
 /** Certificate, key and CA of a server; a development certificate where none is given. */
 export async function serverIdentity(
   clientCaPath: string,
-  { host, force }: { readonly host: string; readonly force: Force },
+  host: string,
   args: Arguments,
   io: Io,
-): Promise<ServerIdentity> {
+): Promise<ServerFiles> {
   const clientCa = (await certificatesOf(clientCaPath, io)).map(({ pem }) => pem);
   const path = args.get("server-cert");
   if (path === undefined) {
-    return { clientCa, ...await developmentIdentity({ host, force }, args, io) };
+    return { clientCa, ...await developmentIdentity(host) };
   }
   const chain = await certificatesOf(path, io);
   const keyPath = args.need("server-key");
@@ -54,10 +62,8 @@ function pemOf(chain: readonly Certificate[]): string {
 
 /** A certificate for the bench, of a CA whose key is thrown away. */
 async function developmentIdentity(
-  { host, force }: { readonly host: string; readonly force: Force },
-  args: Arguments,
-  io: Io,
-): Promise<Pick<ServerIdentity, "cert" | "key">> {
+  host: string,
+): Promise<Omit<ServerFiles, "clientCa">> {
   const { createDevelopmentCa } = await import("../../toolkit/provision.ts");
   const { issueCertificate } = await import("../../crypto/x509/issue.ts");
   const issuer = await createDevelopmentCa();
@@ -70,15 +76,8 @@ async function developmentIdentity(
     sans: ["dns:localhost", "ip:127.0.0.1", "ip:::1", ...own],
     usage: ["server"],
   });
-  const out = args.get("out");
-  if (out !== undefined && out !== "-") {
-    await io.write([textFile(out, issuer.certificate.pem)], force);
-  }
-  const where = out === undefined || out === "-"
-    ? `:\n${issuer.certificate.pem.trimEnd()}`
-    : ` ${out}`;
-  io.note(`made a development certificate for ${certificate.sans.join(", ")}; its CA is${where}`);
-  return { cert: certificate.pem, key: new TextDecoder().decode(exportPrivateKey(publicKey)) };
+  const key = new TextDecoder().decode(exportPrivateKey(publicKey));
+  return { cert: certificate.pem, key, madeBy: issuer.certificate, names: certificate.sans };
 }
 
 function kindOf(host: string): "dns" | "ip" {
