@@ -19,6 +19,7 @@ import { type Finding, finding } from "../findings/findings.ts";
 import { secureCertEntries } from "../image/find/find.ts";
 import { checkDigest, type ImageLocation, placeOf } from "../image/find/locate.ts";
 import { reportOther } from "./others.ts";
+import type { DumpEncoding } from "../format/dump/dump.ts";
 import { startsTable, tableOfFile } from "../format/table/read.ts";
 import { HIDDEN, withoutKeys } from "../verify/exposed.ts";
 import { type CheckedImage, checkImage } from "../verify/verify.ts";
@@ -283,8 +284,24 @@ export async function inspect(
   const table = tableOfFile(part, options.tableOffset);
   if (table !== undefined) return inspectTable(part, table, options);
   const report = await inspectImage(image, options);
-  if (report.format !== "unknown" || report.partitionTable !== undefined) return report;
+  if (report.format !== "unknown") return report;
+  if (report.partitionTable !== undefined) {
+    return await inspectEncodedTable(image, report.encoding, options) ?? report;
+  }
   return await inspectCredentialFile(part) ?? report;
+}
+
+/** A file of Intel HEX or UF2 that is a table and no more, which would look like the start of a dump. */
+async function inspectEncodedTable(
+  file: Uint8Array,
+  encoding: DumpEncoding | undefined,
+  options: InspectOptions,
+): Promise<Inspection | undefined> {
+  if (encoding === undefined) return undefined;
+  const { decodeDump } = await import("../format/dump/dump.ts");
+  const { bytes } = decodeDump(file, encoding);
+  const table = startsTable(bytes) ? tableOfFile(bytes) : undefined;
+  return table && { ...inspectTable(bytes, table, options), encoding };
 }
 
 /** What a file holds that is neither an image nor a table; undefined when that is nothing known. */

@@ -135,3 +135,23 @@ Deno.test("the end of a certificate is a warning within 90 days, or an error as 
   assertEquals(await codes(undefined, later), ["error CERT_EXPIRED"]);
   await assertRejects(() => verify(image, { expiresWithin: -1 }), RangeError);
 });
+
+Deno.test("a partition table in Intel HEX or UF2 is one, and with more after it a dump", async () => {
+  const table = encodePartitionTable([ENTRY]);
+  const sector = new Uint8Array(0x1000).fill(0xFF);
+  sector.set(table);
+  const plain = await inspect(sector);
+  for (const encode of [intelHex, uf2]) {
+    for (const [address, bytes] of [[0, table], [0x8000, sector], [0x10000, sector]] as const) {
+      const { format, partitionTable } = await inspect(encode(address, bytes), {
+        tableOffset: address,
+      });
+      assertEquals(format, "partition_table", `${address}`);
+      assertEquals(partitionTable?.entries, plain.partitionTable?.entries);
+    }
+    const more = new Uint8Array(0x2000).fill(0xFF);
+    more.set(table);
+    const { format, findings } = await inspect(encode(0x8000, more));
+    assertEquals([format, findings[0]?.code], ["unknown", "TRUNCATED"]);
+  }
+});
