@@ -72,6 +72,7 @@ function formatOf(text: string): Foreign | undefined {
   if (text === "") return { name: "empty" };
   const trimmed = text.replace(/^(\xEF\xBB\xBF|\uFEFF)?\s*/, "").trimEnd();
   if (trimmed === "") return { name: "blank" };
+  if (SOPS_VALUE.test(trimmed)) return SOPS;
   return jsonFormat(trimmed) ?? TEXTS.find(([pattern]) => pattern.test(trimmed))?.[1];
 }
 
@@ -114,6 +115,12 @@ const PGP_MESSAGE: Foreign = {
   name: "an OpenPGP message",
   remedy: "take out what is in it: gpg -o OUT -d FILE",
 };
+/** A value that SOPS encrypted, in YAML, JSON or what else it takes. */
+const SOPS_VALUE = /ENC\[AES256_GCM,data:/;
+const SOPS: Foreign = {
+  name: "a file that SOPS encrypted",
+  remedy: "decrypt it first: sops -d FILE > OUT",
+};
 const BLOB = "convert it: openssl rsa -inform MSBLOB -in FILE -out key.pem";
 
 /** By the first bytes of a file, read as Latin-1, where they are not always the same. */
@@ -128,6 +135,12 @@ const PATTERNS: readonly (readonly [RegExp, Foreign])[] = [
     /^(?:\x84.|\x85..)\x03.{8}[\x01\x02\x10\x12\x13\x16]|^\x8C.\x04[\x01-\x0D][\0\x01\x03]/s,
     PGP_MESSAGE,
   ],
+  // RFC 1950, with a window of 32 KiB.
+  [/^\x78[\x01\x5E\x9C\xDA]/, {
+    name: "a zlib stream",
+    remedy: `${UNPACK}: python3 -c 'import sys, zlib; ` +
+      "sys.stdout.buffer.write(zlib.decompress(sys.stdin.buffer.read()))' < FILE > out.bin",
+  }],
   [/^\0\0\0[\x01\x02]\0\0\0\x14/, {
     name: "a keystore of Bouncy Castle (BKS)",
     remedy: "convert it to PKCS#12: keytool -importkeystore -srckeystore FILE -srcstoretype BKS " +
@@ -178,6 +191,8 @@ const SIGNATURES: readonly (readonly [string, Foreign])[] = [
 
 /** By the text, without the blanks around it. */
 const TEXTS: readonly (readonly [RegExp, Foreign])[] = [
+  // POSIX ustar: after a name, mode, owner, sizes and times. The first file comes out of it.
+  [/^[^]{257}ustar[\0 ]/, { name: "a tar archive", remedy: `${UNPACK}: tar -xf FILE` }],
   [/^PuTTY-User-Key-File-/, {
     name: "a PuTTY private key",
     remedy: "convert it: puttygen FILE -O private-openssh -o key.pem",

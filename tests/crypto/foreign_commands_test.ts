@@ -70,6 +70,12 @@ const FORMATS: Readonly<
     "private key",
     "xxd",
   ],
+  "zlib": [
+    "python3 -c 'import sys, zlib; sys.stdout.buffer.write(zlib.compress(sys.stdin.buffer.read()))' < key.pem > FILE",
+    "private key",
+    "python3",
+  ],
+  "tar": ["tar -cf FILE key.der && mv key.der given.der", "private key", "tar"],
   "gzip": ["gzip -c key.pem > FILE.gz; cp FILE.gz FILE", "private key"],
   "Java": [
     "keytool -genkeypair -keyalg EC -alias a -dname CN=x -storetype JKS -keystore FILE -storepass changeit -keypass changeit",
