@@ -17,16 +17,16 @@ const titles = (stderr: string) =>
   [...stderr.matchAll(/^ {2}([0-9])\. ([a-z ]+)[:,]/gm)].map(([, number, title]) =>
     `${number} ${title}`
   );
-const FIVE = ["1 table", "2 flash", "3 burn", "4 read back", "5 verify"];
+const STEPS = ["1 table", "2 flash", "3 burn", "4 read back", "5 verify", "6 handshake"];
 
-Deno.test("provision, build and configure print the same five steps", async () => {
+Deno.test("provision, build and configure print the same steps", async () => {
   const world = new MemoryWorld();
   const provisioned = await world.run(...PROVISION);
   const built = await world.run(...BUILD, "-o", "b.bin");
   const configure = [...FILES, "--private-key", "d/device.key.pem", "--skip_flash"];
   const configured = await world.run("configure", "--target_chip", "esp32c3", ...configure);
   for (const { code, stderr } of [provisioned, built, configured]) {
-    assertEquals([code, titles(stderr)], [0, FIVE], stderr);
+    assertEquals([code, titles(stderr)], [0, STEPS], stderr);
     for (const line of stderr.split("\n").filter((line) => !line.startsWith("       "))) {
       assertEquals(line.length < 100, true, line);
     }
@@ -49,7 +49,7 @@ Deno.test("--table says where an image is flashed, and whether encrypted", async
   world.put("plain.csv", TABLE.replace(" encrypted", ""));
   for (const table of ["table.csv", "table.bin"]) {
     const { code, stderr } = await world.run(...BUILD, "--table", table, "-o", `${table}.out`);
-    assertEquals([code, titles(stderr)], [0, FIVE], stderr);
+    assertEquals([code, titles(stderr)], [0, STEPS], stderr);
     assertStringIncludes(stderr, `${table} has the row esp_secure_cert at 0x12000, 0x2000 bytes`);
     assertStringIncludes(stderr, `esptool write-flash --encrypt 0x12000 ${table}.out`);
     assertStringIncludes(stderr, "esptool read-flash 0x12000 0x2000 board.bin");
@@ -99,6 +99,22 @@ Deno.test("the burn step has the command of the plan, and verify its key", async
   assertMatch(plan.notes.at(-1), /espefuse 5; with version 4, write espefuse\.py and burn_key/);
 });
 
+Deno.test("the handshake has the flags for the key that is in an eFuse", async () => {
+  const world = new MemoryWorld();
+  world.program = "esp-secure-cert";
+  const plain = await world.run(...PROVISION);
+  assertStringIncludes(plain.stderr, "connect d/esp_secure_cert.bin HOST:8883\n");
+  const modes = [
+    ["hmac-derived", "esp32c3", "--hmac-key e/hmac_key.bin"],
+    ["ecdsa-peripheral", "esp32h2", "--private-key KEY.pem"],
+  ] as const;
+  for (const [keyMode, chip, flag] of modes) {
+    const line = ["provision", "--id", "a", "--chip", chip, "-o", "e", "--force-key"];
+    const { stderr } = await world.run(...line, "--key-mode", keyMode);
+    assertStringIncludes(stderr, `connect e/esp_secure_cert.bin HOST:8883 ${flag}\n`);
+  }
+});
+
 Deno.test("rows that reach further move what follows", async () => {
   const world = new MemoryWorld();
   await world.run(...PROVISION);
@@ -110,7 +126,7 @@ Deno.test("rows that reach further move what follows", async () => {
   assertEquals(legacy.stderr.includes("--encrypt"), false);
 });
 
-Deno.test("the last step is called as the program is, so that it works when it is pasted", async () => {
+Deno.test("verify is called as the program is, so that it works when it is pasted", async () => {
   const world = new MemoryWorld();
   const line = [...PROVISION, "--key-mode", "hmac-derived"];
   const flags = "verify board.bin --chip esp32c3 --hmac-key";

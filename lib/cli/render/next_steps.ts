@@ -38,6 +38,10 @@ export interface ToolDialect {
   readonly port?: string;
 }
 
+/** What stands for names that are not known, in a line that is to be changed. */
+const SERVER = "HOST:8883";
+const PRIVATE_KEY = "KEY.pem";
+
 /** An eFuse key of an image. */
 export interface Burn {
   readonly efuse: EfuseOutput;
@@ -73,7 +77,7 @@ export function partitionOf(format: ImageFormat): {
 }
 
 /**
- * What to do with a finished image, step by step: table row, flash, burn, read back, verify.
+ * What to do with a finished image, step by step: table row, flash, burn, read back, verify, handshake.
  *
  * @param finished The image.
  * @param layout How this program is called, and how long lines are.
@@ -92,6 +96,7 @@ export function nextSteps(finished: Finished, layout: HelpLayout): string {
     burnStep(finished),
     readStep(finished, place),
     verifyStep(finished, layout),
+    handshakeStep(finished, layout),
   ];
   const version = finished.dialect?.version ?? 5;
   return [
@@ -242,8 +247,14 @@ function readStep(finished: Finished, { offset, size, isEncrypted }: FlashPlace)
   return [title, line, "(ciphertext once flash encryption is on)"];
 }
 
-function verifyStep({ chip, efuses }: Finished, layout: HelpLayout): Step {
-  const hmacKey = efuses.find(({ efuse }) => efuse.hmacKey !== undefined)?.efuse.keyFiles[0]?.path;
+/** The file of the HMAC key. */
+function hmacKeyOf({ efuses }: Finished): string | undefined {
+  return efuses.find(({ efuse }) => efuse.hmacKey !== undefined)?.efuse.keyFiles[0]?.path;
+}
+
+function verifyStep(finished: Finished, layout: HelpLayout): Step {
+  const { chip } = finished;
+  const hmacKey = hmacKeyOf(finished);
   const words = [
     "verify",
     "board.bin",
@@ -252,6 +263,21 @@ function verifyStep({ chip, efuses }: Finished, layout: HelpLayout): Step {
   ];
   const reads = ["board.bin", ...hmacKey === undefined ? [] : [hmacKey]];
   return ["verify:", ...programCall({ words, reads }, layout)];
+}
+
+/** The image is as good as what was read back, and needs no board. */
+function handshakeStep(finished: Finished, layout: HelpLayout): Step {
+  const { image, efuses } = finished;
+  const hmacKey = hmacKeyOf(finished);
+  const isInEfuse = efuses.some(({ efuse }) => efuse.plan.keyMode === "ecdsa-peripheral");
+  const keys = [
+    ...hmacKey === undefined ? [] : ["--hmac-key", hmacKey],
+    ...isInEfuse ? ["--private-key", PRIVATE_KEY] : [],
+  ];
+  const reads = [image, ...keys.filter((_, at) => at % 2 === 1)];
+  const words = ["connect", image, SERVER, ...keys];
+  const title = "handshake: with your server, as the device will make it:";
+  return [title, ...programCall({ words, reads, hosts: [SERVER] }, layout)];
 }
 
 /** Steps in lines, with numbers from 1. Commands and rows, which are to be copied, are not broken. */
@@ -269,15 +295,21 @@ function numbered(steps: readonly Step[], { columns }: HelpLayout): string[] {
 
 /** A call of this program, in lines as a shell takes them. */
 function programCall(
-  { words, reads, writes = [] }: {
+  { words, reads, writes = [], hosts = [] }: {
     readonly words: readonly string[];
     /** Paths. */
     readonly reads: readonly string[];
     readonly writes?: readonly string[];
+    /** With their ports. */
+    readonly hosts?: readonly string[];
   },
   layout: HelpLayout,
 ): string[] {
-  const permissions = [permission("read", reads), permission("write", writes)];
+  const permissions = [
+    permission("read", reads),
+    permission("write", writes),
+    permission("net", hosts),
+  ];
   const example = {
     permissions: permissions.filter((each) => each !== "").join(" "),
     line: formatCommand(words),
@@ -288,7 +320,7 @@ function programCall(
 }
 
 /** Deno splits a list at commas, so that a path with one cannot be in it. */
-function permission(verb: "read" | "write", paths: readonly string[]): string {
+function permission(verb: "read" | "write" | "net", paths: readonly string[]): string {
   if (paths.length === 0) return "";
   const isPlain = paths.every((path) => !path.includes(","));
   return formatCommand([isPlain ? `--allow-${verb}=${paths.join(",")}` : `--allow-${verb}`]);
