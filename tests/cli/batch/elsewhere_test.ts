@@ -4,13 +4,14 @@ import {
   createDevelopmentCa,
   exportPrivateKey,
   generateKey,
+  issueCertificate,
   readCertificate,
   verify,
   verifySignatures,
 } from "../../../mod.ts";
 import { processes } from "../../needs.ts";
 import { opensslTest } from "../../vectors.ts";
-import { cli, count, inFolder, issuer, names, run } from "./process.ts";
+import { cli, count, inFolder, issuer, names, rowsOf, run } from "./process.ts";
 
 opensslTest(
   "a batch stops for the CA of OpenSSL, and takes its certificates of version 1",
@@ -179,5 +180,44 @@ processes.test("the CA's key is not a device's; lists that would be misread are 
       const refused = await cli(["bulk", "--count", "2", ...flags, "-o", "other"], folder);
       assertEquals([refused.code, names(folder).includes("other")], [2, false], refused.stderr);
     }
+  });
+});
+
+processes.test("a list whose rows bring certificates opens no CA, and makes none", async () => {
+  await inFolder(async (folder) => {
+    await Deno.rename(`${folder}/ca`, `${folder}/mine`);
+    for (const id of ["a", "b"]) {
+      const key = await generateKey();
+      const { pem } = await issueCertificate({ issuer, publicKey: key, subject: `CN=${id}` });
+      await Deno.writeTextFile(`${folder}/${id}.pem`, pem);
+      await Deno.writeFile(`${folder}/${id}.key`, exportPrivateKey(key), { mode: 0o600 });
+    }
+    await Deno.writeTextFile(
+      `${folder}/list.csv`,
+      "id,certificate,privateKey\na,a.pem,a.key\nb,b.pem,b.key\n",
+    );
+    const line = ["bulk", "--devices", "list.csv"];
+    const none = await cli([...line, "-o", "none"], folder);
+    assertEquals(none.code, 1);
+    assertStringIncludes(none.stderr, "no CA in ca");
+    assertStringIncludes(none.stderr, "give --ca-cert");
+    assertEquals(names(folder).includes("none"), false);
+    const stored = await cli([...line, "--ca-cert", "mine/ca.pem", "-o", "stored"], folder);
+    assertEquals(stored.code, 0, stored.stderr);
+    // The certificate is all that is needed of a CA, to check those of the devices and to store it.
+    await Deno.mkdir(`${folder}/public`);
+    await Deno.copyFile(`${folder}/mine/ca.pem`, `${folder}/public/ca.pem`);
+    const named = await cli([...line, "--ca", "public", "-o", "named"], folder);
+    assertEquals(named.code, 0, named.stderr);
+    assertEquals(names(folder).includes("ca"), false);
+    for (const batch of ["stored", "named"]) {
+      const checked = await cli(["bulk", "verify", batch, "--ca", "mine/ca.pem"], folder);
+      assertEquals(checked.code, 0, checked.stdout + checked.stderr);
+    }
+    // A device that wants one is another matter.
+    await Deno.writeTextFile(`${folder}/list.csv`, "c,,\n", { append: true });
+    const more = await cli([...line, "--ca", "mine", "-o", "named"], folder);
+    assertEquals(more.code, 0, more.stderr);
+    assertEquals(rowsOf(`${folder}/named`).length, 3);
   });
 });

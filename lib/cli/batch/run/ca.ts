@@ -5,6 +5,7 @@ import type { Arguments } from "../../arguments.ts";
 import { CliError, fileError } from "../../errors.ts";
 import { type OpenCa, openCa } from "../../input/ca.ts";
 import { type Io, joinPath } from "../../io.ts";
+import { devicesOf } from "../device_list.ts";
 import { syncFile } from "../folder/sync.ts";
 import type { FolderJournal } from "../journal/journal.ts";
 import type { RunPlan } from "./plan.ts";
@@ -30,7 +31,8 @@ export function isCaTaken(error: unknown): boolean {
 const TAKEN = "has got a CA from another run in between";
 
 /**
- * The CA of a batch, which is made where there is none and no other run needs the same.
+ * The CA of a batch, which is made where there is none and no other run needs the same. Where no device
+ * wants a certificate, only that of the CA is read, and with `--ca-cert` not even that.
  *
  * @throws {CliError} `ERR_FILE_NOT_FOUND` when there is none, and an earlier run or another shard has one.
  */
@@ -42,12 +44,13 @@ export async function batchCa(
 ): Promise<BatchCa> {
   const { phase, profile, shard, caCert, namesCa } = plan;
   const keep = () => Promise.resolve();
+  if (phase === "requests") return { keep };
+  const isIssued = phase === "certificates" || await bringsCertificates(args);
   // The CA of a cloud may be nowhere to be had.
-  const isClouds = phase === "certificates" && caCert !== undefined && !namesCa;
-  if (phase === "requests" || isClouds) return { keep };
+  if (isIssued && caCert !== undefined && !namesCa) return { keep };
   const path = args.get("ca") ?? profile.ca ?? "ca";
   const certificate = joinPath(path, "ca.pem");
-  if (phase === "certificates") {
+  if (isIssued) {
     const bytes = await io.readIfExists(certificate);
     if (bytes !== undefined) return { certificate: bytes, keep };
     const hint = "--ca is a folder with ca.pem, the certificate of the CA that issued them; " +
@@ -78,6 +81,21 @@ export async function batchCa(
     key: issuer.key.pkcs8,
     keep: () => keepCa(path, files, io),
   };
+}
+
+/** Whether all devices of a list have their certificates, so that nothing is to be issued. */
+async function bringsCertificates(args: Arguments): Promise<boolean> {
+  const path = args.get("devices");
+  // A list from stdin is read only once.
+  if (path === undefined || path === "-" || args.has("ca-command")) return false;
+  let has = false;
+  for await (const row of devicesOf(args)) {
+    // What is wrong with a row is reported where the list is checked.
+    if ("problem" in row) continue;
+    if (!row.device.fields.certificate) return false;
+    has = true;
+  }
+  return has;
 }
 
 async function keepCa(path: string, files: OpenCa["files"], io: Io): Promise<void> {
