@@ -104,7 +104,8 @@ export async function checkDevice(
 
 /**
  * Files that a verified device needs and that cannot go with it to another place: they are not there, are
- * empty, or are not those of the manifest. What is in them is not checked otherwise.
+ * empty, or are not those of the manifest, such as another device's key. What is in them is not checked
+ * otherwise.
  */
 export async function findLostFiles(
   row: ManifestRow,
@@ -129,7 +130,13 @@ export async function findLostFiles(
       problems.push(problem("WRONG_IMAGE", id, `${name} is not the one that the manifest lists`));
     }
   }
-  return problems;
+  const whole = new Map(found.filter(([, bytes]) => bytes !== undefined && bytes.length > 0));
+  const secrets = {
+    key: whole.get(paths.key(id)),
+    keyHalves: [whole.get(paths.keyLow(id)), whole.get(paths.keyHigh(id))],
+    hmacKey: whole.get(paths.hmacKey(id)),
+  };
+  return [...problems, ...await checkSecrets(row, secrets, true)];
 }
 
 async function checkFingerprint(

@@ -1,6 +1,7 @@
 import { equalBytes } from "../../bytes/pack.ts";
-import { formatBase64 } from "../../bytes/text.ts";
-import { decodeKeyParts } from "../../crypto/keys/encoding.ts";
+import { parsePem } from "../../bytes/pem.ts";
+import { decodeUtf8, formatBase64 } from "../../bytes/text.ts";
+import { decodeKeyParts, encodeEcSpki, encodeRsaSpki } from "../../crypto/keys/encoding.ts";
 import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
@@ -28,16 +29,19 @@ export interface DeviceSecrets {
  *
  * @param row Its row of the manifest.
  * @param secrets What was read.
+ * @param isQuick Whether a key is what its file says, and no derived key is derived again.
+ * @default false
  */
 export async function checkSecrets(
   row: ManifestRow,
   { key, keyHalves = [], hmacKey, salt }: DeviceSecrets,
+  isQuick = false,
 ): Promise<BatchProblem[]> {
   const { id, publicKey } = row;
   const wrong = (path: string, what: string) => problem("WRONG_KEY", id, `${path} ${what}`);
   const problems: BatchProblem[] = [];
   if (key !== undefined) {
-    const found = await attempt(() => importPrivateKey(key));
+    const found = await attempt(() => isQuick ? statedKey(key) : importPrivateKey(key));
     if (typeof found === "string") problems.push(wrong(paths.key(id), `is not a key: ${found}`));
     else if (formatBase64(found.publicKey) !== publicKey) {
       problems.push(wrong(paths.key(id), "is not the key that the manifest lists"));
@@ -52,7 +56,7 @@ export async function checkSecrets(
   if (hmacKey !== undefined && hmacKey.length !== HMAC_KEY_SIZE) {
     const what = `has ${hmacKey.length} bytes, an eFuse block holds ${HMAC_KEY_SIZE}`;
     problems.push(wrong(paths.hmacKey(id), what));
-  } else if (isDerived && hmacKey !== undefined && salt !== undefined) {
+  } else if (!isQuick && isDerived && hmacKey !== undefined && salt !== undefined) {
     const found = await attempt(async () => (await deriveEcdsaKey(hmacKey, salt)).publicKey);
     if (typeof found === "string" || formatBase64(found) !== publicKey) {
       problems.push(wrong(paths.salt(id), "and the HMAC key give another key than the manifest's"));
@@ -61,9 +65,24 @@ export async function checkSecrets(
   return problems;
 }
 
+/**
+ * A private key with the public key that its file states, as those of a batch do. That the two belong
+ * together is not checked, which is quick.
+ */
+async function statedKey(file: Uint8Array): Promise<Pick<PrivateKey, "pkcs8" | "publicKey">> {
+  const pem = parsePem(decodeUtf8(file) ?? "").find(({ label }) => label === "PRIVATE KEY");
+  if (pem === undefined) return await importPrivateKey(file);
+  const parts = decodeKeyParts(pem.bytes);
+  if (parts.type === "rsa") {
+    return { pkcs8: pem.bytes, publicKey: encodeRsaSpki(parts) };
+  }
+  if (parts.point === undefined) return await importPrivateKey(file);
+  return { pkcs8: pem.bytes, publicKey: encodeEcSpki(parts.curve, parts.point) };
+}
+
 /** Which of the files of the halves of a P-384 key, low before high, hold something else. */
 function wrongHalves(
-  key: PrivateKey,
+  key: Pick<PrivateKey, "pkcs8">,
   halves: readonly (Uint8Array | undefined)[],
 ): readonly number[] {
   const parts = decodeKeyParts(key.pkcs8);

@@ -41,11 +41,48 @@ Deno.test("each file that is missing, empty or another's is reported, and nothin
     const swapped = (path: string) => swap(path, path.replace("d2", "d1"));
     assertStringIncludes(await mergeOf(swapped, image), "WRONG_IMAGE");
     assertStringIncludes(await mergeOf(swapped, certificate), "WRONG_CERTIFICATE");
+    const key = "secret/d2.key.pem";
+    assertStringIncludes(await mergeOf(swapped, key), `WRONG_KEY d2: ${key} is not the key`);
+    assertStringIncludes(await mergeOf((path) => flip(path, 60), key), `WRONG_KEY d2: ${key} is`);
+    const short = (path: string) => Deno.truncateSync(path, 31);
+    assertStringIncludes(await mergeOf(short, "secret/d2.hmac.bin"), "WRONG_KEY d2: ");
     const junk = (path: string) => Deno.writeTextFileSync(path, "junk");
     assertStringIncludes(await mergeOf(junk, certificate), "WRONG_CERTIFICATE");
+    assertStringIncludes(await mergeOf(junk, key), `WRONG_KEY d2: ${key} is not a key`);
     const merged = await cli("bulk", "merge", good, "-o", `${folder}/w`);
     assertEquals(merged.code, 0, merged.stdout);
     assertEquals(await codesOf(`${folder}/w`), []);
+  });
+});
+
+Deno.test("bulk merge refuses a key that is not its device's, in every key mode", async () => {
+  await inFolder(async (folder) => {
+    const modes = [
+      ["esp32", "plaintext", "rsa"],
+      ["esp32c3", "rsa-ds", "rsa"],
+      ["esp32h2", "ecdsa-peripheral", "ec"],
+      ["esp32c5", "ecdsa-peripheral", "ec", "--curve", "P-384"],
+    ] as const;
+    for (const [chip, mode, type, ...flags] of modes) {
+      const name = `${mode}-${chip}`;
+      const kind = ["--chip", chip, "--key-mode", mode, "--type", type, ...flags];
+      const batch = await bulkIn(folder, name, "--count", "2", "--id-template", "d{n}", ...kind);
+      const keys = filesIn(`${batch}/secret`).filter((file) => /^d2\.key/.test(file));
+      assertEquals(keys.length, flags.length === 0 ? 1 : 3);
+      for (const file of keys) {
+        const [one, two] = [
+          `${batch}/secret/${file}`,
+          `${batch}/secret/${file.replace("d2", "d1")}`,
+        ];
+        await swap(one, two);
+        const { code, stdout } = await cli("bulk", "merge", batch, "-o", `${folder}/w`);
+        assertEquals(code, 1, name);
+        assertStringIncludes(stdout, `WRONG_KEY d2: secret/${file} is not`);
+        await swap(one, two);
+      }
+      const merged = await cli("bulk", "merge", batch, "-o", `${folder}/w-${name}`);
+      assertEquals(merged.code, 0, merged.stdout);
+    }
   });
 });
 

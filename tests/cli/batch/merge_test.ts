@@ -115,6 +115,7 @@ Deno.test("bulk merge lists everything that is wrong and writes nothing", async 
     assertEquals(problems.map(({ code, id }: { code: string; id: string }) => `${code} ${id}`), [
       "MISSING_FILE b",
       "DUPLICATE_KEY c",
+      "WRONG_KEY c",
       "FAILED_DEVICE d",
       "DUPLICATE_ID a",
       "DUPLICATE_SERIAL a",
