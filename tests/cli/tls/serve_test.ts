@@ -243,3 +243,27 @@ processes.test("what keeps serve from listening is said", async () => {
     }
   });
 });
+
+processes.test("the CA of a development certificate replaces nothing, and serve ends", async () => {
+  await inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/ca.pem`, deviceCa.certificate.pem);
+    await Deno.writeTextFile(`${folder}/there.pem`, "old");
+    const serve = (...line: readonly string[]) => {
+      const args = ["run", "--no-prompt", "-A", CLI, "serve", "--client-ca", "ca.pem", ...line];
+      return outcomeOf(program(Deno.execPath(), args, folder).output());
+    };
+    for (
+      const [out, force, code] of [["there.pem", [], 1], ["ca.pem", ["--force"], 2], [
+        "-",
+        [],
+        2,
+      ]] as const
+    ) {
+      const outcome = await serve("--listen", "127.0.0.1:0", "-o", out, ...force);
+      assertEquals([outcome.code, outcome.stdout], [code, ""], outcome.stderr);
+      assertEquals(outcome.stderr.includes("listening"), false);
+    }
+    assertEquals(await Deno.readTextFile(`${folder}/there.pem`), "old");
+    assertEquals(await Deno.readTextFile(`${folder}/ca.pem`), deviceCa.certificate.pem);
+  });
+});
