@@ -172,6 +172,8 @@ interface Run {
   /** Devices in a call. */
   size: number;
   problem?: unknown;
+  /** Number of the call that the problem is of. */
+  problemOf: number;
   /** Returns when a call has ended since the last wait. */
   wait(): Promise<void>;
   wake(): void;
@@ -198,6 +200,7 @@ async function openRun(options: BulkOptions): Promise<Run> {
     uncommitted: 0,
     lost: false,
     size: 1,
+    problemOf: Infinity,
     wait: async () => {
       await signal.promise;
       signal = Promise.withResolvers<void>();
@@ -237,7 +240,11 @@ async function call(
     run.uncommitted -= devices.length - results.length;
     adapt(run, devices.length, performance.now() - start);
   } catch (error) {
-    run.problem ??= error;
+    // Of those under way at once, the first in the list ends the run, whichever ended first.
+    if (run.problem === undefined || number < run.problemOf) {
+      run.problem = error;
+      run.problemOf = number;
+    }
   }
   run.underWay--;
   run.wake();
@@ -279,6 +286,7 @@ function startCommit(run: Run, { journal, files }: BulkOptions): void {
     } catch (error) {
       // What follows would be out of order.
       run.lost = true;
+      if (run.problem === undefined) run.problemOf = -1;
       run.problem ??= error;
     }
     run.uncommitted -= results.length;

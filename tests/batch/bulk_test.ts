@@ -501,3 +501,19 @@ Deno.test("device lists: NDJSON, quotes over lines, ids that file systems take",
   }
   assertEquals(expandTemplate("{n:06}-{{x}}", { n: "42" }), { text: "000042-{x}" });
 });
+
+Deno.test("of devices under way at once, the first in the list is the one that ends the run", async () => {
+  const ends = Array.from({ length: 4 }, () => Promise.withResolvers<void>());
+  const maker: BulkOptions["maker"] = async ([job]) => {
+    const { id, index } = job!.device;
+    // The last one ends first.
+    if (index < 3) await ends[index + 1]!.promise;
+    ends[index]!.resolve();
+    throw new SecureCertError("ERR_PLAN", `${id} does not fit`);
+  };
+  await assertRejects(
+    () => run(countDevices(9, "d{n}"), memoryBatch(), { maker, calls: 4 }),
+    SecureCertError,
+    "d1 does not fit",
+  );
+});

@@ -72,15 +72,20 @@ export async function createBulkMaker(options: BulkMakerOptions): Promise<BulkMa
   const lanes = options.random === undefined ? options.lanes ?? 4 : 1;
   return async (jobs) => {
     const results: (BulkResult | undefined)[] = new Array(jobs.length);
+    const errors = new Map<number, unknown>();
     let next = 0;
     const lane = async () => {
-      for (let at = next++; at < jobs.length; at = next++) {
-        results[at] = await work(shop, jobs[at]!);
+      for (let at = next++; at < jobs.length && errors.size === 0; at = next++) {
+        try {
+          results[at] = await work(shop, jobs[at]!);
+        } catch (error) {
+          errors.set(at, error);
+        }
       }
     };
     // All of them end before an error goes up, so that nothing is written after it.
-    const ends = await Promise.allSettled(Array.from({ length: lanes }, lane));
-    for (const end of ends) if (end.status === "rejected") throw end.reason;
+    await Promise.all(Array.from({ length: lanes }, lane));
+    if (errors.size > 0) throw errors.get(Math.min(...errors.keys()));
     await shop.files.sync();
     return results.filter((result) => result !== undefined);
   };
