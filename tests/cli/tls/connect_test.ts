@@ -1,7 +1,9 @@
 /** `connect` against servers that other people made: openssl s_server and mosquitto. */
+import { createServer } from "node:tls";
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import {
   createCa,
+  encryptFlash,
   exportPrivateKey,
   generateKey,
   issueCertificate,
@@ -258,6 +260,50 @@ mosquitto.test("a broker's return code is a refusal, and one that lets in everyb
   });
   await withMosquitto(server, ["allow_anonymous true"], async ({ port }) => {
     await assertRefused(plain.connect(port, ...line), "server", "NO_CERTIFICATE_ASKED");
+  });
+});
+
+/** Runs something while a server of Node lets in who has a certificate, and closes without a word. */
+async function withClosing(act: (port: number) => Promise<void>): Promise<void> {
+  const { cert, key, clientCa: ca } = server;
+  const options = { cert, key, ca, requestCert: true, rejectUnauthorized: false };
+  const node = createServer(options, (socket) => {
+    socket.on("error", () => socket.destroy());
+    if (!socket.authorized) return socket.destroy();
+    socket.on("data", () => socket.end("HTTP/1.1 204 No Content\r\n\r\n"));
+  });
+  await new Promise<void>((resolve) => node.listen(0, "127.0.0.1", resolve));
+  try {
+    await act((node.address() as { port: number }).port);
+  } finally {
+    await new Promise<void>((resolve) => node.close(() => resolve()));
+  }
+}
+
+Deno.test("a server that closes without a reason refuses, too", async () => {
+  await withClosing(async (port) => {
+    const line = ["--protocol", "https", "--json"];
+    const report = await reportOf(plain.connect(port, ...line));
+    assertEquals([report.proved, report.answer], [true, { kind: "http", status: 204 }]);
+    assertEquals(report.withoutCertificate.code, "CLOSED");
+    const stranger = await deviceOf("plaintext", { issuer: otherCa });
+    await assertRefused(stranger.connect(port, ...line), "server", "CLOSED");
+  });
+});
+
+Deno.test("an image in encrypted flash is proved, with its key", async () => {
+  const { world } = await deviceOf();
+  const image = world.bytes("image.bin");
+  const flash = new Uint8Array(0x2000).fill(0xFF);
+  flash.set(image);
+  const key = new Uint8Array(32).fill(7);
+  const place = { chip: "esp32c3", address: 0xD000 } as const;
+  world.put("flash.bin", encryptFlash(flash, { ...place, key }));
+  world.put("flash.key", key);
+  await withClosing(async (port) => {
+    const line = ["connect", "flash.bin", `127.0.0.1:${port}`, "--protocol", "https", "--json"];
+    const flags = ["--flash-key", "flash.key", "--chip", "esp32c3", "--address", "0xD000"];
+    assertEquals((await reportOf(world.run(...line, ...flags))).proved, true);
   });
 });
 
