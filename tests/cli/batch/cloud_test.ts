@@ -183,7 +183,7 @@ Deno.test("bulk: rows that bring a cloud's certificate and key store its server'
     const line = ["--devices", "@list.csv", "--ca-cert", "@root.pem", "-o", "@out"];
     const cwd = Deno.cwd();
     try {
-      // The CA of the default folder, which issued none of them.
+      // Not the CA of the default folder, which issued none of them and is not made.
       Deno.chdir(folder);
       const made = await run(...line);
       assertEquals(made.code, 0, made.stderr);
@@ -192,7 +192,10 @@ Deno.test("bulk: rows that bring a cloud's certificate and key store its server'
       Deno.chdir(cwd);
     }
     assertEquals(await storedCa(folder, "d"), root.pem);
-    const named = await run(...line.slice(0, -1), "@named", "--ca", "@pki");
+    const name = [...line.slice(0, -1), "@named", "--ca", "@pki"];
+    assertStringIncludes((await run(...name)).stderr, `no CA in ${folder}/pki`);
+    assertEquals((await cli("ca", "--subject", "CN=C", "-o", `${folder}/pki`)).code, 0);
+    const named = await run(...name);
     assertEquals(named.code, 1);
     assertStringIncludes(named.stderr, "the CA did not issue its certificate");
   });
