@@ -177,23 +177,33 @@ function numberSearch(
     return await isSecretOf(number, key);
   }
 
+  async function exposureIn(numbers: Iterable<Uint8Array>): Promise<Exposure | undefined> {
+    for (const number of numbers) {
+      const same = secrets.find(({ bytes }) => equalBytes(bytes, number));
+      if (same !== undefined) return { message: `holds ${same.what}` };
+      if (await isOwn(number)) return { message: `holds ${NUMBER}` };
+    }
+    return undefined;
+  }
+
   return async ({ values, free }) => {
     for (const size of sizes) {
-      const numbers = values.flatMap((each) => numbersOf(each, size));
-      for (const number of [...numbers, ...windows(free, size)]) {
-        const same = secrets.find(({ bytes }) => equalBytes(bytes, number));
-        if (same !== undefined) return { message: `holds ${same.what}` };
-        if (await isOwn(number)) return { message: `holds ${NUMBER}` };
+      for (const value of values) {
+        // Most values are too long for a number.
+        if (value.length < size || value.length > 2 * size + 2) continue;
+        const found = await exposureIn(numbersOf(value, size));
+        if (found !== undefined) return found;
       }
+      const found = free && await exposureIn(windows(free, size));
+      if (found !== undefined) return found;
     }
     return undefined;
   };
 }
 
-/** A value of this many bytes: as they are, with a NUL at one end, or as hex or base64. */
+/** A value of so many bytes or about twice as many: as they are, with a NUL at one end, or as hex or base64. */
 function numbersOf(value: Uint8Array, size: number): Uint8Array[] {
   if (value.length === size) return [value];
-  if (value.length < size || value.length > 2 * size + 2) return [];
   if (value.length === size + 1) {
     if (value[0] === 0) return [value.subarray(1)];
     if (value[size] === 0) return [value.subarray(0, size)];
@@ -213,8 +223,7 @@ function textBytes(text: string): Bytes | undefined {
   }
 }
 
-function* windows(free: Uint8Array | undefined, size: number): Generator<Uint8Array> {
-  if (free === undefined) return;
+function* windows(free: Uint8Array, size: number): Generator<Uint8Array> {
   for (let at = 0; at + size <= free.length; at++) yield free.subarray(at, at + size);
 }
 

@@ -3,7 +3,7 @@ import { fileError } from "../../errors.ts";
 import { explain, joinPath } from "../../io.ts";
 import { DEVICE_FOLDERS, MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
 import type { DatabaseSync } from "../deps.ts";
-import { lockFolder } from "../folder/lock.ts";
+import { type FolderLock, lockFolder } from "../folder/lock.ts";
 import {
   folderMode,
   growingName,
@@ -93,7 +93,7 @@ function refuseOthers(path: string): void {
   throw fileError("ERR_FILE_EXISTS", path, message, hint);
 }
 
-function prepare(path: string, made: readonly string[], lock: Deno.FsFile): HeldFolder {
+function prepare(path: string, made: readonly string[], lock: FolderLock): HeldFolder {
   const journal = joinPath(path, JOURNAL);
   const isFirst = !isThere(journal);
   // The journal comes first, so that what a crash leaves is a batch's folder.

@@ -5,7 +5,7 @@ import { DEVICE_FOLDERS, MANIFEST, MANIFEST_CSV, ownerName } from "../../../batc
 import { removeFolders } from "../../disk/folders.ts";
 import { fileError, usageError } from "../../errors.ts";
 import { explain, type Force, type Io, joinPath } from "../../io.ts";
-import { lockFolder } from "../folder/lock.ts";
+import { type FolderLock, lockFolder } from "../folder/lock.ts";
 import { JOURNAL, LOCK } from "../folder/names.ts";
 import { entriesIn, exists, fileNames, readIfThere, statOf } from "../folder/read.ts";
 import { openSignal, STOPPING } from "../signal.ts";
@@ -163,7 +163,7 @@ async function refuseLostKeys(path: string, staging: string): Promise<void> {
   }
 }
 
-function holdFolder(path: string): Deno.FsFile {
+function holdFolder(path: string): FolderLock {
   try {
     return lockFolder(path);
   } catch (error) {
