@@ -38,7 +38,7 @@ Deno.test("each file that is missing, empty or another's is reported, and nothin
     }
     const [image, certificate] = ["images/d2.bin", "certificates/d2.pem"];
     assertStringIncludes(await mergeOf((path) => flip(path, 100), image), "WRONG_IMAGE");
-    const swapped = (path: string) => swap(path, path.replace("d2", "d1"));
+    const swapped = (path: string) => swap(path, path.replace("/d2.", "/d1."));
     assertStringIncludes(await mergeOf(swapped, image), "WRONG_IMAGE");
     assertStringIncludes(await mergeOf(swapped, certificate), "WRONG_CERTIFICATE");
     const key = "secret/d2.key.pem";
