@@ -77,16 +77,17 @@ export async function checkDevice(
   const [label, request] = [fileOf(paths.label), fileOf(paths.request)];
   const known = options.chip ?? ownChip;
   const checkedPlan = plan && checkEfusePlan(row, plan, known);
+  const image = await checkImageFiles(
+    row,
+    { image: fileOf(paths.image), certificate: fileOf(paths.certificate) },
+    {
+      ...verifyOptions,
+      chip: known ?? checkedPlan?.chip,
+      hmacKey: hmacKey?.length === HMAC_KEY_SIZE ? hmacKey : undefined,
+    },
+  );
   return [
-    ...await checkImageFiles(
-      row,
-      { image: fileOf(paths.image), certificate: fileOf(paths.certificate) },
-      {
-        ...verifyOptions,
-        chip: known ?? checkedPlan?.chip,
-        hmacKey: hmacKey?.length === HMAC_KEY_SIZE ? hmacKey : undefined,
-      },
-    ),
+    ...image.problems,
     ...await findNotNeeded(row, files),
     ...needed.filter((name) => found.get(name) === undefined)
       .map((name) => missingFile(id, name, files)),
@@ -96,7 +97,7 @@ export async function checkDevice(
       keyHalves: [fileOf(paths.keyLow), fileOf(paths.keyHigh)],
       hmacKey,
       salt: fileOf(paths.salt),
-    }),
+    }, { known: image.key }),
     ...label ? checkLabel(row, label) : [],
     ...request ? await checkRequest(row, request) : [],
   ];
@@ -136,7 +137,7 @@ export async function findLostFiles(
     keyHalves: [whole.get(paths.keyLow(id)), whole.get(paths.keyHigh(id))],
     hmacKey: whole.get(paths.hmacKey(id)),
   };
-  return [...problems, ...await checkSecrets(row, secrets, true)];
+  return [...problems, ...await checkSecrets(row, secrets, { isQuick: true })];
 }
 
 async function checkFingerprint(

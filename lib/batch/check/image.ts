@@ -2,6 +2,7 @@ import { equalBytes } from "../../bytes/pack.ts";
 import { formatPem, parsePem, pemText } from "../../bytes/pem.ts";
 import { formatBase64, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
+import type { PrivateKey } from "../../crypto/keys/encoding.ts";
 import {
   type Certificate,
   CERTIFICATE_LABELS,
@@ -28,15 +29,22 @@ export interface ImageCheckOptions
   readonly certificatesOf?: CertificateReader;
 }
 
+/** What {@linkcode checkImageFiles} found. */
+export interface CheckedImageFiles {
+  readonly problems: readonly BatchProblem[];
+  /** The private key that was read in the image. */
+  readonly key?: PrivateKey;
+}
+
 /** Whether image and certificate are those of a verified device's row, and the image good. */
 export async function checkImageFiles(
   row: ManifestRow,
   files: ImageFiles,
   { certificatesOf = readCertificates, ...options }: ImageCheckOptions,
-): Promise<BatchProblem[]> {
+): Promise<CheckedImageFiles> {
   const certificate = await checkCertificateFile(row, files.certificate, certificatesOf);
-  const image = await checkImageFile(row, files.image, certificate.info, options);
-  return [...certificate.problems, ...image];
+  const { problems, key } = await checkImageFile(row, files.image, certificate.info, options);
+  return { problems: [...certificate.problems, ...problems], key };
 }
 
 interface CheckedCertificate {
@@ -81,9 +89,11 @@ async function checkImageFile(
   bytes: Uint8Array | undefined,
   certificate: Certificate | undefined,
   options: VerifyOptions,
-): Promise<BatchProblem[]> {
+): Promise<CheckedImageFiles> {
   const { id, imageSha256 } = row;
-  if (bytes === undefined) return [problem("MISSING_FILE", id, "its image is not there")];
+  if (bytes === undefined) {
+    return { problems: [problem("MISSING_FILE", id, "its image is not there")] };
+  }
   const hash = formatHex(sha256(bytes));
   const problems: BatchProblem[] = [];
   const isListed = hash === imageSha256.toLowerCase();
@@ -102,7 +112,10 @@ async function checkImageFile(
     const what = isKeys ? "WRONG_KEY" : "BAD_IMAGE";
     problems.push(problem(what, id, `${isKeys ? "its HMAC key: " : ""}${code}: ${message}`));
   }
-  return [...problems, ...checkContents(row, keyless, certificate)];
+  return {
+    problems: [...problems, ...checkContents(row, keyless, certificate)],
+    key: checked.credentials.keyEntry?.key,
+  };
 }
 
 /** Whether the image is this device's: its certificate, and how its key is kept. */

@@ -23,25 +23,32 @@ export interface DeviceSecrets {
   readonly salt?: Uint8Array;
 }
 
+/** How {@linkcode checkSecrets} checks. */
+export interface SecretCheckOptions {
+  /** A key that was opened already, such as that of the image; its file need not be opened again. */
+  readonly known?: PrivateKey;
+  /** Whether a key is what its file says, and no derived key is derived again. @default false */
+  readonly isQuick?: boolean;
+}
+
 /**
  * Whether the secrets of a device are those of its row. Whether an HMAC key opens the image shows in the
  * image; only a derived key follows from it.
  *
  * @param row Its row of the manifest.
  * @param secrets What was read.
- * @param isQuick Whether a key is what its file says, and no derived key is derived again.
- * @default false
+ * @param options How much is done.
  */
 export async function checkSecrets(
   row: ManifestRow,
   { key, keyHalves = [], hmacKey, salt }: DeviceSecrets,
-  isQuick = false,
+  { known, isQuick = false }: SecretCheckOptions = {},
 ): Promise<BatchProblem[]> {
   const { id, publicKey } = row;
   const wrong = (path: string, what: string) => problem("WRONG_KEY", id, `${path} ${what}`);
   const problems: BatchProblem[] = [];
   if (key !== undefined) {
-    const found = await attempt(() => isQuick ? statedKey(key) : importPrivateKey(key));
+    const found = await attempt(() => isQuick ? statedKey(key) : readKey(key, known));
     if (typeof found === "string") problems.push(wrong(paths.key(id), `is not a key: ${found}`));
     else if (formatBase64(found.publicKey) !== publicKey) {
       problems.push(wrong(paths.key(id), "is not the key that the manifest lists"));
@@ -63,6 +70,24 @@ export async function checkSecrets(
     }
   }
   return problems;
+}
+
+/** The private key of a file. */
+async function readKey(file: Uint8Array, known: PrivateKey | undefined): Promise<PrivateKey> {
+  return known !== undefined && isSameKey(file, known) ? known : await importPrivateKey(file);
+}
+
+/** Whether a file is PEM of a key that is known, with the same numbers. */
+function isSameKey(file: Uint8Array, known: PrivateKey): boolean {
+  const blocks = parsePem(decodeUtf8(file) ?? "");
+  if (blocks.length !== 1 || blocks[0]!.label !== "PRIVATE KEY") return false;
+  const [a, b] = [decodeKeyParts(blocks[0]!.bytes), decodeKeyParts(known.pkcs8)];
+  if (a.type === "rsa" || b.type === "rsa") {
+    return a.type === "rsa" && b.type === "rsa" && equalBytes(a.pkcs1, b.pkcs1);
+  }
+  const point = a.point && encodeEcSpki(a.curve, a.point);
+  return a.curve === b.curve && equalBytes(a.scalar, b.scalar) && point !== undefined &&
+    equalBytes(point, known.publicKey);
 }
 
 /**

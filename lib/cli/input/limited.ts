@@ -27,7 +27,7 @@ export async function readLimited(path: string): Promise<Uint8Array> {
  * @throws {CliError} `ERR_IO` for more than {@linkcode MAX_INPUT} bytes, and for what is not a file.
  */
 export async function readPlain(path: string): Promise<Uint8Array> {
-  refuseSpecial(path, await Deno.stat(path));
+  refuseSpecial(path, Deno.statSync(path));
   return await readLimited(path);
 }
 
