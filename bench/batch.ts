@@ -95,7 +95,7 @@ export interface Compared extends Batch {
   readonly raw: number;
 }
 
-/** A shared machine is faster now and slower then: WebCrypto is measured on both sides of the batch. */
+/** The speed of a shared machine changes: WebCrypto is measured before and after the batch. */
 export async function against(
   raw: () => Promise<number>,
   work: () => Promise<Batch>,

@@ -12,7 +12,7 @@ const ROUNDS = 7;
 const XTS_GOAL = 3;
 const ESP32_GOAL = 2;
 
-/** Flash encryption beside nothing but its AES: the block function, on the ESP32 with a key for two blocks. */
+/** Flash encryption compared with its AES only: the block function, on the ESP32 with a key for two blocks. */
 export function flashEncryption(): Row[] {
   const bytes = new Uint8Array(SIZE);
   const [short, long] = [32, 64].map((size) => new Uint8Array(size).fill(7));
@@ -29,7 +29,7 @@ export function flashEncryption(): Row[] {
   ];
 }
 
-/** Both in turns, for a machine that is faster now and slower then. */
+/** Alternates the two, because the speed of a shared machine changes. */
 function row(name: string, goal: number, bare: () => void, work: () => void): Row {
   const [bareTimes, times]: [number[], number[]] = [[], []];
   for (let round = 0; round < ROUNDS; round++) {

@@ -16,7 +16,7 @@ const ASKED_MS = 3000;
 const [MANY, FEW] = [2000, 20];
 const PAIRS = 3;
 
-/** Key servers, CAs behind a pipe, and `bulk verify`, each against what it should keep up with. */
+/** Key servers, CAs over a pipe, and `bulk verify`, each compared with what it should keep up with. */
 export async function programs(folder: string): Promise<Row[]> {
   return [await keyServer(folder), await pipe(), await checking(folder)];
 }
