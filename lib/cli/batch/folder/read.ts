@@ -1,4 +1,4 @@
-import { readPlain } from "../../input/limited.ts";
+import { readPlainSync } from "../../input/limited.ts";
 import { shownName } from "../../../bytes/text.ts";
 import { fileError } from "../../errors.ts";
 import { explain } from "../../io.ts";
@@ -72,7 +72,7 @@ export async function entriesIn(path: string): Promise<readonly Deno.DirEntry[]>
 
 /** A file's bytes, or undefined when it is not there. */
 export async function readIfThere(path: string): Promise<Uint8Array | undefined> {
-  return await quietly(path, () => readPlain(path));
+  return await quietly(path, () => readPlainSync(path));
 }
 
 async function opening(path: string): Promise<Deno.FsFile> {
