@@ -32,8 +32,12 @@ export function xtsCipher(direction: "encrypt" | "decrypt", key: Uint8Array): Fl
       const units = new Uint8Array(alignUp(lead + taken, UNIT));
       units.set(blocks.subarray(at, at + taken), lead);
       const masks = masksFrom(address + at - lead, units.length, unitKey);
-      const data = ecb(dataKey, RAW)[direction](maskTurned(units, masks));
-      result.set(turnMasked(data, masks).subarray(lead, lead + taken), at);
+      turn(units);
+      mask(units, masks);
+      const data = ecb(dataKey, RAW)[direction](units);
+      mask(data, masks);
+      turn(data);
+      result.set(data.subarray(lead, lead + taken), at);
       at += taken;
     }
     return result;
@@ -70,42 +74,11 @@ function writeDouble(view: DataView, at: number): void {
   if (carry === 1) view.setUint8(at + FLASH_BLOCK, view.getUint8(at + FLASH_BLOCK) ^ 0x87);
 }
 
-/** Each unit turned around, last byte first, and then masked. */
-function maskTurned(units: Uint8Array, masks: Uint8Array): Uint8Array {
-  const [from, mask, to] = [
-    viewOf(units),
-    viewOf(masks),
-    new DataView(new ArrayBuffer(units.length)),
-  ];
-  for (let at = 0; at < units.length; at += UNIT) {
-    for (let word = 0; word < UNIT; word += WORD) {
-      const turned = at + UNIT - WORD - word;
-      to.setUint32(
-        at + word,
-        from.getUint32(turned, false) ^ mask.getUint32(at + word, true),
-        true,
-      );
-    }
-  }
-  return new Uint8Array(to.buffer);
+/** Turns each unit around in place, last byte first. */
+function turn(units: Uint8Array): void {
+  for (let at = 0; at < units.length; at += UNIT) units.subarray(at, at + UNIT).reverse();
 }
 
-/** Each unit masked, and then turned around. */
-function turnMasked(units: Uint8Array, masks: Uint8Array): Uint8Array {
-  const [from, mask, to] = [
-    viewOf(units),
-    viewOf(masks),
-    new DataView(new ArrayBuffer(units.length)),
-  ];
-  for (let at = 0; at < units.length; at += UNIT) {
-    for (let word = 0; word < UNIT; word += WORD) {
-      const turned = at + UNIT - WORD - word;
-      to.setUint32(
-        turned,
-        from.getUint32(at + word, true) ^ mask.getUint32(at + word, true),
-        false,
-      );
-    }
-  }
-  return new Uint8Array(to.buffer);
+function mask(units: Uint8Array, masks: Uint8Array): void {
+  for (let at = 0; at < units.length; at++) units[at]! ^= masks[at]!;
 }
