@@ -2,7 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { hasWord, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeText, decodeUtf16, encodeUtf8 } from "../bytes/text.ts";
-import { readDer } from "../crypto/der.ts";
+import { readDer, TAG } from "../crypto/der.ts";
 import { foreignFormat } from "../crypto/foreign.ts";
 import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash/codec.ts";
 import { layoutsReadIn, type PartitionKind } from "../device/partition.ts";
@@ -11,6 +11,8 @@ import { findMagic } from "../format/partition.ts";
 import { TLV_MAGIC } from "../format/tlv.ts";
 import { decodeBoundedNvs } from "../format/nvs/decode.ts";
 import { type Finding, finding } from "../findings/findings.ts";
+import { NVS_PAGE_SIZE } from "../format/nvs/page.ts";
+import { FLASH_SECTOR } from "../format/table/binary.ts";
 import { readTable, startsTable } from "../format/table/read.ts";
 
 /** What some bytes are. */
@@ -21,16 +23,12 @@ export interface Recognised {
   readonly finding?: Finding;
 }
 
-const NVS_PAGE = 4096;
-const FLASH_SECTOR = 4096;
 const ERASED = 0xFF;
 /** AES works on so many bytes: ciphertext has no other lengths. */
 const CIPHER_BLOCK = 16;
 const LEAST_RANDOM = 512;
 /** Partitions of credentials have about 64 KiB; anything longer shows what it is before that. */
 const MOST_SCANNED = 0x100000;
-/** What DER begins with. */
-const SEQUENCE = 0x30;
 const NVS_STATES: readonly number[] = [0xFFFFFFFE, 0xFFFFFFFC];
 const NVS_VERSIONS: readonly number[] = [0xFE, 0xFF];
 
@@ -133,8 +131,8 @@ function likenessOf(image: Uint8Array): string | undefined {
 function foreignOf(image: Uint8Array, text: string | undefined): string | undefined {
   const isInPem = text !== undefined && isPem(text);
   if (!isInPem && isPem(image)) return undefined;
-  const isInDer = !isInPem && image[0] === SEQUENCE && isDer(image);
-  if (image[0] === SEQUENCE && !isInPem && !isInDer) return undefined;
+  const isInDer = !isInPem && image[0] === TAG.sequence && isDer(image);
+  if (image[0] === TAG.sequence && !isInPem && !isInDer) return undefined;
   const { name, kind, remedy } = foreignFormat(image) ?? {};
   if ((isInPem || isInDer) && (name === undefined || kind !== undefined)) {
     return `looks like a ${isInPem ? "PEM" : "DER"} file, which build puts into an image`;
@@ -162,7 +160,7 @@ function problemOf(table: Uint8Array): string {
 
 /** Whether the bytes begin with a page of an NVS partition. */
 export function looksLikeNvs(image: Uint8Array): boolean {
-  if (image.length < NVS_PAGE) return false;
+  if (image.length < NVS_PAGE_SIZE) return false;
   return NVS_STATES.includes(viewOf(image).getUint32(0, true)) && NVS_VERSIONS.includes(image[8]!);
 }
 

@@ -2,6 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { encodeUtf8 } from "../bytes/text.ts";
+import { TAG } from "../crypto/der.ts";
 import {
   type Certificate,
   type CertificateInput,
@@ -9,8 +10,6 @@ import {
 } from "../crypto/x509/certificate.ts";
 import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../crypto/keys/keys.ts";
 
-/** What DER begins with. */
-const SEQUENCE = 0x30;
 const NUL = new Uint8Array(1);
 
 /**
@@ -45,7 +44,7 @@ function isCertificate(bytes: Uint8Array): boolean {
 
 /** Whether the input is a DER file; PEM, JSON, text and objects are stored as PEM. */
 export function isDer(input: unknown): input is Uint8Array {
-  return input instanceof Uint8Array && input[0] === SEQUENCE && !isPem(input);
+  return input instanceof Uint8Array && input[0] === TAG.sequence && !isPem(input);
 }
 
 /**

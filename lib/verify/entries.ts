@@ -1,4 +1,5 @@
 import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
+import { NVS_CREDENTIALS } from "../format/nvs/credentials.ts";
 import { SECURITY_CONFIG_SIZE } from "../format/peripheral.ts";
 import type { SkippedBlock } from "../device/stored.ts";
 import { type Finding, finding, type FindingCode } from "../findings/findings.ts";
@@ -14,12 +15,12 @@ const {
   ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE,
 } = TLV_TYPES;
 
-/** Names of the credentials in NVS (FORMAT: nvs flavour). */
+/** Keys of the credentials in NVS. */
 const NVS_KEYS: Readonly<Record<number, string>> = {
-  [CA]: "ca_cert",
-  [DEV]: "dev_cert",
-  [KEY]: "priv_key",
-  [DS_DATA]: "cipher_c",
+  [CA]: NVS_CREDENTIALS.caCert.key,
+  [DEV]: NVS_CREDENTIALS.deviceCert.key,
+  [KEY]: NVS_CREDENTIALS.privateKey.key,
+  [DS_DATA]: NVS_CREDENTIALS.ciphertext.key,
 };
 
 /** What the device lacks when it refuses a value, or nobody can read it. */

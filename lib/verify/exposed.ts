@@ -13,7 +13,7 @@ import { publicKeyOf } from "../crypto/x509/certificate.ts";
 import { type Finding, finding, type FindingPlace } from "../findings/findings.ts";
 import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { NvsErased, NvsStoredItem } from "../format/nvs/decoded.ts";
-import { NVS_CREDENTIAL_NAMESPACES } from "../format/nvs/credentials.ts";
+import { NVS_CREDENTIAL_NAMESPACES, NVS_CREDENTIALS } from "../format/nvs/credentials.ts";
 import { NVS_DATA_OFFSET, NVS_ENTRY_SIZE } from "../format/nvs/entry.ts";
 import { tlvSize } from "../format/tlv.ts";
 import type { ReadEntry } from "../image/contents/contents.ts";
@@ -22,7 +22,7 @@ import type { CheckOptions, ReadImage } from "./check.ts";
 
 const { ESP_SECURE_CERT_PRIV_KEY_TLV: KEY, ESP_SECURE_CERT_TLV_SEC_CFG: SECURITY_CONFIG } =
   TLV_TYPES;
-const PRIVATE_KEY = "priv_key";
+const PRIVATE_KEY = NVS_CREDENTIALS.privateKey.key;
 
 /**
  * How many values are compared with a public key, at two operations of 0.3 to 2 ms each: more values of

@@ -1,5 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
+import { MAX_FLASH } from "../table/binary.ts";
 
 /** What a file says of a part of flash. */
 export interface FlashPart {
@@ -9,8 +10,6 @@ export interface FlashPart {
   readonly bytes: Bytes;
 }
 
-/** The largest flash that the chips address, 32 MiB: a short file may name any two addresses. */
-const MAX_FLASH = 32 << 20;
 /** Flash is kept in pieces of this many bytes, where a file says something of it. */
 const PIECE_SIZE = 0x10000;
 const ERASED = 0xFF;
@@ -45,6 +44,7 @@ export function flashMemory(decoding: string): FlashMemory {
   const widen = (address: number, length: number) => {
     if (address < begin) begin = address;
     if (address + length > end) end = address + length;
+    // A short file may name any two addresses.
     if (end - begin <= MAX_FLASH) return;
     const message = `${decoding}: it spans 0x${(end - begin).toString(16)} bytes, from ${
       hex(begin)

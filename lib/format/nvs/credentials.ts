@@ -13,8 +13,8 @@ export const NVS_CREDENTIAL_NAMESPACES = ["esp_secure_cert", "pre_prov"] as cons
 /** What {@linkcode decodeNvsCredentials} found. */
 export type DecodedNvsCredentials = ReturnType<typeof decodeNvsCredentials>;
 
-/** Keys and types (FORMAT: nvs flavour), in the order of Espressif's tool for DS. */
-const PARTS = {
+/** Keys and types of the credentials (FORMAT: nvs flavour), in the order of Espressif's tool for DS. */
+export const NVS_CREDENTIALS = {
   caCert: { key: "ca_cert", type: "string" },
   ciphertext: { key: "cipher_c", type: "blob" },
   deviceCert: { key: "dev_cert", type: "string" },
@@ -25,7 +25,7 @@ const PARTS = {
 } as const;
 
 /** A part of the credentials that has a key of its own. */
-type NvsCredentialPart = keyof typeof PARTS;
+type NvsCredentialPart = keyof typeof NVS_CREDENTIALS;
 
 const DS_PARTS = ["ciphertext", "iv", "rsaLengthBits", "efuseKeyId"] as const;
 const IV_LENGTH = 16;
@@ -63,10 +63,10 @@ export function encodeNvsCredentials(
   }
   const values = { ...texts, ...ds };
   const items: NvsItem[] = [];
-  for (const part of Object.keys(PARTS) as NvsCredentialPart[]) {
+  for (const part of Object.keys(NVS_CREDENTIALS) as NvsCredentialPart[]) {
     const value = values[part];
     if (value === undefined) continue;
-    const { key, type } = PARTS[part];
+    const { key, type } = NVS_CREDENTIALS[part];
     items.push(
       type === "string"
         ? { namespace, key, type, value: pemText(key, value as Uint8Array) }
@@ -128,8 +128,8 @@ export function credentialsOfNvs(
   const own: NvsProblem[] = [];
   const values: Partial<Record<NvsCredentialPart, NvsStoredItem["value"]>> = {};
   const offsets: Partial<Record<NvsCredentialPart, number>> = {};
-  for (const part of Object.keys(PARTS) as NvsCredentialPart[]) {
-    const { key, type } = PARTS[part];
+  for (const part of Object.keys(NVS_CREDENTIALS) as NvsCredentialPart[]) {
+    const { key, type } = NVS_CREDENTIALS[part];
     const item = found.find((each) => each.key === key && each.type === type);
     if (item !== undefined) {
       values[part] = item.value;
@@ -145,7 +145,13 @@ export function credentialsOfNvs(
   }
   const credentials = assemble(values, (part, what) => {
     const offset = offsets[part] ?? 0;
-    own.push({ kind: "credential", message: what, offset, namespace, key: PARTS[part].key });
+    own.push({
+      kind: "credential",
+      message: what,
+      offset,
+      namespace,
+      key: NVS_CREDENTIALS[part].key,
+    });
   });
   return { namespace, credentials, offsets, problems: [...problems, ...own] };
 }
@@ -158,7 +164,7 @@ function assemble(
   const missing = DS_PARTS.filter((part) => ds[part] === undefined);
   const isWhole = missing.length === 0;
   if (!isWhole && missing.length < DS_PARTS.length) {
-    for (const part of missing) report(part, `DS parameters lack ${PARTS[part].key}`);
+    for (const part of missing) report(part, `DS parameters lack ${NVS_CREDENTIALS[part].key}`);
   }
   // The getter has room for 16 bytes and fails for more; fewer leave a part of the IV unset.
   const isUsable = isWhole && ds.iv.length === IV_LENGTH;

@@ -11,6 +11,8 @@ const NVS_MAX_KEY_LENGTH = 15;
 export const NVS_NO_CHUNK = 0xFF;
 /** Where the eight bytes of data are in an entry. */
 export const NVS_DATA_OFFSET = 24;
+/** Where the key of an entry starts in it; it ends where the data starts. */
+export const NVS_KEY_OFFSET = 8;
 
 /** Type codes of entries, name to number (FORMAT: NVS partition format, types). */
 export const NVS_TYPES = {
@@ -66,7 +68,6 @@ const INTEGER_TYPES: ReadonlyMap<number, NvsIntegerType> = new Map(
   (["u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64"] as const)
     .map((name) => [NVS_TYPES[name], name]),
 );
-const KEY_OFFSET = 8;
 const CRC_OFFSET = 4;
 const ERASED = 0xFF;
 const SIGNED = 0x10;
@@ -104,7 +105,7 @@ export function encodeNvsEntry(entry: NvsEntry): Bytes {
     }
     bytes[at] = field;
   });
-  bytes.set(keyBytes(entry.key), KEY_OFFSET);
+  bytes.set(keyBytes(entry.key), NVS_KEY_OFFSET);
   bytes.set(entry.data, NVS_DATA_OFFSET);
   viewOf(bytes).setUint32(CRC_OFFSET, entryChecksum(bytes), true);
   return bytes;
@@ -131,7 +132,7 @@ export function readNvsEntry(bytes: Uint8Array): RawNvsEntry {
     type: view.getUint8(1),
     span: view.getUint8(2),
     chunk: view.getUint8(3),
-    key: readKey(whole.subarray(KEY_OFFSET, NVS_DATA_OFFSET)),
+    key: readKey(whole.subarray(NVS_KEY_OFFSET, NVS_DATA_OFFSET)),
     data: whole.subarray(NVS_DATA_OFFSET),
   };
   const crc = { stored: view.getUint32(CRC_OFFSET, true), computed: entryChecksum(whole) };
@@ -187,7 +188,7 @@ function isSigned(type: NvsIntegerType): boolean {
 }
 
 function entryChecksum(entry: Uint8Array): number {
-  return nvsChecksum(entry.subarray(KEY_OFFSET), nvsChecksum(entry.subarray(0, CRC_OFFSET)));
+  return nvsChecksum(entry.subarray(NVS_KEY_OFFSET), nvsChecksum(entry.subarray(0, CRC_OFFSET)));
 }
 
 function keyBytes(key: string): Bytes {

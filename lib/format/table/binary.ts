@@ -15,8 +15,12 @@ import { md5 } from "../deps.ts";
 export const PARTITION_TABLE_SIZE = 0xC00;
 /** Where the table is in flash unless the project says otherwise. */
 export const PARTITION_TABLE_OFFSET = 0x8000;
+/** Bytes of a sector of flash; partitions start at sectors. */
+export const FLASH_SECTOR = 0x1000;
 /** Bytes of flash that belong to the table. */
-export const PARTITION_TABLE_SECTOR = 0x1000;
+export const PARTITION_TABLE_SECTOR = FLASH_SECTOR;
+/** The largest flash that the chips address, 32 MiB. */
+export const MAX_FLASH: number = 32 << 20;
 /** The longest name in bytes. */
 export const MAX_PARTITION_NAME = 16;
 

@@ -3,6 +3,7 @@ import { type Bytes, concat, inRange } from "../../bytes/pack.ts";
 import { decryptFlash, type FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
 import { FLASH_BLOCK } from "../../crypto/flash/block.ts";
 import {
+  MAX_FLASH,
   PARTITION_FLAGS,
   PARTITION_TABLE_OFFSET,
   PARTITION_TABLE_SECTOR,
@@ -11,7 +12,6 @@ import {
 } from "../../format/table/binary.ts";
 import { readTableSector, startsTable } from "../../format/table/read.ts";
 import { imageAtStart, NVS_SUBTYPE } from "./find.ts";
-import { MAX_FLASH } from "./locate.ts";
 
 /** What opens a dump of encrypted flash. */
 export interface DecryptDumpOptions extends Omit<FlashEncryptionOptions, "random"> {

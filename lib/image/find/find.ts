@@ -7,6 +7,7 @@ import { NVS_PAGE_SIZE, NVS_PAGE_STATES } from "../../format/nvs/page.ts";
 import { walkPartition } from "../../format/partition.ts";
 import {
   type decodePartitionTable,
+  FLASH_SECTOR,
   PARTITION_FLAGS,
   PARTITION_TABLE_OFFSET,
   PARTITION_TABLE_SECTOR,
@@ -92,7 +93,6 @@ const MAX_U32 = 0xFFFFFFFF;
 const ERASED = 0xFF;
 /** Subtype of data partitions that are NVS. */
 export const NVS_SUBTYPE = 2;
-const FLASH_SECTOR = 0x1000;
 
 /**
  * Finds the esp_secure_cert partition in a dump of flash, whole or in part: the bytes are an image, or

@@ -2,6 +2,8 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { alignUp, concat, inRange } from "../../bytes/pack.ts";
 import type { DumpEncoding } from "../../format/dump/dump.ts";
 import {
+  FLASH_SECTOR,
+  MAX_FLASH,
   PARTITION_FLAGS,
   PARTITION_TABLE_OFFSET,
   type PartitionTable,
@@ -104,12 +106,8 @@ export interface Located {
   readonly findings: readonly Finding[];
 }
 
-/** Partitions start at sectors. */
-const FLASH_SECTOR = 0x1000;
 const LISTED_CHAINS = 5;
 const MAX_U32 = 0xFFFFFFFF;
-/** The largest flash that the chips address, 32 MiB. */
-export const MAX_FLASH = 32 << 20;
 const ERASED = 0xFF;
 
 /** What Intel HEX and UF2 begin with: what decodes them is loaded for nothing else. */

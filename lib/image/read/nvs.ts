@@ -5,7 +5,7 @@ import {
   type DecodedNvsCredentials,
   NVS_CREDENTIAL_NAMESPACES,
 } from "../../format/nvs/credentials.ts";
-import { NVS_DATA_OFFSET, type NvsCrc } from "../../format/nvs/entry.ts";
+import { NVS_DATA_OFFSET, NVS_KEY_OFFSET, type NvsCrc } from "../../format/nvs/entry.ts";
 import type { NvsProblem } from "../../format/nvs/decoded.ts";
 import { type BoundedNvs, decodeBoundedNvs } from "../../format/nvs/decode.ts";
 import { type Finding, finding, type FindingCode } from "../../findings/findings.ts";
@@ -47,8 +47,6 @@ const UNREAD = { format: "unknown", entries: [], used: 0 } as const;
 const LISTED = 5;
 /** Problems of a kind that are reported one by one. */
 const MOST_LISTED = 100;
-/** Where the key of an entry starts in it (FORMAT: NVS partition format). */
-const NVS_KEY_OFFSET = 8;
 
 /** Takes an NVS image apart. */
 export function readNvsImage(image: Uint8Array, format: "nvs" | "nvs_legacy"): ImageEntries {

@@ -15,11 +15,11 @@ import {
   type WalkedTlv,
   walkPartition,
 } from "../../format/partition.ts";
+import { FLASH_SECTOR } from "../../format/table/binary.ts";
 import { TLV_ALIGNMENT } from "../../format/tlv.ts";
 import { type Finding, finding } from "../../findings/findings.ts";
 import type { ImageEntries } from "./entry.ts";
 
-const FLASH_SECTOR = 4096;
 const MAGIC_SIZE = 4;
 
 /** Takes a TLV image apart. */
