@@ -45,8 +45,8 @@ export function spelledName<Name extends string>(
  * @returns The name, of equals the first; undefined when none is near.
  */
 export function nearestName(word: string, names: readonly string[]): string | undefined {
-  const plain = plainSpelling(word.slice(0, LONGEST + 1));
-  if (plain === "" || word.length > LONGEST) return undefined;
+  const plain = word.length > LONGEST ? "" : plainSpelling(word);
+  if (plain === "") return undefined;
   let [nearest, least]: [string | undefined, number] = [undefined, Infinity];
   for (const name of names) {
     const distance = slipsBetween(plain, plainSpelling(name));
@@ -55,10 +55,14 @@ export function nearestName(word: string, names: readonly string[]): string | un
   return nearest;
 }
 
-/** `; did you mean NAME?` for a word that is none of some names; nothing when none is near. */
+/** `; did you mean NAME?` for a word that is not one of some names; nothing when none is near. */
 export function didYouMean(word: string, names: readonly string[]): string {
-  const nearest = nearestName(word, names);
-  return nearest === undefined ? "" : `; did you mean ${nearest}?`;
+  return suggestion(nearestName(word, names));
+}
+
+/** `; did you mean NAME?`, to follow a message; nothing without a name. */
+export function suggestion(name: string | undefined): string {
+  return name === undefined ? "" : `; did you mean ${name}?`;
 }
 
 function plainSpelling(text: string): string {

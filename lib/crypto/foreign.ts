@@ -68,6 +68,21 @@ export function foreignError(error: unknown, file: Uint8Array | string, wanted: 
   return new SecureCertError(error.code, message, {}, { cause: error });
 }
 
+/**
+ * What a reader makes of a file; of a file of another format its error says so.
+ *
+ * @param file The file.
+ * @param wanted What the reader reads.
+ * @param read The reader.
+ */
+export function readAs<T>(file: Uint8Array | string, wanted: Wanted, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    throw foreignError(error, file, wanted);
+  }
+}
+
 function formatOf(text: string): Foreign | undefined {
   if (text === "") return { name: "empty" };
   const trimmed = text.replace(/^(\xEF\xBB\xBF|\uFEFF)?\s*/, "").trimEnd();
@@ -83,23 +98,23 @@ const BAD_PEM: Foreign = {
   remedy: "it has five hyphens at either end and capital letters",
 };
 const OTHER_HALF = "give the private key that belongs to it";
+const CONVERT_SSH = "convert a copy of it in place: ssh-keygen -p -m PEM -N '' -f COPY";
 const OPENSSH: Foreign = {
   name: "an OpenSSH private key",
-  remedy: {
-    "private key": "convert a copy of it in place: ssh-keygen -p -m PEM -N '' -f COPY",
-    any: "convert a copy of it in place: ssh-keygen -p -m PEM -N '' -f COPY",
-  },
+  remedy: { "private key": CONVERT_SSH, any: CONVERT_SSH },
 };
 const PUBLIC_SSH: Foreign = {
   name: "an OpenSSH public key",
   remedy: {
-    "private key": "give the private key that belongs to it",
+    "private key": OTHER_HALF,
     "public key": "convert it: ssh-keygen -e -m PKCS8 -f FILE > public.pem",
   },
 };
-const JAVA =
-  "convert it to PKCS#12: keytool -importkeystore -srckeystore FILE -destkeystore all.p12 " +
+/** How to convert a Java keystore, given what keytool needs to know of it. */
+const fromJava = (options = "") =>
+  `convert it to PKCS#12: keytool -importkeystore -srckeystore FILE ${options}-destkeystore all.p12 ` +
   "-deststoretype PKCS12; and that to PEM: openssl pkcs12 -in all.p12 -nodes -out all.pem";
+const JAVA = fromJava();
 const UNPACK = "unpack it first";
 const DOWNLOAD = "the download failed; fetch the file again and look at what the server says";
 
@@ -143,10 +158,10 @@ const PATTERNS: readonly (readonly [RegExp, Foreign])[] = [
   }],
   [/^\0\0\0[\x01\x02]\0\0\0\x14/, {
     name: "a keystore of Bouncy Castle (BKS)",
-    remedy: "convert it to PKCS#12: keytool -importkeystore -srckeystore FILE -srcstoretype BKS " +
-      "-providerclass org.bouncycastle.jce.provider.BouncyCastleProvider -providerpath bcprov.jar " +
-      "-destkeystore all.p12 -deststoretype PKCS12; and that to PEM: openssl pkcs12 -in all.p12 " +
-      "-nodes -out all.pem",
+    remedy: fromJava(
+      "-srcstoretype BKS -providerclass org.bouncycastle.jce.provider.BouncyCastleProvider " +
+        "-providerpath bcprov.jar ",
+    ),
   }],
 ];
 
@@ -349,6 +364,7 @@ const PKCS12: Foreign = {
     "any": "take out what it holds: openssl pkcs12 -in FILE -nodes -out all.pem",
   },
 };
+const TAKE_CERTIFICATE = "take the certificate out: openssl x509 -in FILE -out certificate.pem";
 const pkcs7 = (form: "PEM" | "DER"): Foreign => {
   const command = `openssl pkcs7 ${
     form === "DER" ? "-inform DER " : ""
@@ -388,10 +404,7 @@ const LABELS: readonly (readonly [RegExp, Foreign])[] = [
   [/^(X509 )?CERTIFICATE$/, CERTIFICATE],
   [/^TRUSTED CERTIFICATE$/, {
     name: "a certificate with trust settings of OpenSSL",
-    remedy: {
-      certificate: "take the certificate out: openssl x509 -in FILE -out certificate.pem",
-      any: "take the certificate out: openssl x509 -in FILE -out certificate.pem",
-    },
+    remedy: { certificate: TAKE_CERTIFICATE, any: TAKE_CERTIFICATE },
   }],
   [/^(NEW )?CERTIFICATE REQUEST$/, REQUEST],
   [/^OPENSSH PRIVATE KEY$/, OPENSSH],
@@ -511,9 +524,8 @@ const PKCS12_VERSION = 3;
 function derFormat(file: Uint8Array): Foreign | undefined {
   try {
     const fields = enterDer(readDer(file, "file"));
-    const inner = { ...fields };
     const shape = shapeOf({ ...fields });
-    const first = nextDer(inner);
+    const first = nextDer(fields);
     if (first.tag === TAG.oid) {
       const oid = oidOf(first);
       if (oid.startsWith(PKCS7_TYPES)) return pkcs7("DER");

@@ -71,12 +71,12 @@ export function csvLoad(csv: string, io: Io): Load {
  * @returns Rejects with `ERR_FILE_NOT_FOUND` for a file that is not there.
  */
 export function besideLoad(source: string, io: Io): (path: string) => Promise<Uint8Array> {
-  const load = limited(source, (path) => readNamed(path, io));
+  const load = limited(source, (path) => readAs(path, io));
   return async (name) => (await load(isAbsolute(name) ? name : besidePath(source, name)))!;
 }
 
 /** The bytes of a regular file that another one names. */
-export async function readNamed(path: string, io: Io): Promise<Uint8Array> {
+export async function readAs(path: string, io: Io): Promise<Uint8Array> {
   const bytes = await io.readIfExists(path);
   if (bytes !== undefined) return bytes;
   throw fileError("ERR_FILE_NOT_FOUND", path, `Cannot read ${shownName(path)}: no such file`);

@@ -2,7 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { decodeBigInteger } from "../../bytes/big_integer.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { derBlocks } from "../../bytes/pem.ts";
-import { foreignError } from "../foreign.ts";
+import { readAs } from "../foreign.ts";
 import { curveOfOid, CURVES, type EcCurve } from "./curves.ts";
 import { type CurveDomain, DOMAINS, uncompressedPoint } from "./domains.ts";
 import {
@@ -167,24 +167,17 @@ export function encodePointSpki(curveOid: string, point: Uint8Array): Bytes {
 export type PublicKeyInput = { readonly publicKey: Uint8Array } | Uint8Array | string;
 
 /**
- * The SubjectPublicKeyInfo of a public key, DER, not taken apart.
+ * The SubjectPublicKeyInfo of a public key, DER.
  *
- * @throws {SecureCertError} `ERR_PEM` when a PEM has none.
+ * @throws {SecureCertError} `ERR_PEM` or `ERR_DER` for a file that has none.
  */
 export function publicKeyDer(input: PublicKeyInput): Uint8Array {
-  const isFile = typeof input === "string" || input instanceof Uint8Array;
-  return isFile ? publicKeyOfFile(input) : input.publicKey;
-}
-
-/** Of a file of another format the error says so. */
-function publicKeyOfFile(file: Uint8Array | string): Uint8Array {
-  try {
-    const der = derBlocks(file, ["PUBLIC KEY"])[0]!;
+  if (typeof input !== "string" && !(input instanceof Uint8Array)) return input.publicKey;
+  return readAs(input, "public key", () => {
+    const der = derBlocks(input, ["PUBLIC KEY"])[0]!;
     openSpki(readDer(der, "public key"));
     return der;
-  } catch (error) {
-    throw foreignError(error, file, "public key");
-  }
+  });
 }
 
 /** What a public key is. */

@@ -20,7 +20,7 @@ import {
   shownOid,
   TAG,
 } from "../der.ts";
-import { foreignError } from "../foreign.ts";
+import { readAs } from "../foreign.ts";
 import { keyName, type PublicKeyParts, publicKeyParts, readAlgorithm } from "../keys/encoding.ts";
 import {
   decodeTime,
@@ -119,7 +119,11 @@ export type CertificateInput = Certificate | readonly Certificate[] | Uint8Array
  */
 export function readCertificate(input: CertificateInput): Certificate {
   if (!isRead(input)) {
-    return readingFile(input, () => parseCertificate(derBlocks(input, CERTIFICATE_LABELS)[0]!));
+    return readAs(
+      input,
+      "certificate",
+      () => parseCertificate(derBlocks(input, CERTIFICATE_LABELS)[0]!),
+    );
   }
   const [first] = readCertificates(input);
   if (first === undefined) throw new RangeError("Cannot use certificates: there are none");
@@ -134,16 +138,11 @@ export function readCertificate(input: CertificateInput): Certificate {
  */
 export function readCertificates(input: CertificateInput): readonly Certificate[] {
   if (isRead(input)) return "der" in input ? [input] : input;
-  return readingFile(input, () => derBlocks(input, CERTIFICATE_LABELS).map(parseCertificate));
-}
-
-/** Of a file of another format the error says so. */
-function readingFile<T>(file: Uint8Array | string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw foreignError(error, file, "certificate");
-  }
+  return readAs(
+    input,
+    "certificate",
+    () => derBlocks(input, CERTIFICATE_LABELS).map(parseCertificate),
+  );
 }
 
 function isRead(input: CertificateInput): input is Certificate | readonly Certificate[] {
@@ -171,7 +170,7 @@ export function createCertificateReader(most = 64): CertificateReader {
   return (input) =>
     isRead(input)
       ? readCertificates(input)
-      : readingFile(input, () => derBlocks(input, CERTIFICATE_LABELS).map(read));
+      : readAs(input, "certificate", () => derBlocks(input, CERTIFICATE_LABELS).map(read));
 }
 
 /** [1] and [2] of TBSCertificate, as mbedTLS takes them and as RFC 5280 section 4.1 has them. */

@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, viewOf } from "../../bytes/pack.ts";
-import { nearestName } from "../../bytes/nearest.ts";
+import { nearestName, suggestion } from "../../bytes/nearest.ts";
 import {
   decodeUtf8,
   encodeUtf8,
@@ -240,8 +240,7 @@ function encodeAttribute(key: string, value: string, offset: number): DerElement
 function meantAttribute(key: string): string {
   const names = Object.keys(ATTRIBUTES).map((name) => SPELLING[name] ?? name);
   const nearest = nearestName(key, [...names, ...Object.keys(LONG_NAMES)]);
-  const meant = nearest && (LONG_NAMES[nearest] ?? nearest);
-  return meant === undefined ? "" : `; did you mean ${meant}?`;
+  return suggestion(nearest && (LONG_NAMES[nearest] ?? nearest));
 }
 
 /** The name that a text such as `/C=DE/O=Example, Inc./CN=device 1` means; undefined for any other. */
@@ -396,9 +395,9 @@ export function sansOf(names: DerNode): string[] {
 function meantSan(name: string): string {
   if (mayBeSecret(name)) return "";
   const [, kind, rest] = /^\s*([a-zA-Z]+):(.*)$/.exec(name) ?? [undefined, undefined, name];
-  const nearest = kind === undefined ? kindOf(rest!.trim()) : nearestName(kind, Object.keys(KINDS));
   const value = rest!.trim();
-  return nearest === undefined ? "" : `; did you mean ${printableLine(`${nearest}:${value}`)}?`;
+  const nearest = kind === undefined ? kindOf(value) : nearestName(kind, Object.keys(KINDS));
+  return suggestion(nearest && printableLine(`${nearest}:${value}`));
 }
 
 function kindOf(value: string): Kind | undefined {

@@ -21,7 +21,7 @@ import {
   readDer,
   TAG,
 } from "../der.ts";
-import { foreignError } from "../foreign.ts";
+import { readAs } from "../foreign.ts";
 import { publicKeyParts } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput } from "../keys/keys.ts";
 import { type CheckedScheme, hashFor, signBytes, verifyBytes } from "../signing.ts";
@@ -117,7 +117,11 @@ export async function readRequest(
 export async function inspectRequest(
   input: Uint8Array | string,
 ): Promise<{ request: SigningRequest; isKnown: boolean; problem?: string }> {
-  const { request, signedPart, signature, scheme } = takeApartFile(input);
+  const { request, signedPart, signature, scheme } = readAs(
+    input,
+    "signing request",
+    () => takeApart(derBlocks(input, REQUEST_LABELS)[0]!),
+  );
   if (scheme === undefined) {
     const problem = "it is signed with an algorithm that is not known";
     return { request, isKnown: false, problem };
@@ -131,15 +135,6 @@ interface RequestParts {
   readonly signedPart: Bytes;
   readonly signature: Bytes;
   readonly scheme?: CheckedScheme;
-}
-
-/** Of a file of another format the error says so. */
-function takeApartFile(file: Uint8Array | string): RequestParts {
-  try {
-    return takeApart(derBlocks(file, REQUEST_LABELS)[0]!);
-  } catch (error) {
-    throw foreignError(error, file, "signing request");
-  }
 }
 
 function takeApart(file: Bytes): RequestParts {

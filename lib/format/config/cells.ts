@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { didYouMean, spelledName } from "../../bytes/nearest.ts";
+import { didYouMean, spelledName, suggestion } from "../../bytes/nearest.ts";
 import {
   CONFIG_COLUMNS,
   type ConfigColumn,
@@ -89,8 +89,7 @@ function readType(text: string, raw: boolean, fail: Fail): number | undefined {
   if (text === "") return fail("tlv_type", "missing");
   const type = parseConfigType(text);
   if (type === undefined) {
-    const nearest = nearestTlvType(text);
-    const meant = nearest === undefined ? "" : `; did you mean ${nearest}?`;
+    const meant = suggestion(nearestTlvType(text));
     return fail("tlv_type", `not a name of a type, nor a number up to 253${meant}`);
   }
   const isReserved = isReservedType(type) && !raw;

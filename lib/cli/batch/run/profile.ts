@@ -10,7 +10,7 @@ import {
 import type { Arguments } from "../../arguments.ts";
 import { usageError } from "../../errors.ts";
 import { daysOf, sansOf, usageOf } from "../../input/certificates.ts";
-import { besideLoad, naming, readNamed, readText } from "../../input/files.ts";
+import { besideLoad, naming, readAs, readText } from "../../input/files.ts";
 import { chipOf, deviceKeyOptions, keyModeOf, readKey } from "../../input/keys.ts";
 import { besidePath, type Io } from "../../io.ts";
 
@@ -51,7 +51,7 @@ export async function signingKeysOf(
   for (const name of signingKeys) {
     const path = fromProfile(name, args.need("profile"));
     // The profile names the key, the command line its password.
-    const read = (name: string) => name === path ? readNamed(name, io) : io.read(name);
+    const read = (name: string) => name === path ? readAs(name, io) : io.read(name);
     const key = await readKey(path, args, { ...io, read });
     algorithms.add((await naming(path, () => readSignatureKey(key.publicKey))).algorithm);
     keys.push(key.pkcs8);
