@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, concat, inRange } from "../../bytes/pack.ts";
+import { type Bytes, inRange } from "../../bytes/pack.ts";
 import { decryptFlash, type FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
 import { FLASH_BLOCK } from "../../crypto/flash/block.ts";
 import {
@@ -12,6 +12,7 @@ import {
 } from "../../format/table/binary.ts";
 import { readTableSector, startsTable } from "../../format/table/read.ts";
 import { imageAtStart, NVS_SUBTYPE } from "./find.ts";
+import { afterErased } from "./locate.ts";
 
 /** What opens a dump of encrypted flash. */
 export interface DecryptDumpOptions extends Omit<FlashEncryptionOptions, "random"> {
@@ -60,11 +61,8 @@ export function decryptDump(
   if (address + bytes.length > MAX_FLASH) {
     return { bytes: bytes.subarray(tableAt), isEncrypted, start: -tableAt };
   }
-  const before = new Uint8Array(address).fill(ERASED);
-  return { bytes: address === 0 ? bytes : concat(before, bytes), isEncrypted, start: address };
+  return { bytes: afterErased(address, bytes), isEncrypted, start: address };
 }
-
-const ERASED = 0xFF;
 
 /** Decrypts the bytes of a file from a place to another, as far as it goes. */
 type Decrypt = (start: number, end: number) => Bytes;

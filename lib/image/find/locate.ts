@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { alignUp, concat, inRange } from "../../bytes/pack.ts";
+import { alignUp, type Bytes, concat, inRange } from "../../bytes/pack.ts";
 import type { DumpEncoding } from "../../format/dump/dump.ts";
 import {
   FLASH_SECTOR,
@@ -128,15 +128,19 @@ export async function locate(file: Uint8Array, where: Whereabouts = {}): Promise
   if (encoding === undefined) return locateIn(file, tableOffset, offset);
   try {
     const { address, bytes } = decodeDump(file, encoding);
-    const flash = new Uint8Array(address + bytes.length <= MAX_FLASH ? address : 0).fill(ERASED);
-    const dump = flash.length === 0 ? bytes : concat(flash, bytes);
-    // Nothing but an image may be there, at its address.
-    const begin = offset ?? (imageAtStart(bytes) === undefined ? undefined : flash.length);
-    return { ...locateIn(dump, tableOffset, begin), encoding };
+    const start = address + bytes.length <= MAX_FLASH ? address : 0;
+    // The file may hold only an image, at its address.
+    const begin = offset ?? (imageAtStart(bytes) === undefined ? undefined : start);
+    return { ...locateIn(afterErased(start, bytes), tableOffset, begin), encoding };
   } catch (error) {
     if (!(error instanceof SecureCertError)) throw error;
     return { encoding, findings: [undecoded(encoding, error)] };
   }
+}
+
+/** Bytes at an address, with erased flash before them. */
+export function afterErased(address: number, bytes: Bytes): Bytes {
+  return address === 0 ? bytes : concat(new Uint8Array(address).fill(ERASED), bytes);
 }
 
 /** Why a file that is encoded cannot be read. */
@@ -182,13 +186,7 @@ function locateAt(dump: Uint8Array, tableOffset: number, offset: number): Locate
   return {
     image: bytes,
     partitionSize: size,
-    location: {
-      kind: "table",
-      tableOffset: table.offset,
-      partition: placeOf(entry),
-      offset,
-      others: [],
-    },
+    location: locationIn(table, entry, { offset }),
     table,
     // That the firmware looks elsewhere is known to those who say where.
     entry: isSearchedName(entry.name) ? entry : undefined,
@@ -258,6 +256,19 @@ export function placeOf(
   return { name, type, subtype, offset, size, encrypted, readonly };
 }
 
+/** The location of an image in a partition of a table. */
+function locationIn(
+  { offset: tableOffset }: FoundTable,
+  entry: PartitionTableEntry,
+  { offset, others = [] }: {
+    readonly offset: number;
+    readonly others?: readonly PartitionTableEntry[];
+  },
+): ImageLocation {
+  const partition = placeOf(entry);
+  return { kind: "table", tableOffset, partition, offset, others: others.map(placeOf) };
+}
+
 /** What makes the firmware refuse a table. */
 export function checkDigest({ md5 }: PartitionTable): Finding[] {
   if (md5?.ok !== false) return [];
@@ -270,13 +281,7 @@ function locateByTable({ table, partition, others }: Extract<Found, { kind: "tab
   return {
     image: bytes.length === 0 ? undefined : bytes,
     partitionSize: size,
-    location: {
-      kind: "table",
-      tableOffset: table.offset,
-      partition: placeOf(entry),
-      offset,
-      others: others.map((other) => placeOf(other.entry)),
-    },
+    location: locationIn(table, entry, { offset, others: others.map((other) => other.entry) }),
     table,
     entry,
     findings: [...checkTable(table, false), ...checkCut(partition)],
