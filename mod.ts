@@ -71,7 +71,7 @@ export { type Finding, FINDINGS } from "./lib/findings/findings.ts";
 // Images: what is in a dump, and what the firmware reads
 export { findSecureCert, type Found } from "./lib/image/find/find.ts";
 export type { ImageLocation } from "./lib/image/find/locate.ts";
-export { openSecureCert, type SecureCert } from "./lib/image/firmware.ts";
+export { openSecureCert, type SecureCert } from "./lib/image/firmware/open.ts";
 
 // Key modes and their eFuses
 export { keyModesOf } from "./lib/key_modes/modes.ts";

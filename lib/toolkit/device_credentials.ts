@@ -10,7 +10,7 @@ import { type KeyMode, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import { readStoredKey } from "../image/contents/contents.ts";
 import { findImage } from "../image/find/locate.ts";
 import { kindOf } from "../image/find/placement.ts";
-import { openSecureCert, type SecureCert } from "../image/firmware.ts";
+import { openSecureCert, type SecureCert } from "../image/firmware/open.ts";
 
 const {
   ESP_SECURE_CERT_DEV_CERT_TLV: DEVICE_CERTIFICATE,

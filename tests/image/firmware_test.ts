@@ -5,7 +5,7 @@ import { formatHex } from "../../lib/bytes/text.ts";
 import { digest } from "../../lib/crypto/signing.ts";
 import { encodePartition } from "../../lib/format/partition.ts";
 import { encodeTlv, TLV_CRC_SEED } from "../../lib/format/tlv.ts";
-import { openSecureCert } from "../../lib/image/firmware.ts";
+import { openSecureCert } from "../../lib/image/firmware/open.ts";
 import { verify } from "../../lib/verify/verify.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../vectors.ts";
 

@@ -5,7 +5,7 @@ import { parsePem } from "../../../lib/bytes/pem.ts";
 import { decodeCustFlash } from "../../../lib/format/cust_flash/codec.ts";
 import { decodePartition, encodePartition } from "../../../lib/format/partition.ts";
 import { decodeDsData } from "../../../lib/format/peripheral.ts";
-import { openSecureCert } from "../../../lib/image/firmware.ts";
+import { openSecureCert } from "../../../lib/image/firmware/open.ts";
 import { type SharedCase, sharedCases, sharedTest } from "../../vectors.ts";
 import { caseFile, caseNamed, expected, IMAGE, runCase, worldWith } from "./world.ts";
 import { MemoryWorld, type Outcome } from "../memory_io.ts";

@@ -1,9 +1,15 @@
-import { crc32 } from "../bytes/crc32.ts";
-import { SecureCertError } from "../bytes/errors.ts";
-import { hasWord, viewOf } from "../bytes/pack.ts";
-import { DEFAULT_PARTITION_SIZE, WALK_LIMIT, walkPartition } from "../format/partition.ts";
-import { readTlvHeader, TLV_CRC_SEED, TLV_HEADER_SIZE, TLV_MAGIC, tlvSize } from "../format/tlv.ts";
-import type { ImageEntry } from "./read/entry.ts";
+import { crc32 } from "../../bytes/crc32.ts";
+import { SecureCertError } from "../../bytes/errors.ts";
+import { hasWord, viewOf } from "../../bytes/pack.ts";
+import { DEFAULT_PARTITION_SIZE, WALK_LIMIT, walkPartition } from "../../format/partition.ts";
+import {
+  readTlvHeader,
+  TLV_CRC_SEED,
+  TLV_HEADER_SIZE,
+  TLV_MAGIC,
+  tlvSize,
+} from "../../format/tlv.ts";
+import type { ImageEntry } from "../read/entry.ts";
 
 /** An entry that the firmware comes to. */
 export interface FirmwareEntry extends ImageEntry {

@@ -1,8 +1,8 @@
-import { SecureCertError } from "../bytes/errors.ts";
-import { equalBytes } from "../bytes/pack.ts";
-import { decryptEntry, deriveEcdsaKey, GCM_TAG_SIZE } from "../crypto/peripherals/hmac.ts";
-import { digest } from "../crypto/signing.ts";
-import { layoutsReadIn } from "../device/partition.ts";
+import { SecureCertError } from "../../bytes/errors.ts";
+import { equalBytes } from "../../bytes/pack.ts";
+import { decryptEntry, deriveEcdsaKey, GCM_TAG_SIZE } from "../../crypto/peripherals/hmac.ts";
+import { digest } from "../../crypto/signing.ts";
+import { layoutsReadIn } from "../../device/partition.ts";
 import {
   type ImageFormat,
   type KeyStorage,
@@ -13,14 +13,14 @@ import {
   type TlvType,
   tlvTypeNumber,
   tlvTypeTitle,
-} from "../format/names.ts";
-import { decodeDsContext } from "../format/peripheral.ts";
-import type { DecodedTlv } from "../format/tlv.ts";
-import { findSalt, openSalt } from "./contents/salt.ts";
-import { type FirmwareEntry, type FirmwareWalk, walkAsFirmware } from "./firmware_walk.ts";
-import type { ImageEntry } from "./read/entry.ts";
-import { readImageAs } from "./read/image.ts";
-import { recognise } from "./recognise.ts";
+} from "../../format/names.ts";
+import { decodeDsContext } from "../../format/peripheral.ts";
+import type { DecodedTlv } from "../../format/tlv.ts";
+import { findSalt, openSalt } from "../contents/salt.ts";
+import { type FirmwareEntry, type FirmwareWalk, walkAsFirmware } from "./walk.ts";
+import type { ImageEntry } from "../read/entry.ts";
+import { readImageAs } from "../read/image.ts";
+import { recognise } from "../recognise.ts";
 
 /** How {@linkcode openSecureCert} reads. */
 type OpenOptions = NonNullable<Parameters<typeof openSecureCert>[1]>;
