@@ -71,8 +71,9 @@ export function statedSeparator(line: string): Separator | undefined {
 export const OPEN_QUOTE = "quote is not closed";
 
 /**
- * The records of a CSV text (RFC 4180): commas or another separator, double quotes, line breaks of any kind, also within
- * quotes. A byte order mark and blank lines are skipped; lines that begin with `#` are comments.
+ * The records of a CSV text (RFC 4180): commas or another separator, double quotes, line breaks of any
+ * kind, also within quotes. A byte order mark and blank lines are skipped; lines that begin with `#` are
+ * comments.
  *
  * @param text The text.
  * @param options Whether there are comments, which RFC 4180 does not have.

@@ -17,7 +17,7 @@ export type Synonyms = Readonly<Record<string, readonly string[]>>;
  * @param word What somebody wrote.
  * @param names The names that there are.
  * @param synonyms Other words for them. @default none
- * @returns The name, or undefined when the word is none of them or may be several.
+ * @returns The name, or undefined when the word is not one of them, or may be several.
  */
 export function spelledName<Name extends string>(
   word: string,
@@ -36,9 +36,9 @@ export function spelledName<Name extends string>(
 }
 
 /**
- * The name that somebody may have meant by a word that is none: the one that the fewest slips of the
- * pen lead to (Damerau-Levenshtein: a character too many, too few, another one, or two exchanged), at
- * most one in three characters; otherwise one that begins or ends with the word, or that the word begins with.
+ * The name that somebody may have meant by a word that is not one: the one that the fewest slips of the
+ * pen lead to ({@linkcode editDistance}), at most one in three characters; otherwise one that begins or
+ * ends with the word, or that the word begins with.
  *
  * @param word What somebody wrote.
  * @param names The names that there are.

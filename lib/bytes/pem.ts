@@ -95,7 +95,7 @@ export function refuseLong({ length }: Uint8Array | string): void {
   throw new SecureCertError("ERR_LENGTH", `Cannot read file of ${length} bytes: ${limit}`);
 }
 
-/** The labels of the PEM blocks of a text, in order, whatever is between them. */
+/** The labels of the PEM blocks of a text, in order, regardless of what is between them. */
 export function pemLabels(text: string): string[] {
   return [...text.matchAll(/-----BEGIN ([A-Z0-9][A-Z0-9 -]{0,63}?)-----/g)].map(([, label]) =>
     label!

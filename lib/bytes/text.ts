@@ -22,7 +22,7 @@ export function decodeUtf8(bytes: Uint8Array): string | undefined {
 /** The encodings of text files. */
 type TextEncoding = "utf-8" | "utf-16le" | "utf-16be";
 
-/** So many bytes tell the encoding of a text. */
+/** How many bytes show the encoding of a text. */
 const ENCODING_SHOWS = 4;
 
 /**
@@ -40,7 +40,7 @@ function encodingOf(beginning: Uint8Array): TextEncoding {
   return "utf-8";
 }
 
-/** The text of UTF-16 bytes, whatever their pairs are; undefined where {@linkcode encodingOf} is another. */
+/** The text of UTF-16 bytes, even with unpaired surrogates; undefined where {@linkcode encodingOf} is UTF-8. */
 export function decodeUtf16(bytes: Uint8Array): string | undefined {
   const encoding = encodingOf(bytes);
   return encoding === "utf-8" ? undefined : new TextDecoder(encoding).decode(bytes);

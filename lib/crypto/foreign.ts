@@ -16,7 +16,7 @@ export interface Foreign {
   readonly name: string;
   /** What it holds, where a reader of that could read it. */
   readonly kind?: Wanted;
-  /** What to do with it, for whoever wants one kind, or anything that it holds. */
+  /** What to do with it, for anyone who wants one kind, or anything that it holds. */
   readonly remedy?: string | Partial<Readonly<Record<Wanted | "any", string>>>;
 }
 
@@ -95,7 +95,7 @@ function formatOf(text: string): Foreign | undefined {
 const BAD_BEGIN = /^[^\w\r\n]{0,20}BEGIN (?:[A-Z0-9]{1,20} )?(?:PRIVATE KEY|CERTIFICATE)\b/im;
 const BAD_PEM: Foreign = {
   name: "PEM whose BEGIN line is not right",
-  remedy: "it has five hyphens at either end and capital letters",
+  remedy: "that line needs five hyphens at either end and capital letters",
 };
 const OTHER_HALF = "give the private key that belongs to it";
 const CONVERT_SSH = "convert a copy of it in place: ssh-keygen -p -m PEM -N '' -f COPY";
@@ -124,13 +124,13 @@ const PARAMETERS: Foreign = {
 };
 const PGP_KEY: Foreign = {
   name: "an OpenPGP key",
-  remedy: { "private key": "it is no key of a certificate; make one for the device: keygen" },
+  remedy: { "private key": "it is not for certificates; make a key for the device: keygen" },
 };
 const PGP_MESSAGE: Foreign = {
   name: "an OpenPGP message",
   remedy: "take out what is in it: gpg -o OUT -d FILE",
 };
-/** A value that SOPS encrypted, in YAML, JSON or what else it takes. */
+/** A value that SOPS encrypted, in YAML, JSON or another format that it takes. */
 const SOPS_VALUE = /ENC\[AES256_GCM,data:/;
 const SOPS: Foreign = {
   name: "a file that SOPS encrypted",
@@ -225,10 +225,13 @@ const TEXTS: readonly (readonly [RegExp, Foreign])[] = [
   [/^<\?xml|^<RSAKey|^<Error>/, { name: "an XML document" }],
   [/^HTTP\/\d/, { name: "the answer of an HTTP server with its headers", remedy: DOWNLOAD }],
   [/^(?:https?|ftp):\/\/\S+$/i, {
-    name: "a URL and not what is there",
+    name: "a URL, not the file that it leads to",
     remedy: "fetch it first: curl -fLo FILE URL",
   }],
-  [/^\[InternetShortcut\]/, { name: "a link and not what is there", remedy: "fetch it first" }],
+  [/^\[InternetShortcut\]/, {
+    name: "a link, not the file that it leads to",
+    remedy: "fetch it first",
+  }],
   [/^pkcs11:/, {
     name: "the URI of a key in a hardware token, which does not leave it",
     remedy: "make a signing request with the token's own tool",
@@ -264,7 +267,7 @@ const TEXTS: readonly (readonly [RegExp, Foreign])[] = [
     name: "a mail (MIME)",
     remedy: {
       certificate:
-        "take out who signed it: openssl smime -pk7out -in FILE | openssl pkcs7 -print_certs -out certificates.pem",
+        "take the certificate of the signer out: openssl smime -pk7out -in FILE | openssl pkcs7 -print_certs -out certificates.pem",
     },
   }],
   [/^begin-base64 /, {
@@ -423,7 +426,7 @@ const LABELS: readonly (readonly [RegExp, Foreign])[] = [
   [/^AGE ENCRYPTED FILE$/, { name: "an age file", remedy: "decrypt it first: age -d FILE" }],
 ];
 
-/** Of several blocks the one that is looked for counts, else the first, which parameters are not. */
+/** Of several blocks the one that is looked for counts, else the first that is not parameters. */
 function pemFormat(text: string | undefined, wanted: Wanted | undefined): Foreign | undefined {
   const found = pemLabels(text ?? "").slice(0, MOST_LABELS)
     .flatMap((label) => LABELS.find(([pattern]) => pattern.test(label))?.[1] ?? []);
@@ -431,7 +434,7 @@ function pemFormat(text: string | undefined, wanted: Wanted | undefined): Foreig
   return own ?? found.find((each) => each !== PARAMETERS) ?? found[0];
 }
 
-/** A PEM label in JSON, and whether a reader of something wants it. */
+/** The PEM labels that a reader of each kind takes from JSON. */
 const JSON_LABELS: Readonly<Record<Wanted, RegExp>> = {
   "private key": /-----BEGIN ([A-Z0-9]+ )?PRIVATE KEY-----/,
   "certificate": /-----BEGIN CERTIFICATE-----/,

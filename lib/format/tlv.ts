@@ -208,7 +208,7 @@ export function readTlv(bytes: Uint8Array): RawTlv {
 }
 
 /**
- * The numbers of an entry, whatever its length.
+ * The numbers of an entry of any length.
  *
  * @param view The {@linkcode TLV_HEADER_SIZE} bytes before its value.
  */

@@ -62,7 +62,7 @@ function otherIssuerMessage(stored: Certificate, last: Certificate): string {
   const issued = isSelfIssued(last)
     ? `"${subject}" is its own issuer`
     : `"${subject}" was issued by "${issuer}"`;
-  return `${issued}, and the device stores the CA "${stored.subject}": it trusts servers of that CA, as for a cloud`;
+  return `${issued}, and the device stores the CA "${stored.subject}": it trusts servers with a certificate of that CA, such as a cloud service`;
 }
 
 function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {

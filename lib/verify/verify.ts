@@ -146,8 +146,7 @@ const APPLIES: Readonly<Partial<Record<CheckName, Applies>>> = {
 /**
  * Checks whether the firmware reads from an image what it should, and whether the device is safe. The
  * partition is found in a dump of flash as by {@linkcode findSecureCert}, in Intel HEX and UF2 too. Never
- * throws for content;
- * takes time linear in its length.
+ * throws for content; takes time linear in its length.
  *
  * @category Reading and checking
  * @throws {SecureCertError} `ERR_CERTIFICATE`, `ERR_PEM`, `ERR_DER`, `ERR_KEY` or `ERR_UNSUPPORTED` for

@@ -215,7 +215,7 @@ Deno.test("a certificate that signed itself was not issued by a CA of the same n
   ]);
   assertEquals(
     verdict.findings.find(({ code }) => code === "CA_NOT_ISSUER")?.message,
-    `"CN=Test CA" is its own issuer, and the device stores the CA "CN=Test CA": it trusts servers of that CA, as for a cloud`,
+    `"CN=Test CA" is its own issuer, and the device stores the CA "CN=Test CA": it trusts servers with a certificate of that CA, such as a cloud service`,
   );
   assertEquals(errors(await verify(image, { ca: stored.der })), ["CHAIN_BROKEN"]);
 });

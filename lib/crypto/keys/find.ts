@@ -65,7 +65,7 @@ export function findPrivateKey(
   end = bytes.length,
 ): FoundKey | undefined {
   if (end - from < SCALAR.least) return undefined;
-  // Most bytes hold nothing that begins like a key, and need none of them.
+  // Most bytes hold nothing that begins like a key, and do not need these readers.
   let der: KeyReader | undefined;
   let base64: KeyReader | undefined;
   let hex: KeyReader | undefined;

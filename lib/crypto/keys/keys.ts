@@ -84,8 +84,8 @@ export async function generateKey(
 
 /**
  * A private key from a file in any encoding: PEM or DER; PKCS#8, PKCS#1 or SEC1; a JSON Web Key;
- * password-protected as PKCS#8 (PBES2) or traditional PEM. Certificates in the PEM and a NUL after it are skipped. A key whose
- * halves do not belong together is refused; a key object is returned as it is.
+ * password-protected as PKCS#8 (PBES2) or traditional PEM. Certificates in the PEM and a NUL after it are
+ * skipped. A key whose halves do not belong together is refused; a key object is returned as it is.
  *
  * @category Keys and certificates
  * @throws {SecureCertError} `ERR_PEM`, `ERR_DER` or `ERR_KEY` for a malformed key; `ERR_PASSWORD` for a

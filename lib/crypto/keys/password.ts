@@ -67,7 +67,8 @@ const PRF_OIDS: ReadonlyMap<string, HashName> = new Map([
  * @param password The password, used as UTF-8.
  * @returns The PKCS#8 inside.
  * @throws {SecureCertError} `ERR_PASSWORD` when the password is wrong, `ERR_UNSUPPORTED` for other
- * schemes, more than four million iterations or a cost of scrypt above that of N = 2^17 with r = 8, `ERR_DER` when malformed.
+ * schemes, more than four million iterations or a cost of scrypt above that of N = 2^17 with r = 8,
+ * `ERR_DER` when malformed.
  */
 export async function decryptPkcs8(der: Uint8Array, password: string): Promise<Bytes> {
   const fields = enterDer(readDer(der, "encrypted private key"));
@@ -228,7 +229,7 @@ function unsupportedScheme(oid: string): SecureCertError {
   const command = "openssl pkcs8 -in FILE -topk8 -v2 aes256 -out key.pem";
   return new SecureCertError(
     "ERR_UNSUPPORTED",
-    `Cannot open private key: it is protected as PKCS#12 or PKCS#5 v1.5 have it; convert it: ${command}`,
+    `Cannot open private key: it is protected with an old scheme (PKCS#12 or PKCS#5 v1.5); convert it: ${command}`,
   );
 }
 

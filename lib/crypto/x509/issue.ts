@@ -153,7 +153,10 @@ export async function createCa(options: {
   readonly issuer?: Issuer;
   /** How many CAs may follow below. @default 0 with an issuer, unlimited for a root */
   readonly pathLength?: number;
-  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650, or less where the CA ends earlier */
+  /**
+   * Validity in days from now, or `"forever"` for "no well-defined expiration date".
+   * @default 3650, or less where the CA ends earlier
+   */
   readonly days?: number | "forever";
   /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
   readonly random?: (length: number) => Uint8Array;
@@ -207,7 +210,10 @@ export async function issueCertificate(options: {
   readonly usage?: readonly ("client" | "server")[];
   /** Certify an RSA key under 2048 bits. @default false for that of a request, else true */
   readonly allowWeak?: boolean;
-  /** Validity in days from now, or `"forever"` for "no well-defined expiration date". @default 3650, or less where the CA ends earlier */
+  /**
+   * Validity in days from now, or `"forever"` for "no well-defined expiration date".
+   * @default 3650, or less where the CA ends earlier
+   */
   readonly days?: number | "forever";
   /** A number of random bytes, for the serial number. @default `crypto.getRandomValues` */
   readonly random?: (length: number) => Uint8Array;

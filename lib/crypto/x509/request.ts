@@ -108,7 +108,7 @@ export async function readRequest(
 }
 
 /**
- * Reads a signing request, whatever its signature.
+ * Reads a signing request, even one whose signature is wrong.
  *
  * @param input The request as bytes, PEM or DER, or as PEM text.
  * @returns The request, what is wrong with its signature, and whether its algorithm is known.

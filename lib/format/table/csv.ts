@@ -53,11 +53,11 @@ function numbered(prefix: string, first: number, count: number): Record<string, 
 
 /**
  * The partitions of a CSV as ESP-IDF projects have it (FORMAT: partition table): a row a line of `name,
- * type, subtype, offset, size, flags`, with `#` before a comment; further fields are ignored. Numbers are decimal or 0x, offsets and
- * sizes also with K or M; types and subtypes may be names; flags are joined by `:`. A blank offset is
- * the next free aligned one, a negative size ends at that address, and a blank subtype is `undefined`
- * except for an app. Quotes and variables have no meaning, and `N/A` is not an offset: rows for the
- * bootloader and the table need numbers, and do not move other rows.
+ * type, subtype, offset, size, flags`, with `#` before a comment; further fields are ignored. Numbers are
+ * decimal, 0x, 0o or 0b, offsets and sizes also with K or M; types and subtypes may be names; flags are
+ * joined by `:`. A blank offset is the next free aligned one, a negative size ends at that address, and a
+ * blank subtype is `undefined` except for an app. Quotes and variables have no meaning, and `N/A` is not
+ * an offset: rows for the bootloader and the table need numbers, and do not move other rows.
  *
  * @category Partition tables
  * @throws {SecureCertError} `ERR_CSV` with line and field at the first row that cannot be read;

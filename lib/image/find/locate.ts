@@ -234,7 +234,7 @@ export interface FoundImage {
 
 /**
  * As {@linkcode locate}, for those who need the image whole. A file that is not a dump is returned as it
- * is, whatever it holds.
+ * is, even if it is not an image.
  *
  * @throws {SecureCertError} `ERR_MAGIC` for a dump without an image; `ERR_TRUNCATED` for a partition that
  * is not there in full. {@linkcode locate} also throws a RangeError.

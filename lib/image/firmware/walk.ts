@@ -13,7 +13,7 @@ import type { ImageEntry } from "../read/entry.ts";
 
 /** An entry that the firmware comes to. */
 export interface FirmwareEntry extends ImageEntry {
-  /** It runs past the end of the image, and has no right checksum. */
+  /** It runs past the end of the image, so that its checksum is never right. */
   readonly isCut?: boolean;
 }
 
@@ -68,7 +68,7 @@ function endlessAt(offset: number): SecureCertError {
   return new SecureCertError("ERR_LENGTH", message, { offset });
 }
 
-/** An entry of any length. Its checksum is computed when somebody asks: such entries may overlap. */
+/** An entry of any length. Its checksum is computed only when asked for: such entries may overlap. */
 function entryAt(
   image: Uint8Array,
   offset: number,

@@ -90,9 +90,9 @@ function otherNvs(image: Uint8Array, all: BoundedNvs): Finding | undefined {
   }
   // What is wrong with an image may be why no credentials are left to read.
   if (namespaces.length === 0 && problems.length > 0) return undefined;
-  const listed = namespaces.slice(0, LISTED).map((name) => JSON.stringify(name)).join(", ");
+  const names = namespaces.slice(0, LISTED).map((name) => JSON.stringify(name)).join(", ");
   const more = namespaces.length > LISTED ? ` and ${namespaces.length - LISTED} more` : "";
-  const holds = namespaces.length === 0 ? "is empty" : `has the namespaces ${listed}${more}`;
+  const holds = namespaces.length === 0 ? "is empty" : `has the namespaces ${names}${more}`;
   const message =
     `an NVS partition, but not one of credentials: it ${holds}; the firmware looks for ` +
     NVS_CREDENTIAL_NAMESPACES.join(" or ");
