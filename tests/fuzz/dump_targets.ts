@@ -1,6 +1,5 @@
 import * as toolkit from "../../mod.ts";
-import { concat } from "../../lib/bytes/pack.ts";
-import type { Bytes } from "../../lib/bytes/pack.ts";
+import { type Bytes, concat } from "../../lib/bytes/pack.ts";
 import { decodeIntelHex } from "../../lib/format/dump/intel_hex.ts";
 import { decodeUf2 } from "../../lib/format/dump/uf2.ts";
 import { PARTITION_TABLE_OFFSET, PARTITION_TABLE_SECTOR } from "../../lib/format/table/binary.ts";
@@ -9,7 +8,7 @@ import { tableOfFile } from "../../lib/format/table/read.ts";
 import { intelHex, uf2 } from "../dumps.ts";
 import { fixTable, fixTlv, type Guard } from "./guards.ts";
 import type { Seeds } from "./seeds.ts";
-import type { Target } from "./target.ts";
+import { erasedTo, type Target } from "./target.ts";
 
 /** Dumps of flash with partition tables, and their files. */
 export function dumpTargets(seeds: Seeds): readonly Target[] {
@@ -48,7 +47,7 @@ export function dumpTargets(seeds: Seeds): readonly Target[] {
   ];
 }
 
-/** What is in flash from the table on: its sector, and a partition of 16 KiB. */
+/** What is in flash from the table on: its sector, and the start of a partition of 16 KiB. */
 function dumpOf(image: Bytes): Bytes {
   const offset = PARTITION_TABLE_OFFSET + PARTITION_TABLE_SECTOR;
   const isNvs = image[0] !== 0x11;
@@ -61,7 +60,5 @@ function dumpOf(image: Bytes): Bytes {
       size: 0x4000,
     },
   ]);
-  const erased = (bytes: Bytes, size: number) =>
-    concat(bytes, new Uint8Array(size - bytes.length).fill(0xFF));
-  return concat(erased(table, PARTITION_TABLE_SECTOR), image);
+  return concat(erasedTo(table, PARTITION_TABLE_SECTOR), image);
 }

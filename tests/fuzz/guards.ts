@@ -13,7 +13,7 @@ import { md5 } from "../../lib/format/deps.ts";
 const SIGNATURE_BLOCK_SIZE = 1216;
 const BLOCK_CRC_AT = 1196;
 
-/** Makes what guards a format right again after a mutation, in place, so that what is behind it is reached. */
+/** Makes checksums, magic numbers and lengths right again after a mutation, in place, so that what they guard is reached. */
 export type Guard = (bytes: Uint8Array) => void;
 
 /** The magic number at the start, and the checksum of every entry. */

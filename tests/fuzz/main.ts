@@ -1,6 +1,6 @@
 /**
- * Gives every decoder and verb inputs that are wrong in ways of their own, and reports what ends in
- * anything but a value or a SecureCertError.
+ * Gives every decoder and verb inputs with random faults, and reports what ends in anything but a value
+ * or a SecureCertError.
  *
  *     deno task fuzz [--seed N] [--count N] [--only NAME] [--input N]
  */

@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../lib/bytes/errors.ts";
-import { type Bytes, equalBytes } from "../../lib/bytes/pack.ts";
+import { type Bytes, concat, equalBytes } from "../../lib/bytes/pack.ts";
 import { decodeUtf8 } from "../../lib/bytes/text.ts";
 import type { Guard } from "./guards.ts";
 
@@ -8,7 +8,7 @@ export interface Target {
   readonly name: string;
   /** Good inputs, which are changed. */
   readonly seeds: readonly Bytes[];
-  /** What makes changed inputs pass their checksums; half of them are left as they are. */
+  /** What makes changed inputs pass their checksums; a quarter of them is left as it is. */
   readonly guard?: Guard;
   /** Reads an input; throws a {@linkcode NotTheSame} when what it reads does not encode to it. */
   run(input: Bytes): unknown;
@@ -27,6 +27,11 @@ export function sameValue(value: unknown, again: unknown): void {
   if (JSON.stringify(value) !== JSON.stringify(again)) throw new NotTheSame("reads other values");
 }
 
+/** Bytes with erased flash after them, up to a length. */
+export function erasedTo(bytes: Uint8Array, length: number): Bytes {
+  return concat(bytes, new Uint8Array(length - bytes.length).fill(0xFF));
+}
+
 /** The input as text, as a reader of files takes it. */
 export const textOf = (bytes: Uint8Array) => decodeUtf8(bytes) ?? new TextDecoder().decode(bytes);
 
@@ -37,6 +42,7 @@ export async function drain(rows: AsyncIterable<unknown>): Promise<void> {
 
 /** The time of all checks. */
 export const now = () => new Date("2027-01-01T00:00:00Z");
+
 /** A rejected promise is an answer like another one; what it rejects with is checked. */
 export async function all(promises: readonly Promise<unknown>[]): Promise<void> {
   for (const each of await Promise.allSettled(promises)) {

@@ -1,18 +1,13 @@
 import * as toolkit from "../../mod.ts";
-import { type Bytes, concat } from "../../lib/bytes/pack.ts";
+import type { Bytes } from "../../lib/bytes/pack.ts";
 import { encodeUtf8 } from "../../lib/bytes/text.ts";
 import { deviceTargets } from "./device_targets.ts";
 import { dumpTargets } from "./dump_targets.ts";
 import { fixCustFlash, fixDer, fixNvs, fixSignatureBlock, fixTable, fixTlv } from "./guards.ts";
 import { peripheralTargets } from "./peripheral_targets.ts";
 import type { Seeds } from "./seeds.ts";
-import { all, now, same, sameValue, type Target, textOf } from "./target.ts";
+import { all, erasedTo, now, same, sameValue, type Target, textOf } from "./target.ts";
 import { textTargets } from "./text_targets.ts";
-
-/** With erased flash after it. */
-function erasedTo(bytes: Uint8Array, length: number): Uint8Array {
-  return concat(bytes, new Uint8Array(length - bytes.length).fill(0xFF));
-}
 
 /** Where the firmware looks, and a place where it does not. */
 const PARTITIONS = [
@@ -63,7 +58,7 @@ export function targets(seeds: Seeds): readonly Target[] {
       run(input) {
         const { entries, used } = toolkit.decodePartition(input);
         const again = toolkit.encodePartition(entries, { size: used });
-        same(input, concat(again, new Uint8Array(input.length - used).fill(0xFF)));
+        same(input, erasedTo(again, input.length));
       },
     },
     {

@@ -1,20 +1,21 @@
-/** Every verb finds the image in a dump, whatever the dump is encoded in. */
+/** Every verb finds the image in a dump of any encoding. */
 import { assertEquals, assertRejects } from "@std/assert";
 import {
   append,
   convert,
+  createDevelopmentCa,
   decodePartition,
   diff,
   encodePartitionTable,
   extract,
   generateKey,
   inspect,
+  provision,
   SecureCertError,
   signingDigest,
   signPartition,
   verify,
 } from "../../mod.ts";
-import { createDevelopmentCa, provision } from "../../mod.ts";
 import { intelHex, uf2 } from "../dumps.ts";
 
 const ENTRY = { name: "esp_secure_cert", type: 0x3F, subtype: 6, offset: 0xD000, size: 0x2000 };
@@ -117,23 +118,6 @@ Deno.test("offset and tableOffset say where image and table are", async () => {
   for (const act of [inspect, verify]) {
     await assertRejects(() => act(image, { offset: image.length }), RangeError, "past the file's");
   }
-});
-
-Deno.test("the end of a certificate is a warning within 90 days, or an error as asked", async () => {
-  const issuer = await createDevelopmentCa();
-  const { image } = await provision({ issuer, subject: "CN=dev", days: 30 });
-  const codes = async (days?: number, now?: Date) => {
-    const { findings } = await verify(image, { expiresWithin: days, now: now && (() => now) });
-    return findings.filter(({ code }) => code !== "PLAINTEXT_KEY")
-      .map(({ severity, code }) => `${severity} ${code}`);
-  };
-  assertEquals(await codes(), ["warning CERT_EXPIRES_SOON"]);
-  assertEquals(await codes(29), []);
-  assertEquals(await codes(0), []);
-  assertEquals(await codes(30), ["error CERT_EXPIRES_SOON"]);
-  const later = new Date(Date.now() + 31 * 86_400_000);
-  assertEquals(await codes(undefined, later), ["error CERT_EXPIRED"]);
-  await assertRejects(() => verify(image, { expiresWithin: -1 }), RangeError);
 });
 
 Deno.test("a partition table in Intel HEX or UF2 is one, and with more after it a dump", async () => {

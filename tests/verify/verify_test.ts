@@ -229,6 +229,22 @@ sharedTest("cust_flash_tlv.bin is good, though its CA is not the issuer", async 
   ]);
 });
 
+Deno.test("the end of a certificate is a warning within 90 days, or an error as asked", async () => {
+  const { image } = await provision({ issuer, subject: "CN=dev", days: 30 });
+  const found = async (days?: number, now?: Date) => {
+    const { findings } = await verify(image, { expiresWithin: days, now: now && (() => now) });
+    return findings.filter(({ code }) => code !== "PLAINTEXT_KEY")
+      .map(({ severity, code }) => `${severity} ${code}`);
+  };
+  assertEquals(await found(), ["warning CERT_EXPIRES_SOON"]);
+  assertEquals(await found(29), []);
+  assertEquals(await found(0), []);
+  assertEquals(await found(30), ["error CERT_EXPIRES_SOON"]);
+  const later = new Date(Date.now() + 31 * 86_400_000);
+  assertEquals(await found(undefined, later), ["error CERT_EXPIRED"]);
+  await assertRejects(() => verify(image, { expiresWithin: -1 }), RangeError);
+});
+
 Deno.test("an image with an error is withheld, and no-verify overrides that", async () => {
   const other = await createDevelopmentCa();
   const past = () => new Date("2020-01-01");
