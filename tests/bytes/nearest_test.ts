@@ -20,7 +20,7 @@ Deno.test("a synonym means its name", () => {
   }
 });
 
-Deno.test("a word that may be several names is none of them, unless it is one exactly", () => {
+Deno.test("a word that may be several names means none, unless it is one exactly", () => {
   assertEquals(spelledName("AB", ["a-b", "ab"]), undefined);
   assertEquals(spelledName("ab", ["a-b", "ab"]), "ab");
 });

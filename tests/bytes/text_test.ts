@@ -85,9 +85,9 @@ Deno.test("text in UTF-8 and UTF-16 is read, with a byte order mark and without"
   }
 });
 
-Deno.test("what is neither is no text, and none at all is an empty one", async () => {
-  const bad = ["ff", "ff41", "41ff42", "fffe00d84100", "feffd800", "fffe41", "feff0041ff", "e28"]
-    .map((hex) => Uint8Array.fromHex(hex.length % 2 === 0 ? hex : hex.slice(0, -1)));
+Deno.test("bytes in neither encoding are not text, and no bytes are an empty text", async () => {
+  const bad = ["ff", "ff41", "41ff42", "fffe00d84100", "feffd800", "fffe41", "feff0041ff", "e2"]
+    .map((hex) => Uint8Array.fromHex(hex));
   for (const bytes of bad) {
     assertEquals(decodeText(bytes), undefined, bytes.toHex());
     await assertRejects(() => Array.fromAsync(decodeTextParts([bytes])), SecureCertError);

@@ -50,7 +50,7 @@ Deno.test("an encrypted partition is recognised, filled or not, and other random
   }
 });
 
-Deno.test("an encrypted NVS is called one, and an NVS of other namespaces is none of ours", async () => {
+Deno.test("an encrypted NVS is called encrypted, and one with other namespaces is not an image", async () => {
   const nvs = encodeNvsCredentials({ deviceCert: vector("plain/device.pem") });
   for (let at = 64; at < 0x1000; at += 32) {
     if (nvs[at] !== ERASED) crypto.getRandomValues(nvs.subarray(at, at + 32));

@@ -228,7 +228,7 @@ Deno.test("what the firmware would not take for its partition is not opened", ()
   }
 });
 
-/** A chain of user data with these lengths in the headers, whatever the values are, up to a size. */
+/** A chain of user data with these lengths in the headers, right or wrong, and erased flash up to a size. */
 function chainOf(
   size: number,
   entries: readonly (Parameters<typeof encodeTlv>[0] & { readonly length?: number })[],

@@ -240,7 +240,7 @@ Deno.test("an RSA key whose numbers contradict each other is taken, and fits not
   assertEquals(await found(image(der)), ["KEY_MISMATCH error 2"]);
 });
 
-Deno.test("a key for key agreement is taken, and fits nothing", async () => {
+Deno.test("a key for key agreement is taken, and fits no certificate", async () => {
   const { scalar, point } = decodeKeyParts(device.key.pkcs8) as Required<EcParts>;
   const p256 = derOid("1.2.840.10045.3.1.7");
   const sec1 = derSequence(derInteger(1), derOctets(scalar), derContext(1, derBits(point)));
@@ -268,7 +268,7 @@ Deno.test("a key for key agreement is taken, and fits nothing", async () => {
   }
 });
 
-Deno.test("a certificate for key agreement fits no key, on whose point it may be", async () => {
+Deno.test("a certificate for key agreement fits no key, even one with the same point", async () => {
   const chip = "esp32h2";
   // mbedTLS, `mbedtls_pk_check_pair`: the kinds of the two keys differ.
   const { point } = decodeKeyParts(device.key.pkcs8) as Required<EcParts>;

@@ -41,7 +41,7 @@ needing(PROCESSES, installed("openssl")).test(
   },
 );
 
-Deno.test("a public exponent as long as the modulus is no obstacle", () => {
+Deno.test("an RSA key with a public exponent as long as its modulus is whole again", () => {
   const [p, q] = [2n ** 521n - 1n, 2n ** 127n - 1n];
   const order = (p - 1n) * (q - 1n);
   let [d, e] = [powerModulo(3n, 1001n, order), undefined as bigint | undefined];
@@ -53,7 +53,7 @@ Deno.test("a public exponent as long as the modulus is no obstacle", () => {
   assert(isConsistentRsa(parts));
 });
 
-Deno.test("numbers that do not belong together are refused, soon", () => {
+Deno.test("numbers that do not belong together are refused", () => {
   const parts = partsOf(rsaPkcs8(4096));
   const other = partsOf(rsaPkcs8(4096, 2));
   const one = Uint8Array.of(1);
