@@ -82,6 +82,7 @@ export { type Verdict, verify } from "./lib/verify/verify.ts";
 export { verifySignatures } from "./lib/verify/signatures.ts";
 
 // Reading
+export type { CredentialFileReport } from "./lib/toolkit/credential_file.ts";
 export { type EntryReport, inspect, type Inspection, reportCertificate } from "./lib/toolkit/inspect.ts";
 export { deviceCredentials } from "./lib/toolkit/device_credentials.ts";
 export { diff, type Diff } from "./lib/toolkit/diff.ts";

@@ -24,7 +24,8 @@ const TOOLKIT = {
   "Flash encryption": "decryptFlash encryptFlash",
   "Signatures": `SignatureKey Signer attachSignatures decodeSignatureBlock decodeSignatureEntry
     encodeSignatureBlock encodeSignatureEntry signPartition signingDigest verifySignatures`,
-  "Reading and checking": `Diff EntryReport FINDINGS Finding Found ImageLocation Inspection
+  "Reading and checking":
+    `CredentialFileReport Diff EntryReport FINDINGS Finding Found ImageLocation Inspection
     SecureCert Verdict deviceCredentials diff findSecureCert inspect openSecureCert reportCertificate verify`,
   "Building and changing": `BuildOptions BuildPlan BuildResult DataEntry EfuseKey EfusePlan append
     build buildFromCsv convert createDevelopmentCa extract provision`,

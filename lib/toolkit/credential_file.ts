@@ -10,23 +10,26 @@ import { importPrivateKey, isProtectedKey } from "../crypto/keys/keys.ts";
 import { CERTIFICATE_LABELS, readCertificate } from "../crypto/x509/certificate.ts";
 import { inspectRequest, REQUEST_LABELS } from "../crypto/x509/request.ts";
 
-/** What {@linkcode readCredentialFile} finds. */
-export type CredentialFormat = CredentialFileReport["format"];
-
-/** A certificate, key or signing request in a file; never a secret. */
+/**
+ * A certificate, key or signing request in a file; never a secret.
+ *
+ * @category Reading and checking
+ */
 export interface CredentialFileReport {
   readonly format: "certificate" | "private key" | "public key" | "request";
+  /** Subject of a certificate or request. */
   readonly subject?: string;
+  /** Issuer of a certificate. */
   readonly issuer?: string;
-  /** Serial number in hexadecimal. */
+  /** Serial number of a certificate in hexadecimal. */
   readonly serial?: string;
-  /** First moment of validity, ISO 8601. */
+  /** First moment of a certificate's validity, ISO 8601. */
   readonly notBefore?: string;
-  /** Last moment of validity, ISO 8601; 9999-12-31T23:59:59.000Z when there is no end. */
+  /** Last moment of it, ISO 8601; 9999-12-31T23:59:59.000Z when there is no end. */
   readonly notAfter?: string;
   /** Kind of key, such as `P-256`; absent for a private key that is protected by a password. */
   readonly key?: string;
-  /** Subject alternative names. */
+  /** Subject alternative names of a certificate or request. */
   readonly sans?: readonly string[];
   /** SHA-256 of a certificate or request, DER, hexadecimal. */
   readonly fingerprint?: string;
@@ -34,13 +37,16 @@ export interface CredentialFileReport {
   readonly publicKeyFingerprint?: string;
   /** Present when a private key cannot be read without a password. */
   readonly encrypted?: true;
-  /** What is wrong with it. */
+  /** What is wrong with it: it is malformed, or a request's signature is not its key's. */
   readonly problem?: string;
 }
 
+/** What {@linkcode readCredentialFile} finds. */
+type CredentialFormat = CredentialFileReport["format"];
+
 type Reader = (bytes: Bytes) => CredentialFileReport | Promise<CredentialFileReport>;
 
-/** In the order in which a DER file is tried: a request is no certificate, and the reverse. */
+/** In the order in which a DER file is tried: no certificate can be read as a request, nor the reverse. */
 const READERS: Readonly<Record<CredentialFormat, Reader>> = {
   "certificate": reportCertificateFile,
   "request": reportRequest,

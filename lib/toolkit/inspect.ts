@@ -18,6 +18,7 @@ import { type Credentials, findCredentials, keyModeOf } from "../image/contents/
 import { type Finding, finding } from "../findings/findings.ts";
 import { secureCertEntries } from "../image/find/find.ts";
 import { checkDigest, type ImageLocation, placeOf } from "../image/find/locate.ts";
+import type { CredentialFileReport } from "./credential_file.ts";
 import { reportOther } from "./others.ts";
 import type { DumpEncoding } from "../format/dump/dump.ts";
 import { startsTable, tableOfFile } from "../format/table/read.ts";
@@ -79,15 +80,7 @@ export interface EntryReport {
     readonly sans: readonly string[];
   };
   /** All certificates of an entry that holds several. */
-  readonly certificates?: readonly {
-    readonly subject: string;
-    readonly issuer: string;
-    readonly serial: string;
-    readonly notBefore: string;
-    readonly notAfter: string;
-    readonly key: string;
-    readonly sans: readonly string[];
-  }[];
+  readonly certificates?: readonly NonNullable<EntryReport["certificate"]>[];
   /** Where a private key is, and its kind where it is known; its text only when secrets are shown. */
   readonly privateKey?: {
     readonly storage: "plaintext" | "ecdsa-peripheral" | "hmac-encrypted" | "hmac-derived";
@@ -128,57 +121,15 @@ export interface EntryReport {
 }
 
 /**
- * What an image holds.
+ * What an image holds; of a file of certificates, keys or requests, what its first one is.
  *
  * @category Reading and checking
  */
-export interface Inspection {
-  /** Layout; `partition_table` or what else a file is that is no image; or `unknown`. */
-  readonly format:
-    | ImageFormat
-    | "partition_table"
-    | "certificate"
-    | "private key"
-    | "public key"
-    | "request"
-    | "unknown";
-  /** Subject of a certificate or request; this and what follows only for these and keys. */
-  readonly subject?: string;
-  /** Issuer of a certificate. */
-  readonly issuer?: string;
-  /** Serial number of a certificate in hexadecimal. */
-  readonly serial?: string;
-  /** First moment of a certificate's validity, ISO 8601. */
-  readonly notBefore?: string;
-  /** Last moment of a certificate's validity, ISO 8601. */
-  readonly notAfter?: string;
-  /** Kind of the key, such as `P-256`; absent for a private key that a password protects. */
-  readonly key?: string;
-  /** Subject alternative names of a certificate or request. */
-  readonly sans?: readonly string[];
-  /** SHA-256 of a certificate or request, DER, hexadecimal. */
-  readonly fingerprint?: string;
-  /** SHA-256 of the public key, SubjectPublicKeyInfo in DER, hexadecimal. */
-  readonly publicKeyFingerprint?: string;
-  /** Present when a private key cannot be read without a password. */
-  readonly encrypted?: true;
-  /** What is wrong with a request's signature, or with one of several things in a file. */
-  readonly problem?: string;
+export interface Inspection extends Omit<CredentialFileReport, "format"> {
+  /** Layout; `partition_table` or what else a file is that is not an image; or `unknown`. */
+  readonly format: ImageFormat | "partition_table" | CredentialFileReport["format"] | "unknown";
   /** All that a file holds of certificates, keys and requests, in its order, when that is several. */
-  readonly contents?: readonly {
-    readonly format: "certificate" | "private key" | "public key" | "request";
-    readonly subject?: string;
-    readonly issuer?: string;
-    readonly serial?: string;
-    readonly notBefore?: string;
-    readonly notAfter?: string;
-    readonly key?: string;
-    readonly sans?: readonly string[];
-    readonly fingerprint?: string;
-    readonly publicKeyFingerprint?: string;
-    readonly encrypted?: true;
-    readonly problem?: string;
-  }[];
+  readonly contents?: readonly CredentialFileReport[];
   /** Length of the image in bytes; of all that was given when none was found in it. */
   readonly size: number;
   /** Bytes that the entries take. */
@@ -259,8 +210,9 @@ export type PartitionTableReport = NonNullable<Inspection["partitionTable"]>;
 
 /**
  * Reports what some bytes hold: an image, a dump of flash that contains one (Intel HEX and UF2 too), a
- * partition table, binary or CSV, or certificates, keys and signing requests. Never throws for content; takes time linear in its length. The report is ready for
- * `JSON.stringify`; offsets count from the start of the image.
+ * partition table, binary or CSV, or certificates, keys and signing requests. Never throws for content;
+ * takes time linear in its length. The report is ready for `JSON.stringify`; offsets count from the start
+ * of the image.
  *
  * @category Reading and checking
  * @throws {RangeError} for a table offset that is not a 32-bit number, or an offset after the end.

@@ -1,13 +1,10 @@
 import { printableLine } from "../../bytes/text.ts";
-import type { Inspection } from "../../toolkit/inspect.ts";
+import type { CredentialFileReport } from "../../toolkit/credential_file.ts";
 import { bold, dim, red } from "./colors.ts";
 import { formatDay } from "./text.ts";
 
-/** A certificate, key or signing request in a report. */
-type Item = NonNullable<Inspection["contents"]>[number];
-
 /** The certificates, keys and signing requests of a file: a block of lines each. */
-export function renderCredentialFile(items: readonly Item[]): string[] {
+export function renderCredentialFile(items: readonly CredentialFileReport[]): string[] {
   return items.flatMap((item, index) => [
     ...index === 0 ? [] : [""],
     `${bold(item.format)}: ${titleOf(item)}`,
@@ -16,13 +13,13 @@ export function renderCredentialFile(items: readonly Item[]): string[] {
   ]);
 }
 
-function titleOf({ subject, key, encrypted }: Item): string {
+function titleOf({ subject, key, encrypted }: CredentialFileReport): string {
   if (subject !== undefined) return printableLine(subject) || dim("(empty subject)");
   if (encrypted) return "protected by a password";
   return key ?? "cannot be read";
 }
 
-function detailsOf(item: Item): [string, string][] {
+function detailsOf(item: CredentialFileReport): [string, string][] {
   const { subject, issuer, serial, notBefore, notAfter, key, sans, fingerprint } = item;
   const { publicKeyFingerprint } = item;
   const optional = (label: string, value: string | undefined): [string, string][] =>

@@ -1,5 +1,6 @@
 import { printableLine } from "../../bytes/text.ts";
 import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
+import type { CredentialFileReport } from "../../toolkit/credential_file.ts";
 import type { Inspection } from "../../toolkit/inspect.ts";
 import { otherTitle } from "../../toolkit/others.ts";
 import type { Check, Verdict } from "../../verify/verify.ts";
@@ -37,12 +38,12 @@ export function renderInspection(report: Inspection, columns: number): string {
   return lines.join("\n").trimEnd();
 }
 
-/** Formats of files that are no image, and of which only what they hold is shown. */
+/** Formats of files that are not images, and of which only what they hold is shown. */
 const CREDENTIALS: readonly string[] = ["certificate", "private key", "public key", "request"];
 
 function isCredentialFile(
   report: Inspection,
-): report is Inspection & NonNullable<Inspection["contents"]>[number] {
+): report is Inspection & CredentialFileReport {
   return CREDENTIALS.includes(report.format);
 }
 
