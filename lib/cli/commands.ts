@@ -33,7 +33,7 @@ const COMMANDS = {
     load: () => import("./commands/convert.ts"),
   },
   "inspect": {
-    summary: "show what an image holds, whatever it is",
+    summary: "show what an image, a dump or a partition table holds",
     load: () => import("./commands/inspect.ts"),
   },
   "verify": {

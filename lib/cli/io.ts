@@ -31,7 +31,7 @@ export interface Io {
    * takes it away. A note takes it away, too. Absent where stderr is not a terminal.
    */
   drawLine?(text: string): void;
-  /** Asks somebody at the terminal, without showing the answer; absent where nobody can answer. */
+  /** Asks at the terminal, without showing the answer; absent where there is no terminal. */
   promptSecret?(question: string): Promise<string | null>;
   /** Runs the first of some programs that is installed; undefined when none is. */
   run?(
@@ -256,7 +256,7 @@ function terminalColumns(): number {
   }
 }
 
-/** Whether the terminal moves no cursor. It is looked up where that is permitted, and nobody is asked. */
+/** Whether the terminal moves no cursor. It is looked up only where that is permitted already. */
 function isDumb(): boolean {
   const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
   return state === "granted" && Deno.env.get("TERM") === "dumb";

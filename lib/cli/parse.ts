@@ -125,7 +125,7 @@ function checkValue(
 /**
  * The choice that a word means.
  *
- * @param is What is said before the choices when it is none of them.
+ * @param is What is said before the choices when the word is not one of them.
  * @throws {CliError} `ERR_USAGE` then, with the nearest of them.
  */
 function chosen(

@@ -91,7 +91,7 @@ function printing(io: Io, argv: readonly string[]): Io {
   };
 }
 
-/** Escapes line breaks in what somebody typed, such as a file's name, wherever a text repeats it. */
+/** Escapes line breaks in what was typed, such as a file's name, wherever a text repeats it. */
 function joiningLines(argv: readonly string[]): (text: string) => string {
   const broken = argv.flatMap((word) => [word, word.slice(word.indexOf("=") + 1)])
     .map((word) => word.trim()).filter((word) => word.includes("\n"));
@@ -136,7 +136,7 @@ function report(error: SecureCertError | CliError, { command, argv }: Context, i
   return code === "ERR_USAGE" ? EXIT_USAGE : EXIT_FAILED;
 }
 
-/** Takes out of a text what somebody typed that may be a key: an error may call it a file. */
+/** Takes out of a text what was typed that may be a key: an error may call it a file. */
 function hiding(argv: readonly string[]): (text: string) => string {
   const secrets = argv.flatMap((word) => {
     const value = word.slice(word.indexOf("=") + 1);

@@ -36,7 +36,7 @@ export async function deviceCredentials(
   options: {
     /** The 32 bytes of the eFuse key, for `rsa-ds` and the HMAC modes. */
     readonly hmacKey?: Uint8Array;
-    /** The key in the eFuse, for `ecdsa-peripheral`: no image gives it away. */
+    /** The key in the eFuse, for `ecdsa-peripheral`: it is in no image. */
     readonly privateKey?: KeyInput;
     /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */
     readonly tableOffset?: number;

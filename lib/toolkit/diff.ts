@@ -93,7 +93,7 @@ export type EntryPlace = NonNullable<EntryDifference["a"]>;
  * equal. Each is an image, a dump of flash that contains one, or erased flash.
  *
  * @category Reading and checking
- * @throws {SecureCertError} `ERR_MAGIC` when one of them is none of these.
+ * @throws {SecureCertError} `ERR_MAGIC` for anything else.
  */
 export async function diff(
   a: Uint8Array,

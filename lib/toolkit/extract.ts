@@ -64,7 +64,7 @@ const FILE_NAMES: Readonly<Record<number, string>> = {
   [TLV_TYPES.ESP_SECURE_CERT_MATTER_TLV_1]: "matter",
   [TLV_TYPES.ESP_SECURE_CERT_MATTER_TLV_2]: "matter",
 };
-/** Types whose values are no secret; what the others hold may be a key. */
+/** Types whose values are not secret; what the others hold may be a key. */
 const PUBLIC_TYPES: readonly number[] = [
   CA,
   DEV,
@@ -309,7 +309,7 @@ async function formOf(entry: StoredTlv, before: readonly ExtractedRow[]): Promis
   };
 }
 
-/** Whether the flags say that the value of a credential is no certificate and no key. */
+/** Whether the flags say that the value of a credential is neither a certificate nor a key. */
 function isHidden({ type, flags }: StoredTlv): boolean {
   return type === KEY
     ? keyStorageOf(flags) !== "plaintext"

@@ -7,7 +7,7 @@ import { blockPlan, type EfusePlan, ESPEFUSE_NOTE } from "../key_modes/efuse_pla
 
 /** Bytes of an eFuse block. */
 const BLOCK_SIZE = 32;
-/** KEY1 is where the private key or its HMAC key is, unless somebody says otherwise. */
+/** KEY1 is where the private key or its HMAC key is, unless the caller says otherwise. */
 const USUAL_KEY_ID = 2;
 
 /** What {@linkcode createFlashKey} makes. */
@@ -107,7 +107,7 @@ function checkLength(chip: ChipName, bits: 128 | 256): void {
   if (kinds.includes(`xts-aes-${bits}`) || kinds.includes(`esp32-aes-${bits}`)) return;
   throw new SecureCertError(
     "ERR_UNSUPPORTED",
-    `Cannot make flash encryption key: the eFuses of the ${title} take none of ${bits} bits`,
+    `Cannot make flash encryption key: the eFuses of the ${title} take no key of ${bits} bits`,
     { field: "bits" },
   );
 }

@@ -100,7 +100,7 @@ real.test("a key file is not replaced by something else, either", async () => {
         assertEquals(read(name), before);
       }
     }
-    // Digests, images and requests are no keys.
+    // Digests, images and requests are not keys.
     const line = ["csr", "--key", "d/device.key.pem", "--subject", "CN=x", "-o", "r.csr"];
     assertEquals((await run(...line)).code, 0);
     assertEquals((await run(...line, "--force")).code, 0);

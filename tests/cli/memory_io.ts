@@ -28,7 +28,7 @@ export class MemoryWorld {
   program?: string;
   /** How Deno runs the script. */
   script?: Script;
-  /** What somebody at the terminal answers; without it nobody is there. */
+  /** What is answered at the terminal; without it there is no terminal. */
   answer?: string;
   /** What they were asked. */
   readonly questions: string[] = [];

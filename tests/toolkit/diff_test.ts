@@ -126,7 +126,7 @@ Deno.test("bytes that belong to no value differ too", async () => {
   assertEquals(fields(await diff(image, wrong)), ["checksum"]);
 });
 
-Deno.test("erased flash lacks every entry, and what is no image is refused", async () => {
+Deno.test("erased flash lacks every entry, and what is not an image is refused", async () => {
   const erased = new Uint8Array(0x2000).fill(0xFF);
   assertEquals(changes(await diff(erased, encodePartition([A!, B!]))), [
     "added 51.0",

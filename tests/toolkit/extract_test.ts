@@ -251,7 +251,7 @@ Deno.test("any change of an image is restored or refused", async () => {
   }
 });
 
-Deno.test("what is no image says what it is", async () => {
+Deno.test("an error says what is not an image", async () => {
   const error = await assertRejects(() => extract(new Uint8Array(64).fill(0xFF)), SecureCertError);
   assertEquals(error.code, "ERR_MAGIC");
   assertEquals(error.message.includes("erased"), true);

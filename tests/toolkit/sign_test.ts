@@ -289,7 +289,7 @@ Deno.test("the order, number and place of signature entries are checked", async 
   assertEquals(await problemsOf(zero, user), ["nothing is signed"]);
 });
 
-Deno.test("keys that are none make a bad signature and no exception", async () => {
+Deno.test("what is not a key makes a bad signature and no exception", async () => {
   for (const algorithm of ALGORITHMS) {
     const { entries } = decodePartition(await signPartition(IMAGE, [await signer(algorithm)]));
     const entry = decodeSignatureEntry(entries[2]!.data);

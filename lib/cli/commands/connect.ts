@@ -41,7 +41,7 @@ export const command: Command = {
       value: "NAME",
       choices: PROTOCOLS,
       help:
-        "what must be answered: nothing for tls, within --timeout; an MQTT\nCONNECT; an HTTPS request",
+        "what must follow the handshake within --timeout: for tls neither\nan alert nor a close, for mqtt an accepted CONNECT, for https an answer",
       default: "tls",
     },
     {
@@ -67,7 +67,7 @@ export const command: Command = {
     {
       name: "private-key",
       value: "FILE",
-      help: "the key in the eFuse, for ecdsa-peripheral: no image has it",
+      help: "the key in the eFuse, for ecdsa-peripheral; it is in no image",
     },
     PASSWORD_FILE,
     {
@@ -184,7 +184,7 @@ function refuseUnknownKey({ type, curve, bits }: PrivateKey): void {
   if (isKnown) return;
   const name = type === "rsa" ? `RSA-${bits}` : curve;
   const message =
-    `this TLS stack (rustls) does not sign with ${name} keys: nothing is proved, nor is the key wrong`;
+    `this TLS stack (rustls) does not sign with ${name} keys: nothing is proved, but the key may be right`;
   throw new CliError("ERR_IO", message, {
     hint: "prove it with the board itself, and serve as the other side",
   });

@@ -7,7 +7,7 @@ import { noteUnfound, placeOf } from "../input/images.ts";
 import { readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
-/** Shows what an image holds, whatever it is. */
+/** Shows what an image or another file holds. */
 export const command: Command = {
   positionals: [{
     name: "IMAGE",

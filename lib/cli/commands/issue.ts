@@ -33,7 +33,7 @@ export const command: Command = {
     {
       name: "public-key",
       value: "FILE",
-      help: "or: its public key, PEM or DER, where nobody can sign a request",
+      help: "or: its public key, PEM or DER, where no request can be signed",
     },
     SUBJECT,
     { name: "ca", value: "FILE", help: "certificate of the CA" },

@@ -34,7 +34,7 @@ export const command: Command = {
     FORCE,
     { ...JSON_FLAG, help: "a line of JSON for each client; with --once one document" },
   ],
-  exit1: "it failed, or with --once a client with a certificate was refused, or refused",
+  exit1: "it failed; with --once also when one side refused the other's certificate",
   examples: [{
     permissions: "--allow-read=ca,server.pem,server.key.pem --allow-net=127.0.0.1:8883",
     line: "serve --client-ca ca/ca.pem --server-cert server.pem --server-key server.key.pem",
@@ -79,7 +79,7 @@ async function serve(
     await handOut(identity, args, io);
     const where = formatAddress(server.address);
     if (!isLoopback(address.host)) {
-      io.note(`warning: everybody who reaches this machine on the network can connect to ${where}`);
+      io.note(`warning: anyone who reaches this machine over the network can connect to ${where}`);
     }
     io.note(`listening on ${where}; Ctrl-C ends it`);
     const stopped = new Promise<number>((resolve) =>

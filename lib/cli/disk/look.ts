@@ -30,7 +30,7 @@ export function look(path: string): Found | undefined {
   }
 }
 
-/** The file of a path that is read, whatever name it goes by; undefined where there is none. */
+/** The file of a path that is read, the same for all of its names; undefined where there is none. */
 export function identityOf(path: string): string | undefined {
   try {
     const info = path === "-" ? fstatSync(0) : Deno.statSync(path);
@@ -64,7 +64,7 @@ function targetOf(path: string): Deno.FileInfo | undefined {
 
 /**
  * What is at a path that may not be read: the file that opens says what it is, and whether a new time
- * given to the name reaches that file, that the name is no link.
+ * given to the name reaches that file, that the name is not a link.
  */
 function feel(path: string): Found {
   const file = openSync(path, constants.O_WRONLY);

@@ -20,7 +20,7 @@ const KEY_FILE =
 
 /**
  * The images that the arguments name, a folder's by name: its `*.bin`, or those of a batch. Undefined
- * when they name one file, which is no list.
+ * when they name one file, which is not a list.
  *
  * @throws {CliError} `ERR_FILE_NOT_FOUND` when there are none; `ERR_USAGE` for a flag that is about one
  * image, when there are several.

@@ -50,10 +50,10 @@ export function noteSlowKey(
 const MAX_PASSWORD_FILE = 0x10000;
 
 /**
- * The password of a private key: the first line of --password-file, or else the answer of somebody
- * at the terminal, who is asked only when the key needs one.
+ * The password of a private key: the first line of --password-file, or else what is typed
+ * at the terminal, where it is asked for only when the key needs one.
  *
- * @param key The key's file; without it nobody is asked.
+ * @param key The key's file; without it no question is asked.
  * @param name What the question calls the key.
  */
 export async function passwordOf(
@@ -87,7 +87,7 @@ export async function readKey(path: string, args: Arguments, io: Io): Promise<Pr
  * shows that its key works; of this one it is checked that the device reads it.
  *
  * @throws {SecureCertError} `ERR_KEY` for a key that the device refuses; as {@linkcode publicKeyDer} and
- * {@linkcode decodeSpki} for what is none.
+ * {@linkcode decodeSpki} for what is not a key.
  */
 export async function readPublicKey(
   path: string,

@@ -1,4 +1,4 @@
-// Every file is read by these, whoever names it: the command line, a CSV, a device list, a manifest.
+// Every file is read by these, whether the command line, a CSV, a device list or a manifest names it.
 import { type CliError, fileError } from "../errors.ts";
 import { shownName } from "../../bytes/text.ts";
 

@@ -60,24 +60,24 @@ function pemOf(chain: readonly Certificate[]): string {
   return chain.map(({ pem }) => pem).join("");
 }
 
-/** A certificate for the bench, of a CA whose key is thrown away. */
+/** A certificate for the bench, of a CA whose key is not kept. */
 async function developmentIdentity(
   host: string,
 ): Promise<Omit<ServerFiles, "clientCa">> {
   const { createDevelopmentCa } = await import("../../toolkit/provision.ts");
   const { issueCertificate } = await import("../../crypto/x509/issue.ts");
   const issuer = await createDevelopmentCa();
-  const publicKey = await generateKey();
+  const key = await generateKey();
   const own = ANY_ADDRESS.includes(host) || isLoopback(host) ? [] : [`${kindOf(host)}:${host}`];
   const certificate = await issueCertificate({
     issuer,
-    publicKey,
+    publicKey: key,
     subject: "CN=localhost,OU=NOT FOR PRODUCTION",
     sans: ["dns:localhost", "ip:127.0.0.1", "ip:::1", ...own],
     usage: ["server"],
   });
-  const key = new TextDecoder().decode(exportPrivateKey(publicKey));
-  return { cert: certificate.pem, key, madeBy: issuer.certificate, names: certificate.sans };
+  const pem = new TextDecoder().decode(exportPrivateKey(key));
+  return { cert: certificate.pem, key: pem, madeBy: issuer.certificate, names: certificate.sans };
 }
 
 function kindOf(host: string): "dns" | "ip" {

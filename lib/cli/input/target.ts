@@ -42,8 +42,8 @@ export async function trustedBy(
     return await naming(args.need("server-ca"), () => readCertificates(given));
   }
   if (stored.length > 0) return stored;
-  const message = "the image stores no CA, so that there is nothing to trust the server by";
-  const hint = "give the one that the firmware brings along with --server-ca";
+  const message = "the image stores no CA, so there is nothing to check the server against";
+  const hint = "give the firmware's own CA with --server-ca";
   throw fileError("ERR_IO", args.positionals[0]!, message, hint);
 }
 

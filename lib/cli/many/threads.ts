@@ -22,8 +22,8 @@ const MODULE = new URL("./worker.ts", import.meta.url);
 
 /** Starts a thread for each further core; none where Deno may not read the modules of one. */
 export async function startCheckThreads(task: ManyTask): Promise<CheckThreads> {
-  const isAlone = await missingPermission() !== undefined;
-  const count = isAlone ? 0 : navigator.hardwareConcurrency - 1;
+  const isForbidden = await missingPermission() !== undefined;
+  const count = isForbidden ? 0 : navigator.hardwareConcurrency - 1;
   const workers = Array.from({ length: count }, (_, at) => startThread(MODULE, `check ${at}`));
   const send = (worker: typeof workers[number], message: ToThread) =>
     worker.postMessage(toWire(message));

@@ -41,7 +41,7 @@ export function newFlashKey(
     `new flash encryption key: ${path}; its eFuse plan is in ${planPath}`,
     `  ${command}`,
     ...plan.notes.map((each) => `  ${each}`),
-    "  burning cannot be undone; without the key nobody can encrypt an update on a host",
+    "  burning cannot be undone; without the key no host can encrypt an update",
   ].join("\n");
   return { options: { ...place, key }, files, note };
 }

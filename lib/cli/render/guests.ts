@@ -22,25 +22,30 @@ export function guestBook(
     ended,
     describe,
     onGuest: (guest) => {
-      if (!json) io.print(`${guest.from ?? "somebody"} ${guestLine(guest)}`);
+      if (!json) io.print(`${fromOf(guest)} ${guestLine(guest)}`);
     },
     onRequest: (guest, request) => {
       requests.set(guest, request);
-      if (!json) io.print(`${guest.from ?? "somebody"} ${requestLine(request)}`);
+      if (!json) io.print(`${fromOf(guest)} ${requestLine(request)}`);
     },
     onLeave: (guest) => {
       if (json) print({ accepted: true, ...describe(guest), request: requests.get(guest) });
       requests.delete(guest);
       if (once) resolve(0);
     },
-    onRefusal: ({ kind, reason, from }) => {
+    onRefusal: (refusal) => {
+      const { kind, reason, from } = refusal;
       // One without a certificate does not end it: connect begins with such a connection.
       const ends = once && (kind === "refused" || kind === "refusing");
-      if (!json) io.print(`${from ?? "somebody"} not let in: ${printableLine(reason)}`);
+      if (!json) io.print(`${fromOf(refusal)} not let in: ${printableLine(reason)}`);
       else if (!once || ends) print({ accepted: false, from, kind, reason });
       if (ends) resolve(1);
     },
   };
+}
+
+function fromOf({ from }: { readonly from?: string }): string {
+  return from ?? "a client";
 }
 
 /** Who a client is. */

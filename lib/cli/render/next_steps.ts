@@ -38,14 +38,14 @@ export interface ToolDialect {
   readonly port?: string;
 }
 
-/** What stands for names that are not known, in a line that is to be changed. */
+/** Placeholders for names that are not known, in a line that is to be edited. */
 const SERVER = "HOST:8883";
 const PRIVATE_KEY = "KEY.pem";
 
 /** An eFuse key of an image. */
 export interface Burn {
   readonly efuse: EfuseOutput;
-  /** The file with its plan. @default there is none */
+  /** The file with its plan, where there is one. */
   readonly planPath?: string;
 }
 

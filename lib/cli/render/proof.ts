@@ -44,7 +44,7 @@ export function proofJson(proof: ShownProof): unknown {
   };
 }
 
-/** Who refused, where somebody did. */
+/** Which side refused, where one did. */
 function whoRefused({ by, code }: Failure): string {
   const isRefusal = !UNDECIDED.includes(code);
   if (by === "network") return ": no TLS connection";
@@ -63,7 +63,7 @@ export function renderProof(proof: ShownProof, columns: number): string {
   const answer = device?.answer;
   const head = isProved
     ? `${bold(green("proved"))}: ${formatAddress(target)} takes this device, ` +
-      "and nobody without a certificate"
+      "and no client without a certificate"
     : `${bold(red("NOT PROVED"))}${failure === undefined ? "" : whoRefused(failure)}`;
   const who = `${certificateLine(certificate!)}, serial ${certificate!.serial}`;
   const rows: readonly (readonly [string, string | undefined])[] = [

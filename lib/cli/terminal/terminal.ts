@@ -87,7 +87,7 @@ function readByte(): number | undefined {
   return Deno.stdin.readSync(byte) === 1 ? byte[0] : undefined;
 }
 
-/** Whether somebody can be asked: the question goes to stderr, and the answer comes from stdin. */
+/** Whether a question can be asked: the question goes to stderr, and the answer comes from stdin. */
 export function canAsk(): boolean {
   return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
 }

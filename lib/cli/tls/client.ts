@@ -116,7 +116,7 @@ export function converse(target: Target, identity?: Identity): Promise<Outcome> 
   });
 }
 
-/** What a server shows of itself to a client that trusts everybody. */
+/** What a server shows of itself to a client that trusts any server. */
 export function lookAt(target: Target, identity: Identity): Promise<Session | undefined> {
   return new Promise((resolve) => {
     let session: Session | undefined;

@@ -18,7 +18,7 @@ const ISSUE_AGAIN = "issue a new device certificate, and check the clocks of bot
 const SERVER_TRUST =
   "give the server the CA that issued the device certificate, and the intermediates in between";
 const DEVICE_TRUST =
-  "store the CA of the server in the image (--ca-cert of provision, --ca-cert of build), or try it with --server-ca";
+  "store the CA of the server in the image (--ca-cert of provision and build), or try it with --server-ca";
 
 /** Alerts of the server (RFC 8446 section 6.2) by the name that this TLS stack gives them. */
 const ALERTS: Readonly<Record<string, Explained>> = {
@@ -54,7 +54,7 @@ const ALERTS: Readonly<Record<string, Explained>> = {
   },
   DecryptError: { message: "for the server the signature is not that of the device certificate" },
   HandshakeFailure: {
-    message: "the server found no common ground, or misses a certificate",
+    message: "the server found nothing that both sides support, or misses a certificate",
     hint: "it may allow only cipher suites, curves or signatures that this TLS stack lacks",
   },
   ProtocolVersion: {
@@ -122,9 +122,9 @@ export const CLOSED = "CLOSED";
 const NO_ANSWER = "NO_ANSWER";
 /** Something answered, and not as it should. */
 const STRANGE_ANSWER = "STRANGE_ANSWER";
-/** Somebody without a certificate was let in. */
+/** A client without a certificate was let in. */
 const NO_CERTIFICATE_ASKED = "NO_CERTIFICATE_ASKED";
-/** What is no refusal, and no answer either. */
+/** Codes of failures that show neither a refusal nor an answer. */
 export const UNDECIDED: readonly string[] = [NO_ANSWER, STRANGE_ANSWER, NO_CERTIFICATE_ASKED];
 
 /**
@@ -181,14 +181,14 @@ export function silentFailure(seconds: number, session: object | undefined): Fai
   return { by: isSecure ? "server" : "network", code: NO_ANSWER, message, hint };
 }
 
-/** What came after the handshake is not what was to come. */
+/** What came after the handshake is not what the protocol expects. */
 export function strangeFailure(protocol: string): Failure {
   const message = `what answered after the handshake does not speak ${protocol}`;
   return { by: "server", code: STRANGE_ANSWER, message, hint: "check port and --protocol" };
 }
 
 /**
- * Why the connection without a certificate takes the proof away; undefined where it was refused.
+ * Why the connection without a certificate leaves nothing proved; undefined where it was refused.
  *
  * @param failure How it failed, if it did.
  */
@@ -197,7 +197,7 @@ export function strangerFailure(failure: Failure | undefined): Failure | undefin
   const hint = "set the server up to require a client certificate";
   if (failure === undefined) {
     const message = "a connection without a certificate was accepted in the same way: the server " +
-      "asks for none, or does not insist on one";
+      "asks for none, or does not require one";
     return { by, code: NO_CERTIFICATE_ASKED, message, hint };
   }
   if (!UNDECIDED.includes(failure.code)) return undefined;

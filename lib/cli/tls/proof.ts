@@ -3,7 +3,7 @@ import { CLOSED, type Failure, strangerFailure } from "./failure.ts";
 
 /** What two connections showed: one without a client certificate, and one with it. */
 export interface Proof {
-  /** Whether the server takes this certificate, and takes nobody without one. */
+  /** Whether the server takes this certificate, and no client without one. */
   readonly isProved: boolean;
   /** How the connection with the certificate went; absent where the other one failed for both. */
   readonly device?: Outcome;

@@ -28,11 +28,11 @@ export type Request =
   | { readonly kind: "mqtt"; readonly clientId?: string }
   | { readonly kind: "https"; readonly line: string };
 
-/** Why somebody was not let in. */
+/** Why a client was not let in. */
 export interface Refusal {
   /**
    * `stranger` showed no certificate, `refused` one that is not good, `refusing` did not take that of the
-   * server, and `other` is no TLS client, or left.
+   * server, and `other` is not a TLS client, or left.
    */
   readonly kind: "stranger" | "refused" | "refusing" | "other";
   readonly reason: string;
@@ -46,7 +46,7 @@ export interface ServerEvents {
   describe(guest: Guest): unknown;
   /** A handshake ended well. */
   onGuest(guest: Guest): void;
-  /** Somebody was answered. */
+  /** A client was answered. */
   onRequest(guest: Guest, request: Request): void;
   /** The connection of a guest ended. */
   onLeave(guest: Guest): void;
@@ -67,7 +67,7 @@ const PINGRESP: Bytes = Uint8Array.of(MQTT_TYPES.pingresp << 4, 0);
 const END_OF_HEAD = "\r\n\r\n";
 
 /**
- * Listens, and lets in whoever has a certificate of the CA.
+ * Listens, and lets in every client with a certificate of the CA.
  *
  * @returns Rejects when the address cannot be had; the permission for it must be there.
  */

@@ -231,7 +231,7 @@ openssl.test("the protocol of --alpn is negotiated, or missed", async () => {
   });
 });
 
-mosquitto.test("a broker accepts a device, and nobody without a certificate", async () => {
+mosquitto.test("a broker accepts a device, and no client without a certificate", async () => {
   const lines = ["require_certificate true", "use_identity_as_username true"];
   await withMosquitto(server, lines, async ({ port }) => {
     for (const keyMode of MODES) {
@@ -252,7 +252,7 @@ mosquitto.test("a broker accepts a device, and nobody without a certificate", as
   });
 });
 
-mosquitto.test("a broker's return code is a refusal, and one that lets in everybody no proof", async () => {
+mosquitto.test("a broker's return code is a refusal, and a broker that accepts everyone proves nothing", async () => {
   const line = ["--protocol", "mqtt", "--json"];
   const closed = ["require_certificate true", "allow_anonymous false"];
   await withMosquitto(server, closed, async ({ port }) => {
@@ -307,7 +307,7 @@ Deno.test("an image in encrypted flash is proved, with its key", async () => {
   });
 });
 
-Deno.test("what is no TLS server is named", async () => {
+Deno.test("a message says what is not a TLS server", async () => {
   const line = ["--json", "--timeout", "0.3"];
   const text = new TextEncoder().encode("HTTP/1.1 400 Bad Request\r\n\r\n");
   await withListener(async (connection) => void await connection.write(text), async ({ port }) => {

@@ -140,7 +140,7 @@ async function whileItRuns<T>(child: Deno.ChildProcess, act: () => Promise<T>): 
   }
 }
 
-/** What a program prints, as soon as it matches; the rest of its output is thrown away. */
+/** What a program prints, as soon as it matches; the rest of its output is discarded. */
 async function outputWith(
   output: ReadableStream<Uint8Array>,
   expected: RegExp,

@@ -132,7 +132,7 @@ for (const version of ["-tls1_2", "-tls1_3"]) {
   });
 }
 
-openssl.test("a client that does not trust the server is told of", async () => {
+openssl.test("a client that does not trust the server is reported", async () => {
   await whileServing(["--once", "--json"], async (folder, server) => {
     await writeDevice(folder, "device");
     await Deno.copyFile(`${folder}/ca.pem`, `${folder}/server_ca.pem`);
@@ -179,7 +179,7 @@ async function clientBytes(folder: string, port: string, bytes: Uint8Array<Array
   return { stdout: String.fromCharCode(...stdout) };
 }
 
-processes.test("connect proves an image at serve --once, whatever they speak", async () => {
+processes.test("connect proves an image at serve --once with each protocol", async () => {
   const { image } = await provision({ issuer: deviceCa, subject: "CN=device-1" });
   for (const protocol of ["mqtt", "https", "tls"]) {
     await whileServing(["--once", "--json"], async (folder, server) => {
