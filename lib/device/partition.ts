@@ -32,6 +32,11 @@ const READ: Readonly<Record<ImageFormat, readonly (PartitionKind & { builds: Rea
   ],
 };
 
+/** The partition that an image of a layout is for: of two, the one that has the layout's own label. */
+export function partitionFor(format: ImageFormat): PartitionKind {
+  return READ[format].at(-1)!;
+}
+
 /**
  * Which builds of the firmware read a layout in a partition (FORMAT: which partition the reader looks
  * in). The reader goes by type and label; the subtype does not count.

@@ -1,15 +1,14 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { printableLine } from "../../bytes/text.ts";
+import { partitionFor } from "../../device/partition.ts";
 import type { ImageFormat } from "../../format/names.ts";
 import { PARTITION_FLAGS, PARTITION_TYPES } from "../../format/table/binary.ts";
 import { checkPartitionTable, isRefusal } from "../../format/table/check.ts";
 import { readTable } from "../../format/table/read.ts";
 import type { Io } from "../io.ts";
-import { type FlashPlace, partitionOf } from "../render/next_steps.ts";
+import type { FlashPlace } from "../render/next_steps.ts";
 import { naming } from "./files.ts";
 
-/** Type that ESP-IDF has left for the partition. */
-const SECURE_CERT_TYPE = 0x3F;
 const NVS_SUBTYPE = 2;
 
 /**
@@ -24,25 +23,22 @@ export async function readFlashPlace(
 ): Promise<FlashPlace> {
   const file = await io.read(path);
   const { entries } = await naming(path, () => readTable(file));
-  const { name, isNvs } = partitionOf(format);
+  const { label, type } = partitionFor(format);
+  const isNvs = type === PARTITION_TYPES.data;
   const row = entries.find((entry) =>
-    entry.name === name &&
-    (isNvs
-      ? entry.type === PARTITION_TYPES.data && entry.subtype === NVS_SUBTYPE
-      : entry.type === SECURE_CERT_TYPE)
+    entry.name === label && entry.type === type && (!isNvs || entry.subtype === NVS_SUBTYPE)
   );
   if (row === undefined) {
     const kind = isNvs ? "of data, nvs" : "of type 0x3F";
     const names = entries.map((entry) => printableLine(entry.name)).join(", ");
-    const message = `${path} has no partition ${name} ${kind}: its partitions are ${names}`;
+    const message = `${path} has no partition ${label} ${kind}: its partitions are ${names}`;
     throw new SecureCertError("ERR_PLAN", message, { field: "table" });
   }
   if (checkPartitionTable(entries).some(isRefusal)) {
     io.note(`warning: ESP-IDF refuses ${path}; inspect shows what is wrong with it`);
   }
   const { offset, size, flags = 0 } = row;
-  const isEncrypted = (flags & PARTITION_FLAGS.encrypted) !== 0;
-  return { offset, size, isEncrypted: isEncrypted && !isNvs, table: path };
+  return { offset, size, isEncrypted: (flags & PARTITION_FLAGS.encrypted) !== 0, table: path };
 }
 
 /** Refuses an image that its partition has no room for. */

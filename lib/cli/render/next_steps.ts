@@ -1,8 +1,9 @@
 /** The way of a finished image onto a board, in the numbered steps of the README. */
+import { partitionFor } from "../../device/partition.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
-import type { ImageFormat } from "../../format/names.ts";
+import { PARTITION_TYPES } from "../../format/table/binary.ts";
 import { type LayoutOptions, partitionSizeOf } from "../../image/encode.ts";
-import { formatCommand } from "../../key_modes/efuse_plan.ts";
+import { ESPEFUSE_NOTE, formatCommand } from "../../key_modes/efuse_plan.ts";
 import type { EfuseOutput } from "../../toolkit/build.ts";
 import { formatExample, type HelpLayout } from "../help.ts";
 import { besidePath, folderOf } from "../io.ts";
@@ -63,19 +64,6 @@ export interface Finished {
   readonly dialect?: ToolDialect;
 }
 
-/** The name and type of the partition that the firmware looks for an image of this layout in. */
-export function partitionOf(format: ImageFormat): {
-  readonly name: "esp_secure_cert" | "pre_prov";
-  readonly isNvs: boolean;
-} {
-  return {
-    name: format === "nvs_legacy" || format === "cust_flash_legacy"
-      ? "pre_prov"
-      : "esp_secure_cert",
-    isNvs: format === "nvs" || format === "nvs_legacy",
-  };
-}
-
 /**
  * What to do with a finished image, step by step: table row, flash, burn, read back, verify, handshake.
  *
@@ -83,13 +71,10 @@ export function partitionOf(format: ImageFormat): {
  * @param layout How this program is called, and how long lines are.
  */
 export function nextSteps(finished: Finished, layout: HelpLayout): string {
-  const { isNvs } = partitionOf(finished.layout.format ?? "tlv");
-  const { offset, size, ...known } = finished.place ?? {
-    offset: PARTITION_OFFSET,
-    size: partitionSizeOf(finished.layout),
-  };
+  const standard = { offset: PARTITION_OFFSET, size: partitionSizeOf(finished.layout) };
+  const found: FlashPlace = finished.place ?? standard;
   // The firmware opens its NVS without keys, and flash encryption leaves NVS out.
-  const place = isNvs ? { offset, size, ...known, isEncrypted: false } : { offset, size, ...known };
+  const place = partitionOf(finished).isNvs ? { ...found, isEncrypted: false } : found;
   const steps = [
     tableStep(finished, place),
     flashStep(finished, place),
@@ -164,8 +149,8 @@ export function burnNotes(
   return [
     `  ${formatToolCall(plan.command, dialect)}`,
     planPath === undefined ? `eFuse: ${blocks}` : `eFuse: ${blocks}; the plan is in ${planPath}`,
-    // The last one is how version 4 spells the command, which is said below all steps.
-    ...plan.notes.slice(0, -1),
+    // How version 4 spells the command is said below all steps.
+    ...plan.notes.filter((note) => note !== ESPEFUSE_NOTE),
     ...hmacKey === undefined
       ? [
         "burning cannot be undone; the private key itself goes into the eFuse;",
@@ -200,8 +185,14 @@ function formatToolCall(
 
 type Step = readonly [title: string, ...lines: string[]];
 
-function tableStep({ layout }: Finished, { offset, size, table }: FlashPlace): Step {
-  const { name, isNvs } = partitionOf(layout.format ?? "tlv");
+/** The partition that the firmware looks for the image in. */
+function partitionOf({ layout }: Finished): { readonly name: string; readonly isNvs: boolean } {
+  const { label, type } = partitionFor(layout.format ?? "tlv");
+  return { name: label, isNvs: type === PARTITION_TYPES.data };
+}
+
+function tableStep(finished: Finished, { offset, size, table }: FlashPlace): Step {
+  const { name, isNvs } = partitionOf(finished);
   if (table !== undefined) {
     return [`table: ${table} has the row ${name} at ${hex(offset)}, ${hex(size)} bytes`];
   }
