@@ -37,7 +37,7 @@ export const command: Command = {
       name: "csv",
       value: "FILE",
       help: "build from a configuration CSV; the files it names are looked for beside it,\n" +
-        "then in the working folder; goes without the three flags below",
+        "then in the working folder; goes without --key-mode and the three flags below",
     },
     { name: "device-cert", value: "FILE", help: "device certificate, PEM (a bundle too) or DER" },
     {

@@ -154,7 +154,7 @@ export function burnNotes(
     ...hmacKey === undefined
       ? [
         "burning cannot be undone; the private key itself goes into the eFuse;",
-        "its file is no longer needed on the host afterwards",
+        "after that only connect needs its file on the host",
       ]
       : [
         "burning cannot be undone; KEEP THE HMAC KEY:",
