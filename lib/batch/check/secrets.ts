@@ -2,7 +2,7 @@ import { equalBytes } from "../../bytes/pack.ts";
 import { parsePem } from "../../bytes/pem.ts";
 import { decodeUtf8, formatBase64 } from "../../bytes/text.ts";
 import { decodeKeyParts, encodeEcSpki, encodeRsaSpki } from "../../crypto/keys/encoding.ts";
-import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
 import { ecdsaEfuseKey } from "../../format/chips/key_blocks.ts";
@@ -72,22 +72,10 @@ export async function checkSecrets(
   return problems;
 }
 
-/** The private key of a file. */
+/** The private key of a file, which need not be opened when it is written as a batch writes a known one. */
 async function readKey(file: Uint8Array, known: PrivateKey | undefined): Promise<PrivateKey> {
-  return known !== undefined && isSameKey(file, known) ? known : await importPrivateKey(file);
-}
-
-/** Whether a file is PEM of a key that is known, with the same numbers. */
-function isSameKey(file: Uint8Array, known: PrivateKey): boolean {
-  const blocks = parsePem(decodeUtf8(file) ?? "");
-  if (blocks.length !== 1 || blocks[0]!.label !== "PRIVATE KEY") return false;
-  const [a, b] = [decodeKeyParts(blocks[0]!.bytes), decodeKeyParts(known.pkcs8)];
-  if (a.type === "rsa" || b.type === "rsa") {
-    return a.type === "rsa" && b.type === "rsa" && equalBytes(a.pkcs1, b.pkcs1);
-  }
-  const point = a.point && encodeEcSpki(a.curve, a.point);
-  return a.curve === b.curve && equalBytes(a.scalar, b.scalar) && point !== undefined &&
-    equalBytes(point, known.publicKey);
+  const isKnown = known !== undefined && equalBytes(file, exportPrivateKey(known));
+  return isKnown ? known : await importPrivateKey(file);
 }
 
 /**
