@@ -25,15 +25,33 @@ export async function checkProgram(program: string): Promise<void> {
   if (Deno.build.os !== "windows" && await isMissing(program)) throw missingProgram(program);
 }
 
+/** What to check when a program was named by more than its name. */
+const FIRST_WORD = "the first word of the line is the program: without NAME=VALUE before it, and " +
+  "without quotes around the whole line";
+
 /** The error for a program that Deno may not run. */
 export function forbiddenProgram(program: string): unknown {
-  const message = `Cannot run ${program}: Deno was not permitted to`;
-  return fileError("ERR_PERMISSION", program, message, `add --allow-run=${program}`);
+  const shown = shownProgram(program);
+  const hint = shown === program
+    ? `add --allow-run=${program}`
+    : `add --allow-run=PROGRAM; ${FIRST_WORD}`;
+  const message = `Cannot run ${shown}: Deno was not permitted to`;
+  return fileError("ERR_PERMISSION", shown, message, hint);
 }
 
 /** The error for a program that is not there. */
 export function missingProgram(program: string): unknown {
-  return fileError("ERR_FILE_NOT_FOUND", program, `Cannot run ${program}: no such program`);
+  const shown = shownProgram(program);
+  const hint = shown === program ? undefined : FIRST_WORD;
+  return fileError("ERR_FILE_NOT_FOUND", shown, `Cannot run ${shown}: no such program`, hint);
+}
+
+/**
+ * The program as a message names it: without what follows a blank or `NAME=`, which may be a password when
+ * the whole line is in quotes, or is one for a shell.
+ */
+function shownProgram(program: string): string {
+  return program.replace(/(^[A-Za-z_]\w*=|\s).+$/s, "$1…");
 }
 
 /** Whether a program is nowhere; false where Deno may not look. */

@@ -313,6 +313,7 @@ processes.test("programs and flags that do not go together are errors of usage",
       assertStringIncludes(stderr, expected);
       assertEquals(found, code, stderr);
       assert(!names(folder).includes("out"));
+      return stderr;
     };
     await wrong(2, "not from --keys and --key-server", "--keys", "k", "--key-server", "x");
     await wrong(
@@ -329,6 +330,15 @@ processes.test("programs and flags that do not go together are errors of usage",
     await wrong(2, 'from 1 to 86400; not "0"', "--key-server", "x", "--answer-timeout", "0");
     await wrong(1, "Cannot run nosuchprogram: no such program", "--key-server", "nosuchprogram");
     await wrong(1, "Cannot run nosuchprogram: no such program", "--ca-command", "nosuchprogram");
+    for (const flag of ["--key-server", "--ca-command", "--key-command"]) {
+      const quoted = await wrong(1, "Cannot run nosuch …: no such", flag, "'nosuch --pin 1234'");
+      assertStringIncludes(quoted, "hint: the first word of the line is the program");
+      assertSecret(quoted);
+      assertSecret(await wrong(1, "Cannot run CODE=…: no such", flag, "CODE=1234 ./nosuch"));
+      assertSecret(
+        await wrong(1, "Cannot run CODE=…: no such", flag, "CODE=1234 ./nosuch", "--json"),
+      );
+    }
     await Deno.remove(`${folder}/ca`, { recursive: true });
     await wrong(1, "no CA in", "--ca-command", "deno");
   });
