@@ -124,6 +124,11 @@ export function startLineProgram(program: ProgramLine): LineProgram {
   };
 }
 
+/** Whether an answer is `error` and a text: the program does not do what the line asks. */
+export function isRefusal(answer: string): boolean {
+  return /^error(\s|$)/.test(answer);
+}
+
 function programError(
   { what, words, example }: ProgramLine,
   problem: string,

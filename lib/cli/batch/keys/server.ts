@@ -5,7 +5,7 @@ import { deviceKeyMode } from "../../../batch/list/settings.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile/profile.ts";
 import { parseBase64 } from "../../../bytes/text.ts";
-import { isRefusal } from "../../programs/ca.ts";
+import { isRefusal } from "../../programs/line_program.ts";
 import { openPrograms, type ProgramOptions } from "../../programs/pool.ts";
 
 /** Keys of programs that run as long as the batch, and answer a line for each key. */

@@ -50,18 +50,13 @@ export async function batchCa(
   if (isIssued && caCert !== undefined && !namesCa) return { keep };
   const path = args.get("ca") ?? profile.ca ?? "ca";
   const certificate = joinPath(path, "ca.pem");
-  if (isIssued) {
+  if (isIssued || args.has("ca-command")) {
     const bytes = await io.readIfExists(certificate);
     if (bytes !== undefined) return { certificate: bytes, keep };
-    const hint = "--ca is a folder with ca.pem, the certificate of the CA that issued them; " +
-      "for those of a cloud give --ca-cert, the CA of its servers";
-    throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}`, hint);
-  }
-  if (args.has("ca-command")) {
-    const bytes = await io.readIfExists(certificate);
-    if (bytes !== undefined) return { certificate: bytes, keep };
-    const hint =
-      "--ca is a folder with ca.pem, the certificate of the CA that --ca-command signs for";
+    const which = isIssued
+      ? "issued them; for those of a cloud give --ca-cert, the CA of its servers"
+      : "--ca-command signs for";
+    const hint = `--ca is a folder with ca.pem, the certificate of the CA that ${which}`;
     throw fileError("ERR_FILE_NOT_FOUND", certificate, `no CA in ${path}`, hint);
   }
   const isBegun = journal.fact("ca") !== undefined;
