@@ -24,12 +24,12 @@ import {
   rowsOf,
   seen,
   start,
+  statesOf,
 } from "./process.ts";
 
 const signals = needing(PROCESSES, POSIX);
 
 const verified = (count: number) => Array(count).fill("verified");
-const statesOf = (batch: string) => rowsOf(batch).map(({ status }) => status);
 
 async function writeKey(path: string, options: Parameters<typeof generateKey>[0] = {}) {
   await Deno.writeFile(path, await exportPrivateKey(await generateKey(options)));

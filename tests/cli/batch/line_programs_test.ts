@@ -18,14 +18,13 @@ import {
   inFolder as inFolderWithCa,
   issuer,
   names,
-  rowsOf,
   seen,
   start,
+  statesOf,
 } from "./process.ts";
 
 const signals = needing(PROCESSES, POSIX);
 const BULK = ["bulk", "--count", "3", "--id-template", "d{n}", "--workers", "1", "--ca", "ca"];
-const statesOf = (batch: string) => rowsOf(batch).map(({ status }) => status);
 const SECRETS = /1234|PIN|token|BEGIN|\n {4}at /;
 
 /** Fails when something printed has what a program said on its standard error, or a key. */
@@ -196,7 +195,7 @@ const DEVICE_FAULTS: readonly (readonly [string, RegExp])[] = [
   ["refuse", /^failed d2: the key server made no key for it$/m],
   ["garbage", /^failed d2: the key server did not answer with a key in base64$/m],
   ["bytes", /^failed d2: the key server did not answer with a key in base64$/m],
-  ["empty", /^failed d2: .*$/m],
+  ["empty", /^failed d2: .*: the file is empty$/m],
   ["say=AAAA", /^failed d2: .*private key.*$/m],
 ];
 

@@ -43,6 +43,9 @@ export const names = (path: string): string[] =>
 export const rowsOf = (batch: string): ManifestRow[] =>
   parseManifestNdjson(Deno.readTextFileSync(`${batch}/manifest.ndjson`));
 
+/** What became of each device of a batch. */
+export const statesOf = (batch: string): string[] => rowsOf(batch).map(({ status }) => status);
+
 /** SHA-256 in hexadecimal. */
 export const sha256 = async (bytes: Uint8Array): Promise<string> =>
   new Uint8Array(await crypto.subtle.digest("SHA-256", new Uint8Array(bytes))).toHex();

@@ -1,9 +1,10 @@
-/** Threads of `bulk` that end without a word, or are not there any more. */
+/** Threads of `bulk`: those that cannot do what they are asked, and those that end. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { BulkResult } from "../../../lib/batch/mod.ts";
 import { Worker } from "../../../lib/cli/batch/deps.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "../../../lib/cli/batch/threads/messages.ts";
 import { openThread, type ThreadPort } from "../../../lib/cli/batch/threads/thread.ts";
+import { startThread } from "../../../lib/cli/batch/threads/threads.ts";
 import { fromWire, toWire, type Wire } from "../../../lib/cli/batch/threads/wire.ts";
 import { CliError } from "../../../lib/cli/errors.ts";
 
@@ -121,3 +122,32 @@ for (
     await worker.terminate();
   });
 }
+
+Deno.test("a thread answers a call that it cannot do, and lives on", async () => {
+  const worker = startThread(
+    new URL("../../../lib/cli/batch/threads/worker.ts", import.meta.url),
+    "bulk",
+  );
+  const send = (message: ToWorker) => worker.postMessage(toWire(message));
+  const answer = async (...messages: readonly ToWorker[]) => {
+    const received = Promise.withResolvers<FromWorker>();
+    worker.once("message", (wire) => received.resolve(fromWire<FromWorker>(wire)));
+    worker.once("error", received.reject);
+    messages.forEach(send);
+    return await received.promise;
+  };
+  const start = { ...START, folder: "nowhere", profile: { signingKeys: ["missing"] } };
+  const failed = await answer(start, { kind: "make", call: 7, jobs: [] });
+  const alive = await answer({ kind: "ping" });
+  await worker.terminate();
+  assertEquals(failed, {
+    kind: "failed",
+    call: 7,
+    error: {
+      kind: "input",
+      code: "ERR_PLAN",
+      message: "the profile names 1 signing keys, there are 0 signers",
+    },
+  });
+  assertEquals(alive, { kind: "pong" });
+});
