@@ -254,7 +254,7 @@ async function call(
  * Ends what is under way and journals it, so that nothing is written after a caller has left the
  * generator early.
  *
- * @throws whatever ended the run.
+ * @throws what ended the run.
  */
 async function settle(run: Run, options: BulkOptions): Promise<void> {
   for (;;) {

@@ -79,7 +79,7 @@ export const DEVICE_FOLDERS: readonly string[] = [
 
 /**
  * The name, as {@linkcode fileNameOf} gives it, of the device that a path within a batch belongs to;
- * undefined when it is no device's.
+ * undefined when it does not belong to one.
  */
 export function ownerName(path: string): string | undefined {
   const place = PLACES.find(([before, after]) =>

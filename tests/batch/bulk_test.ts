@@ -62,8 +62,8 @@ Deno.test("devices come out in the order of the list, and every image is good", 
   assertEquals(new Set(results.map(({ row }) => row.serial)).size, 150);
   for (const { device: { id, fields }, row } of results.slice(0, 20)) {
     const image = batch.files.all.get(`images/${id}.bin`)!;
-    const verdict = await verify(image, { ca: issuer.certificate, chip: "esp32c3" });
-    assertEquals(verdict.findings.map(({ code }) => code), ["PLAINTEXT_KEY"]);
+    const result = await verify(image, { ca: issuer.certificate, chip: "esp32c3" });
+    assertEquals(result.findings.map(({ code }) => code), ["PLAINTEXT_KEY"]);
     const info = readCertificate(batch.files.all.get(`certificates/${id}.pem`)!);
     assertEquals(info.subject, `CN=${id},O=Example\\, ${fields.line!.replace(",", "\\,")}`);
     assertEquals([info.sans, info.serial], [[`dns:${id}.example`], row.serial]);

@@ -73,7 +73,7 @@ function* choices(files: Files): Generator<Set<string>> {
   }
 }
 
-Deno.test("whatever files of a device are there, it has no second key: they are used, or refused by name", async () => {
+Deno.test("a device never gets a second key: the files that it has are used, or refused by name", async () => {
   let [used, refused, again] = [0, 0, 0];
   for (const [name, { profile, files, row }] of made) {
     for (const choice of choices(files)) {
@@ -87,7 +87,10 @@ Deno.test("whatever files of a device are there, it has no second key: they are 
       const result = await run(left, { profile }).catch((error: Error) => error);
       if (result instanceof Error) {
         refused++;
-        assertStringIncludes(result.message, "Cannot make d, which the journal has not as made");
+        assertStringIncludes(
+          result.message,
+          "Cannot make d, which the journal does not list as made",
+        );
         assertEquals(/ (secret|images|certificates)\/d\./.test(result.message), true, text);
         assertEquals(left, before, text);
         continue;
@@ -120,7 +123,7 @@ Deno.test("the key of an image that has it only is not lost to a second one", as
   const { files } = made.get("plaintext")!;
   const image = new Map([[paths.image("d"), files.get(paths.image("d"))!]]);
   const error = await assertRejects(() => run(image), Error);
-  assertStringIncludes(error.message, "images/d.bin is there, and not secret/d.key.pem");
+  assertStringIncludes(error.message, "images/d.bin is there, but secret/d.key.pem is not");
 });
 
 Deno.test("files that do not fit the key are refused by name, and stay", async () => {
@@ -140,10 +143,10 @@ Deno.test("files that do not fit the key are refused by name, and stay", async (
     ["plaintext", "request", text(stranger.pem), "csr/d.csr is for another key"],
     ["plaintext", "image", text("junk"), "images/d.bin has another device certificate"],
     ["plaintext", "hmacKey", new Uint8Array(32), "secret/d.hmac.bin does not go with plaintext"],
-    ["rsa-ds", "hmacKey", new Uint8Array(32).fill(7), "images/d.bin is not good: DS_BLOB"],
+    ["rsa-ds", "hmacKey", new Uint8Array(32).fill(7), "images/d.bin is not valid: DS_BLOB"],
     ["rsa-ds", "hmacKey", new Uint8Array(31), "secret/d.hmac.bin has 31 bytes, not 32"],
     ["rsa-ds", "salt", new Uint8Array(32), "secret/d.salt.bin does not go with rsa-ds"],
-    ["hmac-encrypted", "hmacKey", new Uint8Array(32).fill(7), "images/d.bin is not good"],
+    ["hmac-encrypted", "hmacKey", new Uint8Array(32).fill(7), "images/d.bin is not valid"],
     ["hmac-derived", "hmacKey", new Uint8Array(32).fill(7), "secret/d.salt.bin and the HMAC key"],
     ["hmac-derived", "salt", new Uint8Array(32).fill(7), "secret/d.salt.bin and the HMAC key"],
     ["hmac-derived", "key", other, "secret/d.salt.bin and the HMAC key give another key"],
@@ -234,7 +237,7 @@ Deno.test("a request that was made is used again, and so is its key", async () =
     await assertRejects(
       () => run(files, { profile, phase: "requests" }),
       Error,
-      "and not secret/d",
+      "but secret/d",
     );
   }
 });

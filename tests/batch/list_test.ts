@@ -134,7 +134,7 @@ Deno.test("a column that is nearly a known one is an error, and others are kept"
   for (const name of kept) assertEquals(results[0]!.row[name], name);
 });
 
-Deno.test("serial is no column of a list, and the error names id", async () => {
+Deno.test("serial is not a column of a list, and the error names id", async () => {
   for (const name of ["serial", "Serial", "SERIAL"]) {
     const problem = await problemOf(`${name},chip`, "a,1");
     assertStringIncludes(problem!, `the column "${name}"`);
@@ -143,7 +143,7 @@ Deno.test("serial is no column of a list, and the error names id", async () => {
   assertEquals(await problemOf("id,serialNumber", "a,1"), undefined);
 });
 
-Deno.test("what spreadsheets leave after the last column and row is no device", async () => {
+Deno.test("what spreadsheets leave after the last column and row is not a device", async () => {
   const lists = [
     ["id;line;;", "a;1;;", "b;2;;", ";;;", ";;;", ""],
     ["sep=;", "id;line", "a;1", "b;2"],

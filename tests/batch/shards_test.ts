@@ -7,7 +7,7 @@ const problemsOf = (...facts: ShardFacts[]) =>
   checkShards(shards(...facts)).map(({ code, message }) => `${code} ${message}`);
 const part = (shard: string): ShardFacts => ({ shard });
 
-Deno.test("shards of one profile, CA and signing keys are of one batch, in whatever words", () => {
+Deno.test("shards of one profile, CA and signing keys are of one batch, however they are written", () => {
   const key = { type: "ec", curve: "P-256" } as const;
   const profile = { chip: "esp32c3", key, ca: "pki" } as const;
   const same = { key: { curve: "P-256" }, ca: "/mnt/pki", fill: false, chip: "esp32c3" } as const;

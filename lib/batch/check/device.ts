@@ -122,7 +122,7 @@ export async function findLostFiles(
   const problems: BatchProblem[] = [];
   for (const [name, bytes] of found) {
     if (bytes === undefined) {
-      // One that is there and cannot be read is reported by who reads it.
+      // One that is there and cannot be read is reported where it is read.
       if (!await files.has(name)) problems.push(missingFile(id, name, files));
     } else if (bytes.length === 0) {
       problems.push(problem("MISSING_FILE", id, `${name} of ${files.name} is empty`));

@@ -40,7 +40,7 @@ export type DeviceRow =
 
 /** RFC 4180 has no comments, and an id may begin with any character. */
 const NO_COMMENTS: CsvOptions = { comments: false };
-/** Columns of a list of JSON objects that are kept in mind. */
+/** Columns of a list of JSON objects whose checks are remembered. */
 const MOST_COLUMNS = 1000;
 const HOLDS_KEY = /PRIVATE KEY-----/;
 /** Characters of a row. */
@@ -68,8 +68,8 @@ export function twiceProblem(
 }
 
 /**
- * The devices of a CSV with a header line (RFC 4180; semicolons or tabs too where the header has them or a first line `sep=;` says so), from its lines without their breaks, as they come;
- * memory holds one row.
+ * The devices of a CSV with a header line (RFC 4180; semicolons or tabs too where the header has them or
+ * a first line `sep=;` says so), from its lines without their breaks, as they come; memory holds one row.
  *
  * @category Device list and profile
  */
@@ -191,15 +191,15 @@ function plainName(name: string): string {
   return name.toLowerCase().replace(/[-_.\s]/g, "");
 }
 
-/** A name of fewer characters is near to too many words. */
+/** Too many words are only a typo away from a shorter name. */
 const SHORTEST_NEAR = 4;
-/** A slip of the pen for each so many characters. */
-const A_SLIP_EACH = 6;
+/** A name may have one typo for every six characters. */
+const A_TYPO_EACH = 6;
 
-/** Whether a name is another one with a slip of the pen or two: a column with its values would be lost. */
+/** Whether a name is another one with a typo or two: a column with its values would be lost. */
 function isNearly(name: string, known: string): boolean {
   if (name === known) return true;
-  const most = Math.ceil(known.length / A_SLIP_EACH);
+  const most = Math.ceil(known.length / A_TYPO_EACH);
   const isShort = known.length < SHORTEST_NEAR || Math.abs(name.length - known.length) > most;
   return !isShort && editDistance(name, known) <= most;
 }
@@ -211,7 +211,7 @@ function isNearly(name: string, known: string): boolean {
 function columnProblem(name: string): string | undefined {
   const known: readonly string[] = DEVICE_COLUMNS;
   if (known.includes(name)) return undefined;
-  if (HOLDS_KEY.test(name)) return "a column has a private key in the place of its name";
+  if (HOLDS_KEY.test(name)) return "a column has a private key instead of a name";
   if (name === "__proto__") return `a column cannot have the name ${shownValue(name)}`;
   const column = `the column ${shownValue(name)}`;
   if (plainName(name) === "serial") {

@@ -18,7 +18,7 @@ import type { BulkProfile } from "../profile/profile.ts";
 import type { MadeKey } from "./keys.ts";
 
 /**
- * What an earlier run left of a device that the journal has not as made: a run that was cut off, or all of
+ * What an earlier run left of a device that the journal does not list as made: a run that was cut off, or all of
  * a device when the journal is an older copy. It is used again, so that the device gets no second key.
  */
 export interface LeftDevice extends MadeKey {
@@ -64,7 +64,7 @@ export async function findLeft(
   const names = Object.keys(found) as (keyof Found)[];
   if (names.length === 0 || names.length === 1 && isCutOff(found)) return undefined;
   const refuse: Refuse = (name, problem) => refused(id, `${LOOKED_FOR[name](id)} ${problem}`);
-  if (found.key === undefined) throw refuse(names[0]!, `is there, and not ${paths.key(id)}`);
+  if (found.key === undefined) throw refuse(names[0]!, `is there, but ${paths.key(id)} is not`);
   const key = await attempt(() => importPrivateKey(found.key!));
   if (typeof key === "string") throw refuse("key", `is not a key: ${key}`);
   const problem = keyProblem(key, wantedKey(settings.keyMode, profile.key));
@@ -126,7 +126,7 @@ async function hmacOf(
   }
   const isBuilt = certificate !== undefined || image !== undefined;
   const isUsed = isBuilt || isDerived && request !== undefined;
-  const isGone = "is not there, and what was made with it is";
+  const isGone = "is not there, but what was made with it is";
   if (hasHmac && hmacKey === undefined && isUsed) throw refuse("hmacKey", isGone);
   if (!isDerived) return { key, hmacKey: hmacKey && new Uint8Array(hmacKey) };
   if (salt === undefined && isUsed) throw refuse("salt", isGone);
@@ -160,7 +160,7 @@ async function certifiedOf(
   },
 ): Promise<LeftDevice["certified"]> {
   if (file === undefined && image === undefined) return undefined;
-  if (file === undefined) throw refuse("image", "is there, and its certificate is not");
+  if (file === undefined) throw refuse("image", "is there, but its certificate is not");
   const all = await attempt(() => readCertificates(file));
   if (typeof all === "string") throw refuse("certificate", `is not one: ${all}`);
   const [certificate, ...others] = all as [Certificate, ...Certificate[]];
@@ -186,11 +186,11 @@ async function imageProblem(
   const [own] = checked.credentials.deviceCerts;
   if (own === undefined || !equalBytes(own.der, der)) return "has another device certificate";
   const wrong = checked.findings.find(({ severity }) => severity === "error");
-  return wrong && `is not good: ${wrong.code}: ${wrong.message}`;
+  return wrong && `is not valid: ${wrong.code}: ${wrong.message}`;
 }
 
 function refused(id: string, problem: string): SecureCertError {
-  const message = `Cannot make ${id}, which the journal has not as made: ${problem}; ` +
+  const message = `Cannot make ${id}, which the journal does not list as made: ${problem}; ` +
     "restore the journal of these files, or move the files of this device away";
   return new SecureCertError("ERR_PLAN", message);
 }

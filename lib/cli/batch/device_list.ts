@@ -13,7 +13,7 @@ import { type BatchProblem, problem } from "../../batch/check/problem.ts";
 import { isInShard, parseShard } from "../../batch/list/shard.ts";
 
 const MAX_LINE = 0x100000;
-/** More devices at once are a slip of the pen: they would take weeks and terabytes. */
+/** More devices at once are a typo: they would take weeks and terabytes. */
 const MOST_COUNTED = 10_000_000;
 
 /** The devices that --devices names or --count counts. */

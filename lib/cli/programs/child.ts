@@ -1,18 +1,17 @@
 import { explain } from "../io.ts";
 import { forbiddenProgram, missingProgram } from "./words.ts";
 
-/** A program that is asked to end gets so long. */
+/** How long a program that is asked to end may take. */
 export const GRACE_MS = 3000;
-/** In which the output of a program that has ended may be read to its end. */
+/** How long the output of a program that has ended may take to be read. */
 export const SETTLE_MS = 100;
-/** In which a signal that a program got reaches this process too. */
+/** How long a signal that a program got may take to reach this process too. */
 const HEAR_MS = 500;
 /** Exit codes of shells for programs that SIGHUP, SIGINT and SIGTERM ended. */
 const SIGNAL_CODES: readonly number[] = [129, 130, 143];
 
 /**
- * Starts a program without a shell. What it prints to stderr is seen by nobody: it may print a key there,
- * or a password.
+ * Starts a program without a shell. What it prints to stderr is not shown: it may be a key or a password.
  *
  * @throws {CliError} `ERR_PERMISSION` when Deno may not run it, `ERR_FILE_NOT_FOUND` when there is none.
  */
@@ -39,7 +38,7 @@ export function endProgram(child: Deno.ChildProcess, signal: Deno.Signal): void 
 }
 
 /**
- * Whether a program ended because this process is to end too, which may hear of it a little later: a
+ * Whether a program ended because this process is to end too, whose signal may come a little later: a
  * terminal sends Ctrl-C to both.
  */
 export async function endedWith(

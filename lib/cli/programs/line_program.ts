@@ -104,7 +104,7 @@ export function startLineProgram(program: ProgramLine): LineProgram {
       if (failure !== undefined) return Promise.reject(failure);
       asked = Promise.withResolvers();
       const { seconds } = program;
-      timer = setTimeout(() => fail(`gave no answer in ${seconds} seconds`, true), seconds * 1000);
+      timer = setTimeout(() => fail(`gave no answer within ${seconds} s`, true), seconds * 1000);
       // What it does not read any more shows when its output ends.
       input.write(new TextEncoder().encode(`${line}\n`)).catch(() => {});
       return asked.promise;

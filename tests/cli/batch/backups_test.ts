@@ -106,7 +106,7 @@ Deno.test("files of a device that are moved away are made again", async () => {
     Deno.removeSync(`${batch}/secret/d2.key.pem`);
     const { code, stderr } = await again();
     assertEquals(code, 1);
-    assertStringIncludes(stderr, "certificates/d2.pem is there, and not secret/d2.key.pem");
+    assertStringIncludes(stderr, "certificates/d2.pem is there, but secret/d2.key.pem is not");
     Deno.removeSync(`${batch}/certificates/d2.pem`);
     Deno.removeSync(`${batch}/images/d2.bin`);
     assertEquals((await again()).code, 0);

@@ -130,7 +130,7 @@ processes.test("a device that failed leaves no key; a retry needs the CA that th
   });
 });
 
-processes.test("a batch in which every device failed is mended, also with another CA", async () => {
+processes.test("a batch in which every device failed is fixed, also with another CA", async () => {
   await inFolder(async (folder) => {
     await cli(["ca", "--subject", "CN=Other", "-o", "other"], folder);
     const line = ["bulk", "--count", "2", "--id-template", "d{n}", "-o", "batch"];
@@ -144,8 +144,8 @@ processes.test("a batch in which every device failed is mended, also with anothe
     const good = await cli([...line, "--retry-failed", "--ca", "other"], folder);
     assertEquals(good.code, 0, good.stderr);
     assertEquals(statesOf(`${folder}/batch`), verified(2));
-    const verdict = await cli(["bulk", "verify", "batch", "--ca", "other/ca.pem"], folder);
-    assertEquals(verdict.code, 0, verdict.stdout);
+    const check = await cli(["bulk", "verify", "batch", "--ca", "other/ca.pem"], folder);
+    assertEquals(check.code, 0, check.stdout);
   });
 });
 
@@ -338,8 +338,8 @@ processes.test("numbers of NDJSON are kept as they are written, and a new column
     assertStringIncludes(header!, ",status,lot,hall");
     assertMatch(first!, /^12345678901234567890,.*,verified,1\.50,$/);
     assertMatch(other!, /^b,.*,verified,,3$/);
-    const verdict = await cli(["bulk", "verify", "batch"], folder);
-    assertEquals(verdict.code, 0, verdict.stdout + verdict.stderr);
+    const check = await cli(["bulk", "verify", "batch"], folder);
+    assertEquals(check.code, 0, check.stdout + check.stderr);
   });
 });
 

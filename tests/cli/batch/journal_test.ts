@@ -15,7 +15,7 @@ import {
 } from "./batch.ts";
 import { needing, NOT_ROOT, POSIX } from "../../needs.ts";
 
-Deno.test("a journal that is there and cannot be read is no lack of one", async () => {
+Deno.test("a journal that cannot be read is not taken for a missing one", async () => {
   await inFolder(async (folder) => {
     const whole = await bulkIn(folder, "whole", "--count", "3");
     const batch = `${folder}/b`;

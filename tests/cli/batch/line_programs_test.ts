@@ -142,7 +142,7 @@ const RUN_FAULTS: readonly (readonly [string, RegExp])[] = [
   ["twice", /printed more than one line for a line$/m],
   ["more", /printed more than one line for a line$/m],
   ["flood", /printed more than 65536 bytes for a line$/m],
-  ["hang", /gave no answer in 1 seconds$/m],
+  ["hang", /gave no answer within 1 s$/m],
   ["leave", /ended with code 5$/m],
 ];
 

@@ -42,7 +42,7 @@ Deno.test("a batch of MAC addresses is made, verified, merged and exported", asy
     }
     const csv = Deno.readTextFileSync(`${folder}/csv/devices.csv`);
     assertEquals(readCsv(csv).records.slice(1).map(([id]) => id!.text), MACS);
-    // A file that has the MAC with colons in its name is no device's.
+    // A file that has the MAC with colons in its name does not belong to a device.
     if (Deno.build.os === "windows") return;
     await Deno.writeTextFile(`${one}/images/${MACS[1]}.bin`, "");
     assertEquals(await codesOf(one), ["STRAY_FILE"]);

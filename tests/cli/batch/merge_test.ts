@@ -161,7 +161,7 @@ async function assertRefused(
   assertEquals(folders.map(bytesOf), before);
 }
 
-Deno.test("bulk merge never goes into one of its shards, by whatever name, and takes each once", async () => {
+Deno.test("bulk merge never goes into one of its shards, under any name, and takes each once", async () => {
   await inFolder(async (folder) => {
     const [s1, s2, link] = [`${folder}/s1`, `${folder}/s2`, `${folder}/link`];
     await makeBatch(s1, { ids: ["a"], issuer });
@@ -239,7 +239,7 @@ Deno.test("bulk merge places only the files of a shard's own devices", async () 
 });
 
 needing(POSIX).test(
-  "bulk merge makes secrets readable only by their owner, whatever they were",
+  "bulk merge makes secrets readable only by their owner, regardless of their modes",
   async () => {
     await inFolder(async (folder) => {
       const s1 = `${folder}/s1`;

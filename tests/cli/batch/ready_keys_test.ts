@@ -50,7 +50,7 @@ Deno.test("a file is named after devices by its whole name, without an ending, a
   assertEquals(namesakesOf(".pem"), [".pem"]);
 });
 
-Deno.test("named keys go to their devices, whatever their order, and others to those without one", async () => {
+Deno.test("named keys go to their devices, in any order, and others to those without one", async () => {
   await inFolder(async (folder) => {
     const [one, two, three, four] = MACS;
     const keys = await prepare(folder, MACS, [
@@ -155,7 +155,7 @@ Deno.test("a device of a longer list finds its own key only where no other devic
   });
 });
 
-Deno.test("a row with a key of its own takes none of the folder", async () => {
+Deno.test("a row with a key of its own does not get one of the folder", async () => {
   await inFolder(async (folder) => {
     const keys = await prepare(folder, [], ["own.pem", "0.pem"]);
     await Deno.rename(`${folder}/keys/own.pem`, `${folder}/own.pem`);

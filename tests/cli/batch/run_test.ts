@@ -279,8 +279,8 @@ processes.test("shards make every device once", async () => {
     );
     assertEquals(ids.toSorted(), count(10));
     for (const part of ["s1", "s2", "s3"]) {
-      const verdict = await cli(["bulk", "verify", part, "--count", "10"], folder);
-      assertEquals(verdict.code, 0, verdict.stdout);
+      const check = await cli(["bulk", "verify", part, "--count", "10"], folder);
+      assertEquals(check.code, 0, check.stdout);
     }
     for (const words of [[], ["--shard", "2/3"], ["--shard", "1/3", "--labels"]]) {
       const other = await cli([...line, ...words, "-o", "s1"], folder);

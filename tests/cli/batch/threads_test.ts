@@ -68,10 +68,10 @@ Deno.test("a thread that does not answer ends its calls, one that is busy does n
   gone.end();
 });
 
-Deno.test("a thread that ends says why, or that it did without a word", async () => {
+Deno.test("a thread that ends says why, or that it did without an error", async () => {
   for (
     const [event, value, text] of [
-      ["exit", 1, "without a word"],
+      ["exit", 1, "without an error"],
       ["error", new Error("JS heap out of memory\n  at x"), "JS heap out of memory"],
       ["error", "nothing", "nothing"],
     ] as const

@@ -26,7 +26,7 @@ export function lockFolder(path: string): FolderLock {
   throw fileError("ERR_IO", path, `another process is working on ${path}`, hint);
 }
 
-/** A program that is just being started still has the file open, which alone would keep the lock. */
+/** A program that is being started still has the file open, and that would keep the lock. */
 function release(lock: Deno.FsFile): void {
   lock.unlockSync();
   lock.close();

@@ -30,7 +30,7 @@ export interface HeldFolder {
   close(isUnused?: boolean): void;
 }
 
-/** Whatever a journal says: four threads a processor, and there are not so many. */
+/** The most that a journal is believed to have: four threads a processor make fewer. */
 const MOST_WRITERS = 4096;
 
 /**
@@ -58,8 +58,8 @@ export function holdFolder(path: string): HeldFolder {
 }
 
 /**
- * What a batch writes in its place is no link, which may lead anywhere, and no folder of its files is; nor
- * has it another name, such as one in a backup made of hard links, whose content would change with it.
+ * Refuses links: a symbolic one, also in place of a folder, may lead anywhere; a hard one may be in a
+ * backup, whose content would change too.
  */
 function refuseLinks(path: string): void {
   const growing = [...JOURNAL_FILES, MANIFEST, MANIFEST_CSV];

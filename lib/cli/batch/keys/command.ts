@@ -26,7 +26,7 @@ const running = new Set<Deno.ChildProcess>();
 
 /**
  * A program that prints a private key, run once a device without a shell; `{id}` in its words becomes
- * the device's. What it prints to stderr is seen by nobody: it may print a key there, or a password.
+ * the device's. What it prints to stderr is not shown: it may be a key or a password.
  *
  * @param lanes Programs at a time.
  * @param stop Ends the programs; the devices that wait for them stay as they are.

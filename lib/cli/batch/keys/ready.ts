@@ -151,7 +151,7 @@ interface NamedFiles extends Namesake {
 
 interface AssignedFiles {
   readonly named: readonly NamedFiles[];
-  /** Files that are named after no device of the list, also not one of another shard. */
+  /** Files that are not named after a device of the list, including those of other shards. */
   readonly others: readonly string[];
 }
 
@@ -204,8 +204,8 @@ async function ownFiles(
 type KeyFinder = (kind: string) => Promise<ReadyKey | undefined>;
 
 /**
- * Finds the next free key of a kind; those of other kinds that it passes are kept in mind for devices
- * that get such.
+ * Finds the next free key of a kind; those of other kinds that it passes are remembered for the devices
+ * that get them.
  */
 function keyFinder(
   folder: string,

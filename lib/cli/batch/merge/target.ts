@@ -30,7 +30,7 @@ export interface MergeTarget {
 }
 
 /**
- * Refuses shards that are one folder, and a target that is one of them, by whatever name.
+ * Refuses shards that are one folder, and a target that is one of them, under any name.
  *
  * @throws {CliError} `ERR_USAGE` with both names.
  */

@@ -50,7 +50,7 @@ export type ToWorker =
   }
   | Answer
   | {
-    /** Whether it is there at all: one whose heap is full ends without a word. */
+    /** Whether it is there at all: one whose heap is full ends without an error. */
     readonly kind: "ping";
   };
 

@@ -95,7 +95,7 @@ export function openThread(
   worker.on("message", (wire) => hear(fromWire<FromWorker>(wire)));
   // It ended by itself: with an error, or without one.
   worker.on("error", (error) => lose(reasonOf(error)));
-  worker.on("exit", () => lose("without a word"));
+  worker.on("exit", () => lose("without an error"));
   send(start);
   const timer = setInterval(ping, pingMs);
   return {
