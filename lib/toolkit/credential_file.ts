@@ -16,6 +16,7 @@ import { inspectRequest, REQUEST_LABELS } from "../crypto/x509/request.ts";
  * @category Reading and checking
  */
 export interface CredentialFileReport {
+  /** What it is. */
   readonly format: "certificate" | "private key" | "public key" | "request";
   /** Subject of a certificate or request. */
   readonly subject?: string;
