@@ -34,6 +34,67 @@ export function devicesOf(args: Arguments): AsyncIterable<DeviceRow> | Iterable<
   return countDevices(count!, template);
 }
 
+/** The devices of a batch, of which may be known before they are read whether all have certificates. */
+export interface DeviceList {
+  readonly devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>;
+  /** Whether it comes only once, as from stdin or another program. */
+  readonly isStream: boolean;
+  /** Whether all devices have a certificate of their own, so that none is to be issued. */
+  allCertified(): Promise<boolean>;
+}
+
+/** As {@linkcode devicesOf}, for those who must know of the certificates first. */
+export function deviceList(args: Arguments): DeviceList {
+  const devices = devicesOf(args);
+  const path = args.get("devices");
+  if (path !== undefined && isStream(path)) return streamedList(readList(path));
+  const allCertified = path === undefined
+    ? () => Promise.resolve(false)
+    : () => areCertified(devicesOf(args));
+  return { devices, isStream: false, allCertified };
+}
+
+/** Memory holds what is read to know of the certificates: all of the list when each device has one. */
+function streamedList(rows: AsyncGenerator<DeviceRow>): DeviceList {
+  const seen: DeviceRow[] = [];
+  async function* look(): AsyncGenerator<DeviceRow> {
+    for (let next = await rows.next(); next.done !== true; next = await rows.next()) {
+      seen.push(next.value);
+      yield next.value;
+    }
+  }
+  async function* all(): AsyncGenerator<DeviceRow> {
+    yield* seen.splice(0);
+    yield* rows;
+  }
+  return { devices: all(), isStream: true, allCertified: () => areCertified(look()) };
+}
+
+/** Whether a path is that of a pipe, as `-` and a shell's `<(…)` are. */
+function isStream(path: string): boolean {
+  if (path === "-") return true;
+  try {
+    return !Deno.statSync(path).isFile;
+  } catch {
+    // The error comes where it is read.
+    return false;
+  }
+}
+
+/** Reads no further than the first device that has no certificate. */
+async function areCertified(
+  devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
+): Promise<boolean> {
+  let has = false;
+  for await (const row of devices) {
+    // What is wrong with a row is reported where the list is checked.
+    if ("problem" in row) continue;
+    if (!row.device.fields.certificate) return false;
+    has = true;
+  }
+  return has;
+}
+
 /** Tells CSV from NDJSON by its first character; memory holds a line. */
 async function* readList(path: string): AsyncGenerator<DeviceRow> {
   const lines = readLines(path);

@@ -9,9 +9,11 @@ import {
   verify,
   verifySignatures,
 } from "../../../mod.ts";
-import { processes } from "../../needs.ts";
+import { needing, POSIX, PROCESSES, processes } from "../../needs.ts";
 import { opensslTest } from "../../vectors.ts";
-import { cli, count, inFolder, issuer, names, rowsOf, run } from "./process.ts";
+import { CLI, cli, count, inFolder, issuer, names, rowsOf, run } from "./process.ts";
+
+const pipes = needing(PROCESSES, POSIX);
 
 opensslTest(
   "a batch stops for the CA of OpenSSL, and takes its certificates of version 1",
@@ -183,15 +185,20 @@ processes.test("the CA's key is not a device's; lists that would be misread are 
   });
 });
 
+/** Makes a key and a certificate for each device, and moves the CA to `mine`. */
+async function makeCertified(folder: string, ids: readonly string[]): Promise<void> {
+  await Deno.rename(`${folder}/ca`, `${folder}/mine`);
+  for (const id of ids) {
+    const key = await generateKey();
+    const { pem } = await issueCertificate({ issuer, publicKey: key, subject: `CN=${id}` });
+    await Deno.writeTextFile(`${folder}/${id}.pem`, pem);
+    await Deno.writeFile(`${folder}/${id}.key`, exportPrivateKey(key), { mode: 0o600 });
+  }
+}
+
 processes.test("a list whose rows bring certificates opens no CA, and makes none", async () => {
   await inFolder(async (folder) => {
-    await Deno.rename(`${folder}/ca`, `${folder}/mine`);
-    for (const id of ["a", "b"]) {
-      const key = await generateKey();
-      const { pem } = await issueCertificate({ issuer, publicKey: key, subject: `CN=${id}` });
-      await Deno.writeTextFile(`${folder}/${id}.pem`, pem);
-      await Deno.writeFile(`${folder}/${id}.key`, exportPrivateKey(key), { mode: 0o600 });
-    }
+    await makeCertified(folder, ["a", "b"]);
     await Deno.writeTextFile(
       `${folder}/list.csv`,
       "id,certificate,privateKey\na,a.pem,a.key\nb,b.pem,b.key\n",
@@ -221,3 +228,47 @@ processes.test("a list whose rows bring certificates opens no CA, and makes none
     assertEquals(rowsOf(`${folder}/named`).length, 3);
   });
 });
+
+/** How a shell gives a list to `bulk` through a pipe: as stdin, and as a file that comes only once. */
+const PIPES = ['cat list | "$@" --devices -', 'cat list | "$@" --devices /dev/stdin'];
+
+for (const script of PIPES) {
+  pipes.test(`a list from a pipe is read once, also to know of its certificates: ${script}`, async () => {
+    await inFolder(async (folder) => {
+      const ids = ["a", "b", "c"];
+      await makeCertified(folder, ids);
+      // Longer than what a pipe holds.
+      const filler = "x".repeat(30_000);
+      const rows = ids.map((id) => ({
+        id,
+        certificate: `${id}.pem`,
+        privateKey: `${id}.key`,
+        filler,
+      }));
+      const lists: readonly (readonly [readonly object[], boolean])[] = [
+        [rows, true],
+        [[...rows, { id: "d" }], false],
+        [[{ id: "d" }, ...rows], false],
+      ];
+      const bulk = async (...flags: readonly string[]) => {
+        const words = [Deno.execPath(), "run", "-A", "--no-prompt", CLI, "bulk", ...flags];
+        return await run("sh", ["-c", script, "sh", ...words], folder);
+      };
+      for (const [at, [list, isCertified]] of lists.entries()) {
+        const text = list.map((row) => `${JSON.stringify(row)}\n`).join("");
+        await Deno.writeTextFile(`${folder}/list`, text);
+        if (isCertified) {
+          const stored = await bulk("--ca-cert", "mine/ca.pem", "-o", `stored${at}`);
+          assertEquals(stored.code, 0, stored.stderr);
+          const none = await bulk("-o", `none${at}`);
+          assertStringIncludes(none.stderr, "no CA in ca");
+          assertEquals(names(folder).filter((name) => /^(ca|none.*)$/.test(name)), []);
+        }
+        const made = await bulk("--ca", "mine", "-o", `made${at}`);
+        assertEquals(made.code, 0, made.stderr);
+        const expected = list.map((row) => (row as { id: string }).id);
+        assertEquals(rowsOf(`${folder}/made${at}`).map(({ id }) => id), expected);
+      }
+    });
+  });
+}

@@ -37,8 +37,8 @@ export async function runBulk(args: Arguments, io: Io): Promise<number> {
   try {
     return await inBatch(plan, args, io);
   } catch (error) {
-    // A list from stdin is gone.
-    if (isCaTaken(error) && args.get("devices") !== "-") return await runBulk(args, io);
+    // A list that comes only once is gone.
+    if (isCaTaken(error) && !plan.list.isStream) return await runBulk(args, io);
     throw isSystemError(error) ? explain("write", plan.out, error) : error;
   }
 }
@@ -122,7 +122,7 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
   let keys: RunKeys | undefined;
   try {
     keys = await keysOf(plan, folder, stop, args, io);
-    const devices = withFiles(plan.devices, { profile, phase, hasKeys, trusted, shard });
+    const devices = withFiles(plan.list.devices, { profile, phase, hasKeys, trusted, shard });
     const run = bulk(devices, {
       profile,
       phase,

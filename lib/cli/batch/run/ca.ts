@@ -5,7 +5,6 @@ import type { Arguments } from "../../arguments.ts";
 import { CliError, fileError } from "../../errors.ts";
 import { type OpenCa, openCa } from "../../input/ca.ts";
 import { type Io, joinPath } from "../../io.ts";
-import { devicesOf } from "../device_list.ts";
 import { syncFile } from "../folder/sync.ts";
 import type { FolderJournal } from "../journal/journal.ts";
 import type { RunPlan } from "./plan.ts";
@@ -42,15 +41,16 @@ export async function batchCa(
   args: Arguments,
   io: Io,
 ): Promise<BatchCa> {
-  const { phase, profile, shard, caCert, namesCa } = plan;
+  const { phase, profile, shard, caCert, namesCa, list } = plan;
   const keep = () => Promise.resolve();
   if (phase === "requests") return { keep };
-  const isIssued = phase === "certificates" || await bringsCertificates(args);
+  const isSigned = args.has("ca-command");
+  const isIssued = phase === "certificates" || !isSigned && await list.allCertified();
   // The CA of a cloud may be nowhere to be had.
   if (isIssued && caCert !== undefined && !namesCa) return { keep };
   const path = args.get("ca") ?? profile.ca ?? "ca";
   const certificate = joinPath(path, "ca.pem");
-  if (isIssued || args.has("ca-command")) {
+  if (isIssued || isSigned) {
     const bytes = await io.readIfExists(certificate);
     if (bytes !== undefined) return { certificate: bytes, keep };
     const which = isIssued
@@ -76,21 +76,6 @@ export async function batchCa(
     key: issuer.key.pkcs8,
     keep: () => keepCa(path, files, io),
   };
-}
-
-/** Whether all devices of a list have their certificates, so that nothing is to be issued. */
-async function bringsCertificates(args: Arguments): Promise<boolean> {
-  const path = args.get("devices");
-  // A list from stdin is read only once.
-  if (path === undefined || path === "-" || args.has("ca-command")) return false;
-  let has = false;
-  for await (const row of devicesOf(args)) {
-    // What is wrong with a row is reported where the list is checked.
-    if ("problem" in row) continue;
-    if (!row.device.fields.certificate) return false;
-    has = true;
-  }
-  return has;
 }
 
 async function keepCa(path: string, files: OpenCa["files"], io: Io): Promise<void> {

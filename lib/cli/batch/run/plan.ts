@@ -1,6 +1,5 @@
 import { MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
 import { identityOf } from "../../disk/look.ts";
-import type { DeviceRow } from "../../../batch/list/devices.ts";
 import { type BulkShard, parseShard } from "../../../batch/list/shard.ts";
 import type { BulkPhase } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile/profile.ts";
@@ -8,7 +7,7 @@ import type { Arguments } from "../../arguments.ts";
 import { usageError, valueError } from "../../errors.ts";
 import { type Io, joinPath } from "../../io.ts";
 import { outputFolder } from "../../output/out.ts";
-import { devicesOf } from "../device_list.ts";
+import { type DeviceList, deviceList } from "../device_list.ts";
 import { caCertOf, profileOf, signingKeysOf } from "./profile.ts";
 
 /** What the command line and the profile ask of `bulk`. */
@@ -28,7 +27,7 @@ export interface RunPlan {
   readonly namesCa: boolean;
   /** Whether keys come from elsewhere. */
   readonly hasKeys: boolean;
-  readonly devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>;
+  readonly list: DeviceList;
   readonly shard?: BulkShard;
 }
 
@@ -47,7 +46,7 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
   if (workers < 1 || workers > most) {
     throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
   }
-  const devices = devicesOf(args);
+  const list = deviceList(args);
   refuseOwnManifest(args);
   const shard = shardOf(args);
   if (args.has("csr") && args.has("certificates")) {
@@ -77,7 +76,7 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     caCert: await caCertOf(profile, args, io),
     namesCa: args.has("ca") || profile.ca !== undefined,
     hasKeys,
-    devices,
+    list,
     shard,
   };
 }
