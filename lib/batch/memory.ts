@@ -7,9 +7,9 @@ import {
   type BulkJournal,
   type BulkResult,
   type BulkState,
+  failTwiceUsed,
   type JournaledDevice,
 } from "./ports.ts";
-import { failTwiceUsed } from "./record.ts";
 
 /** A batch in memory. */
 export type MemoryBatch = ReturnType<typeof memoryBatch>;

@@ -21,14 +21,13 @@
 
 // Making a batch
 export { bulk, type BulkOptions, type BulkSummary } from "./bulk.ts";
-export { type Awaitable, type BulkFile, type BulkFiles, type BulkJob, type BulkJournal, type BulkMaker, type BulkPhase, type BulkResult, type BulkState, type JournaledDevice, type KeySource } from "./ports.ts";
+export type { Awaitable, BulkFile, BulkFiles, BulkJob, BulkJournal, BulkMaker, BulkPhase, BulkResult, BulkState, JournaledDevice, KeySource } from "./ports.ts";
 export { memoryBatch } from "./memory.ts";
 
 // Device list and profile
 export { type BulkDevice, countDevices, type DeviceRow, readCsvDevices, readNdjsonDevices } from "./list/devices.ts";
-export type { BulkShard } from "./list/shard.ts";
-export type { BulkData } from "./profile/data.ts";
-export { type BulkProfile, bulkProfileSchema, parseBulkProfile } from "./profile/profile.ts";
+export type { BulkShard } from "./list/list.ts";
+export { type BulkData, type BulkProfile, bulkProfileSchema, parseBulkProfile } from "./profile/profile.ts";
 
 // Manifest and labels
 export { formatManifestCsv, formatManifestCsvHeader, formatManifestNdjson, type ManifestRow, parseManifestCsv, parseManifestNdjson } from "./manifest.ts";

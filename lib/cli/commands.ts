@@ -78,23 +78,23 @@ const COMMANDS = {
   },
   "bulk": {
     summary: "many devices from a list: images, keys, certificates, manifests",
-    load: () => import("./commands/bulk/make.ts"),
+    load: async () => ({ command: (await import("./commands/bulk.ts")).make }),
   },
   "bulk status": {
     summary: "show the progress of a batch",
-    load: () => import("./commands/bulk/status.ts"),
+    load: async () => ({ command: (await import("./commands/bulk.ts")).status }),
   },
   "bulk verify": {
     summary: "read every file of a batch back and check it",
-    load: () => import("./commands/bulk/verify.ts"),
+    load: async () => ({ command: (await import("./commands/bulk.ts")).verify }),
   },
   "bulk merge": {
     summary: "join the folders of the shards of a batch",
-    load: () => import("./commands/bulk/merge.ts"),
+    load: async () => ({ command: (await import("./commands/bulk.ts")).merge }),
   },
   "bulk export": {
     summary: "export the certificates of a batch for a cloud service",
-    load: () => import("./commands/bulk/export.ts"),
+    load: () => import("./commands/bulk_export.ts"),
   },
   "chips": { summary: "what each chip can do", load: () => import("./commands/chips.ts") },
   "completions": {

@@ -25,9 +25,8 @@ import {
   readCsvDevices,
   readNdjsonDevices,
 } from "../../lib/batch/mod.ts";
-import { idProblem } from "../../lib/batch/list/devices.ts";
+import { expandTemplate, idProblem } from "../../lib/batch/list/devices.ts";
 import { createBulkMaker } from "../../lib/batch/make/maker.ts";
-import { expandTemplate } from "../../lib/batch/list/template.ts";
 import { rsaKey } from "../rsa_keys.ts";
 
 const issuer = await createDevelopmentCa();

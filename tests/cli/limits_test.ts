@@ -10,7 +10,7 @@ import {
 } from "../../lib/cli/input/limited.ts";
 import { denoIo } from "../../lib/cli/io.ts";
 import { besideLoad, csvLoad } from "../../lib/cli/input/files.ts";
-import { readLines } from "../../lib/cli/batch/folder/read.ts";
+import { readLines } from "../../lib/cli/batch/folder/batch.ts";
 import { growsLinearly } from "../growth.ts";
 
 Deno.test("a file of up to 64 MiB is read, a longer one is refused by its size", async () => {

@@ -1,6 +1,6 @@
 import * as toolkit from "../../mod.ts";
 import * as batch from "../../lib/batch/mod.ts";
-import { checkEfusePlan } from "../../lib/batch/check/efuse_plan.ts";
+import { checkEfusePlan } from "../../lib/batch/check/files.ts";
 import type { Bytes } from "../../lib/bytes/pack.ts";
 import { encodeUtf8 } from "../../lib/bytes/text.ts";
 import { commonNameOf, encodeName } from "../../lib/crypto/x509/names.ts";

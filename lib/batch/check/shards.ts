@@ -1,6 +1,5 @@
-import { type BulkShard, parseShard } from "../list/shard.ts";
-import { differingMembers } from "../profile/canonical.ts";
-import type { BulkProfile } from "../profile/profile.ts";
+import { type BulkShard, parseShard } from "../list/list.ts";
+import { type BulkProfile, differingMembers } from "../profile/profile.ts";
 import { type BatchProblem, problem } from "./problem.ts";
 
 /** What the shards of a batch must have in common, as far as their journals are there. */

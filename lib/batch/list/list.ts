@@ -2,9 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import type { BulkJournal } from "../ports.ts";
 import type { BulkProfile } from "../profile/profile.ts";
 import { type BulkDevice, type DeviceRow, idProblem } from "./devices.ts";
-import { collectSamples, type Samples } from "./samples.ts";
-import { resolveRow } from "./settings.ts";
-import { type BulkShard, formatShard, isInShard, isShard, WHOLE_LIST } from "./shard.ts";
+import { type DeviceSettings, resolveRow } from "./settings.ts";
 
 interface ListOptions {
   readonly profile: BulkProfile;
@@ -81,4 +79,86 @@ export function planError(problems: readonly string[]): SecureCertError {
   return new SecureCertError("ERR_PLAN", `Cannot make devices: ${shown}`, {}, {
     problems: problems.map((message) => ({ message })),
   });
+}
+
+/**
+ * A part of a batch, for one of several machines.
+ *
+ * @category Making a batch
+ */
+export interface BulkShard {
+  /** Number of the part, from 1. */
+  readonly index: number;
+  /** How many parts there are. */
+  readonly count: number;
+}
+
+/** A list that is not in parts. */
+export const WHOLE_LIST: BulkShard = { index: 1, count: 1 };
+
+/** Whether a part has a device; the parts take turns along the list. */
+export function isInShard(
+  { index }: Pick<BulkDevice, "index">,
+  shard: BulkShard = WHOLE_LIST,
+): boolean {
+  return index % shard.count === shard.index - 1;
+}
+
+/** A part as text: `i/n`. */
+export function formatShard({ index, count }: BulkShard): string {
+  return `${index}/${count}`;
+}
+
+/** A part from its text; undefined for anything but `i/n` with i from 1 to n. */
+export function parseShard(text: string): BulkShard | undefined {
+  const [, index, count] = /^([0-9]{1,9})\/([0-9]{1,9})$/.exec(text) ?? [];
+  const shard = { index: Number(index), count: Number(count) };
+  return isShard(shard) ? shard : undefined;
+}
+
+/** Whether there is such a part. */
+function isShard({ index, count }: BulkShard): boolean {
+  return Number.isInteger(index) && Number.isInteger(count) && index >= 1 && index <= count;
+}
+
+/** A device to try a batch out with. */
+export interface Sample {
+  readonly device: BulkDevice;
+  readonly settings: DeviceSettings;
+  /** About how much of the image is its own, in bytes. */
+  readonly weight: number;
+}
+
+/** Devices to try a batch out with: of each kind those that have the most to store. */
+export interface Samples {
+  add(device: BulkDevice, settings: DeviceSettings): void;
+  /** The samples of each kind, the heaviest first. */
+  readonly kinds: ReadonlyMap<string, readonly Sample[]>;
+}
+
+/** The most samples of a kind. */
+export const MOST_SAMPLES = 20;
+/** What a byte of a certificate takes as PEM, and what an entry takes beside its value. */
+const PEM_BYTE = 65 / 48;
+const ENTRY = 32;
+
+/** Collects samples; memory holds a few of each kind. */
+function collectSamples(): Samples {
+  const kinds = new Map<string, Sample[]>();
+  return {
+    kinds,
+    add: (device, settings) => {
+      const { keyMode, chip, efuseKeyId, subject, sans, data } = settings;
+      const kind = [keyMode, chip, efuseKeyId].join();
+      const names = subject.length + sans.reduce((sum, { length }) => sum + length, 0);
+      const own = data.reduce((sum, { data: { length } }) => sum + length + ENTRY, 0);
+      const weight = PEM_BYTE * names + own;
+      const samples = kinds.get(kind) ?? [];
+      kinds.set(kind, samples);
+      if (samples.length === MOST_SAMPLES && samples.at(-1)!.weight >= weight) return;
+      const at = samples.findIndex((sample) => sample.weight < weight);
+      samples.splice(at < 0 ? samples.length : at, 0, { device, settings, weight });
+      samples.splice(MOST_SAMPLES);
+    },
+  };
 }

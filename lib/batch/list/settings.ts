@@ -7,11 +7,17 @@ import { MOST_KEY_BLOCKS } from "../../format/chips/key_blocks.ts";
 import { KEY_MODES, type KeyMode } from "../../format/names.ts";
 import { keyModeProblems } from "../../key_modes/requirements.ts";
 import type { DataEntry } from "../../toolkit/plan/credentials.ts";
-import { type BulkData, entryType, fixedData, layoutProblems } from "../profile/data.ts";
+import {
+  type BulkData,
+  type BulkProfile,
+  entryType,
+  fixedData,
+  layoutProblems,
+  PROFILE_DEFAULTS,
+  withDefaults,
+} from "../profile/profile.ts";
 import { kindOf, type WantedKey, wantedKey } from "../../key_modes/wanted_key.ts";
-import { type BulkProfile, PROFILE_DEFAULTS, withDefaults } from "../profile/profile.ts";
-import type { BulkDevice } from "./devices.ts";
-import { expandTemplate, splitList } from "./template.ts";
+import { type BulkDevice, expandTemplate, splitList } from "./devices.ts";
 import { keyName } from "../../crypto/keys/encoding.ts";
 import type { KeyKind } from "../../key_modes/mode.ts";
 

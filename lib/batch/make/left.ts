@@ -15,7 +15,7 @@ import { paths } from "../files.ts";
 import { type DeviceSettings, keyProblem } from "../list/settings.ts";
 import type { BulkFiles, BulkJob, BulkPhase } from "../ports.ts";
 import type { BulkProfile } from "../profile/profile.ts";
-import type { MadeKey } from "./keys.ts";
+import type { MadeKey } from "./device.ts";
 
 /**
  * What an earlier run left of a device that the journal does not list as made: a run that was cut off, or all of

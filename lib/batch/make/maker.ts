@@ -1,6 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { equalBytes, plainBytes } from "../../bytes/pack.ts";
-import { encodeUtf8 } from "../../bytes/text.ts";
+import { type Bytes, equalBytes, plainBytes } from "../../bytes/pack.ts";
+import { encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
+import { sha256 } from "../../crypto/deps.ts";
 import { canonicalSpki, isSamePublicKey } from "../../crypto/keys/encoding.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
 import type { Signer } from "../../crypto/signature.ts";
@@ -20,15 +21,21 @@ import {
 } from "../../crypto/x509/issue.ts";
 import { createRequest } from "../../crypto/x509/request.ts";
 import { paths } from "../files.ts";
-import type { BulkDevice } from "../list/devices.ts";
+import { type BulkDevice, manifestFields } from "../list/devices.ts";
 import { type DeviceSettings, resolveDevice } from "../list/settings.ts";
+import type { ManifestRow } from "../manifest.ts";
 import type { BulkFiles, BulkJob, BulkMaker, BulkPhase, BulkResult, BulkState } from "../ports.ts";
 import type { BulkProfile } from "../profile/profile.ts";
-import { filesOf, labelOf } from "./files.ts";
-import { failure, makeKey } from "./keys.ts";
+import {
+  badImage,
+  failure,
+  filesOf,
+  labelOf,
+  type MadeDevice,
+  makeDevice,
+  makeKey,
+} from "./device.ts";
 import { findLeft, type LeftDevice } from "./left.ts";
-import { badImage, type MadeDevice, makeDevice } from "./device.ts";
-import { failedRow, requestRow, verifiedRow } from "./rows.ts";
 
 /** What a {@linkcode BulkMaker} works with. */
 export interface BulkMakerOptions extends Sources {
@@ -224,4 +231,54 @@ async function certify(
   if (issuer === undefined) throw failure("there is neither a certificate nor a CA key");
   const sources = { random, now };
   return await issueCertificate({ issuer, publicKey: key, subject, sans, days, usage, ...sources });
+}
+
+/** The row of a device that was verified. */
+function verifiedRow(
+  device: BulkDevice,
+  settings: DeviceSettings,
+  made: {
+    readonly key: PrivateKey;
+    readonly certificate: Certificate;
+    readonly image: Bytes;
+    readonly efuseKeyId: number | null;
+  },
+): ManifestRow {
+  const { key, certificate, image, efuseKeyId } = made;
+  return {
+    ...failedRow(device, settings),
+    serial: certificate.serial,
+    fingerprint: formatHex(sha256(certificate.der)),
+    publicKey: formatBase64(key.publicKey),
+    imageSha256: formatHex(sha256(image)),
+    efuseKeyId,
+    status: "verified",
+  };
+}
+
+/** The row of a device whose signing request waits for a certificate. */
+function requestRow(
+  device: BulkDevice,
+  settings: DeviceSettings,
+  key: PrivateKey,
+): ManifestRow {
+  return { ...failedRow(device, settings), publicKey: formatBase64(key.publicKey) };
+}
+
+/** The row of a device that failed. */
+function failedRow(
+  { id, fields }: BulkDevice,
+  { keyMode }: Pick<DeviceSettings, "keyMode">,
+): ManifestRow {
+  return {
+    id,
+    serial: "",
+    fingerprint: "",
+    publicKey: "",
+    imageSha256: "",
+    keyMode,
+    efuseKeyId: null,
+    status: "failed",
+    ...manifestFields(fields),
+  };
 }

@@ -10,7 +10,7 @@ import { explain, openStdin } from "../io.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
 import { decodeTextParts, shownName } from "../../bytes/text.ts";
 import { type BatchProblem, problem } from "../../batch/check/problem.ts";
-import { isInShard, parseShard } from "../../batch/list/shard.ts";
+import { isInShard, parseShard } from "../../batch/list/list.ts";
 
 const MAX_LINE = 0x100000;
 /** More devices at once are a typo: they would take weeks and terabytes. */

@@ -1,5 +1,4 @@
-import { missingPermission, startThread } from "../batch/threads/threads.ts";
-import { toWire } from "../batch/threads/wire.ts";
+import { missingPermission, startThread, toWire } from "../batch/threads/threads.ts";
 import type { ImageReport, ManyTask } from "./check.ts";
 import type { ToThread } from "./worker.ts";
 

@@ -1,6 +1,6 @@
 /** A thread of `verify` and `inspect`: reads and checks some of many images. */
 import { parentPort } from "../batch/deps.ts";
-import { fromWire, type Wire } from "../batch/threads/wire.ts";
+import { fromWire, type Wire } from "../batch/threads/threads.ts";
 import { denoIo } from "../io.ts";
 import { type ImageChecker, imageChecker, type ManyTask } from "./check.ts";
 

@@ -3,9 +3,13 @@ import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { BulkResult } from "../../../lib/batch/mod.ts";
 import { Worker } from "../../../lib/cli/batch/deps.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "../../../lib/cli/batch/threads/messages.ts";
-import { openThread, type ThreadPort } from "../../../lib/cli/batch/threads/thread.ts";
-import { startThread } from "../../../lib/cli/batch/threads/threads.ts";
-import { fromWire, toWire, type Wire } from "../../../lib/cli/batch/threads/wire.ts";
+import { openThread, type ThreadPort } from "../../../lib/cli/batch/threads/pool.ts";
+import {
+  fromWire,
+  startThread,
+  toWire,
+  type Wire,
+} from "../../../lib/cli/batch/threads/threads.ts";
 import { CliError } from "../../../lib/cli/errors.ts";
 
 const START: WorkerStart = {

@@ -1,6 +1,6 @@
-import { readCsv } from "../../../bytes/csv.ts";
+import { createDuplicateFinder } from "../../../batch/check/duplicates.ts";
 import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
-import { foldId, MANIFEST, MANIFEST_CSV, ownerName } from "../../../batch/files.ts";
+import { fileNameOf, foldId, MANIFEST, MANIFEST_CSV, ownerName } from "../../../batch/files.ts";
 import {
   cellOf,
   extraColumns,
@@ -10,15 +10,59 @@ import {
   manifestCsvColumns,
   type ManifestRow,
 } from "../../../batch/manifest.ts";
+import { BULK_STATES, type BulkState } from "../../../batch/ports.ts";
+import { readCsv } from "../../../bytes/csv.ts";
 import { joinPath } from "../../io.ts";
-import type { BatchFolder } from "../folder/batch.ts";
-import { isFile, readText } from "../folder/read.ts";
+import { type BatchFolder, isFile, readText } from "../folder/batch.ts";
 import type { BatchJournal } from "../journal/read.ts";
 import { countOf } from "../report.ts";
-import { unfinished } from "./unfinished.ts";
+
+/** The rows of a manifest, checked against each other and the journal. */
+interface RowsCheck {
+  /** Names of the devices. */
+  readonly ids: ReadonlySet<string>;
+  /** Names of their files, without endings. */
+  readonly fileNames: ReadonlySet<string>;
+  /** The columns that the rows have beyond those of every manifest, in order of first sight. */
+  readonly columns: ReadonlySet<string>;
+  /** Takes every row once. */
+  row(row: ManifestRow): BatchProblem[];
+  /** What is wrong with the whole, after the last row. */
+  end(): BatchProblem[];
+}
+
+/** What {@linkcode checkRows} compares with. */
+interface RowsCheckOptions {
+  /** Finds what two rows share, with the folder where each is. @default within this batch only */
+  readonly findDuplicates?: (row: ManifestRow) => BatchProblem[];
+  /** Whether the batch may have devices under way. @default false */
+  readonly partial?: boolean;
+}
+
+/** Begins to check the rows of a batch. */
+export function checkRows(
+  { path }: BatchFolder,
+  journal: BatchJournal | undefined,
+  { findDuplicates = createDuplicateFinder(), partial }: RowsCheckOptions = {},
+): RowsCheck {
+  const manifest = manifestCheck(path, journal, partial);
+  const [ids, fileNames, columns] = [new Set<string>(), new Set<string>(), new Set<string>()];
+  return {
+    ids,
+    fileNames,
+    columns,
+    row: (row) => {
+      ids.add(row.id);
+      fileNames.add(fileNameOf(row.id));
+      for (const name of extraColumns(Object.keys(row))) columns.add(name);
+      return [...findDuplicates(row), ...manifest.row(row)];
+    },
+    end: manifest.end,
+  };
+}
 
 /** Compares a manifest with the journal beside it. */
-export interface ManifestCheck {
+interface ManifestCheck {
   /** Takes every row once. */
   row(row: ManifestRow): BatchProblem[];
   /** What is wrong with the whole, after the last row. */
@@ -30,7 +74,7 @@ export interface ManifestCheck {
  *
  * @param partial Whether also with one that is not done, of which devices are under way. @default false
  */
-export function manifestCheck(
+function manifestCheck(
   folder: string,
   journal: BatchJournal | undefined,
   partial = false,
@@ -153,4 +197,34 @@ async function isSameText(a: AsyncIterable<string>, b: AsyncIterable<string>): P
   await right.return?.();
   await left.return?.();
   return have === "" && want === "";
+}
+
+/** States from which a device goes no further by itself. */
+const LAST_STATES: readonly BulkState[] = ["verified", "failed"];
+
+/** How many rows a manifest has, where there is a journal. */
+export function devicesIn(journal: BatchJournal | undefined): number | undefined {
+  return journal && journal.states.verified + journal.states.failed;
+}
+
+/** The states in which devices are under way, with their numbers, in words; empty for none. */
+export function unfinished({ states }: BatchJournal): string {
+  return BULK_STATES.filter((state) => !LAST_STATES.includes(state) && states[state] > 0)
+    .map((state) => `${states[state]} ${state}`).join(", ");
+}
+
+/** What brings a batch to its end. */
+export function remedy({ "key made": made, certified }: BatchJournal["states"]): string {
+  return `run bulk again with ${made + certified > 0 ? "--certificates DIR" : "the same flags"}`;
+}
+
+/** A batch whose journal has devices that are not done. */
+export function checkUnfinished(
+  folder: string,
+  journal: BatchJournal | undefined,
+): BatchProblem[] {
+  const counts = journal === undefined ? "" : unfinished(journal);
+  if (journal === undefined || counts === "") return [];
+  const message = `${folder} is not done: ${counts}; ${remedy(journal.states)}`;
+  return [problem("UNFINISHED_BATCH", null, message)];
 }

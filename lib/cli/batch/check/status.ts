@@ -6,10 +6,10 @@ import { type Io, joinPath } from "../../io.ts";
 import { printJson } from "../../output/out.ts";
 import { bold, green, red, yellow } from "../../render/colors.ts";
 import { openBatch } from "../folder/batch.ts";
-import { JOURNAL } from "../folder/names.ts";
+import { JOURNAL } from "../folder/folder.ts";
 import { type BatchJournal, openJournal } from "../journal/read.ts";
 import { countOf, listOf } from "../report.ts";
-import { remedy } from "./unfinished.ts";
+import { remedy } from "./manifest.ts";
 
 const INSTEAD = "this is only what the manifest says; take the journal and its -wal from a backup";
 

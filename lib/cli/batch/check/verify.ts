@@ -1,23 +1,34 @@
-import { checkDevice, type DeviceCheckOptions } from "../../../batch/check/device.ts";
+import {
+  checkDevice,
+  type DeviceCheckOptions,
+  type FinishedFiles,
+} from "../../../batch/check/device.ts";
+import { filesNeeded, type KeptFiles } from "../../../batch/check/files.ts";
 import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
+import { DEVICE_FOLDERS, isSecret, ownerName, paths } from "../../../batch/files.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import { createCertificateReader } from "../../../crypto/x509/certificate.ts";
 import type { Arguments } from "../../arguments.ts";
+import { CliError } from "../../errors.ts";
 import { readFlag } from "../../input/files.ts";
 import { chipOf } from "../../input/keys.ts";
-import type { Io } from "../../io.ts";
+import { type Io, joinPath } from "../../io.ts";
 import { printJson } from "../../output/out.ts";
 import { bold, green, red } from "../../render/colors.ts";
 import { startCounter } from "../../terminal/progress_line.ts";
-import { type BatchFolder, openBatch } from "../folder/batch.ts";
-import { type BatchJournal, withJournal } from "../journal/read.ts";
 import { findMissing, refuseLists } from "../device_list.ts";
+import {
+  type BatchFolder,
+  entriesIn,
+  exists,
+  isFile,
+  isFolder,
+  openBatch,
+  statOf,
+} from "../folder/batch.ts";
+import { type BatchJournal, withJournal } from "../journal/read.ts";
 import { countOf, renderProblems } from "../report.ts";
-import { AT_A_TIME, inGroups, withUnread } from "./devices.ts";
-import { findStray, keptIn, modeCheck } from "./files.ts";
-import { checkManifestCsv } from "./manifest.ts";
-import { checkRows } from "./rows.ts";
-import { checkUnfinished, devicesIn } from "./unfinished.ts";
+import { checkManifestCsv, checkRows, checkUnfinished, devicesIn } from "./manifest.ts";
 
 /** Reads every file of a batch back and checks it: exit code 1 when something is wrong. */
 export async function bulkVerify(args: Arguments, io: Io): Promise<number> {
@@ -102,4 +113,134 @@ function report(
   io.print(
     [...renderProblems(problems), "", `${countOf(devices, "device")}: ${result}`].join("\n"),
   );
+}
+
+/** Devices that are checked at a time: WebCrypto's threads get work, and memory stays flat. */
+export const AT_A_TIME = 32;
+
+/** Items of a sequence, some at a time. */
+export async function* inGroups<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
+  let group: T[] = [];
+  for await (const item of items) {
+    group.push(item);
+    if (group.length < size) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
+/** What a check finds in the files of a device, and which of them cannot be read. */
+export async function withUnread(
+  batch: BatchFolder,
+  row: ManifestRow,
+  check: (files: FinishedFiles) => Promise<BatchProblem[]>,
+): Promise<BatchProblem[]> {
+  const unread: BatchProblem[] = [];
+  const problems = await check({
+    ...batch,
+    read: async (path) => {
+      try {
+        return await batch.read(path);
+      } catch (error) {
+        if (!(error instanceof CliError)) throw error;
+        unread.push(problem("MISSING_FILE", row.id, error.message));
+        return undefined;
+      }
+    },
+  });
+  return [...unread, ...problems];
+}
+
+/** What a batch has of the files that all of its devices have, or none. */
+export async function keptIn(
+  batch: BatchFolder,
+  journal: BatchJournal | undefined,
+): Promise<KeptFiles> {
+  const labels = journal?.facts.labels;
+  return {
+    secrets: await batch.hasSecrets(),
+    labels: labels === undefined ? await batch.hasAny("labels") : labels === "true",
+  };
+}
+
+/** Files of no row, of another batch or half written, and what is not where it belongs. */
+async function findStray(
+  batch: BatchFolder,
+  fileNames: ReadonlySet<string>,
+): Promise<BatchProblem[]> {
+  const problems: BatchProblem[] = [];
+  const stray = (name: string, why: string) =>
+    void problems.push(problem("STRAY_FILE", null, `${name} ${why}`));
+  for await (const name of batch.files()) {
+    const owner = ownerName(name);
+    if (owner === undefined || !fileNames.has(owner)) {
+      stray(name, "belongs to no device of the manifest");
+    }
+  }
+  for (const folder of DEVICE_FOLDERS) {
+    const path = joinPath(batch.path, folder);
+    if (!await isFolder(path)) {
+      if (await exists(path)) stray(folder, "is not a folder");
+      continue;
+    }
+    for (const { name, isDirectory, isSymlink } of await entriesIn(path)) {
+      if (isDirectory) stray(`${folder}/${name}`, "is a folder");
+      if (isSymlink && !await isFile(joinPath(path, name))) {
+        stray(`${folder}/${name}`, "is a broken link");
+      }
+    }
+  }
+  return problems;
+}
+
+/** Bits of a file's mode that give others than its owner access. */
+const OTHERS = 0o077;
+
+/** Finds files with secrets that others than their owner may read. */
+interface ModeCheck {
+  /** Takes every row once. */
+  row(row: ManifestRow): Promise<void>;
+  /** What was found, in a line; nothing where a system has no such modes. */
+  notes(): string[];
+}
+
+/** Bits of a folder's mode with which others reach what is in it. */
+const ENTER = 0o011;
+
+/** A copy of a batch may have lost its modes, which is worth a note, and not wrong. */
+function modeCheck({ path }: BatchFolder): ModeCheck {
+  let open = 0;
+  let first: string | undefined;
+  const modeOf = async (name: string) => (await statOf(joinPath(path, name)))?.mode ?? 0;
+  const folders = new Map<string, Promise<number>>();
+  const isClosed = async (name: string) => {
+    const [folder = ""] = name.split("/");
+    const mode = folders.get(folder) ?? modeOf(folder);
+    folders.set(folder, mode);
+    return (await mode & ENTER) === 0;
+  };
+  const look = async (name: string) => {
+    if ((await modeOf(name) & OTHERS) === 0 || await isClosed(name)) return;
+    open++;
+    first ??= name;
+  };
+  return {
+    row: async (row) => {
+      if (row.status === "failed") return;
+      const names = [
+        paths.image(row.id),
+        ...filesNeeded(row, { secrets: true, labels: false }).filter(isSecret),
+      ];
+      await Promise.all(names.map(look));
+    },
+    notes: () => {
+      if (first === undefined) return [];
+      return [
+        `${countOf(open, "file")} with secrets can be read by others than its owner, such as ${
+          joinPath(path, first)
+        }; chmod -R go= ${path} prevents that`,
+      ];
+    },
+  };
 }

@@ -4,9 +4,8 @@ import { leftoversOf } from "../../../batch/files.ts";
 import type { BulkFile, BulkFiles } from "../../../batch/ports.ts";
 import { explain, folderOf, joinPath } from "../../io.ts";
 import { existsSync } from "../deps.ts";
-import { fileMode, growingName } from "./names.ts";
-import { removeIfExists } from "./present.ts";
-import { syncContent, syncFolder } from "./sync.ts";
+import { fileMode, growingName, removeIfExists } from "./folder.ts";
+import { syncContent, syncFolder } from "./write.ts";
 
 /**
  * The files of a batch on the disk, which they reach at the next `sync`, many at a time. A file is

@@ -7,8 +7,7 @@ import {
   type ManifestRow,
 } from "../../../batch/manifest.ts";
 import { joinPath } from "../../io.ts";
-import { openGrowing } from "./growing.ts";
-import { syncFolder } from "./sync.ts";
+import { openGrowing, syncFolder } from "./write.ts";
 
 /** Sizes of the two manifests in bytes. */
 export interface ManifestSizes {

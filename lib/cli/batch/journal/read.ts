@@ -5,9 +5,8 @@ import type { BulkState } from "../../../batch/ports.ts";
 import { type ChipName, parseChip } from "../../../format/chips/chips.ts";
 import { joinPath } from "../../io.ts";
 import { DatabaseSync } from "../deps.ts";
-import { JOURNAL } from "../folder/names.ts";
-import { exists, isFile } from "../folder/read.ts";
-import { type Meta, metaOf } from "./meta.ts";
+import { JOURNAL } from "../folder/folder.ts";
+import { exists, isFile } from "../folder/batch.ts";
 import {
   countsOf,
   deviceFinder,
@@ -15,6 +14,8 @@ import {
   failuresOf,
   fieldsOf,
   manifestRowOf,
+  type Meta,
+  metaOf,
 } from "./rows.ts";
 
 /** The journal of a batch, read beside its manifest. */

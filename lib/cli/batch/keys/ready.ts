@@ -7,16 +7,15 @@ import type { BulkDevice } from "../../../batch/list/devices.ts";
 import { kindOf, type WantedKey, wantedKey } from "../../../key_modes/wanted_key.ts";
 import { keyName } from "../../../crypto/keys/encoding.ts";
 import { namesakesOf } from "../../../batch/files.ts";
-import { planError } from "../../../batch/list/list.ts";
+import { type BulkShard, isInShard, planError } from "../../../batch/list/list.ts";
 import { deviceKeyMode, keyProblem } from "../../../batch/list/settings.ts";
-import { type BulkShard, isInShard } from "../../../batch/list/shard.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile/profile.ts";
 import { unnamed } from "../../input/secret_files.ts";
 import { explain, joinPath } from "../../io.ts";
 import type { DatabaseSync } from "../deps.ts";
-import { transaction } from "../journal/meta.ts";
-import { type Namesake, namesakeFinder } from "../journal/plan.ts";
+import { transaction } from "../journal/rows.ts";
+import { type Namesake, namesakeFinder } from "../journal/journal.ts";
 
 /** What {@linkcode readyKeys} works with. */
 export interface ReadyKeyOptions {

@@ -1,13 +1,34 @@
-import { readPlain } from "../../input/limited.ts";
-import { equalBytes } from "../../../bytes/pack.ts";
+import {
+  DEVICE_FOLDERS,
+  isSecret,
+  MANIFEST,
+  MANIFEST_CSV,
+  ownerName,
+} from "../../../batch/files.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
-import { DEVICE_FOLDERS, MANIFEST, MANIFEST_CSV, ownerName } from "../../../batch/files.ts";
+import { equalBytes } from "../../../bytes/pack.ts";
 import { removeFolders } from "../../disk/folders.ts";
 import { fileError, usageError } from "../../errors.ts";
+import { readPlain } from "../../input/limited.ts";
 import { explain, type Force, type Io, joinPath } from "../../io.ts";
-import { type FolderLock, lockFolder } from "../folder/lock.ts";
-import { JOURNAL, LOCK } from "../folder/names.ts";
-import { entriesIn, exists, fileNames, readIfThere, statOf } from "../folder/read.ts";
+import {
+  type BatchFolder,
+  entriesIn,
+  exists,
+  fileNames,
+  readIfThere,
+  statOf,
+} from "../folder/batch.ts";
+import {
+  fileMode,
+  type FolderLock,
+  folderMode,
+  JOURNAL,
+  LOCK,
+  lockFolder,
+  SECRET_MODE,
+} from "../folder/folder.ts";
+import { writeFully } from "../folder/write.ts";
 import { openSignal, STOPPING } from "../signal.ts";
 
 /**
@@ -23,7 +44,7 @@ const SECRET = "secret";
 const OWN_FILES: readonly string[] = [MANIFEST, MANIFEST_CSV];
 
 /** The folder of a merge, as it is before. */
-export interface MergeTarget {
+interface MergeTarget {
   readonly path: string;
   /** Whether an earlier merge was here, which is replaced. */
   readonly isMerged: boolean;
@@ -88,7 +109,7 @@ export async function checkTarget(path: string, force: Force): Promise<MergeTarg
 }
 
 /** What a merge has made. */
-export interface Made {
+interface Made {
   /** Names of the folders. */
   readonly names: readonly string[];
 }
@@ -229,4 +250,123 @@ async function findStrange(
 async function identityOf(path: string): Promise<string> {
   const info = await statOf(path);
   return info?.ino ? `${info.dev}:${info.ino}` : path.replace(/[/\\]+$/, "");
+}
+
+const OTHERS = 0o077;
+/** Copies under way at a time: each waits for the disk. */
+const AT_A_TIME = 32;
+
+/** A shard, and the names of the files of the devices that its manifest has. */
+export interface OwnDevices {
+  readonly batch: BatchFolder;
+  readonly fileNames: ReadonlySet<string>;
+}
+
+/** Where the files of shards go. */
+interface Place {
+  readonly folder: string;
+  /** Whether files are copied where they could be linked. */
+  readonly copyOnly: boolean;
+  readonly signal: AbortSignal;
+  /** Called for each file. */
+  readonly onFile: () => void;
+}
+
+/** How the files came to their new folder. */
+interface Placed {
+  readonly linked: number;
+  readonly copied: number;
+  /** Folders that there are now. */
+  readonly names: readonly string[];
+}
+
+/**
+ * Brings the files of the shards' own devices to a new folder: hard links, or copies where the disk or
+ * the permissions have no links.
+ */
+export async function placeFiles(shards: readonly OwnDevices[], place: Place): Promise<Placed> {
+  const made = new Set<string>();
+  const copies = copyPool();
+  let [linked, copied] = [0, 0];
+  for (const { batch, fileNames } of shards) {
+    for await (const name of batch.files()) {
+      place.signal.throwIfAborted();
+      const owner = ownerName(name);
+      if (owner === undefined || !fileNames.has(owner)) continue;
+      place.onFile();
+      const folder = name.slice(0, name.indexOf("/"));
+      if (!made.has(folder)) await makeFolder(joinPath(place.folder, folder), folder);
+      made.add(folder);
+      const [from, to] = [joinPath(batch.path, name), joinPath(place.folder, name)];
+      const isLink = !place.copyOnly && await canLink(from, isSecret(name)) && await link(from, to);
+      if (!isLink) await copies.add(from, to, isSecret(name));
+      if (isLink) linked++;
+      else copied++;
+    }
+  }
+  await copies.end();
+  return { linked, copied, names: [...made] };
+}
+
+async function makeFolder(path: string, folder: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true, ...folderMode(folder) });
+  } catch (error) {
+    throw explain("write", path, error);
+  }
+}
+
+/** A link has the mode of its file, which for a secret is its owner's only; a link to a link breaks. */
+async function canLink(from: string, secret: boolean): Promise<boolean> {
+  const { isSymlink, mode } = await Deno.lstat(from);
+  return !isSymlink && !(secret && mode !== null && (mode & OTHERS) !== 0);
+}
+
+/** Whether the file has got a second name. */
+async function link(from: string, to: string): Promise<boolean> {
+  try {
+    await Deno.link(from, to);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Copies files, some at a time, and brings each onto the disk. */
+function copyPool(): {
+  add(from: string, to: string, secret: boolean): Promise<void>;
+  end(): Promise<void>;
+} {
+  let waiting: Promise<unknown>[] = [];
+  const end = async () => {
+    const errors = await Promise.all(waiting);
+    waiting = [];
+    for (const error of errors) if (error !== undefined) throw error;
+  };
+  return {
+    add: async (from, to, secret) => {
+      waiting.push(copy(from, to, secret).catch((error: unknown) => error));
+      if (waiting.length >= AT_A_TIME) await end();
+    },
+    end,
+  };
+}
+
+async function copy(from: string, to: string, secret: boolean): Promise<void> {
+  const bytes = await readPlain(from).catch((error) => {
+    throw explain("read", from, error);
+  });
+  try {
+    using target = await createFile(to, secret);
+    await writeFully(target, bytes);
+    await target.syncData();
+  } catch (error) {
+    throw explain("write", to, error);
+  }
+}
+
+async function createFile(path: string, secret: boolean): Promise<Deno.FsFile> {
+  const file = await Deno.open(path, { write: true, createNew: true, ...fileMode(secret) });
+  if (secret && Deno.build.os !== "windows") await Deno.chmod(path, SECRET_MODE);
+  return file;
 }

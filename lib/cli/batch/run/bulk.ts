@@ -13,7 +13,7 @@ import { noteFindings } from "../../output/images.ts";
 import { explain, type Io, joinPath } from "../../io.ts";
 import { answerSeconds, type ProgramOptions, type Programs } from "../../programs/pool.ts";
 import { hasSecrets } from "../folder/disk.ts";
-import { type DiskSync, openDiskSync } from "../folder/sync.ts";
+import { type DiskSync, openDiskSync } from "../folder/write.ts";
 import { type HeldFolder, holdFolder, reserveWriters } from "../journal/hold.ts";
 import { type FolderJournal, folderJournal } from "../journal/journal.ts";
 import { isEmpty } from "../journal/rows.ts";
@@ -25,10 +25,8 @@ import { openSigning } from "../threads/maker.ts";
 import { openPool, type WorkerPool } from "../threads/pool.ts";
 import { type BatchCa, batchCa, isCaTaken } from "./ca.ts";
 import { takeIssued } from "./certificates.ts";
-import { agreeFacts } from "./facts.ts";
-import { planRun, type RunPlan } from "./plan.ts";
-import { startProgress } from "./progress.ts";
-import { reportRun } from "./report.ts";
+import { agreeFacts, planRun, type RunPlan } from "./plan.ts";
+import { reportRun, startProgress } from "./progress.ts";
 import { jobReader, withFiles } from "./rows.ts";
 
 /** Makes the devices of a list, in a folder that any later run continues. */

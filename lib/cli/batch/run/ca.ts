@@ -1,11 +1,11 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
-import { certificatesAsPem } from "../../../image/stored.ts";
 import { readCertificate } from "../../../crypto/x509/certificate.ts";
+import { certificatesAsPem } from "../../../image/stored.ts";
 import type { Arguments } from "../../arguments.ts";
 import { CliError, fileError } from "../../errors.ts";
 import { type OpenCa, openCa } from "../../input/ca.ts";
 import { type Io, joinPath } from "../../io.ts";
-import { syncFile } from "../folder/sync.ts";
+import { syncFile } from "../folder/write.ts";
 import type { FolderJournal } from "../journal/journal.ts";
 import type { RunPlan } from "./plan.ts";
 

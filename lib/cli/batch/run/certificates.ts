@@ -1,5 +1,5 @@
 import { readPlainSync } from "../../input/limited.ts";
-import type { BulkShard } from "../../../batch/list/shard.ts";
+import type { BulkShard } from "../../../batch/list/list.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { formatBase64 } from "../../../bytes/text.ts";
 import { type Certificate, readCertificates } from "../../../crypto/x509/certificate.ts";
@@ -10,8 +10,7 @@ import { startCounter } from "../../terminal/progress_line.ts";
 import type { DatabaseSync } from "../deps.ts";
 import type { HeldFolder } from "../journal/hold.ts";
 import { type FolderJournal, type IssuedCertificate, STRANGER } from "../journal/journal.ts";
-import { transaction } from "../journal/meta.ts";
-import { ownerOf } from "../journal/rows.ts";
+import { ownerOf, transaction } from "../journal/rows.ts";
 
 const CHUNK = 500;
 const ENDINGS = /\.(pem|crt|cer|cert|der)$/i;

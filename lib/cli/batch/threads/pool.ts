@@ -1,8 +1,15 @@
-import type { BulkJob, BulkMaker } from "../../../batch/ports.ts";
+import type { BulkJob, BulkMaker, BulkResult } from "../../../batch/ports.ts";
+import { type CliError, fileError } from "../../errors.ts";
 import { openMaker } from "./maker.ts";
-import type { AskCa, WorkerStart } from "./messages.ts";
-import { openThread } from "./thread.ts";
-import { missingPermission, startThread } from "./threads.ts";
+import {
+  type AskCa,
+  type FromWorker,
+  packError,
+  type ToWorker,
+  unpackError,
+  type WorkerStart,
+} from "./messages.ts";
+import { fromWire, missingPermission, startThread, toWire, type Wire } from "./threads.ts";
 
 /** Threads that make devices. */
 export interface WorkerPool {
@@ -57,4 +64,127 @@ export async function openPool(
   };
   const close = () => threads.forEach((thread) => thread.end());
   return { maker, calls: CALLS * count, workers: count, close };
+}
+
+/** What a thread of `node:worker_threads` has, as far as it is used here. */
+export interface ThreadPort {
+  postMessage(message: unknown): void;
+  on(event: "message", listener: (wire: Wire<FromWorker>) => void): unknown;
+  on(event: "error", listener: (error: unknown) => void): unknown;
+  on(event: "exit", listener: () => void): unknown;
+  terminate(): unknown;
+}
+
+/** A thread that was started; it may take a second until it works, or never do. */
+interface Thread {
+  /** Whether it can be given work. */
+  readonly isReady: boolean;
+  /** Calls under way. */
+  readonly underWay: number;
+  /** Why it is not there any more. */
+  readonly lost?: CliError;
+  /** Makes devices. */
+  make(jobs: readonly BulkJob[]): Promise<readonly BulkResult[]>;
+  end(): void;
+}
+
+/** Milliseconds between two pings of a thread that has work. */
+const PING_MS = 5000;
+/** Pings that it may leave open: it may wait for a slow disk. Time in which all sleep does not count. */
+const MOST_OPEN = 12;
+
+/** How {@linkcode openThread} works with a thread. */
+interface ThreadOptions {
+  /** Asks the program that signs for the CA, where there is one. */
+  readonly ask?: AskCa;
+  /** Milliseconds between two pings. @default 5000 */
+  readonly pingMs?: number;
+}
+
+/**
+ * Begins to work with a thread. One whose heap is full ends, and Deno 2.9 does not always report that; so
+ * a thread that has work must answer pings.
+ *
+ * @param worker The thread.
+ * @param start What it needs once.
+ */
+export function openThread(
+  worker: ThreadPort,
+  start: WorkerStart,
+  { ask, pingMs = PING_MS }: ThreadOptions = {},
+): Thread {
+  const waiting = new Map<number, PromiseWithResolvers<readonly BulkResult[]>>();
+  const send = (message: ToWorker) => worker.postMessage(toWire(message));
+  let [isReady, open, next] = [false, 0, 0];
+  let lost: CliError | undefined;
+  const lose = (why: string) => {
+    isReady = false;
+    lost ??= lostThread(start.folder, why);
+    for (const result of waiting.values()) result.reject(lost);
+    waiting.clear();
+  };
+  const answer = (question: number, line: string) => {
+    ask!(line).then(
+      (line) => send({ kind: "answer", question, line }),
+      (error) => send({ kind: "answer", question, error: packError(error) }),
+    );
+  };
+  const hear = (message: FromWorker) => {
+    open = 0;
+    if (message.kind === "pong") return;
+    if (message.kind === "ask") return answer(message.question, message.line);
+    if (message.kind === "ready") {
+      isReady = true;
+      return;
+    }
+    const result = waiting.get(message.call);
+    waiting.delete(message.call);
+    if (message.kind === "made") result?.resolve(message.results);
+    else result?.reject(unpackError(message.error));
+  };
+  const ping = () => {
+    if (waiting.size === 0) return;
+    if (open === MOST_OPEN) return lose("it does not answer; its memory may be full");
+    open++;
+    send({ kind: "ping" });
+  };
+  worker.on("message", (wire) => hear(fromWire<FromWorker>(wire)));
+  // It ended by itself: with an error, or without one.
+  worker.on("error", (error) => lose(reasonOf(error)));
+  worker.on("exit", () => lose("without an error"));
+  send(start);
+  const timer = setInterval(ping, pingMs);
+  return {
+    get isReady() {
+      return isReady;
+    },
+    get underWay() {
+      return waiting.size;
+    },
+    get lost() {
+      return lost;
+    },
+    make: (jobs) => {
+      const result = Promise.withResolvers<readonly BulkResult[]>();
+      const call = next++;
+      if (waiting.size === 0) open = 0;
+      waiting.set(call, result);
+      send({ kind: "make", call, jobs });
+      return result.promise;
+    },
+    end: () => {
+      clearInterval(timer);
+      worker.terminate();
+    },
+  };
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.message.split("\n")[0]!.replace(/^Error: /, "");
+}
+
+function lostThread(folder: string, why: string): CliError {
+  const hint = "run bulk again with the same flags: it continues where it stopped";
+  return fileError("ERR_IO", folder, `a thread that makes devices ended: ${why}`, hint);
 }

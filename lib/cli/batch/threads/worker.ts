@@ -3,7 +3,7 @@ import type { BulkMaker } from "../../../batch/ports.ts";
 import { parentPort } from "../deps.ts";
 import { openMaker } from "./maker.ts";
 import { type Answer, type FromWorker, packError, type ToWorker, unpackError } from "./messages.ts";
-import { fromWire, toWire, type Wire } from "./wire.ts";
+import { fromWire, toWire, type Wire } from "./threads.ts";
 
 let maker: Promise<BulkMaker> | undefined;
 

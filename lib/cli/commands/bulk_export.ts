@@ -1,6 +1,6 @@
-import { EXPORT_SERVICES } from "../../../batch/export/services.ts";
-import type { Command, Flag } from "../../command.ts";
-import { BATCH_FOLDER, FORCE, ISSUED_BY, JSON_FLAG, OUT_DIR } from "../../flags.ts";
+import { EXPORT_SERVICES } from "../../batch/export/services.ts";
+import type { Command, Flag } from "../command.ts";
+import { BATCH_FOLDER, FORCE, ISSUED_BY, JSON_FLAG, OUT_DIR } from "../flags.ts";
 
 const TITLES = EXPORT_SERVICES.map(({ title }) => title);
 const WITH_CA = EXPORT_SERVICES.filter(({ ca }) => ca !== "none").map(({ name }) => name);
@@ -36,7 +36,7 @@ export const command: Command = {
     line: "bulk export batch --to aws --ca ca/ca.pem -o aws",
   }],
   async run(args, io) {
-    const { bulkExport } = await import("../../batch/export/export.ts");
+    const { bulkExport } = await import("../batch/export.ts");
     return await bulkExport(args, io);
   },
 };

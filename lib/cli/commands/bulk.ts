@@ -1,14 +1,19 @@
-import type { Command } from "../../command.ts";
+import type { Command } from "../command.ts";
 import {
   ANSWER_TIMEOUT,
+  BATCH_FOLDER,
   CA_CERT,
   CA_COMMAND,
   CA_DIR,
   CHIP,
   DAYS,
   EFUSE_KEY_ID,
+  EXPECTED_DEVICES,
+  FORCE,
+  FORCE_KEY,
   FORMAT,
   ID_TEMPLATE,
+  ISSUED_BY,
   JSON_FLAG,
   KEY_FLAGS,
   KEY_MODE,
@@ -17,10 +22,10 @@ import {
   SAN,
   SUBJECT,
   USAGE,
-} from "../../flags.ts";
+} from "../flags.ts";
 
 /** Makes the devices of a list, in a folder that any later run continues. */
-export const command: Command = {
+export const make: Command = {
   flags: [
     {
       name: "devices",
@@ -84,7 +89,60 @@ export const command: Command = {
     line: "bulk --count 3 --chip esp32c3 -o batch",
   }],
   async run(args, io) {
-    const { runBulk } = await import("../../batch/run/bulk.ts");
+    const { runBulk } = await import("../batch/run/bulk.ts");
     return await runBulk(args, io);
+  },
+};
+
+/** Says how far a batch is. */
+export const status: Command = {
+  positionals: [BATCH_FOLDER],
+  flags: [JSON_FLAG],
+  exit1: "the folder or its journal is missing, damaged or cannot be read",
+  examples: [{ permissions: "--allow-read=batch", line: "bulk status batch" }],
+  async run(args, io) {
+    const { bulkStatus } = await import("../batch/check/status.ts");
+    return await bulkStatus(args, io);
+  },
+};
+
+/** Reads every file of a batch back and checks it: exit code 1 when something is wrong. */
+export const verify: Command = {
+  positionals: [BATCH_FOLDER],
+  flags: [
+    { ...ISSUED_BY, help: "CA that should have issued the device certificates" },
+    { ...CHIP, help: "the chip that the images are for" },
+    ...EXPECTED_DEVICES,
+    { name: "allow-weak", help: "accept RSA keys of 1024 bits" },
+    JSON_FLAG,
+  ],
+  exit1: "something is wrong; it is listed, with --json all of it",
+  examples: [{ permissions: "--allow-read=batch,ca", line: "bulk verify batch --ca ca/ca.pem" }],
+  async run(args, io) {
+    const { bulkVerify } = await import("../batch/check/verify.ts");
+    return await bulkVerify(args, io);
+  },
+};
+
+/** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
+export const merge: Command = {
+  positionals: [{ name: "DIR", help: "folder of a shard", repeats: true }],
+  flags: [
+    ...EXPECTED_DEVICES,
+    { name: "keep-failed", help: "take failed devices over as such, instead of refusing" },
+    { name: "copy", help: "copy the files; they are hard links where the disk can" },
+    OUT_DIR,
+    FORCE,
+    FORCE_KEY,
+    JSON_FLAG,
+  ],
+  exit1: "a device is missing, failed or there twice, or --out is in use; nothing is written then",
+  examples: [{
+    permissions: "--allow-read=batch,whole --allow-write=batch,whole",
+    line: "bulk merge batch -o whole",
+  }],
+  async run(args, io) {
+    const { bulkMerge } = await import("../batch/merge/merge.ts");
+    return await bulkMerge(args, io);
   },
 };
