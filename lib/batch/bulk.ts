@@ -15,6 +15,7 @@ import {
   type Sample,
   type Samples,
 } from "./list/list.ts";
+import { misfitError } from "./make/left.ts";
 import { createBulkMaker } from "./make/maker.ts";
 import { memoryFiles } from "./memory.ts";
 import type {
@@ -57,6 +58,11 @@ export interface BulkOptions {
   readonly keys?: KeySource;
   /** Reads the certificate of a device that the journal has as certified, PEM or DER. */
   readonly certificateOf?: (device: JournaledDevice) => Awaitable<Uint8Array>;
+  /**
+   * Whether an earlier run may have left files: those of all devices that are to be made are checked, before
+   * the first is. @default false
+   */
+  readonly resumes?: boolean;
   /** Reads the files that a device's row names: its certificate and key. */
   readonly jobOf?: (device: BulkDevice) => Awaitable<Partial<BulkJob>>;
   /** The part of the list to take. @default all of it */
@@ -113,8 +119,9 @@ const CALL_MS = 80;
  * early waits for the devices under way. Returns the summary.
  *
  * @category Making a batch
- * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong; what the journal and
- * the files throw, because that is not the fault of a device.
+ * @throws {SecureCertError} `ERR_PLAN` with every row of the list that is wrong, or every device with files
+ * of an earlier run that do not fit; what the journal and the files throw, because that is not the fault of a
+ * device.
  */
 export async function* bulk(
   devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>,
@@ -125,6 +132,7 @@ export async function* bulk(
   const planned = await journal.counts();
   if (samples === undefined) return { counts: planned, made: 0, failed: 0, stopped: true };
   const run = await openRun(options);
+  if (options.resumes === true) await refuseMisfits(run, options);
   if (isToTry(planned)) {
     const problems = await rehearse(samples, options);
     if (problems.length > 0) throw planError(problems);
@@ -155,6 +163,33 @@ export async function* bulk(
 /** Whether the batch is tried out: there is something to make, and nothing that failed before. */
 function isToTry({ pending, failed }: Readonly<Record<BulkState, number>>): boolean {
   return pending > 0 && failed === 0;
+}
+
+/** Refuses files of an earlier run that do not fit their devices, before anything is made. */
+async function refuseMisfits({ maker, state }: Run, options: BulkOptions): Promise<void> {
+  const { journal, jobOf, signal } = options;
+  const misfits: string[] = [];
+  const check = async (devices: readonly JournaledDevice[]) => {
+    const jobs = devices.map(async ({ device }) => ({
+      device,
+      onlyCheck: true,
+      ...await jobOf?.(device),
+    }));
+    return await maker(await Promise.all(jobs));
+  };
+  for (let after = -1; signal?.aborted !== true;) {
+    const devices = await journal.next(state, after, CHUNK);
+    if (devices.length === 0) break;
+    after = devices.at(-1)!.device.index;
+    const calls = Array.from(
+      { length: Math.ceil(devices.length / MOST_IN_CALL) },
+      (_, at) => check(devices.slice(at * MOST_IN_CALL, (at + 1) * MOST_IN_CALL)),
+    );
+    for (const { device, reason } of (await Promise.all(calls)).flat()) {
+      misfits.push(`${device.id}: ${reason}`);
+    }
+  }
+  if (misfits.length > 0) throw misfitError(misfits);
 }
 
 interface Run {

@@ -46,6 +46,11 @@ export interface BulkJob {
   readonly certificate?: Uint8Array;
   /** Why it cannot be made; the device fails with it. */
   readonly problem?: string;
+  /**
+   * Whether it is not to be made: only what an earlier run left of it is checked, and there is a result, with
+   * the reason, when that does not fit. @default false
+   */
+  readonly onlyCheck?: boolean;
 }
 
 /**

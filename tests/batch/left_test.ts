@@ -89,7 +89,7 @@ Deno.test("a device never gets a second key: the files that it has are used, or 
         refused++;
         assertStringIncludes(
           result.message,
-          "Cannot make d, which the journal does not list as made",
+          "Cannot make devices that the journal does not list as made: d: ",
         );
         assertEquals(/ (secret|images|certificates)\/d\./.test(result.message), true, text);
         assertEquals(left, before, text);
@@ -157,7 +157,7 @@ Deno.test("files that do not fit the key are refused by name, and stay", async (
     left.set(paths[kind]("d"), bytes);
     const before = new Map(left);
     const error = await assertRejects(() => run(left, { profile }), Error, message);
-    assertStringIncludes(error.message, "or move the files of this device away");
+    assertStringIncludes(error.message, "or move the files of these devices away");
     assertEquals(/MIGH|[0-9a-f]{32}/.test(error.message), false, error.message);
     assertEquals(left, before);
   }

@@ -74,11 +74,15 @@ const SHOWN = 10;
 
 /** The error of a batch that cannot be made, with all of its problems. */
 export function planError(problems: readonly string[]): SecureCertError {
-  const more = problems.length - SHOWN;
-  const shown = [...problems.slice(0, SHOWN), ...more > 0 ? [`and ${more} more`] : []].join("; ");
-  return new SecureCertError("ERR_PLAN", `Cannot make devices: ${shown}`, {}, {
+  return new SecureCertError("ERR_PLAN", `Cannot make devices: ${firstOf(problems)}`, {}, {
     problems: problems.map((message) => ({ message })),
   });
+}
+
+/** The first problems, as a message has them, and how many more there are. */
+export function firstOf(problems: readonly string[]): string {
+  const more = problems.length - SHOWN;
+  return [...problems.slice(0, SHOWN), ...more > 0 ? [`and ${more} more`] : []].join("; ");
 }
 
 /**

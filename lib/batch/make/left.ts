@@ -12,6 +12,7 @@ import { wantedKey } from "../../key_modes/wanted_key.ts";
 import { checkImage } from "../../verify/verify.ts";
 import { attempt } from "../check/problem.ts";
 import { paths } from "../files.ts";
+import { firstOf } from "../list/list.ts";
 import { type DeviceSettings, keyProblem } from "../list/settings.ts";
 import type { BulkFiles, BulkJob, BulkPhase } from "../ports.ts";
 import type { BulkProfile } from "../profile/profile.ts";
@@ -51,8 +52,8 @@ const LOOKED_FOR = {
  * Finds what an earlier run left of a device.
  *
  * @returns undefined when there is nothing, or no more than the beginning of a key file.
- * @throws {SecureCertError} `ERR_PLAN` for files that do not fit together, or not this device: whichever
- * was replaced, a key might be lost that is in use.
+ * @throws {SecureCertError} `ERR_PLAN` with the file that does not fit the others, or not this device, and
+ * why; see {@linkcode misfitError}.
  */
 export async function findLeft(
   { profile, files, phase = "all" }: LeftOptions,
@@ -63,7 +64,8 @@ export async function findLeft(
   const found = await lookFor(id, files);
   const names = Object.keys(found) as (keyof Found)[];
   if (names.length === 0 || names.length === 1 && isCutOff(found)) return undefined;
-  const refuse: Refuse = (name, problem) => refused(id, `${LOOKED_FOR[name](id)} ${problem}`);
+  const refuse: Refuse = (name, problem) =>
+    new SecureCertError("ERR_PLAN", `${LOOKED_FOR[name](id)} ${problem}`);
   if (found.key === undefined) throw refuse(names[0]!, `is there, but ${paths.key(id)} is not`);
   const key = await attempt(() => importPrivateKey(found.key!));
   if (typeof key === "string") throw refuse("key", `is not a key: ${key}`);
@@ -189,8 +191,24 @@ async function imageProblem(
   return wrong && `is not valid: ${wrong.code}: ${wrong.message}`;
 }
 
-function refused(id: string, problem: string): SecureCertError {
-  const message = `Cannot make ${id}, which the journal does not list as made: ${problem}; ` +
-    "restore the journal of these files, or move the files of this device away";
-  return new SecureCertError("ERR_PLAN", message);
+/** The option of `bulk` whose content is wrong, by which a {@linkcode misfitError} is known. */
+const FIELD = "files";
+/** What to do about files that do not fit. */
+export const REMEDY = "restore the journal of these files, or move the files of these devices away";
+
+/**
+ * The error of devices whose files do not fit: whichever was replaced, a key might be lost that is in use.
+ *
+ * @param misfits A line for each device, which begins with its id.
+ */
+export function misfitError(misfits: readonly string[]): SecureCertError {
+  const what = "Cannot make devices that the journal does not list as made";
+  const message = `${what}: ${firstOf(misfits)}; ${REMEDY}`;
+  const problems = misfits.map((message) => ({ message }));
+  return new SecureCertError("ERR_PLAN", message, { field: FIELD }, { problems });
+}
+
+/** Whether an error is one of {@linkcode misfitError}. */
+export function isMisfit({ place }: SecureCertError): boolean {
+  return place.field === FIELD;
 }

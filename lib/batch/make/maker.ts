@@ -20,6 +20,7 @@ import {
   type PreparedIssuer,
 } from "../../crypto/x509/issue.ts";
 import { createRequest } from "../../crypto/x509/request.ts";
+import { attempt } from "../check/problem.ts";
 import { paths } from "../files.ts";
 import { type BulkDevice, manifestFields } from "../list/devices.ts";
 import { type DeviceSettings, resolveDevice } from "../list/settings.ts";
@@ -35,7 +36,7 @@ import {
   makeDevice,
   makeKey,
 } from "./device.ts";
-import { findLeft, type LeftDevice } from "./left.ts";
+import { findLeft, type LeftDevice, misfitError } from "./left.ts";
 
 /** What a {@linkcode BulkMaker} works with. */
 export interface BulkMakerOptions extends Sources {
@@ -128,8 +129,12 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult | undefined> {
   let reached: BulkState = "pending";
   const reach = (state: BulkState) => void (reached = state);
   const settings = resolveDevice(shop.profile, device);
+  const left = shop.files.find && await attempt(() => findLeft(shop, job, settings));
+  if (job.onlyCheck === true) {
+    return typeof left === "string" ? misfit(job, settings, left) : undefined;
+  }
   // What does not fit ends the run: a device that fails is cleared away.
-  const left = shop.files.find && await findLeft(shop, job, settings);
+  if (typeof left === "string") throw misfitError([`${device.id}: ${left}`]);
   try {
     const needsJob = left === undefined || device.fields.certificate || device.fields.privateKey;
     if (job.problem !== undefined && needsJob) throw failure(job.problem);
@@ -150,6 +155,11 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult | undefined> {
     const row = failedRow(device, settings);
     return { device, state: "failed", reached, reason: error.message, row };
   }
+}
+
+/** The result of a device of which an earlier run left what does not fit. */
+function misfit({ device }: BulkJob, settings: DeviceSettings, reason: string): BulkResult {
+  return { device, state: "failed", reached: "pending", reason, row: failedRow(device, settings) };
 }
 
 function isAbort(error: unknown): boolean {

@@ -25,9 +25,9 @@ export function renderFaults(faults: readonly string[]): string[] {
   return left === 0 ? lines : [...lines, `and ${countOf(left, "other problem")}`];
 }
 
-/** What a fault says without what is its row's: where it is, what it quotes, and its numbers. */
+/** What a fault says without what is its row's: where it is, what it quotes, numbers and the names of files. */
 function kindOf(fault: string): string {
-  return fault.replace(/^.*?: /s, "").replace(/"[^"]*"/g, '""').replace(/\d+/g, "0");
+  return fault.replace(/^.*?: /s, "").replace(/"[^"]*"/g, '""').replace(/\S*[\d/\\.:]\S*/g, "0");
 }
 
 /** A number of things: `1 device`, `2 devices`. */

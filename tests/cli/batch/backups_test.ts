@@ -100,6 +100,82 @@ Deno.test("a key that does not fit its certificate is refused by name, and nothi
   });
 });
 
+Deno.test("of all devices whose files do not fit ten are named and the rest counted, and none is made", async () => {
+  await inFolder(async (folder) => {
+    // Letters of the names differ, and what is wrong is the same.
+    const ids = Array.from({ length: 30 }, (_, n) => `24:0A:C4:00:01:${(n * 7 + 10).toString(16)}`);
+    await Deno.writeTextFile(`${folder}/list.csv`, `id\n${ids.join("\n")}\n`);
+    const flags = ["--devices", `${folder}/list.csv`];
+    const batch = await bulkIn(folder, "b", ...flags);
+    const backup = `${folder}/backup`;
+    await copyFolder(batch, backup);
+    rewind(backup);
+    restore(batch, backup, JOURNAL_AND_MANIFESTS);
+    const files = ids.map((id) => id.replaceAll(":", "-"));
+    const other = Deno.readFileSync(`${batch}/secret/${files[0]}.key.pem`);
+    for (const name of files.slice(5)) Deno.writeFileSync(`${batch}/secret/${name}.key.pem`, other);
+    // Nothing is there of the second.
+    for (const path of ["secret/@.key.pem", "certificates/@.pem", "images/@.bin"]) {
+      Deno.removeSync(`${batch}/${path.replace("@", files[1]!)}`);
+    }
+    const before = [rowsOf(batch), secretsOf(batch)];
+    for (const workers of ["1", "2"]) {
+      const line = ["bulk", ...flags, "--ca", `${folder}/ca`, "-o", batch, "--workers", workers];
+      const { code, stderr } = await cli(...line);
+      assertEquals(code, 1);
+      assertEquals(stderr.match(/: certificates\/24-\S+\.pem is for another key$/gm)?.length, 10);
+      assertStringIncludes(stderr, "\nand 15 more of these\n");
+      assertStringIncludes(
+        stderr,
+        "error: Cannot make devices: files of 25 devices that the journal does not list as made",
+      );
+      const { stdout } = await cli(...line, "--json");
+      const { error } = JSON.parse(stdout.trim().split("\n").at(-1)!);
+      const problem = (at: number) =>
+        `${ids[at]}: certificates/${files[at]}.pem is for another key`;
+      assertEquals([error.problems.length, error.problems[0]], [25, problem(5)]);
+      assertEquals([rowsOf(batch), secretsOf(batch)], before);
+    }
+  });
+});
+
+Deno.test("a list that is not that of the first run is refused row by row, in every shard", async () => {
+  await inFolder(async (folder) => {
+    const ids = Array.from({ length: 30 }, (_, n) => `m${n}`);
+    const write = (lines: readonly string[]) =>
+      Deno.writeTextFile(`${folder}/list.csv`, `id\n${lines.join("\n")}\n`);
+    for (const shard of [[], ["--shard", "1/2"]]) {
+      await write(ids);
+      const flags = ["--devices", `${folder}/list.csv`, ...shard];
+      const batch = await bulkIn(folder, `b${shard.length}`, ...flags);
+      const again = async (...lines: readonly string[]) => {
+        await write(lines);
+        const line = ["bulk", ...flags, "--ca", `${folder}/ca`, "--workers", "1", "-o", batch];
+        const { code, stderr } = await cli(...line);
+        assertEquals(code, 1, stderr);
+        return stderr;
+      };
+      const inserted = await again("new", ...ids);
+      assertEquals(
+        inserted.match(/^\w+: row \d+ is not what it was in the first run$/gm)?.length,
+        10,
+      );
+      assertEquals(/more of these/.test(inserted), true, inserted);
+      assertEquals(/twice/.test(inserted), false, inserted);
+      assertEquals(/twice/.test(await again(...ids.slice(1))), false);
+      assertStringIncludes(
+        await again(...ids, "M0"),
+        "M0: the id is there twice, in rows 1 and 31",
+      );
+      assertStringIncludes(await again(...ids.slice(0, 20)), "the list has ");
+    }
+    await write(["a", "a"]);
+    const shard = ["--shard", "1/2", "--ca", `${folder}/ca`, "-o", `${folder}/twice`];
+    const { stderr } = await cli("bulk", "--devices", `${folder}/list.csv`, ...shard);
+    assertStringIncludes(stderr, "rows 1 and 2\nerror: Cannot make devices: a problem in the list");
+  });
+});
+
 Deno.test("files of a device that are moved away are made again", async () => {
   await withBackup([], async (batch, again, backup) => {
     restore(batch, backup, JOURNAL_AND_MANIFESTS);

@@ -226,8 +226,14 @@ function plannerOf(
   const insert = database.prepare(
     "INSERT INTO devices (n, id, fold, fields, state) VALUES (?, ?, ?, ?, 'pending') ON CONFLICT DO NOTHING",
   );
-  const same = database.prepare("SELECT n, id, fields FROM devices WHERE n = ? OR fold = ?");
+  const rows = database.prepare("SELECT n, id, fields FROM devices WHERE n = ? OR fold = ?");
   const columns = new Set<string>(meta.get("columns") ?? []);
+  /** Rows of the first run that have another device now. */
+  const changed = new Set<number>();
+  const nameProblem: NameProblem = (device, known) =>
+    known.index < device.index && !changed.has(known.index)
+      ? twiceProblem(device, known)
+      : movedProblem(device);
   let planned: number | undefined;
   let foreign: ReturnType<typeof foreignRows> | undefined;
   const planOne = (device: BulkDevice, seen: number): string[] => {
@@ -236,11 +242,12 @@ function plannerOf(
     if (seen < 100_000) { for (const name of Object.keys(device.fields)) columns.add(name); }
     const fold = foldId(id);
     if (insert.run(index, id, fold, fields).changes === 1) return [];
-    const known = same.all(index, fold) as unknown as DeviceRecord[];
+    const known = rows.all(index, fold) as unknown as DeviceRecord[];
     if (known.some((row) => row.n === index && row.id === id && row.fields === fields)) return [];
-    const twice = known.find((row) => row.n !== index && foldId(row.id) === fold);
-    if (twice !== undefined) return [twiceProblem(device, { index: twice.n, id: twice.id })];
-    return [`${id}: row ${index + 1} is not what it was in the first run`];
+    const namesake = known.find((row) => foldId(row.id) === fold);
+    if (known.some(({ n }) => n === index) && namesake?.n !== index) changed.add(index);
+    if (namesake === undefined) return [movedProblem(device)];
+    return [nameProblem(device, { index: namesake.n, id: namesake.id })];
   };
   return {
     plan: (devices, others = []) => {
@@ -249,7 +256,7 @@ function plannerOf(
       const start = planned;
       planned += devices.length;
       const problems = devices.flatMap((device, at) => planOne(device, start + at));
-      if (others.length > 0) foreign ??= foreignRows(database);
+      if (others.length > 0) foreign ??= foreignRows(database, nameProblem);
       return foreign === undefined ? problems : [...problems, ...foreign(devices, others)];
     },
     columns: () => manifestColumns([...columns]),
@@ -270,6 +277,16 @@ function plannerOf(
       planned = undefined;
     },
   };
+}
+
+/** What is wrong with a device of the list, by the row of the journal, or of the list, that has its name. */
+type NameProblem = (
+  device: BulkDevice,
+  known: { readonly index: number; readonly id: string },
+) => string;
+
+function movedProblem({ id, index }: BulkDevice): string {
+  return `${id}: row ${index + 1} is not what it was in the first run`;
 }
 
 /** A device of the list. */
@@ -309,6 +326,7 @@ const FOREIGN_ROWS = "foreign_rows";
 /** Finds ids that are there twice among a shard's devices and those of others. */
 function foreignRows(
   database: DatabaseSync,
+  nameProblem: NameProblem,
 ): (mine: readonly BulkDevice[], others: readonly BulkDevice[]) => string[] {
   database.exec(
     `CREATE TEMP TABLE ${FOREIGN_ROWS} (fold TEXT PRIMARY KEY, n INTEGER, id TEXT) WITHOUT ROWID`,
@@ -322,7 +340,8 @@ function foreignRows(
   const ofMine = database.prepare('SELECT n AS "index", id FROM devices WHERE fold = ?');
   const check = (device: BulkDevice, rows: typeof ofMine) => {
     const row = rows.get(foldId(device.id)) as { index: number; id: string } | undefined;
-    return row === undefined || row.index === device.index ? [] : [twiceProblem(device, row)];
+    // Of two rows the later one has the problem.
+    return row === undefined || row.index >= device.index ? [] : [nameProblem(device, row)];
   };
   return (mine, others) => {
     const twice = others.filter(({ id, index }) => insert.run(foldId(id), index, id).changes === 0);

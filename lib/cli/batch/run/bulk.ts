@@ -1,5 +1,6 @@
 import { bulk } from "../../../batch/bulk.ts";
 import { paths } from "../../../batch/files.ts";
+import { isMisfit, REMEDY } from "../../../batch/make/left.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { encodeUtf8 } from "../../../bytes/text.ts";
@@ -19,7 +20,7 @@ import { type FolderJournal, folderJournal } from "../journal/journal.ts";
 import { isEmpty } from "../journal/rows.ts";
 import { commandKeys } from "../keys/command.ts";
 import { type ReadyKeys, readyKeys } from "../keys/ready.ts";
-import { listOf, renderFaults } from "../report.ts";
+import { countOf, listOf, renderFaults } from "../report.ts";
 import { openSignal, type StopSignal } from "../signal.ts";
 import { openSigning } from "../threads/maker.ts";
 import { openPool, type WorkerPool } from "../threads/pool.ts";
@@ -136,6 +137,7 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
       keys,
       certificateOf: ({ certificate }) => encodeUtf8(certificate!),
       jobOf: jobReader(io),
+      resumes: !folder.isNew,
       onList: progress.list,
       onStart: async (total) => {
         await keys?.assign?.();
@@ -219,12 +221,18 @@ function programOptions(
   return { line, most, seconds: answerSeconds(args), signal, kill };
 }
 
-/** Wrong rows, each on a line of its own, and an error that counts them. */
+/** Wrong rows or devices, each on a line of its own, and an error that counts them. */
 function shortened(error: unknown, io: Io): unknown {
   if (!(error instanceof SecureCertError) || error.problems.length === 0) return error;
   const lines = error.problems.map(({ message }) => message);
   for (const line of renderFaults(lines)) io.note(line);
-  const count = lines.length === 1 ? "a problem" : `${lines.length} problems`;
-  const message = `Cannot make devices: ${count} in the list, no key was made`;
-  return new SecureCertError(error.code, message, {}, { cause: lines });
+  const problems = isMisfit(error)
+    ? `files of ${
+      countOf(lines.length, "device")
+    } that the journal does not list as made; ${REMEDY}`
+    : `${
+      lines.length === 1 ? "a problem" : `${lines.length} problems`
+    } in the list, no key was made`;
+  const message = `Cannot make devices: ${problems}`;
+  return new SecureCertError(error.code, message, error.place, { cause: lines });
 }
