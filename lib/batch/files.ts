@@ -45,7 +45,9 @@ export function fileNameProblem(id: string): string | undefined {
   if (/[/\\*?"<>|]/.test(name)) {
     return `${shownValue(id)} has a character that file names cannot have`;
   }
-  if (/^[. ]|[. ]$/.test(name)) return `${shownValue(id)} begins or ends with a dot or a space`;
+  if (/^[.\p{Zs}]|[.\p{Zs}]$/u.test(name)) {
+    return `${shownValue(id)} begins or ends with a dot or a space`;
+  }
   if (RESERVED.test(name)) return `${shownValue(id)} is a name that Windows keeps for itself`;
   return undefined;
 }

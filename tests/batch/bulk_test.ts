@@ -443,7 +443,7 @@ Deno.test("device lists: NDJSON, quotes over lines, ids that file systems take",
     [
       { sans: "dns:a,dns:b", n: "7" },
       "line 3: not JSON",
-      "line 4: no JSON object",
+      "line 4: a JSON array, where each line is an object",
       'line 5: "x" is neither text nor a number',
     ],
   );

@@ -118,6 +118,11 @@ Deno.test("a column that is nearly a known one is an error, and others are kept"
     efuseKey: "efuseKeyId",
     private_kye: "privateKey",
     certficate: "certificate",
+    // The beginning of a name.
+    subj: "subject",
+    cert: "certificate",
+    private: "privateKey",
+    efuse: "efuseKeyId",
   };
   for (const [name, meant] of Object.entries(slips)) {
     const problem = `the column "${name}" is not known; did you mean ${meant}?`;
@@ -161,6 +166,35 @@ Deno.test("what spreadsheets leave after the last column and row is not a device
   assertEquals(await problemOf("id;line;;", "a;1;;", ";;;", "b;2;;"), "line 3: id is empty");
   assertEquals(await problemOf("id;line;;", "a;1;x;"), "line 2: 4 fields, the header has 2");
   assertEquals(await problemOf("id;;line", "a;1;x"), "line 1: a column has no name");
+});
+
+Deno.test("a list that cannot be read at all is one problem", async () => {
+  const csv: readonly (readonly [readonly string[], string | undefined])[] = [
+    [[], "the device list is empty"],
+    [["", "\uFEFF", " "], "the device list is empty"],
+    [['id,"x', "a,1"], "line 1: quote is not closed"],
+    [['id,x"y', "id,z", "a,1"], "line 1: quote within a field without quotes"],
+    [["lot,chip", "a,1", "b,2"], "line 1: there is no column id"],
+  ];
+  const ndjson: typeof csv = [
+    [[], "the device list is empty"],
+    [["", " "], "the device list is empty"],
+    [['[{"id":"a"},{"id":"b"}]'], "line 1: a JSON array, where each line is an object"],
+    [["5"], "line 1: not a JSON object"],
+    [['{"id":"a","subjct":""}'], 'line 1: the column "subjct" is not known; did you mean subject?'],
+  ];
+  for (const [read, cases] of [[readCsvDevices, csv], [readNdjsonDevices, ndjson]] as const) {
+    for (const [lines, problem] of cases) assertEquals(await rowsOf(read(lines)), [{ problem }]);
+  }
+});
+
+Deno.test("an id neither begins nor ends with a dot or a blank of any kind", async () => {
+  for (const blank of [".", " ", "\u00A0", "\u2003", "\u3000"]) {
+    for (const id of [`${blank}a`, `a${blank}`]) {
+      const [row] = await rowsOf(readNdjsonDevices([JSON.stringify({ id })]));
+      assertStringIncludes(JSON.stringify(row), "begins or ends with a dot or a space");
+    }
+  }
 });
 
 Deno.test("500 equal faults are counted, and the message has the first ten", async () => {

@@ -76,12 +76,15 @@ export async function* readCsvDevices(
   lines: AsyncIterable<string> | Iterable<string>,
 ): AsyncGenerator<DeviceRow> {
   let columns: readonly string[] | undefined;
-  let index = 0;
+  let [index, isEmptyList] = [0, true];
   const empty: number[] = [];
   for await (const { text, line, separator } of csvRows(lines)) {
     const { records, problems } = readCsv(text, { ...NO_COMMENTS, separator });
+    isEmptyList &&= records.length === 0;
     if (problems[0] !== undefined) {
       yield { problem: `line ${line}: ${problems[0].message}` };
+      // Without its header no row says anything.
+      if (columns === undefined) return;
       continue;
     }
     for (const record of records) {
@@ -101,7 +104,7 @@ export async function* readCsvDevices(
       yield csvRow(record, columns, index++, line);
     }
   }
-  if (columns === undefined) yield { problem: "the device list is empty" };
+  if (isEmptyList) yield { problem: "the device list is empty" };
 }
 
 /**
@@ -112,7 +115,7 @@ export async function* readCsvDevices(
 export async function* readNdjsonDevices(
   lines: AsyncIterable<string> | Iterable<string>,
 ): AsyncGenerator<DeviceRow> {
-  let [index, line] = [0, 0];
+  let [index, line, isEmptyList] = [0, 0, true];
   const columns = new Map<string, string | undefined>();
   const problemOf = (name: string) => {
     if (columns.has(name)) return columns.get(name);
@@ -123,11 +126,12 @@ export async function* readNdjsonDevices(
   for await (const text of lines) {
     line++;
     if (text.trim() === "") continue;
+    isEmptyList = false;
     const row = jsonRow(text.replace(/^\uFEFF/, ""), problemOf);
     if (typeof row === "string") yield { problem: `line ${line}: ${row}` };
     else yield deviceRow(row, index++, `line ${line}`);
   }
-  if (index === 0) yield { problem: "the device list has no device" };
+  if (isEmptyList) yield { problem: "the device list is empty" };
 }
 
 /**
@@ -195,9 +199,10 @@ const SHORTEST_NEAR = 4;
 /** A name may have one typo for every six characters. */
 const A_TYPO_EACH = 6;
 
-/** Whether a name is another one with a typo or two: a column with its values would be lost. */
+/** Whether a name is another one with a typo or two, or cut off: a column with its values would be lost. */
 function isNearly(name: string, known: string): boolean {
   if (name === known) return true;
+  if (name.length >= SHORTEST_NEAR && known.startsWith(name)) return true;
   const most = Math.ceil(known.length / A_TYPO_EACH);
   const isShort = known.length < SHORTEST_NEAR || Math.abs(name.length - known.length) > most;
   return !isShort && editDistance(name, known) <= most;
@@ -276,7 +281,8 @@ function jsonRow(
   } catch {
     return "not JSON";
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return "no JSON object";
+  if (Array.isArray(value)) return "a JSON array, where each line is an object";
+  if (typeof value !== "object" || value === null) return "not a JSON object";
   const row: Record<string, string> = {};
   for (const [name, each] of Object.entries(value)) {
     const problem = problemOf(name);

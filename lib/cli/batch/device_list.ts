@@ -103,7 +103,8 @@ async function* readList(path: string): AsyncGenerator<DeviceRow> {
     if (done !== true) yield first;
     yield* lines;
   }
-  const isNdjson = /^\uFEFF?\s*\{/.test(done === true ? "" : first);
+  // An array is refused as one.
+  const isNdjson = /^\uFEFF?\s*[{[]/.test(done === true ? "" : first);
   yield* isNdjson ? readNdjsonDevices(all()) : readCsvDevices(all());
 }
 
