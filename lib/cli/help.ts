@@ -2,7 +2,6 @@ import type { Command, Example, Flag, NamedCommand } from "./command.ts";
 import { COMMON_FLAGS } from "./flags.ts";
 import type { Script } from "./io.ts";
 import { wrap } from "./render/text.ts";
-import { VERSION } from "./version.ts";
 
 /** How the help is laid out. */
 export interface HelpLayout {
@@ -134,3 +133,6 @@ function broken(text: string, columns: number): string[] {
     `${at === 0 ? "  " : "      "}${each}${at < lines.length - 1 ? " \\" : ""}`
   );
 }
+
+/** Version of the package, the same as in deno.json. */
+export const VERSION = "0.1.0";

@@ -91,7 +91,7 @@ export function denoIo(): Io {
       writeFiles(files, { ...options, force, inputs, explain: explained });
     },
     makeDir: (path) =>
-      reporting("write", path, async () => (await import("./disk/folders.ts")).makeFolder(path)),
+      reporting("write", path, async () => (await import("./disk/paths.ts")).makeFolder(path)),
     put: (bytes) => Promise.try(() => writeFully(Deno.stdout, bytes)),
     print: (text) => writeFully(Deno.stdout, encodeUtf8(`${text}\n`)),
     note,

@@ -1,7 +1,6 @@
 import { spelledName } from "../bytes/nearest.ts";
 import { mayBeSecret, printableLine, shownValue } from "../bytes/text.ts";
-import { type Arguments, argumentsOf } from "./arguments.ts";
-import type { Flag, NamedCommand } from "./command.ts";
+import { type Arguments, argumentsOf, type Flag, type NamedCommand } from "./command.ts";
 import { parseArgs } from "./deps.ts";
 import { type CliError, nearestHint, usageError, valueError } from "./errors.ts";
 import { COMMON_FLAGS } from "./flags.ts";

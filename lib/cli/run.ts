@@ -9,12 +9,11 @@ import {
 } from "./commands.ts";
 import type { NamedCommand } from "./command.ts";
 import { CliError, nearestHint, usageError } from "./errors.ts";
-import { formatCommandHelp, formatHelp, type HelpLayout } from "./help.ts";
+import { formatCommandHelp, formatHelp, type HelpLayout, VERSION } from "./help.ts";
 import { secretFilesOf, withSecretFiles } from "./input/secret_files.ts";
 import { type Io, USUAL_COLUMNS } from "./io.ts";
 import { parseArguments } from "./parse.ts";
-import { setColorEnabled, terminalText } from "./render/colors.ts";
-import { VERSION } from "./version.ts";
+import { setColorEnabled, terminalText } from "./render/text.ts";
 
 const EXIT_FAILED = 1;
 const EXIT_USAGE = 2;

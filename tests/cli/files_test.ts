@@ -1,6 +1,6 @@
 /** Outputs on a real disk: what is replaced, what is written through, and what a failure leaves. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { areKey } from "../../lib/cli/disk/key_bytes.ts";
+import { areKey } from "../../lib/cli/disk/write.ts";
 import { encodePartition, exportPrivateKey, generateKey } from "../../mod.ts";
 import { needing, POSIX, PROCESSES } from "../needs.ts";
 import { cli, deno, exists, inFolder, type Outcome } from "../process.ts";

@@ -2,7 +2,7 @@
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { formatPem } from "../../lib/bytes/pem.ts";
 import { loadCommands } from "../../lib/cli/commands.ts";
-import { VERSION } from "../../lib/cli/version.ts";
+import { VERSION } from "../../lib/cli/help.ts";
 import { generateKey, importPrivateKey } from "../../mod.ts";
 import { LINUX, needing, PROCESSES, processes } from "../needs.ts";
 import { CLI, deno, inFolder } from "../process.ts";

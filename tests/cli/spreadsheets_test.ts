@@ -1,6 +1,6 @@
 /** Lists and configurations as spreadsheets and Windows save them. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { argumentsOf } from "../../lib/cli/arguments.ts";
+import { argumentsOf } from "../../lib/cli/command.ts";
 import { devicesOf } from "../../lib/cli/batch/device_list.ts";
 import { CONFIG_COLUMNS } from "../../lib/format/config/csv.ts";
 import { decodePartition } from "../../mod.ts";

@@ -4,7 +4,7 @@ import {
   readCsvDevices,
   readNdjsonDevices,
 } from "../../batch/list/devices.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../command.ts";
 import { usageError } from "../errors.ts";
 import { explain, openStdin } from "../io.ts";
 import { SecureCertError } from "../../bytes/errors.ts";

@@ -1,6 +1,6 @@
 import type { BatchProblem } from "../../batch/check/problem.ts";
 import { printableLine } from "../../bytes/text.ts";
-import { green, red } from "../render/colors.ts";
+import { green, red } from "../render/text.ts";
 
 /** Problems of a kind that people are shown; a batch may have a million of them. */
 const SHOWN = 50;

@@ -1,6 +1,5 @@
 import type { BuildResult } from "../../toolkit/build.ts";
-import type { Arguments } from "../arguments.ts";
-import type { Command } from "../command.ts";
+import type { Arguments, Command } from "../command.ts";
 import { fileError, usageError } from "../errors.ts";
 import {
   CHIP,
@@ -80,7 +79,7 @@ export const command: Command = {
     const clash = isCsv ? NOT_WITH_CSV.find((name) => args.has(name)) : undefined;
     if (clash !== undefined) throw usageError(`--${clash} does not go with --csv`, clash);
     const out = outputPath(args, { secret: true, binary: true }, io);
-    const { efuseFiles, planJson } = await import("../output/efuse_files.ts");
+    const { efuseFiles, newDerivedKey, planJson } = await import("../output/efuse_files.ts");
     const { imageReport, showingFindings } = await import("../output/images.ts");
     const { destinationOf, noteNextSteps } = await import("../output/next_steps.ts");
     const { make, given } = isCsv ? await planCsvBuild(args, io) : await planBuild(args, io);
@@ -88,9 +87,7 @@ export const command: Command = {
     const result = await showingFindings(make, io, isFirst ? ["NO_DEVICE_CERT", "NO_CA_CERT"] : []);
     const destination = await destinationOf(result.image, args, io);
     const efuses = efuseFiles(result.efuseKeys, chipOf(args), given, out);
-    const derived = isFirst
-      ? (await import("../output/derived_key.ts")).newDerivedKey(result, efuses[0], args, out)
-      : undefined;
+    const derived = isFirst ? newDerivedKey(result, efuses[0], args, out) : undefined;
     const ifTaken = derived?.ifTaken;
     const files = [...efuses.flatMap(({ files }) => files), ...derived?.files ?? []]
       .map((file) => ({ ...file, ifTaken: joinHints(ifTaken, file.ifTaken) }));

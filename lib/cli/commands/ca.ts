@@ -1,6 +1,5 @@
 import type { Issuer } from "../../crypto/x509/issue.ts";
-import type { Arguments } from "../arguments.ts";
-import type { Command } from "../command.ts";
+import type { Arguments, Command } from "../command.ts";
 import { usageError } from "../errors.ts";
 import {
   DAYS,

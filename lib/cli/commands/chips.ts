@@ -3,8 +3,7 @@ import { type ChipName, CHIPS } from "../../format/chips/chips.ts";
 import type { Command } from "../command.ts";
 import { JSON_FLAG } from "../flags.ts";
 import { printJson } from "../output/out.ts";
-import { bold } from "../render/colors.ts";
-import { formatTable } from "../render/text.ts";
+import { bold, formatTable } from "../render/text.ts";
 
 const COLUMNS = [
   "chip",

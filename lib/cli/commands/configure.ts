@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { CONFIGURE_FLAGS } from "../configure/flags.ts";
+import { CONFIGURE_FLAGS } from "../configure/arguments.ts";
 
 /** The flags of Espressif's configure_esp_secure_cert.py: what that tool does, done right. */
 export const command: Command = {

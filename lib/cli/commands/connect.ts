@@ -1,6 +1,5 @@
 import type { PrivateKey } from "../../crypto/keys/encoding.ts";
-import type { Arguments } from "../arguments.ts";
-import type { Command } from "../command.ts";
+import type { Arguments, Command } from "../command.ts";
 import { CliError } from "../errors.ts";
 import {
   CHIP,

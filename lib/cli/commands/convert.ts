@@ -56,7 +56,7 @@ export const command: Command = {
       return { image: result.image, json, text };
     };
     if (!isOne) {
-      const { writeSeveral } = await import("../output/several.ts");
+      const { writeSeveral } = await import("../output/images.ts");
       return await writeSeveral(make, args, io);
     }
     const { image, json, text } = await make(args.positionals[0]!, path);

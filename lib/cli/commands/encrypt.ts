@@ -1,10 +1,9 @@
-import type { Arguments } from "../arguments.ts";
-import type { Command } from "../command.ts";
+import type { Arguments, Command } from "../command.ts";
 import { usageError } from "../errors.ts";
 import { FLASH_ENCRYPTION_FLAGS, FORCE, FORCE_KEY, JSON_FLAG, OUT_FILE } from "../flags.ts";
 import { flashOptionsOf, flashPlaceOf } from "../input/flash.ts";
 import type { Io } from "../io.ts";
-import type { FlashKeyToUse } from "../output/flash_key.ts";
+import type { FlashKeyToUse } from "../output/efuse_files.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 import { formatSize } from "../render/text.ts";
 
@@ -65,7 +64,7 @@ async function keyOf(args: Arguments, io: Io, length: number): Promise<FlashKeyT
   if (args.has("new-key")) {
     if (args.has("key")) throw usageError("--key and --new-key do not go together", "new-key");
     const place = flashPlaceOf("new-key", args, length);
-    const { newFlashKey } = await import("../output/flash_key.ts");
+    const { newFlashKey } = await import("../output/efuse_files.ts");
     return newFlashKey(place, args, io);
   }
   const idle = ["bits", "efuse-key-id"].find((name) => args.has(name));

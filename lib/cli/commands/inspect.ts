@@ -2,8 +2,7 @@ import type { Inspection } from "../../toolkit/inspect.ts";
 import type { Command } from "../command.ts";
 import { CHIP, FLASH_KEY_FLAGS, HMAC_KEY, JSON_FLAG, PLACE_FLAGS } from "../flags.ts";
 import { flashReader } from "../input/flash.ts";
-import { imageFilesOf } from "../input/image_files.ts";
-import { noteUnfound, placeOf } from "../input/images.ts";
+import { imageFilesOf, noteUnfound, placeOf } from "../input/images.ts";
 import { readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
@@ -40,7 +39,7 @@ export const command: Command = {
       showSecrets: args.has("show-secrets"),
     };
     if (files !== undefined) {
-      const { reportMany } = await import("../many/report.ts");
+      const { reportMany } = await import("../many/many.ts");
       return await reportMany({ files, read, task: { kind: "inspect", ...options } }, args, io);
     }
     const { inspect } = await import("../../toolkit/inspect.ts");

@@ -1,7 +1,6 @@
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import type { Issuer } from "../../crypto/x509/issue.ts";
-import type { Arguments } from "../arguments.ts";
-import type { Command } from "../command.ts";
+import type { Arguments, Command } from "../command.ts";
 import { usageError } from "../errors.ts";
 import {
   ANSWER_TIMEOUT,
@@ -19,8 +18,7 @@ import { daysOf, readCertificateFile, sansOf, usageOf } from "../input/certifica
 import { readFlag } from "../input/files.ts";
 import { readKey, readPublicKey } from "../input/keys.ts";
 import { type Io, textFile } from "../io.ts";
-import { noteIssuer } from "../output/certificates.ts";
-import { outputPath, printResult, writeOutput } from "../output/out.ts";
+import { noteIssuer, outputPath, printResult, writeOutput } from "../output/out.ts";
 
 /** Flags that say whose certificate it is; one of them is given. */
 const CERTIFIED = ["csr", "key", "public-key"];

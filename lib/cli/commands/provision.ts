@@ -1,6 +1,5 @@
 import type { provision } from "../../toolkit/provision.ts";
-import type { Arguments } from "../arguments.ts";
-import type { Command } from "../command.ts";
+import type { Arguments, Command } from "../command.ts";
 import { fileError } from "../errors.ts";
 import {
   CA_CERT,
@@ -25,10 +24,9 @@ import { readFlag } from "../input/files.ts";
 import { buildOptionsOf, dataOf } from "../input/images.ts";
 import { deviceKeyOptions, keyPlanOf, noteSlowKey, readHmacKey } from "../input/keys.ts";
 import { type Io, joinPath, textFile } from "../io.ts";
-import { noteIssuer } from "../output/certificates.ts";
+import { forceOf, noteIssuer, outputFolder, printJson } from "../output/out.ts";
 import type { EfuseFiles } from "../output/efuse_files.ts";
 import { printableLine } from "../render/text.ts";
-import { forceOf, outputFolder, printJson } from "../output/out.ts";
 
 /** Provisions one device: key, certificate and a verified image in a folder. */
 export const command: Command = {

@@ -1,5 +1,4 @@
-import type { Arguments } from "../arguments.ts";
-import type { Command } from "../command.ts";
+import type { Arguments, Command } from "../command.ts";
 import { CliError, usageError } from "../errors.ts";
 import { FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE } from "../flags.ts";
 import type { ServerFiles } from "../input/server.ts";

@@ -1,7 +1,6 @@
 import { formatPem } from "../../bytes/pem.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
-import type { Arguments } from "../arguments.ts";
-import type { Command } from "../command.ts";
+import type { Arguments, Command } from "../command.ts";
 import { usageError } from "../errors.ts";
 import {
   FORCE,

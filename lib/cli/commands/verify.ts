@@ -3,8 +3,7 @@ import { valueError } from "../errors.ts";
 import { CHIP, FLASH_KEY_FLAGS, ISSUED_BY, JSON_FLAG, OPENING_KEY, PLACE_FLAGS } from "../flags.ts";
 import { readAll, readFlag } from "../input/files.ts";
 import { flashReader } from "../input/flash.ts";
-import { imageFilesOf } from "../input/image_files.ts";
-import { noteUnfound, placeOf } from "../input/images.ts";
+import { imageFilesOf, noteUnfound, placeOf } from "../input/images.ts";
 import { chipOf, readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
@@ -65,7 +64,7 @@ export const command: Command = {
     const read = flashReader(args, io);
     const files = await imageFilesOf(args, io);
     if (files !== undefined) {
-      const { reportMany } = await import("../many/report.ts");
+      const { reportMany } = await import("../many/many.ts");
       const task = { kind: "verify", ...options, now: now?.getTime() } as const;
       return await reportMany({ files, read, task }, args, io);
     }

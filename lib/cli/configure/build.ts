@@ -1,24 +1,24 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import type { Bytes } from "../../bytes/pack.ts";
+import { type Bytes, equalBytes } from "../../bytes/pack.ts";
 import { isPem } from "../../bytes/pem.ts";
-import { decodeUtf8 } from "../../bytes/text.ts";
-import { importPrivateKey } from "../../crypto/keys/keys.ts";
+import { decodeUtf8, formatHex } from "../../bytes/text.ts";
+import { decodeKeyParts } from "../../crypto/keys/encoding.ts";
+import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
+import type { Finding, FindingCode } from "../../findings/findings.ts";
 import { type ImageFormat, TLV_TYPES } from "../../format/names.ts";
+import { DEFAULT_PARTITION_SIZE, walkPartition } from "../../format/partition.ts";
 import { partitionSizeOf } from "../../image/encode.ts";
-import { encodeCsvImage } from "../../toolkit/build.ts";
+import { efuseOutput, encodeCsvImage } from "../../toolkit/build.ts";
 import { type CsvPlan, hmacKeyOf, planFromCsv } from "../../toolkit/plan/csv.ts";
 import { formatProblems, type PlannedEntry } from "../../toolkit/plan/entry.ts";
-import { type Plan, planEntries } from "../../toolkit/plan/planner.ts";
-import type { Finding, FindingCode } from "../../findings/findings.ts";
+import { type EfuseKey, type Plan, planEntries } from "../../toolkit/plan/planner.ts";
 import { verify } from "../../verify/verify.ts";
-import type { ConfigureArguments } from "./arguments.ts";
+import { CliError } from "../errors.ts";
 import { csvLoad, readText } from "../input/files.ts";
-import type { Io } from "../io.ts";
+import { type Io, joinPath } from "../io.ts";
 import { noteFindings } from "../output/images.ts";
-import { keepEfuseKeys } from "./efuse_keys.ts";
 import { type Burn, nextSteps } from "../render/next_steps.ts";
-import { printEntries } from "./lines.ts";
-import { IMAGE_PATH } from "./paths.ts";
+import { type ConfigureArguments, DATA_FOLDER, IMAGE_PATH } from "./arguments.ts";
 import { signImage } from "./sign.ts";
 
 const FORMATS: Readonly<Record<ConfigureArguments["type"], ImageFormat>> = {
@@ -173,4 +173,104 @@ async function checkImage(image: Bytes, refuses: boolean, io: Io): Promise<reado
   if (fatal === undefined) return shown;
   const message = `Cannot build image: ${fatal.message} (${fatal.code})`;
   throw new SecureCertError("ERR_VERIFY", message, fatal.place);
+}
+
+/**
+ * Keeps the keys that are to be burned in files of their own.
+ *
+ * @returns How to burn them.
+ */
+async function keepEfuseKeys(
+  keys: readonly EfuseKey[],
+  given: ConfigureArguments,
+  io: Io,
+): Promise<readonly Burn[]> {
+  const burns: Burn[] = [];
+  for (const key of keys) {
+    const file = await keepKey(key, given, io);
+    burns.push({ efuse: efuseOutput(key, given.chip, file) });
+  }
+  if (keys.length > 0) {
+    io.note("note: nothing is burned by this command, and no eFuse is read");
+    if (given.keepDsData) io.note("note: new eFuse keys are kept with or without that flag");
+  }
+  return burns;
+}
+
+/** Gives the path of the key file that the burn command is made from. */
+async function keepKey(key: EfuseKey, given: ConfigureArguments, io: Io): Promise<string> {
+  if (key.privateKey !== undefined) return await keepPrivateKey(key, key.privateKey, given, io);
+  if (key.file !== undefined) return key.file;
+  const path = await keep("hmac_key.bin", (path) => [{ path, bytes: key.hmacKey! }], io);
+  const what = key.isNew ? `a new HMAC key for KEY${key.efuseKeyId} is` : "the raw HMAC key is";
+  io.note(`note: ${what} in ${path}: keep it until it is burned`);
+  return path;
+}
+
+/** The scalar, as that tool keeps it, and what espefuse takes: a PEM, or the halves of a P-384 key. */
+async function keepPrivateKey(
+  key: EfuseKey,
+  { pkcs8 }: PrivateKey,
+  { chip }: ConfigureArguments,
+  io: Io,
+): Promise<string> {
+  const parts = decodeKeyParts(pkcs8);
+  return await keep("ecdsa_key.pem", (path) => [
+    ...parts.type === "ec" ? [{ path: path.replace(/pem$/, "bin"), bytes: parts.scalar }] : [],
+    ...efuseOutput(key, chip, path).keyFiles,
+  ], io);
+}
+
+/**
+ * Writes the files of a key under free names, unless the files of these names hold this very key
+ * already; gives the path that they were made from.
+ */
+async function keep(
+  name: string,
+  filesOf: (path: string) => readonly { readonly path: string; readonly bytes: Uint8Array }[],
+  io: Io,
+): Promise<string> {
+  for (let count = 1;; count++) {
+    const path = joinPath(DATA_FOLDER, count === 1 ? name : name.replace(".", `_${count}.`));
+    const files = filesOf(path);
+    const there = await Promise.all(files.map(({ path }) => io.readIfExists(path)));
+    const isFit = files.every(({ bytes }, at) =>
+      there[at] === undefined || equalBytes(there[at], bytes)
+    );
+    if (!isFit) continue;
+    const missing = files.filter((_, at) => there[at] === undefined);
+    if (missing.length === 0) return path;
+    try {
+      const secrets = missing.map((file) => ({ ...file, secret: true, keep: true }));
+      await io.write(secrets, false, { makeFolders: true });
+      return path;
+    } catch (error) {
+      if (!(error instanceof CliError) || error.code !== "ERR_FILE_EXISTS") throw error;
+    }
+  }
+}
+
+/** The lines that scripts around Espressif's tool look for. */
+function printEntries(
+  image: Uint8Array,
+  count: number,
+  format: ImageFormat,
+  io: Io,
+): void {
+  const done = `Successfully processed ${count} out of ${count} entries`;
+  if (format !== "tlv") return io.print(done);
+  const { entries, used } = walkPartition(image);
+  const last = entries.at(-1);
+  const isClosed = last?.value.type === TLV_TYPES.ESP_SECURE_CERT_INTEGRITY_TLV;
+  for (const { value: { type, subtype }, size } of isClosed ? entries.slice(0, -1) : entries) {
+    io.print(`Added TLV entry: type=${type}, subtype=${subtype}, length=${size}`);
+  }
+  io.print(done);
+  if (isClosed) {
+    const { value: { type, subtype, data }, size } = last;
+    io.print(`Added TLV entry: type=${type}, subtype=${subtype}, length=${size}`);
+    io.print(`Added integrity TLV (subtype ${subtype}) with SHA256: ${formatHex(data)}`);
+  }
+  io.print(`Total TLV entries: ${entries.length}`);
+  io.print(`Total partition size used: ${used} / ${DEFAULT_PARTITION_SIZE} bytes`);
 }

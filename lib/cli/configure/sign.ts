@@ -1,13 +1,12 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { withoutMarker } from "../../format/partition.ts";
-import type { ConfigureArguments, SigningScheme } from "./arguments.ts";
 import { naming } from "../input/files.ts";
 import type { Io } from "../io.ts";
-import { SIGNED_PATH } from "./paths.ts";
+import { type ConfigureArguments, SIGNED_PATH, type SigningScheme } from "./arguments.ts";
 
 /** A signed image that is not yet written. */
-export interface SignedImage {
+interface SignedImage {
   readonly bytes: Uint8Array;
   /** Writes it, says so, and gives its path. */
   write(): Promise<string>;

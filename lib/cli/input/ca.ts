@@ -1,7 +1,7 @@
 import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { type Certificate, readCertificates } from "../../crypto/x509/certificate.ts";
 import { createDevelopmentCa } from "../../toolkit/provision.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../command.ts";
 import { fileError } from "../errors.ts";
 import { type Io, joinPath, type OutputFile, textFile } from "../io.ts";
 import { passwordOf } from "./keys.ts";

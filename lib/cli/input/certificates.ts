@@ -1,5 +1,5 @@
 import type { CertificateUsage } from "../../crypto/x509/issue.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../command.ts";
 import { valueError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { naming } from "./files.ts";

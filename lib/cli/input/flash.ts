@@ -2,7 +2,7 @@
 import type { FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
 import type { DumpEncoding } from "../../format/dump/dump.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../command.ts";
 import { fileError, usageError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { placeOf } from "./images.ts";

@@ -7,7 +7,7 @@ import type { GenerateKeyOptions, PrivateKey } from "../../crypto/keys/keys.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import type { KeyMode } from "../../format/names.ts";
 import type { BuildPlan } from "../../toolkit/plan/credentials.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../command.ts";
 import { fileError, usageError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { naming } from "./files.ts";

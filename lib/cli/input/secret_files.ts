@@ -1,6 +1,5 @@
 import { shownName } from "../../bytes/text.ts";
-import type { Arguments } from "../arguments.ts";
-import type { Flag } from "../command.ts";
+import type { Arguments, Flag } from "../command.ts";
 import { CliError } from "../errors.ts";
 import type { Io } from "../io.ts";
 

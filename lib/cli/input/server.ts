@@ -1,7 +1,7 @@
 import { exportPrivateKey, generateKey } from "../../crypto/keys/keys.ts";
 import { isSamePublicKey } from "../../crypto/keys/encoding.ts";
 import { type Certificate, readCertificates } from "../../crypto/x509/certificate.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../command.ts";
 import { fileError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { type Address, isLoopback, parseAddress } from "../tls/address.ts";

@@ -1,7 +1,7 @@
 import { encodeUtf8 } from "../../bytes/text.ts";
 import { type Certificate, readCertificates } from "../../crypto/x509/certificate.ts";
 import { commonNameOf } from "../../crypto/x509/names.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../command.ts";
 import { fileError, usageError, valueError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { parseAddress } from "../tls/address.ts";

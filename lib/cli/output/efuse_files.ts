@@ -1,10 +1,19 @@
 import { equalBytes } from "../../bytes/pack.ts";
+import { formatPem } from "../../bytes/pem.ts";
 import { shownName } from "../../bytes/text.ts";
+import type { FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
+import { TLV_TYPES } from "../../format/names.ts";
+import { readImage } from "../../image/read/image.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
-import { type EfuseOutput, efuseOutput } from "../../toolkit/build.ts";
+import { type BuildResult, type EfuseOutput, efuseOutput } from "../../toolkit/build.ts";
+import { createFlashKey, type FlashKeyOptions } from "../../toolkit/flash_key.ts";
 import type { EfuseKey } from "../../toolkit/plan/planner.ts";
-import { besidePath, type OutputFile, textFile } from "../io.ts";
+import type { Arguments } from "../command.ts";
+import { usageError } from "../errors.ts";
+import { chipOf } from "../input/keys.ts";
+import { besidePath, type Io, type OutputFile, textFile } from "../io.ts";
+import type { Uncertified } from "../render/next_steps.ts";
 
 /** Files that may hold an eFuse key already. */
 export interface GivenKeys {
@@ -85,4 +94,97 @@ function knownFile(key: EfuseKey, given: GivenKeys): string | undefined {
 export function planJson({ efuse }: Pick<EfuseFiles, "efuse">): Record<string, unknown> {
   const { command, ...rest } = efuse.plan;
   return { ...rest, command: formatCommand(command) };
+}
+
+const SALT = TLV_TYPES.ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT;
+
+/** A derived key that is still to be certified. */
+interface NewDerivedKey {
+  readonly key: Uncertified;
+  /** Its public half, and its salt where no file holds that yet. */
+  readonly files: readonly OutputFile[];
+  /** What to do when a file is in the place of one of these, or of the image. */
+  readonly ifTaken: string;
+}
+
+/**
+ * The derived key of an image without a certificate: certifying it is the first step, and the image with
+ * the certificate the second.
+ *
+ * @param result The image.
+ * @param efuse Its HMAC key.
+ * @param out Path of the image; the files go beside it.
+ */
+export function newDerivedKey(
+  { image, publicKey }: BuildResult,
+  efuse: EfuseFiles | undefined,
+  args: Arguments,
+  out: string,
+): NewDerivedKey | undefined {
+  const hmacKey = efuse?.efuse.keyFiles[0]?.path;
+  if (hmacKey === undefined || publicKey === undefined) return undefined;
+  const newSalt = readImage(image).entries.find(({ value }) => value.type === SALT)?.value.data;
+  const key = {
+    image: out,
+    publicKey: besidePath(out, "device.pub.pem"),
+    hmacKey,
+    salt: args.get("salt") ?? besidePath(out, "salt.bin"),
+    chip: chipOf(args),
+    efuseKeyId: args.number("efuse-key-id"),
+  };
+  const publicFile = textFile(key.publicKey, formatPem("PUBLIC KEY", publicKey));
+  const saltFile = { path: key.salt, bytes: newSalt!, secret: true, keep: true };
+  return {
+    key,
+    files: [...args.has("salt") ? [] : [saltFile], { ...publicFile, mayStay: true }],
+    ifTaken: `if the first step is done here, certify ${shownName(key.publicKey)} and build with ` +
+      `--device-cert, --hmac-key ${shownName(hmacKey)} and --salt ${shownName(key.salt)}; ` +
+      "else write to another folder",
+  };
+}
+
+/** A key to encrypt flash with; of a new one its files, and what a person must know. */
+export interface FlashKeyToUse {
+  readonly options: FlashEncryptionOptions;
+  readonly files?: readonly OutputFile[];
+  readonly note?: string;
+}
+
+/** A key for --new-key, with the files of its halves and its eFuse plan. */
+export function newFlashKey(
+  place: Omit<FlashEncryptionOptions, "key">,
+  args: Arguments,
+  io: Io,
+): FlashKeyToUse {
+  const path = args.need("new-key");
+  if (path === "-") throw usageError("--new-key is a file", "new-key");
+  const { key, plan, keyFiles } = createFlashKey({
+    chip: place.chip,
+    bits: args.number("bits") as FlashKeyOptions["bits"],
+    keyId: args.number("efuse-key-id"),
+    keyFile: path,
+    random: io.random,
+  });
+  const command = formatCommand(plan.command);
+  const planPath = besidePath(path, planName(path));
+  const whole = keyFiles.length === 1 ? [] : [{ path, bytes: key }];
+  const ifTaken = `give --key ${shownName(path)} to use the key that is there, ` +
+    "or --force-key to replace it: it is lost then";
+  const files = [
+    ...[...whole, ...keyFiles].map((each) => ({ ...each, secret: true, keep: true, ifTaken })),
+    textFile(planPath, `${JSON.stringify({ ...plan, command }, null, 2)}\n`),
+  ];
+  const note = [
+    `new flash encryption key: ${path}; its eFuse plan is in ${planPath}`,
+    `  ${command}`,
+    ...plan.notes.map((each) => `  ${each}`),
+    "  burning cannot be undone; without the key no host can encrypt an update",
+  ].join("\n");
+  return { options: { ...place, key }, files, note };
+}
+
+/** `flash_key.bin` has its plan in `flash_key.json`. */
+function planName(path: string): string {
+  const name = path.split(/[/\\]/).at(-1)!;
+  return `${name.replace(/\.[^.]*$/, "")}.json`;
 }

@@ -1,7 +1,7 @@
 import type { ImageFormat } from "../../format/names.ts";
 import type { LayoutOptions } from "../../image/encode.ts";
 import { readImage } from "../../image/read/image.ts";
-import type { Arguments } from "../arguments.ts";
+import type { Arguments } from "../command.ts";
 import { chipOf } from "../input/keys.ts";
 import type { Io } from "../io.ts";
 import {

@@ -1,12 +1,13 @@
-import type { Arguments } from "../arguments.ts";
+import type { Certificate } from "../../crypto/x509/certificate.ts";
+import type { Arguments } from "../command.ts";
 import { usageError } from "../errors.ts";
 import type { Force, Io, OutputFile } from "../io.ts";
 
 /** What a command makes. */
-export type Output = Omit<OutputFile, "path">;
+type Output = Omit<OutputFile, "path">;
 
 /** What {@linkcode outputPath} must know of an output. */
-export interface OutputKind {
+interface OutputKind {
   /** Where it goes without --out. @default --out is needed */
   readonly standard?: "-";
   /** Whether it may hold a private key. @default false */
@@ -73,4 +74,14 @@ export function printResult(
 /** One JSON document to stdout. */
 export function printJson(value: unknown, io: Io): void {
   io.print(JSON.stringify(value, null, 2));
+}
+
+/** Warns of a CA that has expired, or will before the certificate that it issued. */
+export function noteIssuer(issuer: Certificate, issued: Certificate, io: Io): void {
+  const now = new Date();
+  const day = issuer.notAfter.toISOString().slice(0, 10);
+  if (now > issuer.notAfter) io.note(`warning: the CA "${issuer.subject}" expired on ${day}`);
+  else if (issued.notAfter > issuer.notAfter) {
+    io.note(`warning: the certificate outlives its CA "${issuer.subject}", which ends on ${day}`);
+  }
 }

@@ -4,8 +4,7 @@ import { decodeSpki, keyName } from "../../crypto/keys/encoding.ts";
 import { type CertificateInput, readCertificates } from "../../crypto/x509/certificate.ts";
 import type { Issuer } from "../../crypto/x509/issue.ts";
 import { usageError } from "../errors.ts";
-import { isRefusal } from "./line_program.ts";
-import { openPrograms, type ProgramOptions, type Programs } from "./pool.ts";
+import { isRefusal, openPrograms, type ProgramOptions, type Programs } from "./pool.ts";
 
 /** What a program that signs is called in messages. */
 const CA_COMMAND = "the CA command";

@@ -2,7 +2,7 @@ import { printableLine } from "../../bytes/text.ts";
 import { tlvTypeTitle } from "../../format/names.ts";
 import type { Diff, EntryDifference, EntryPlace, FieldDifference } from "../../toolkit/diff.ts";
 import type { OtherDifference } from "../../toolkit/others.ts";
-import { dim, green, red, yellow } from "./colors.ts";
+import { dim, green, red, yellow } from "./text.ts";
 
 /** What differs, as people read it: one line for each entry, with what differs of it below. */
 export function renderDiff({ same, layout, entries, others = [] }: Diff): string {

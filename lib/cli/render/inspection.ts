@@ -1,15 +1,24 @@
 import { printableLine } from "../../bytes/text.ts";
 import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
+import { partitionSubtypeName, partitionTypeName } from "../../format/table/csv.ts";
+import type { ImageLocation, PartitionPlace } from "../../image/find/locate.ts";
 import type { CredentialFileReport } from "../../toolkit/credential_file.ts";
-import type { Inspection } from "../../toolkit/inspect.ts";
+import type { Inspection, PartitionTableReport } from "../../toolkit/inspect.ts";
 import { otherTitle } from "../../toolkit/others.ts";
 import type { Check, Verdict } from "../../verify/verify.ts";
-import { bold, cyan, dim, green, red, yellow } from "./colors.ts";
-import { renderCredentialFile } from "./credential_file.ts";
-import { renderEntries } from "./entries.ts";
-import { renderFindings } from "./findings.ts";
-import { renderLocation, renderPartitionTable } from "./partition_table.ts";
-import { formatSize, wrap } from "./text.ts";
+import { renderEntries, renderFindings } from "./entries.ts";
+import {
+  bold,
+  cyan,
+  dim,
+  formatDay,
+  formatSize,
+  formatTable,
+  green,
+  red,
+  wrap,
+  yellow,
+} from "./text.ts";
 
 const MIN_COLUMNS = 40;
 const BAR = 32;
@@ -118,4 +127,116 @@ function renderSpace({ size, used }: Inspection): string[] {
   const filled = Math.min(BAR, Math.ceil(used / whole * BAR));
   const bar = cyan("█".repeat(filled)) + dim("░".repeat(BAR - filled));
   return [`${bar} ${used} of ${whole} bytes, ${Math.round(used / whole * 100)} %`];
+}
+
+const HEAD = ["name", "type", "subtype", "offset", "size", "flags"] as const;
+const LISTED = 5;
+
+/** A partition table as people read it: a row a partition, and where esp_secure_cert is. */
+function renderPartitionTable(table: PartitionTableReport): string[] {
+  const { entries, md5, findings, secureCert } = table;
+  const { head, rows } = formatTable(HEAD, entries.map(cellsOf), ["offset", "size"]);
+  return [
+    head,
+    ...rows.map((row, index) => isSame(entries[index]!, secureCert) ? bold(row) : row),
+    "",
+    ...md5 === null ? [] : [`MD5 ${md5.ok ? green("matches") : red("does not match")}`],
+    secureCert === null
+      ? red("no partition for credentials: the firmware finds none")
+      : `the firmware reads ${describe(secureCert)}`,
+    ...findings.map(({ severity, kind, message }) => {
+      const color = severity === "error" ? red : yellow;
+      return `${color(`table ${kind}`)} ${printableLine(message)}`;
+    }),
+  ];
+}
+
+/** Where an image was found, in a line or two. */
+function renderLocation(location: ImageLocation): string[] {
+  const { kind, offset, others } = location;
+  const more = others.length - LISTED;
+  const list = (texts: readonly string[]) =>
+    texts.length === 0 ? [] : [
+      dim(`also there: ${texts.slice(0, LISTED).join(", ")}${more > 0 ? `, ${more} more` : ""}`),
+    ];
+  if (kind === "scan") {
+    return [
+      `found at ${hex(offset)} by its magic number`,
+      ...list(
+        location.others.map((chain) =>
+          `${chain.entries} entries at ${hex(chain.offset)}, ${chain.used} bytes`
+        ),
+      ),
+    ];
+  }
+  const { tableOffset, partition } = location;
+  return [
+    `found at ${hex(offset)} through the partition table at ${hex(tableOffset)}: ${
+      describe(partition)
+    }`,
+    ...list(location.others.map(describe)),
+  ];
+}
+
+function describe({ name, type, subtype, offset, size, encrypted }: PartitionPlace): string {
+  const kind = `${partitionTypeName(type)}/${partitionSubtypeName(type, subtype)}`;
+  return `${printableLine(name)} (${kind}) at ${hex(offset)}, ${hex(size)} bytes${
+    encrypted ? ", flagged encrypted" : ""
+  }`;
+}
+
+function cellsOf(
+  { name, type, subtype, offset, size, encrypted, readonly }: PartitionPlace,
+): string[] {
+  return [
+    printableLine(name),
+    partitionTypeName(type),
+    partitionSubtypeName(type, subtype),
+    hex(offset),
+    hex(size),
+    [...encrypted ? ["encrypted"] : [], ...readonly ? ["readonly"] : []].join(":"),
+  ];
+}
+
+function isSame(entry: PartitionPlace, other: PartitionPlace | null): boolean {
+  return other !== null && entry.offset === other.offset && entry.name === other.name;
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16)}`;
+}
+
+/** The certificates, keys and signing requests of a file: a block of lines each. */
+function renderCredentialFile(items: readonly CredentialFileReport[]): string[] {
+  return items.flatMap((item, index) => [
+    ...index === 0 ? [] : [""],
+    `${bold(item.format)}: ${titleOf(item)}`,
+    ...detailsOf(item).map(([label, value]) => `  ${dim(label.padEnd(9))}${value}`),
+    ...item.problem === undefined ? [] : [`  ${red(printableLine(item.problem))}`],
+  ]);
+}
+
+function titleOf({ subject, key, encrypted }: CredentialFileReport): string {
+  if (subject !== undefined) return printableLine(subject) || dim("(empty subject)");
+  if (encrypted) return "protected by a password";
+  return key ?? "cannot be read";
+}
+
+function detailsOf(item: CredentialFileReport): [string, string][] {
+  const { subject, issuer, serial, notBefore, notAfter, key, sans, fingerprint } = item;
+  const { publicKeyFingerprint } = item;
+  const optional = (label: string, value: string | undefined): [string, string][] =>
+    value === undefined || value === "" ? [] : [[label, value]];
+  return [
+    ...optional(
+      "issuer",
+      issuer === subject ? issuer && "itself" : issuer && printableLine(issuer),
+    ),
+    ...optional("serial", serial),
+    ...optional("valid", notAfter && `${formatDay(notBefore!)} to ${formatDay(notAfter)}`),
+    ...subject === undefined ? [] : optional("key", key),
+    ...optional("names", sans?.map(printableLine).join(", ")),
+    ...optional("SHA-256", fingerprint),
+    ...optional("key's", publicKeyFingerprint && `SHA-256 ${publicKeyFingerprint}`),
+  ];
 }

@@ -6,8 +6,7 @@ import { formatAddress } from "../tls/address.ts";
 import type { Answer, Target } from "../tls/client.ts";
 import { type Failure, UNDECIDED } from "../tls/failure.ts";
 import { connackText } from "../tls/mqtt.ts";
-import { bold, green, red } from "./colors.ts";
-import { formatDay, printableLine, wrap } from "./text.ts";
+import { bold, formatDay, green, printableLine, red, wrap } from "./text.ts";
 
 /** A proof, and what is shown with it. */
 export interface ShownProof extends Proof {

@@ -1,4 +1,4 @@
-import { dim } from "../render/colors.ts";
+import { dim } from "../render/text.ts";
 import type { Io } from "../io.ts";
 
 /** A line of the terminal that shows how far some work is. */

@@ -1,6 +1,6 @@
 /** `bulk` as a process: killed at any moment, run twice at once, stopped, out of disk, in parts. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { splitWords } from "../../../lib/cli/programs/words.ts";
+import { splitWords } from "../../../lib/cli/programs/child.ts";
 import {
   exportPrivateKey,
   generateKey,

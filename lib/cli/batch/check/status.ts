@@ -1,10 +1,10 @@
 import { BULK_STATES } from "../../../batch/ports.ts";
 import { printableLine } from "../../../bytes/text.ts";
-import type { Arguments } from "../../arguments.ts";
+import type { Arguments } from "../../command.ts";
 import { type CliError, fileError } from "../../errors.ts";
 import { type Io, joinPath } from "../../io.ts";
 import { printJson } from "../../output/out.ts";
-import { bold, green, red, yellow } from "../../render/colors.ts";
+import { bold, green, red, yellow } from "../../render/text.ts";
 import { openBatch } from "../folder/batch.ts";
 import { JOURNAL } from "../folder/folder.ts";
 import { type BatchJournal, openJournal } from "../journal/read.ts";

@@ -8,13 +8,13 @@ import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
 import { DEVICE_FOLDERS, isSecret, ownerName, paths } from "../../../batch/files.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
 import { createCertificateReader } from "../../../crypto/x509/certificate.ts";
-import type { Arguments } from "../../arguments.ts";
+import type { Arguments } from "../../command.ts";
 import { CliError } from "../../errors.ts";
 import { readFlag } from "../../input/files.ts";
 import { chipOf } from "../../input/keys.ts";
 import { type Io, joinPath } from "../../io.ts";
 import { printJson } from "../../output/out.ts";
-import { bold, green, red } from "../../render/colors.ts";
+import { bold, green, red } from "../../render/text.ts";
 import { startCounter } from "../../terminal/progress_line.ts";
 import { findMissing, refuseLists } from "../device_list.ts";
 import {

@@ -1,5 +1,5 @@
 import { DEVICE_FOLDERS, MANIFEST, MANIFEST_CSV } from "../../../batch/files.ts";
-import { makeFolder, removeFolders } from "../../disk/folders.ts";
+import { makeFolder, removeFolders } from "../../disk/paths.ts";
 import { fileError } from "../../errors.ts";
 import { explain, joinPath } from "../../io.ts";
 import { DatabaseSync } from "../deps.ts";

@@ -4,7 +4,7 @@ import type { KeptFiles } from "../../../batch/check/files.ts";
 import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
 import { areWhole, checkShards, type Shard } from "../../../batch/check/shards.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
-import type { Arguments } from "../../arguments.ts";
+import type { Arguments } from "../../command.ts";
 import type { Io } from "../../io.ts";
 import { forceOf, outputFolder, printJson } from "../../output/out.ts";
 import { counted, startCounter } from "../../terminal/progress_line.ts";

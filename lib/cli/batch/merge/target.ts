@@ -7,7 +7,7 @@ import {
 } from "../../../batch/files.ts";
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { equalBytes } from "../../../bytes/pack.ts";
-import { removeFolders } from "../../disk/folders.ts";
+import { removeFolders } from "../../disk/paths.ts";
 import { fileError, usageError } from "../../errors.ts";
 import { readPlain } from "../../input/limited.ts";
 import { explain, type Force, type Io, joinPath } from "../../io.ts";

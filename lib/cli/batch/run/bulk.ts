@@ -7,7 +7,7 @@ import { encodeUtf8 } from "../../../bytes/text.ts";
 import { readCertificates } from "../../../crypto/x509/certificate.ts";
 import type { Finding } from "../../../findings/findings.ts";
 import { checkStoredCa } from "../../../verify/certificates.ts";
-import type { Arguments } from "../../arguments.ts";
+import type { Arguments } from "../../command.ts";
 import { fileError, isSystemError } from "../../errors.ts";
 import { passwordOf } from "../../input/keys.ts";
 import { noteFindings } from "../../output/images.ts";
@@ -18,7 +18,7 @@ import { type DiskSync, openDiskSync } from "../folder/write.ts";
 import { type HeldFolder, holdFolder, reserveWriters } from "../journal/hold.ts";
 import { type FolderJournal, folderJournal } from "../journal/journal.ts";
 import { isEmpty } from "../journal/rows.ts";
-import { commandKeys } from "../keys/command.ts";
+import { commandKeys, serverKeys } from "../keys/programs.ts";
 import { type ReadyKeys, readyKeys } from "../keys/ready.ts";
 import { countOf, listOf, renderFaults } from "../report.ts";
 import { openSignal, type StopSignal } from "../signal.ts";
@@ -195,7 +195,6 @@ async function keysOf(
   if (command !== undefined) return await commandKeys(command, workers, stop, io.note);
   const server = args.get("key-server");
   if (server === undefined || phase === "certificates") return undefined;
-  const { serverKeys } = await import("../keys/server.ts");
   return await serverKeys(profile, programOptions(server, workers, stop, args));
 }
 

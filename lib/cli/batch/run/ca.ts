@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
 import { readCertificate } from "../../../crypto/x509/certificate.ts";
 import { certificatesAsPem } from "../../../image/stored.ts";
-import type { Arguments } from "../../arguments.ts";
+import type { Arguments } from "../../command.ts";
 import { CliError, fileError } from "../../errors.ts";
 import { type OpenCa, openCa } from "../../input/ca.ts";
 import { type Io, joinPath } from "../../io.ts";

@@ -1,9 +1,9 @@
 import type { BulkSummary } from "../../../batch/bulk.ts";
 import type { BulkPhase, BulkResult, BulkState, KeySource } from "../../../batch/ports.ts";
 import type { Finding } from "../../../findings/findings.ts";
-import type { Arguments } from "../../arguments.ts";
+import type { Arguments } from "../../command.ts";
 import type { Io } from "../../io.ts";
-import { red } from "../../render/colors.ts";
+import { red } from "../../render/text.ts";
 import { barLine, formatRate, standingOf, startLine } from "../../terminal/progress_line.ts";
 import type { RunPlan } from "./plan.ts";
 

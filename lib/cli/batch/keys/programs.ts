@@ -1,16 +1,23 @@
-import { concat } from "../../../bytes/pack.ts";
-import { decodeUtf8 } from "../../../bytes/text.ts";
+import type { BulkDevice } from "../../../batch/list/devices.ts";
+import { deviceKeyMode } from "../../../batch/list/settings.ts";
 import type { KeySource } from "../../../batch/ports.ts";
+import type { BulkProfile } from "../../../batch/profile/profile.ts";
+import { concat } from "../../../bytes/pack.ts";
+import { decodeUtf8, parseBase64 } from "../../../bytes/text.ts";
+import { KEY_MODE_RULES } from "../../../key_modes/modes.ts";
+import { wantedKey } from "../../../key_modes/wanted_key.ts";
 import { usageError } from "../../errors.ts";
 import {
+  checkProgram,
   endedWith,
   endProgram,
   GRACE_MS,
   howEnded,
   SETTLE_MS,
+  splitWords,
   startProgram,
 } from "../../programs/child.ts";
-import { checkProgram, splitWords } from "../../programs/words.ts";
+import { isRefusal, openPrograms, type ProgramOptions } from "../../programs/pool.ts";
 import type { StopSignal } from "../signal.ts";
 
 /** A key of an HSM or of 4096 bits takes seconds; what takes this long hangs. */
@@ -145,4 +152,64 @@ function readUpTo(stream: ReadableStream<Uint8Array>, most: number, onMore: () =
 /** Whether a private key has been printed whole. */
 function hasKey(bytes: Uint8Array): boolean {
   return /-----END [A-Z ]*PRIVATE KEY-----\s*$/.test(decodeUtf8(bytes) ?? "");
+}
+
+/** Keys of programs that run as long as the batch, and answer a line for each key. */
+interface KeyServers extends KeySource {
+  /** Ends the programs, as {@linkcode openPrograms} says. */
+  close(): Promise<void>;
+}
+
+/**
+ * Programs that are asked for keys: a line such as `ec P-256` or `rsa 2048`, answered by a line with the
+ * key as PKCS#8 in base64, or with `error` and a text that is not passed on.
+ *
+ * @throws {CliError} as {@linkcode openPrograms}.
+ */
+export async function serverKeys(
+  profile: BulkProfile,
+  options: Omit<ProgramOptions, "what" | "flag" | "example">,
+): Promise<KeyServers> {
+  const example = requestOf(profile, { id: "", index: 0, fields: {} }) ?? "ec P-256";
+  const programs = await openPrograms({
+    what: "the key server",
+    flag: "key-server",
+    example,
+    ...options,
+  });
+  const takeOne = async (device: BulkDevice) => {
+    const request = requestOf(profile, device);
+    if (request === undefined) return undefined;
+    let answer;
+    try {
+      answer = await programs.ask(request);
+    } catch (error) {
+      if (error instanceof DOMException) return null;
+      throw error;
+    }
+    return keyIn(answer);
+  };
+  return {
+    name: `the key server ${programs.name}`,
+    take: (devices) => Promise.all(devices.map(takeOne)),
+    close: programs.close,
+  };
+}
+
+/** The line for a device; undefined for one that brings its key, or whose key follows from another. */
+function requestOf(profile: BulkProfile, device: BulkDevice): string | undefined {
+  if (device.fields.privateKey) return undefined;
+  const keyMode = deviceKeyMode(profile, device);
+  if (KEY_MODE_RULES[keyMode].privateKey === "derived") return undefined;
+  const wanted = wantedKey(keyMode, profile.key);
+  return wanted.type === "ec" ? `ec ${wanted.curve}` : `rsa ${wanted.bits}`;
+}
+
+function keyIn(answer: string): Uint8Array | { problem: string } {
+  if (isRefusal(answer)) return { problem: "the key server made no key for it" };
+  try {
+    return parseBase64(answer);
+  } catch {
+    return { problem: "the key server did not answer with a key in base64" };
+  }
 }

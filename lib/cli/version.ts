@@ -1,2 +1,0 @@
-/** Version of the package, the same as in deno.json. */
-export const VERSION = "0.1.0";
