@@ -134,7 +134,9 @@ export async function verifyBytes(
   const { parts } = opened;
   const wanted = scheme ?? { hash: hashFor(parts) };
   if ((wanted.type ?? parts.type) !== parts.type) return false;
-  const raw = parts.type === "ec" ? ecdsaNumbers(signature, parts.curve) : plainBytes(signature);
+  const raw = parts.type === "ec"
+    ? ecdsaNumbers(signature, CURVES[parts.curve].size)
+    : plainBytes(signature);
   if (raw === undefined) return false;
   const algorithm = checkingAlgorithm(parts, wanted);
   if (algorithm !== undefined) {
@@ -153,10 +155,10 @@ export async function verifyBytes(
   return isRsaSignature(parts, message, raw, wanted);
 }
 
-/** r and s as {@linkcode decodeEcdsaSignature} gives them; undefined when they are malformed. */
-function ecdsaNumbers(signature: Uint8Array, curve: EcCurve): Bytes | undefined {
+/** As {@linkcode decodeEcdsaSignature}; undefined when they are malformed. */
+export function ecdsaNumbers(signature: Uint8Array, size: number): Bytes | undefined {
   try {
-    return decodeEcdsaSignature(signature, CURVES[curve].size);
+    return decodeEcdsaSignature(signature, size);
   } catch (error) {
     if (error instanceof SecureCertError) return undefined;
     throw error;

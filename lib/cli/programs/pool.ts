@@ -181,6 +181,7 @@ function startLineProgram(program: ProgramLine): LineProgram {
   const output = child.stdout.getReader();
   let asked: PromiseWithResolvers<string> | undefined;
   let timer: ReturnType<typeof setTimeout> | undefined;
+  let grace: ReturnType<typeof setTimeout> | undefined;
   let failure: unknown;
   let isClosing = false;
 
@@ -216,20 +217,24 @@ function startLineProgram(program: ProgramLine): LineProgram {
       answer(new TextDecoder().decode(line).trim());
     }
   };
+  /** It may close its input or output before it ends, and it may run on. */
+  const onClosed = (what: string) => {
+    if (isClosing) return;
+    grace ??= setTimeout(() => fail(`closed its standard ${what}`), GRACE_MS);
+  };
   const run = async () => {
     const reading = read();
-    const grace = () => setTimeout(() => endProgram(child, "SIGKILL"), GRACE_MS);
-    // It may close its output and run on, or end and leave another program that holds it open.
-    const first = await Promise.race([reading.then(grace), child.status.then(() => undefined)]);
+    void reading.then(() => onClosed("output"));
     const status = await child.status;
-    clearTimeout(first);
+    clearTimeout(grace);
+    // It may leave another program that holds its output open.
     const settled = setTimeout(() => output.cancel(), SETTLE_MS);
     await reading;
     clearTimeout(settled);
     if (!isClosing) fail(howEnded(status));
   };
   const ended = run();
-  input.closed.catch(() => {});
+  input.closed.catch(() => onClosed("input"));
 
   return {
     status: child.status,
@@ -238,12 +243,13 @@ function startLineProgram(program: ProgramLine): LineProgram {
       asked = Promise.withResolvers();
       const { seconds } = program;
       timer = setTimeout(() => fail(`gave no answer within ${seconds} s`, true), seconds * 1000);
-      // What it does not read any more shows when its output ends.
+      // What it does not read any more shows where its input is closed, or its output ends.
       input.write(new TextEncoder().encode(`${line}\n`)).catch(() => {});
       return asked.promise;
     },
     close: async () => {
       isClosing = true;
+      clearTimeout(grace);
       input.close().catch(() => {});
       const timers = [
         setTimeout(() => endProgram(child, "SIGTERM"), GRACE_MS),

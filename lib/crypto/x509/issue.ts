@@ -16,7 +16,7 @@ import {
 import { type EcCurve, type HashName, WEAK_RSA_BITS } from "../keys/curves.ts";
 import { decodeSpki, isSamePublicKey, publicKeyDer } from "../keys/encoding.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../keys/keys.ts";
-import { encodeEcdsaSignature, hashFor, signBytes, verifyBytes } from "../signing.ts";
+import { ecdsaNumbers, encodeEcdsaSignature, hashFor, signBytes, verifyBytes } from "../signing.ts";
 import { currentTime, randomBytes, type Sources } from "../sources.ts";
 import { type Certificate, type CertificateInput, readCertificate } from "./certificate.ts";
 import {
@@ -333,7 +333,7 @@ function signerOf(key: PrivateKey, hash: HashName): Prepared["sign"] {
   return (signedPart) => signBytes(key, signedPart, { hash });
 }
 
-/** A signature from elsewhere is checked: it may be that of another key, or in another form. */
+/** A signature from elsewhere is checked, and brought into the one form that DER has for it. */
 function checkedSign(
   certificate: Certificate,
   sign: SignCertificate,
@@ -343,11 +343,19 @@ function checkedSign(
   const curve = kind.type === "ec" ? kind.curve : undefined;
   return async (signedPart) => {
     const given = await sign(signedPart, { type: kind.type, hash, curve });
-    const isRaw = kind.type === "ec" && given.length === kind.point.length - 1;
-    const signature = isRaw ? encodeEcdsaSignature(given) : given;
-    if (await verifyBytes(certificate, signedPart, signature, { hash })) return signature;
+    const signature = kind.type === "rsa" ? given : ecdsaSignature(given, kind.point);
+    if (signature && await verifyBytes(certificate, signedPart, signature, { hash })) {
+      return signature;
+    }
     throw unfit("the signature that came back is not of the issuer's key");
   };
+}
+
+/** r and s in DER, which devices give in one way or another; undefined for what is neither. */
+function ecdsaSignature(given: Uint8Array, point: Uint8Array): Bytes | undefined {
+  const size = (point.length - 1) / 2;
+  const raw = given.length === 2 * size ? given : ecdsaNumbers(given, size);
+  return raw && encodeEcdsaSignature(raw);
 }
 
 /** basicConstraints, keyUsage and extendedKeyUsage of a device certificate, one after the other. */

@@ -8,7 +8,7 @@ import {
   importPrivateKey,
   type PrivateKey,
 } from "../../../mod.ts";
-import { needing, POSIX, PROCESSES, processes } from "../../needs.ts";
+import { installed, needing, POSIX, PROCESSES, processes } from "../../needs.ts";
 import { assertNone, needlesOf } from "../needles.ts";
 import { lineProgram } from "./line_program.ts";
 import { cli as runCli, type Outcome } from "./batch.ts";
@@ -189,6 +189,25 @@ for (const kind of ["key-server", "ca-command"]) {
       });
     });
   }
+}
+
+for (
+  const [what, script] of [
+    ["output", "read line; exec >&-; exec sleep 60"],
+    ["input", "read line; exec <&-; echo error; exec sleep 60"],
+  ] as const
+) {
+  needing(PROCESSES, installed("sh")).test(
+    `a program that closes its ${what} and runs on ends the run with that`,
+    async () => {
+      await inFolder(async (folder) => {
+        const flags = ["--key-server", `sh -c '${script}'`, "-o", "out"];
+        const { code, stderr } = await cli([...BULK, ...flags], folder);
+        assertEquals(code, 1);
+        assertStringIncludes(stderr, `error: the key server sh closed its standard ${what}\n`);
+      });
+    },
+  );
 }
 
 const DEVICE_FAULTS: readonly (readonly [string, RegExp])[] = [

@@ -132,6 +132,38 @@ Deno.test("an ECDSA signature may be r and s as well, and a wrong one goes into 
   }
 });
 
+Deno.test("an ECDSA signature in another form than DER's goes into a certificate in that of DER", async () => {
+  const key = KEYS[0]!;
+  const certificate = await makeCa(key);
+  const element = (tag: number, content: Uint8Array | number[], long = false) => [
+    tag,
+    ...long ? [0x81] : [],
+    content.length,
+    ...content,
+  ];
+  const forms: Readonly<Record<string, (r: Uint8Array, s: Uint8Array) => number[]>> = {
+    "long length": (r, s) =>
+      element(0x30, [...element(2, [0, ...r]), ...element(2, [0, ...s])], true),
+    "zeros before": (r, s) =>
+      element(0x30, [...element(2, [0, 0, ...r]), ...element(2, [0, 0, ...s])]),
+    "no sign": (r, s) => element(0x30, [...element(2, r), ...element(2, s)]),
+  };
+  for (const [form, encode] of Object.entries(forms)) {
+    let canonical = new Uint8Array();
+    const sign: SignCertificate = async (signedPart) => {
+      canonical = await signBytes(key, signedPart);
+      const raw = decodeEcdsaSignature(canonical, 32);
+      return Uint8Array.from(encode(raw.subarray(0, 32), raw.subarray(32)));
+    };
+    const { der } = await issueCertificate({
+      issuer: { certificate, sign },
+      publicKey: KEYS[1]!,
+      subject: "CN=d",
+    });
+    assertEquals(der.slice(-canonical.length), canonical, form);
+  }
+});
+
 Deno.test("keys and certificates are taken as objects, bytes and text", async () => {
   const [key, device] = [KEYS[0]!, KEYS[1]!];
   const { der, pem } = await makeCa(key);
