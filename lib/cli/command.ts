@@ -127,3 +127,22 @@ export function argumentsOf(
     },
   };
 }
+
+/**
+ * Refuses flags that would have no effect beside others.
+ *
+ * @param idle The flags.
+ * @param why What follows the flag in the message, such as `goes with --new-key`.
+ * @param hint What to do instead. @default to leave the flag out
+ * @throws {CliError} `ERR_USAGE` for the first that is given.
+ */
+export function refuseIdle(
+  args: Arguments,
+  idle: readonly string[],
+  why: string,
+  hint?: string,
+): void {
+  const flag = idle.find((name) => args.has(name));
+  if (flag === undefined) return;
+  throw usageError(`--${flag} ${why}`, flag, hint ?? `leave --${flag} out`);
+}

@@ -5,6 +5,7 @@ import type { PrivateKey } from "../crypto/keys/keys.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
 import { digest } from "../crypto/signing.ts";
 import { LEGACY_FORMATS_OPTION } from "../device/partition.ts";
+import type { ChipName } from "../format/chips/chips.ts";
 import { type ImageFormat, type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
 import type { PartitionTable, PartitionTableEntry } from "../format/table/binary.ts";
 import {
@@ -222,6 +223,8 @@ export async function inspect(
   options: {
     /** The 32 bytes of the eFuse key, to open what the HMAC or DS peripheral protects. */
     readonly hmacKey?: Uint8Array;
+    /** The chip that is to read the image. @default any */
+    readonly chip?: ChipName;
     /** Report private keys too. @default false */
     readonly showSecrets?: boolean;
     /** Where the partition table of a flash dump is in flash, in bytes. @default 0x8000 */

@@ -14,7 +14,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { printableLine } from "../../bytes/text.ts";
 import { type Certificate, readCertificate } from "../../crypto/x509/certificate.ts";
 import { checkImage } from "../../verify/verify.ts";
-import type { Arguments } from "../command.ts";
+import { type Arguments, refuseIdle } from "../command.ts";
 import { type Found, identityOf, look, removeFolders } from "../disk/paths.ts";
 import { areKey, MOST_KEY_FILE } from "../disk/write.ts";
 import { fileError, usageError } from "../errors.ts";
@@ -80,11 +80,8 @@ function refuseOtherFlags(service: ExportService, args: Arguments): void {
     ...settings.map(({ name }) => name),
   ];
   const own = flagsOf(service);
-  const other = EXPORT_SERVICES.flatMap(flagsOf).find((flag) =>
-    args.has(flag) && !own.includes(flag)
-  );
-  if (other === undefined) return;
-  throw usageError(`--${other} does not go with --to ${service.name}`, other);
+  const others = EXPORT_SERVICES.flatMap(flagsOf).filter((flag) => !own.includes(flag));
+  refuseIdle(args, others, `does not go with --to ${service.name}`);
 }
 
 /** What the flags of a service say, checked before the first device is read. */

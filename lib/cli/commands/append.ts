@@ -1,5 +1,4 @@
-import { TLV_TYPES } from "../../format/names.ts";
-import type { Command } from "../command.ts";
+import { type Command, refuseIdle } from "../command.ts";
 import { usageError } from "../errors.ts";
 import {
   DATA,
@@ -11,7 +10,7 @@ import {
   PLACE_FLAGS,
   TLV_IMAGE,
 } from "../flags.ts";
-import { dataOf, placeOf, readImageFile } from "../input/images.ts";
+import { dataOf, isPrivateKey, placeOf, readImageFile } from "../input/images.ts";
 import { passwordOf } from "../input/keys.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 import { formatSize } from "../render/text.ts";
@@ -61,9 +60,10 @@ export const command: Command = {
     const { imageReport, showingFindings } = await import("../output/images.ts");
     const entries = await dataOf(args, io);
     const replace = await dataOf(args, io, "replace");
-    const key = [...entries, ...replace].find(({ type }) =>
-      type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV
-    );
+    const key = [...entries, ...replace].find(isPrivateKey);
+    if (key === undefined) {
+      refuseIdle(args, ["password-file"], "is for an entry with a private key");
+    }
     const options = {
       entries,
       replace,

@@ -1,6 +1,6 @@
 import type { BuildResult } from "../../toolkit/build.ts";
-import type { Arguments, Command } from "../command.ts";
-import { fileError, usageError } from "../errors.ts";
+import { type Arguments, type Command, refuseIdle } from "../command.ts";
+import { fileError } from "../errors.ts";
 import {
   CHIP,
   FORCE,
@@ -12,7 +12,7 @@ import {
   TABLE,
 } from "../flags.ts";
 import { csvLoad, readFlag, readText } from "../input/files.ts";
-import { buildOptionsOf, dataOf } from "../input/images.ts";
+import { buildOptionsOf, dataOf, isPrivateKey } from "../input/images.ts";
 import {
   chipOf,
   isPlainPem,
@@ -26,8 +26,15 @@ import type { GivenKeys } from "../output/efuse_files.ts";
 import { outputPath, printResult, writeOutput } from "../output/out.ts";
 import { formatSize } from "../render/text.ts";
 
-/** Flags that a build from a CSV does not take, because its rows say what they would. */
-const NOT_WITH_CSV = ["device-cert", "ca-cert", "private-key", "key-mode"];
+/** Flags that a build from a CSV does not take, and where the CSV has what they would say. */
+const NOT_WITH_CSV: Readonly<Record<string, string>> = {
+  "device-cert": "a row of the CSV names the file",
+  "ca-cert": "a row of the CSV names the file",
+  "private-key": "a row of the CSV names the file",
+  "salt": "a row of the CSV names the file",
+  "key-mode": "the column priv_key_type says it",
+  "efuse-key-id": "the column efuse_id says it",
+};
 
 /** Builds an image from files or from a configuration CSV, and writes it when it is good. */
 export const command: Command = {
@@ -36,7 +43,8 @@ export const command: Command = {
       name: "csv",
       value: "FILE",
       help: "build from a configuration CSV; the files it names are looked for beside it,\n" +
-        "then in the working folder; goes without --key-mode and the three flags below",
+        "then in the working folder; its rows say what --device-cert, --ca-cert,\n" +
+        "--private-key, --salt, --key-mode and --efuse-key-id would",
     },
     { name: "device-cert", value: "FILE", help: "device certificate, PEM (a bundle too) or DER" },
     {
@@ -76,15 +84,21 @@ export const command: Command = {
   ],
   async run(args, io) {
     const isCsv = args.has("csv");
-    const clash = isCsv ? NOT_WITH_CSV.find((name) => args.has(name)) : undefined;
-    if (clash !== undefined) throw usageError(`--${clash} does not go with --csv`, clash);
+    for (const [name, instead] of isCsv ? Object.entries(NOT_WITH_CSV) : []) {
+      refuseIdle(args, [name], "does not go with --csv", instead);
+    }
     const out = outputPath(args, { secret: true, binary: true }, io);
-    const { efuseFiles, newDerivedKey, planJson } = await import("../output/efuse_files.ts");
+    const { efuseFiles, newDerivedKey, planJson, usesHmacKey } = await import(
+      "../output/efuse_files.ts"
+    );
     const { imageReport, showingFindings } = await import("../output/images.ts");
     const { destinationOf, noteNextSteps } = await import("../output/next_steps.ts");
     const { make, given } = isCsv ? await planCsvBuild(args, io) : await planBuild(args, io);
     const isFirst = isDerivedFirst(args);
     const result = await showingFindings(make, io, isFirst ? ["NO_DEVICE_CERT", "NO_CA_CERT"] : []);
+    if (isCsv && !usesHmacKey(result.image)) {
+      refuseIdle(args, ["hmac-key"], "is for rows with an eFuse key, and the CSV has none");
+    }
     const destination = await destinationOf(result.image, args, io);
     const efuses = efuseFiles(result.efuseKeys, chipOf(args), given, out);
     const derived = isFirst ? newDerivedKey(result, efuses[0], args, out) : undefined;
@@ -134,6 +148,11 @@ async function planBuild(args: Arguments, io: Io): Promise<PlannedBuild> {
     throw fileError("ERR_IO", args.need("private-key"), "The file of --private-key is empty");
   }
   const keyPath = args.get("private-key");
+  const data = await dataOf(args, io);
+  if (keyPath === undefined && !data.some(isPrivateKey)) {
+    refuseIdle(args, ["password-file"], "goes with --private-key");
+  }
+  if (!args.has("device-cert")) refuseIdle(args, ["ca"], "goes with --device-cert");
   const plan = {
     ...keyPlan,
     hmacKey: hmacKey?.bytes,
@@ -142,7 +161,7 @@ async function planBuild(args: Arguments, io: Io): Promise<PlannedBuild> {
     privateKey,
     password: await passwordOf(args, io, privateKey, keyPath),
     salt: (await readRawKey("salt", args, io))?.bytes,
-    data: await dataOf(args, io),
+    data,
   };
   const options = { ...buildOptionsOf(args), ca: await readFlag("ca", args, io) };
   const isReady = privateKey === undefined || await isPlainPem(privateKey);

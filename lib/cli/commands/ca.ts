@@ -1,5 +1,5 @@
 import type { Issuer } from "../../crypto/x509/issue.ts";
-import type { Arguments, Command } from "../command.ts";
+import { type Arguments, type Command, refuseIdle } from "../command.ts";
 import { usageError } from "../errors.ts";
 import {
   DAYS,
@@ -16,6 +16,9 @@ import { keyOptions, noteSlowKey, readKey } from "../input/keys.ts";
 import { type Io, joinPath, textFile } from "../io.ts";
 import { printableLine } from "../render/text.ts";
 import { forceOf, outputFolder, printResult } from "../output/out.ts";
+
+/** Flags that say which kind of key to make. */
+const KIND_OF_KEY = KEY_FLAGS.map(({ name }) => name);
 
 /** Makes a self-signed or intermediate CA: ca.pem and ca.key.pem. */
 export const command: Command = {
@@ -52,6 +55,10 @@ export const command: Command = {
     const pathLength = args.number("path-length");
     const issuer = await readIssuer(args, io);
     const given = args.get("key");
+    if (given !== undefined) refuseIdle(args, KIND_OF_KEY, "is for a new key, and --key names one");
+    if (given === undefined && issuer === undefined) {
+      refuseIdle(args, ["password-file"], "goes with --key or --issuer-key");
+    }
     if (given === undefined) noteSlowKey(options, io);
     const { exportPrivateKey, generateKey } = await import("../../crypto/keys/keys.ts");
     const { createCa } = await import("../../crypto/x509/issue.ts");

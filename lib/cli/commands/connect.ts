@@ -1,5 +1,5 @@
 import type { PrivateKey } from "../../crypto/keys/encoding.ts";
-import type { Arguments, Command } from "../command.ts";
+import { type Arguments, type Command, refuseIdle } from "../command.ts";
 import { CliError } from "../errors.ts";
 import {
   CHIP,
@@ -91,6 +91,7 @@ export const command: Command = {
   async run(args, io) {
     const { commonNameIn, targetOf, trustedBy } = await import("../input/target.ts");
     const target = targetOf(args);
+    if (!args.has("private-key")) refuseIdle(args, ["password-file"], "goes with --private-key");
     const { bytes: file, offset } = await flashReader(args, io)(args.positionals[0]!);
     const where = { ...placeOf(args), offset };
     const hmacKey = (await readHmacKey(args, io))?.bytes;

@@ -42,7 +42,7 @@ export const command: Command = {
     const path = isOne ? outputPath(args, { secret: true, binary: true }, io) : "";
     const { convert } = await import("../../toolkit/convert.ts");
     const { imageReport, noteFindings } = await import("../output/images.ts");
-    const { size, fill, integrity, verify } = buildOptionsOf(args);
+    const { size, fill, integrity, verify } = buildOptionsOf(args, to);
     const hmacKey = (await readHmacKey(args, io))?.bytes;
     const options = { to, size, fill, integrity, hmacKey, verify, ...placeOf(args) };
     const make = async (file: string, out: string) => {

@@ -1,4 +1,4 @@
-import type { Arguments, Command } from "../command.ts";
+import { type Arguments, type Command, refuseIdle } from "../command.ts";
 import { usageError } from "../errors.ts";
 import { FLASH_ENCRYPTION_FLAGS, FORCE, FORCE_KEY, JSON_FLAG, OUT_FILE } from "../flags.ts";
 import { flashOptionsOf, flashPlaceOf } from "../input/flash.ts";
@@ -67,8 +67,7 @@ async function keyOf(args: Arguments, io: Io, length: number): Promise<FlashKeyT
     const { newFlashKey } = await import("../output/efuse_files.ts");
     return newFlashKey(place, args, io);
   }
-  const idle = ["bits", "efuse-key-id"].find((name) => args.has(name));
-  if (idle !== undefined) throw usageError(`--${idle} goes with --new-key`, idle);
+  refuseIdle(args, ["bits", "efuse-key-id"], "goes with --new-key");
   if (args.has("key")) return { options: await flashOptionsOf("key", args, io, length) };
   throw usageError("encrypt needs --key or --new-key", "key", "--new-key FILE makes a key");
 }

@@ -1,9 +1,9 @@
 import type { Inspection } from "../../toolkit/inspect.ts";
-import type { Command } from "../command.ts";
+import { type Command, refuseIdle } from "../command.ts";
 import { CHIP, FLASH_KEY_FLAGS, HMAC_KEY, JSON_FLAG, PLACE_FLAGS } from "../flags.ts";
 import { flashReader } from "../input/flash.ts";
 import { imageFilesOf, noteUnfound, placeOf } from "../input/images.ts";
-import { readHmacKey } from "../input/keys.ts";
+import { chipOf, readHmacKey } from "../input/keys.ts";
 import { printJson } from "../output/out.ts";
 
 /** Shows what an image or another file holds. */
@@ -17,7 +17,7 @@ export const command: Command = {
   flags: [
     HMAC_KEY,
     ...PLACE_FLAGS,
-    { ...CHIP, help: "the chip whose flash it is; only --flash-key needs it" },
+    CHIP,
     ...FLASH_KEY_FLAGS,
     { name: "show-secrets", help: "print private keys too" },
     JSON_FLAG,
@@ -35,10 +35,12 @@ export const command: Command = {
     const files = await imageFilesOf(args, io);
     const options = {
       tableOffset: placeOf(args).tableOffset,
+      chip: chipOf(args),
       hmacKey: (await readHmacKey(args, io))?.bytes,
       showSecrets: args.has("show-secrets"),
     };
     if (files !== undefined) {
+      if (!args.has("json")) refuseIdle(args, ["show-secrets"], "is for one image, or --json");
       const { reportMany } = await import("../many/many.ts");
       return await reportMany({ files, read, task: { kind: "inspect", ...options } }, args, io);
     }

@@ -1,6 +1,6 @@
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
 import type { Issuer } from "../../crypto/x509/issue.ts";
-import type { Arguments, Command } from "../command.ts";
+import { type Arguments, type Command, refuseIdle } from "../command.ts";
 import { usageError } from "../errors.ts";
 import {
   ANSWER_TIMEOUT,
@@ -67,6 +67,8 @@ export const command: Command = {
     else if (args.has("ca-key")) {
       throw usageError("the CA signs with --ca-key or with --ca-command, not with both", "ca-key");
     }
+    if (!args.has("ca-command")) refuseIdle(args, ["answer-timeout"], "goes with --ca-command");
+    else if (!args.has("key")) refuseIdle(args, ["password-file"], "goes with --key or --ca-key");
     if (CERTIFIED.filter((flag) => args.has(flag)).length !== 1) {
       const message = "issue needs --csr, or --key or --public-key with --subject";
       throw usageError(message, "csr", "run issue --help");

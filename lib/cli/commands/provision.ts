@@ -1,5 +1,5 @@
 import type { provision } from "../../toolkit/provision.ts";
-import type { Arguments, Command } from "../command.ts";
+import { type Arguments, type Command, refuseIdle } from "../command.ts";
 import { fileError } from "../errors.ts";
 import {
   CA_CERT,
@@ -72,6 +72,10 @@ export const command: Command = {
     const device = await deviceOptions(id, args, io);
     const hmacKey = await readHmacKey(args, io);
     const ca = await openCa(args.get("ca") ?? "ca", args, io);
+    if (ca.files.length > 0) {
+      const hint = "make a CA first, with the ca command";
+      refuseIdle(args, ["password-file"], `is for the key of a CA, and ${ca.path} has none`, hint);
+    }
     noteSlowKey(device.key ?? {}, io);
     const options = { ...device, hmacKey: hmacKey?.bytes, issuer: ca.issuer };
     const made = await showingFindings(() => provision(options), io);

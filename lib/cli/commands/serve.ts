@@ -1,4 +1,4 @@
-import type { Arguments, Command } from "../command.ts";
+import { type Arguments, type Command, refuseIdle } from "../command.ts";
 import { CliError, usageError } from "../errors.ts";
 import { FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE } from "../flags.ts";
 import type { ServerFiles } from "../input/server.ts";
@@ -47,9 +47,9 @@ export const command: Command = {
       throw usageError("--server-cert and --server-key go together", "server-cert");
     }
     if (args.get("out") === "-") throw usageError("--out is a file here, not stdout", "out");
-    if (args.has("server-cert") && args.has("out")) {
-      throw usageError("--out is for the CA of a development certificate", "out");
-    }
+    if (args.has("server-cert")) {
+      refuseIdle(args, ["out"], "is for the CA of a development certificate");
+    } else refuseIdle(args, ["password-file"], "goes with --server-key");
     const { listenOf, serverIdentity } = await import("../input/server.ts");
     const address = listenOf(args);
     await needPermission(address);

@@ -1,6 +1,6 @@
 import { formatPem } from "../../bytes/pem.ts";
 import type { PrivateKey } from "../../crypto/keys/keys.ts";
-import type { Arguments, Command } from "../command.ts";
+import { type Arguments, type Command, refuseIdle } from "../command.ts";
 import { usageError } from "../errors.ts";
 import {
   FORCE,
@@ -65,6 +65,10 @@ export const command: Command = {
   ],
   async run(args, io) {
     const task = taskOf(args);
+    if (task !== "key") refuseIdle(args, ["password-file"], "goes with --key");
+    if (task === "digest") {
+      refuseIdle(args, ["size"], "is for the signed image, and --digest writes none");
+    }
     if (task === "digest") return await printDigest(args, io);
     const out = outputPath(args, { secret: true, binary: true }, io);
     const signed = await sign(task, args, io);

@@ -2,7 +2,7 @@
 import type { FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
 import type { DumpEncoding } from "../../format/dump/dump.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
-import type { Arguments } from "../command.ts";
+import { type Arguments, refuseIdle } from "../command.ts";
 import { fileError, usageError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { placeOf } from "./images.ts";
@@ -32,8 +32,7 @@ export interface FlashFile {
 export function flashReader(args: Arguments, io: Io): (path: string) => Promise<FlashFile> {
   const { offset } = placeOf(args);
   if (args.has("flash-key")) return (path) => readEncrypted(path, args, io);
-  const idle = ["address", "config"].find((name) => args.has(name));
-  if (idle !== undefined) throw usageError(`--${idle} goes with --flash-key`, idle);
+  refuseIdle(args, ["address", "config"], "goes with --flash-key");
   return async (path) => ({ bytes: await io.read(path), offset });
 }
 
@@ -99,7 +98,7 @@ export function flashPlaceOf(
     throw usageError(`--address and ${length} bytes go past ${size}`, "address");
   }
   if (config === undefined) return { chip, address };
-  if (chip !== "esp32") throw usageError("--config is for esp32", "config");
+  if (chip !== "esp32") refuseIdle(args, ["config"], "is for esp32");
   if (config > MOST_CONFIG) throw usageError("--config is 0 to 15", "config");
   return { chip, address, config };
 }

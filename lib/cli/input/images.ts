@@ -6,11 +6,11 @@ import {
   shownName,
   shownValue,
 } from "../../bytes/text.ts";
-import { type ImageFormat, nearestTlvType, parseTlvType } from "../../format/names.ts";
+import { type ImageFormat, nearestTlvType, parseTlvType, TLV_TYPES } from "../../format/names.ts";
 import type { Whereabouts } from "../../image/find/locate.ts";
 import type { BuildOptions } from "../../toolkit/build.ts";
 import type { DataEntry } from "../../toolkit/plan/credentials.ts";
-import type { Arguments } from "../command.ts";
+import { type Arguments, refuseIdle } from "../command.ts";
 import { type CliError, fileError, usageError, valueError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
 import { formatSize } from "../render/text.ts";
@@ -18,17 +18,26 @@ import { formatSize } from "../render/text.ts";
 /** 32 MiB, the largest flash that the chips address, in bytes. */
 const MAX_PARTITION = 32 << 20;
 
-/** What the flags say of a new image's layout, and whether it is checked. */
+/**
+ * What the flags say of a new image's layout, and whether it is checked.
+ *
+ * @param format The layout. @default that of --format
+ */
 export function buildOptionsOf(
   args: Arguments,
+  format = args.get("format") as ImageFormat | undefined,
 ): Pick<BuildOptions, "size" | "format" | "fill" | "integrity" | "allowWeak" | "verify"> {
   const size = args.number("size");
+  if (format !== undefined && format !== "tlv") {
+    refuseIdle(args, ["fill"], `is for tlv; ${format} fills its partition anyway`);
+    refuseIdle(args, ["no-integrity"], `is for tlv; ${format} has no integrity entry`);
+  }
   if (size !== undefined && size > MAX_PARTITION) {
     throw usageError(`--size is at most ${MAX_PARTITION}, the largest flash`, "size");
   }
   return {
     size,
-    format: args.get("format") as ImageFormat | undefined,
+    format,
     fill: args.has("fill"),
     integrity: !args.has("no-integrity"),
     allowWeak: args.has("allow-weak"),
@@ -86,6 +95,11 @@ export async function dataOf(args: Arguments, io: Io, flag = "data"): Promise<Da
   const entries: DataEntry[] = [];
   for (const text of args.all(flag)) entries.push(await parseData(flag, text, io));
   return entries;
+}
+
+/** Whether an entry is a private key, which may have a password. */
+export function isPrivateKey({ type }: DataEntry): boolean {
+  return type === TLV_TYPES.ESP_SECURE_CERT_PRIV_KEY_TLV;
 }
 
 async function parseData(flag: string, text: string, io: Io): Promise<DataEntry> {

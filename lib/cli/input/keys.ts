@@ -6,8 +6,9 @@ import type { EcCurve } from "../../crypto/keys/curves.ts";
 import type { GenerateKeyOptions, PrivateKey } from "../../crypto/keys/keys.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import type { KeyMode } from "../../format/names.ts";
+import type { KeyModeRules } from "../../key_modes/mode.ts";
 import type { BuildPlan } from "../../toolkit/plan/credentials.ts";
-import type { Arguments } from "../command.ts";
+import { type Arguments, refuseIdle } from "../command.ts";
 import { fileError, usageError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { naming } from "./files.ts";
@@ -18,10 +19,10 @@ export function keyOptions(
   standard: "ec" | "rsa" = "ec",
 ): Pick<GenerateKeyOptions, "type" | "curve" | "bits"> {
   const type = (args.get("type") ?? standard) as "ec" | "rsa";
-  const misplaced = type === "ec" ? "bits" : "curve";
-  if (args.has(misplaced)) {
-    throw usageError(`--${misplaced} does not go with --type ${type}`, misplaced);
-  }
+  const [misplaced, other] = type === "ec" ? ["bits", "rsa"] : ["curve", "ec"];
+  // With a key mode, it is that which wants such a key.
+  const hint = args.has("type") || args.has("key-mode") ? undefined : `give --type ${other}`;
+  refuseIdle(args, [misplaced], `does not go with --type ${type}`, hint);
   if (type === "rsa") return { type, bits: (args.number("bits") ?? 2048) as 2048 };
   return { type, curve: (args.get("curve") ?? "P-256") as EcCurve };
 }
@@ -176,16 +177,27 @@ export async function keyPlanOf(
   };
 }
 
-/** Flags that the key mode would ignore. */
-async function refuseIdleFlags(keyMode: KeyMode, args: Arguments): Promise<void> {
+/**
+ * Refuses flags that the key mode would ignore.
+ *
+ * @throws {CliError} `ERR_USAGE` for the first of them.
+ */
+export async function refuseIdleFlags(keyMode: KeyMode, args: Arguments): Promise<void> {
   const { KEY_MODE_RULES } = await import("../../key_modes/modes.ts");
-  const { efuseKey, privateKey } = KEY_MODE_RULES[keyMode];
-  const idle = [
+  const modes = Object.entries(KEY_MODE_RULES);
+  for (const flag of idleFlags(KEY_MODE_RULES[keyMode])) {
+    const taking = modes.filter(([, rules]) => !idleFlags(rules).includes(flag))
+      .map(([name]) => name);
+    const hint = `it goes with --key-mode ${taking.join(", ")}`;
+    refuseIdle(args, [flag], `does not go with --key-mode ${keyMode}`, hint);
+  }
+}
+
+/** The flags that a key mode would ignore. */
+function idleFlags({ efuseKey, privateKey }: KeyModeRules): readonly string[] {
+  return [
     ...efuseKey === "none" ? ["efuse-key-id"] : [],
     ...efuseKey === "hmac key" ? [] : ["hmac-key"],
-    ...privateKey === "derived" ? ["type", "curve", "bits"] : [],
+    ...privateKey === "derived" ? ["private-key", "type", "curve", "bits"] : ["salt"],
   ];
-  const given = idle.find((flag) => args.has(flag));
-  if (given === undefined) return;
-  throw usageError(`--${given} does not go with --key-mode ${keyMode}`, given);
 }

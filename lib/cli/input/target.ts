@@ -1,7 +1,7 @@
 import { encodeUtf8 } from "../../bytes/text.ts";
 import { type Certificate, readCertificates } from "../../crypto/x509/certificate.ts";
 import { commonNameOf } from "../../crypto/x509/names.ts";
-import type { Arguments } from "../command.ts";
+import { type Arguments, refuseIdle } from "../command.ts";
 import { fileError, usageError, valueError } from "../errors.ts";
 import type { Io } from "../io.ts";
 import { parseAddress } from "../tls/address.ts";
@@ -64,7 +64,7 @@ function secondsOf(args: Arguments): number {
 function clientIdOf(args: Arguments, protocol: Protocol): string | undefined {
   const id = args.get("client-id");
   if (id === undefined) return undefined;
-  if (protocol !== "mqtt") throw usageError("--client-id goes with --protocol mqtt", "client-id");
+  if (protocol !== "mqtt") refuseIdle(args, ["client-id"], "goes with --protocol mqtt");
   if (encodeUtf8(id).length <= MOST_CLIENT_ID) return id;
   throw usageError(`--client-id has at most ${MOST_CLIENT_ID} bytes`, "client-id");
 }

@@ -110,9 +110,9 @@ async function verifyOne(
 async function inspectOne(
   file: string,
   { bytes, offset, encoding }: FlashFile,
-  { tableOffset, hmacKey, showSecrets }: ManyTask,
+  { tableOffset, hmacKey, showSecrets, chip }: ManyTask,
 ): Promise<ImageReport> {
-  const found = await inspect(bytes, { tableOffset, offset, hmacKey, showSecrets });
+  const found = await inspect(bytes, { tableOffset, offset, hmacKey, showSecrets, chip });
   const report = { ...found, encoding: encoding ?? found.encoding };
   const { format, entries, credentials, findings, partitionTable } = report;
   const isBadTable = format === "partition_table" &&

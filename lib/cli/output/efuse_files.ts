@@ -1,9 +1,9 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import { formatPem } from "../../bytes/pem.ts";
-import { shownName } from "../../bytes/text.ts";
+import { mayBeSecret, shownName } from "../../bytes/text.ts";
 import type { FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
-import { TLV_TYPES } from "../../format/names.ts";
+import { protectionOf, TLV_TYPES } from "../../format/names.ts";
 import { readImage } from "../../image/read/image.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { type BuildResult, type EfuseOutput, efuseOutput } from "../../toolkit/build.ts";
@@ -90,6 +90,13 @@ function knownFile(key: EfuseKey, given: GivenKeys): string | undefined {
   return key.file ?? (bytes && equalBytes(bytes, key.hmacKey) ? rawFile : undefined);
 }
 
+/** Whether an image has values that an HMAC key opens or derives. */
+export function usesHmacKey(image: Uint8Array): boolean {
+  return readImage(image).entries.some(({ value: { type, flags } }) =>
+    type === TLV_TYPES.ESP_SECURE_CERT_DS_DATA_TLV || protectionOf(flags) !== "none"
+  );
+}
+
 /** An eFuse plan as JSON: what to burn, the espefuse line, and what to look after. */
 export function planJson({ efuse }: Pick<EfuseFiles, "efuse">): Record<string, unknown> {
   const { command, ...rest } = efuse.plan;
@@ -131,6 +138,8 @@ export function newDerivedKey(
     salt: args.get("salt") ?? besidePath(out, "salt.bin"),
     chip: chipOf(args),
     efuseKeyId: args.number("efuse-key-id"),
+    caCert: args.get("ca-cert"),
+    ...furtherFlags(args),
   };
   const publicFile = textFile(key.publicKey, formatPem("PUBLIC KEY", publicKey));
   const saltFile = { path: key.salt, bytes: newSalt!, secret: true, keep: true };
@@ -141,6 +150,29 @@ export function newDerivedKey(
       `--device-cert, --hmac-key ${shownName(hmacKey)} and --salt ${shownName(key.salt)}; ` +
       "else write to another folder",
   };
+}
+
+/** Flags that the second build takes as the first does. */
+const SAME = ["data", "size", "fill", "no-integrity", "table", "allow-weak", "no-verify"];
+/** What is shown of a value that may be a key. */
+const HIDDEN = "…";
+
+/** The flags of a build that say nothing of its key, and the files that they name. */
+function furtherFlags(args: Arguments): Pick<Uncertified, "flags" | "reads"> {
+  const flags = SAME.filter((name) => args.has(name)).flatMap((name) =>
+    args.get(name) === undefined
+      ? [`--${name}`]
+      : args.all(name).flatMap((value) => [`--${name}`, shownData(value)])
+  );
+  const files = args.all("data").map((value) => /^[^=]+=file:(.*)$/s.exec(value)?.[1]);
+  const reads = [...files, args.get("table"), args.get("ca-cert")];
+  return { flags, reads: reads.filter((path) => path !== undefined) };
+}
+
+/** A value of a flag without what may be a key in it. */
+function shownData(value: string): string {
+  const [, name = "", data = value] = /^([^=]+=\w+:)(.*)$/s.exec(value) ?? [];
+  return mayBeSecret(data) ? name + HIDDEN : value;
 }
 
 /** A key to encrypt flash with; of a new one its files, and what a person must know. */

@@ -101,7 +101,16 @@ export interface Uncertified {
   readonly salt: string;
   readonly chip?: ChipName;
   readonly efuseKeyId?: number;
+  /** What the device stores as its CA. @default the one that issues its certificate */
+  readonly caCert?: string;
+  /** Further flags of the build, for the image for the board too. */
+  readonly flags: readonly string[];
+  /** The files that these name. */
+  readonly reads: readonly string[];
 }
+
+/** The certificate of the CA that signs in the example. */
+const ISSUER = "ca/ca.pem";
 
 /** What to do with a derived key, step by step: certify it, build the image for the board. */
 export function certifySteps(key: Uncertified, layout: HelpLayout): string {
@@ -110,7 +119,7 @@ export function certifySteps(key: Uncertified, layout: HelpLayout): string {
   const issue = {
     words: [
       ...["issue", "--public-key", key.publicKey, "--subject", "CN=NAME"],
-      ...["--ca", "ca/ca.pem", "--ca-key", "ca/ca.key.pem", "-o", certificate],
+      ...["--ca", ISSUER, "--ca-key", "ca/ca.key.pem", "-o", certificate],
     ],
     reads: [key.publicKey, "ca"],
     writes: [certificate],
@@ -121,10 +130,14 @@ export function certifySteps(key: Uncertified, layout: HelpLayout): string {
       ...key.chip === undefined ? [] : ["--chip", key.chip],
       ...key.efuseKeyId === undefined ? [] : ["--efuse-key-id", `${key.efuseKeyId}`],
       ...["--hmac-key", key.hmacKey, "--salt", key.salt, "--device-cert", certificate],
-      ...["--ca-cert", "ca/ca.pem", "-o", besidePath(key.image, "final.bin")],
+      ...key.caCert === undefined
+        ? ["--ca-cert", ISSUER]
+        : ["--ca-cert", key.caCert, "--ca", ISSUER],
+      ...key.flags,
+      ...["-o", besidePath(key.image, "final.bin")],
     ],
     // What is read: the files beside the image, and those that are given from elsewhere.
-    reads: [...new Set([folder, key.hmacKey, key.salt])].filter((path) =>
+    reads: [...new Set([folder, key.hmacKey, key.salt, ...key.reads])].filter((path) =>
       path === folder || folderOf(path) !== folderOf(key.image)
     ).concat("ca"),
     writes: [folder],

@@ -14,12 +14,12 @@ import { sha256 } from "../../../crypto/deps.ts";
 import { importPrivateKey } from "../../../crypto/keys/keys.ts";
 import { readSignatureKey } from "../../../crypto/signature.ts";
 import { readCertificate, readCertificates } from "../../../crypto/x509/certificate.ts";
-import type { Arguments } from "../../command.ts";
+import { type Arguments, refuseIdle } from "../../command.ts";
 import { identityOf } from "../../disk/paths.ts";
 import { fileError, usageError, valueError } from "../../errors.ts";
 import { daysOf, sansOf, usageOf } from "../../input/certificates.ts";
 import { besideLoad, naming, readAs, readText } from "../../input/files.ts";
-import { chipOf, deviceKeyOptions, keyModeOf, readKey } from "../../input/keys.ts";
+import { chipOf, deviceKeyOptions, keyModeOf, readKey, refuseIdleFlags } from "../../input/keys.ts";
 import { besidePath, type Io, joinPath } from "../../io.ts";
 import { outputFolder } from "../../output/out.ts";
 import { type DeviceList, deviceList } from "../device_list.ts";
@@ -47,6 +47,8 @@ export interface RunPlan {
   readonly shard?: BulkShard;
 }
 
+/** The flags of programs that answer lines. */
+const ANSWERING = ["key-server", "ca-command"];
 /** The flags that say where keys come from. */
 const KEY_SOURCES = ["keys", "key-command", "key-server"];
 
@@ -78,6 +80,10 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
   if (later !== undefined && args.has("ca-command")) {
     const message = `--ca-command issues certificates; with --${later} they come from elsewhere`;
     throw usageError(message, "ca-command");
+  }
+  if (!ANSWERING.some((name) => args.has(name))) {
+    const flags = ANSWERING.map((name) => `--${name}`).join(" or ");
+    refuseIdle(args, ["answer-timeout"], `goes with ${flags}`);
   }
   const phase = args.has("csr") ? "requests" : args.has("certificates") ? "certificates" : "all";
   const profile = await profileOf(args, io);
@@ -117,6 +123,8 @@ function shardOf(args: Arguments): BulkShard | undefined {
 async function profileOf(args: Arguments, io: Io): Promise<BulkProfile> {
   const path = args.get("profile");
   const profile = path === undefined ? {} : await readProfile(path, io);
+  // A list may have other key modes in its rows.
+  if (!args.has("devices")) await refuseIdleFlags(keyModeOf(args, profile.keyMode), args);
   const sans = sansOf(args);
   const given: BulkProfile = {
     chip: chipOf(args),
@@ -270,7 +278,7 @@ async function factsOf(
     shard: formatShard(shard),
     profile: JSON.stringify(members),
     signers: signers.map(({ publicKey }) => formatHex(sha256(publicKey))).join(),
-    labels: phase === "requests" ? undefined : String(labels),
+    labels: labels || phase !== "requests" ? String(labels) : undefined,
     caCert: stored ? formatHex(sha256(stored)) : phase === "requests" ? undefined : ISSUER,
     ca: certificate && formatHex(sha256(readCertificate(certificate).der)),
   };
