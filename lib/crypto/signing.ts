@@ -1,8 +1,14 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, plainBytes } from "../bytes/pack.ts";
 import { md5, sha224 } from "./deps.ts";
-import { CURVES, type EcCurve, type HashName, type SignatureHash } from "./keys/curves.ts";
-import { type CurveDomain, DOMAINS } from "./keys/domains.ts";
+import {
+  type CurveDomain,
+  CURVES,
+  DOMAINS,
+  type EcCurve,
+  type HashName,
+  type SignatureHash,
+} from "./keys/curves.ts";
 import {
   derError,
   derSequence,

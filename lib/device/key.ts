@@ -18,7 +18,7 @@ import {
   TAG,
   unsignedOf,
 } from "../crypto/der.ts";
-import { canUncompress, type CurveDomain } from "../crypto/keys/domains.ts";
+import { canUncompress, type CurveDomain } from "../crypto/keys/curves.ts";
 import {
   type AlgorithmParts,
   checkMontgomery,

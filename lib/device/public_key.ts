@@ -11,7 +11,7 @@ import {
   TAG,
   unsignedOf,
 } from "../crypto/der.ts";
-import { canUncompress, type CurveDomain, DOMAINS } from "../crypto/keys/domains.ts";
+import { canUncompress, type CurveDomain, DOMAINS } from "../crypto/keys/curves.ts";
 import { checkEnd, deviceCursor, refusalOf, refuse } from "./refusal.ts";
 
 /** An AlgorithmIdentifier, taken apart and no more. */

@@ -4,16 +4,16 @@ import { isPem } from "../bytes/pem.ts";
 import { decodeText, decodeUtf16, encodeUtf8 } from "../bytes/text.ts";
 import { readDer, TAG } from "../crypto/der.ts";
 import { foreignFormat } from "../crypto/foreign.ts";
-import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash/codec.ts";
 import { layoutsReadIn, type PartitionKind } from "../device/partition.ts";
-import type { ImageFormat } from "../format/names.ts";
-import { findMagic } from "../format/partition.ts";
-import { TLV_MAGIC } from "../format/tlv.ts";
-import { decodeBoundedNvs } from "../format/nvs/decode.ts";
 import { type Finding, finding } from "../findings/findings.ts";
+import { looksLikeCustFlash, readCustFlash } from "../format/cust_flash/codec.ts";
+import type { ImageFormat } from "../format/names.ts";
+import { decodeBoundedNvs } from "../format/nvs/decode.ts";
 import { NVS_PAGE_SIZE } from "../format/nvs/page.ts";
-import { FLASH_SECTOR } from "../format/table/binary.ts";
-import { readTable, startsTable } from "../format/table/read.ts";
+import { findMagic } from "../format/partition.ts";
+import { FLASH_SECTOR, startsTable } from "../format/table/binary.ts";
+import { readTable } from "../format/table/csv.ts";
+import { TLV_MAGIC } from "../format/tlv.ts";
 
 /** What some bytes are. */
 export interface Recognised {

@@ -2,7 +2,7 @@ import { SecureCertError } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import { isSamePublicKey, keyName, type PrivateKey } from "../crypto/keys/encoding.ts";
 import { importPrivateKey, type KeyInput } from "../crypto/keys/keys.ts";
-import { completeRsaKey } from "../crypto/keys/rsa_primes.ts";
+import { completeRsaKey } from "../crypto/rsa.ts";
 import { decryptDsParameters } from "../crypto/peripherals/ds.ts";
 import { type Certificate, publicKeyOf, readCertificate } from "../crypto/x509/certificate.ts";
 import { parseStoredCertificates } from "../device/stored.ts";

@@ -6,8 +6,12 @@ import { findPrivateKey } from "../crypto/keys/find.ts";
 import { importPrivateKey } from "../crypto/keys/keys.ts";
 import { digest } from "../crypto/signing.ts";
 import { formatImageCsv } from "../format/config/csv.ts";
-import { type ImageForm, MAX_IMAGE_SIZE } from "../format/config/form.ts";
-import type { ConfigRow, StoredForm } from "../format/config/row.ts";
+import {
+  type ConfigRow,
+  type ImageForm,
+  MAX_IMAGE_SIZE,
+  type StoredForm,
+} from "../format/config/row.ts";
 import {
   CREDENTIAL_TYPES,
   entryProtectionOf,

@@ -1,30 +1,34 @@
 import { formatPem, isPem } from "../bytes/pem.ts";
 import { decodeUtf8, formatHex } from "../bytes/text.ts";
-import type { Certificate } from "../crypto/x509/certificate.ts";
-import type { PrivateKey } from "../crypto/keys/keys.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
+import type { PrivateKey } from "../crypto/keys/keys.ts";
 import { digest } from "../crypto/signing.ts";
+import type { Certificate } from "../crypto/x509/certificate.ts";
 import { LEGACY_FORMATS_OPTION } from "../device/partition.ts";
+import { type Finding, finding } from "../findings/findings.ts";
 import type { ChipName } from "../format/chips/chips.ts";
+import type { DumpEncoding } from "../format/dump/dump.ts";
 import { type ImageFormat, type KeyMode, type KeyStorage, tlvTypeName } from "../format/names.ts";
-import type { PartitionTable, PartitionTableEntry } from "../format/table/binary.ts";
+import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
+import {
+  type PartitionTable,
+  type PartitionTableEntry,
+  startsTable,
+} from "../format/table/binary.ts";
 import {
   checkPartitionTable,
   isRefusal,
   type PartitionTableFinding,
 } from "../format/table/check.ts";
-import { FIRST_KEY_BLOCK } from "../format/peripheral.ts";
+import { tableOfFile } from "../format/table/csv.ts";
 import type { Content, ReadEntry } from "../image/contents/contents.ts";
 import { type Credentials, findCredentials, keyModeOf } from "../image/contents/credentials.ts";
-import { type Finding, finding } from "../findings/findings.ts";
 import { secureCertEntries } from "../image/find/find.ts";
 import { checkDigest, type ImageLocation, placeOf } from "../image/find/locate.ts";
-import type { CredentialFileReport } from "./credential_file.ts";
-import { reportOther } from "./others.ts";
-import type { DumpEncoding } from "../format/dump/dump.ts";
-import { startsTable, tableOfFile } from "../format/table/read.ts";
 import { HIDDEN, withoutKeys } from "../verify/exposed.ts";
 import { type CheckedImage, checkImage } from "../verify/verify.ts";
+import type { CredentialFileReport } from "./credential_file.ts";
+import { reportOther } from "./others.ts";
 
 /** How {@linkcode inspect} reports. */
 type InspectOptions = NonNullable<Parameters<typeof inspect>[1]>;

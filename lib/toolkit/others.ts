@@ -1,6 +1,6 @@
 import { equalBytes } from "../bytes/pack.ts";
 import type { NvsStoredItem } from "../format/nvs/decoded.ts";
-import { NVS_TYPES, type NvsIntegerType } from "../format/nvs/entry.ts";
+import { NVS_TYPES, type NvsIntegerType } from "../format/nvs/page.ts";
 
 /** What an NVS image holds beside the credentials; the value itself is never reported. */
 export interface OtherReport {

@@ -4,8 +4,7 @@ import {
   type CertificateInput,
   readCertificates,
 } from "../crypto/x509/certificate.ts";
-import { createDerivedKey } from "../crypto/peripherals/hmac.ts";
-import { HMAC_KEY_SIZE } from "../crypto/peripherals/hmac_key.ts";
+import { createDerivedKey, HMAC_KEY_SIZE } from "../crypto/peripherals/hmac.ts";
 import type { EcCurve } from "../crypto/keys/curves.ts";
 import { generateKey, type PrivateKey } from "../crypto/keys/keys.ts";
 import { randomBytes } from "../crypto/sources.ts";

@@ -14,7 +14,7 @@ import { type Finding, finding, type FindingPlace } from "../findings/findings.t
 import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { NvsErased, NvsStoredItem } from "../format/nvs/decoded.ts";
 import { NVS_CREDENTIAL_NAMESPACES, NVS_CREDENTIALS } from "../format/nvs/credentials.ts";
-import { NVS_DATA_OFFSET, NVS_ENTRY_SIZE } from "../format/nvs/entry.ts";
+import { NVS_DATA_OFFSET, NVS_ENTRY_SIZE } from "../format/nvs/page.ts";
 import { tlvSize } from "../format/tlv.ts";
 import type { ReadEntry } from "../image/contents/contents.ts";
 import { hidesKey } from "../image/contents/credentials.ts";

@@ -15,8 +15,7 @@ import {
   derSequence,
   derUnsigned,
 } from "../der.ts";
-import { CURVES } from "../../lib/crypto/keys/curves.ts";
-import { DOMAINS } from "../../lib/crypto/keys/domains.ts";
+import { CURVES, DOMAINS } from "../../lib/crypto/keys/curves.ts";
 import { decodeKeyParts, type EcParts, type RsaParts } from "../../lib/crypto/keys/encoding.ts";
 import { exportPrivateKey, generateKey } from "../../lib/crypto/keys/keys.ts";
 import {

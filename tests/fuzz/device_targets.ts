@@ -3,9 +3,13 @@ import { foreignFormat } from "../../lib/crypto/foreign.ts";
 import { findPrivateKey } from "../../lib/crypto/keys/find.ts";
 import { certificateRefusal } from "../../lib/device/certificate.ts";
 import { explainKey, readKey } from "../../lib/device/key.ts";
-import { deviceText, readDeviceBlock } from "../../lib/device/pem.ts";
+import {
+  deviceText,
+  parseStoredCertificates,
+  parseStoredKey,
+  readDeviceBlock,
+} from "../../lib/device/stored.ts";
 import { publicKeyRefusal } from "../../lib/device/public_key.ts";
-import { parseStoredCertificates, parseStoredKey } from "../../lib/device/stored.ts";
 import { concat } from "../../lib/bytes/pack.ts";
 import { fixDer } from "./guards.ts";
 import type { Seeds } from "./seeds.ts";

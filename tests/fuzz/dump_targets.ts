@@ -4,7 +4,7 @@ import { decodeIntelHex } from "../../lib/format/dump/intel_hex.ts";
 import { decodeUf2 } from "../../lib/format/dump/uf2.ts";
 import { PARTITION_TABLE_OFFSET, PARTITION_TABLE_SECTOR } from "../../lib/format/table/binary.ts";
 import { checkPartitionTable } from "../../lib/format/table/check.ts";
-import { tableOfFile } from "../../lib/format/table/read.ts";
+import { tableOfFile } from "../../lib/format/table/csv.ts";
 import { intelHex, uf2 } from "../dumps.ts";
 import { fixTable, fixTlv, type Guard } from "./guards.ts";
 import type { Seeds } from "./seeds.ts";

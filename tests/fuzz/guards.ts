@@ -4,9 +4,8 @@ import {
   CUST_FLASH_LAYOUTS,
   CUST_FLASH_MAGIC,
   METADATA_SIZE,
-} from "../../lib/format/cust_flash/layout.ts";
-import { nvsChecksum } from "../../lib/format/nvs/entry.ts";
-import { NVS_PAGE_SIZE } from "../../lib/format/nvs/page.ts";
+} from "../../lib/format/cust_flash/codec.ts";
+import { NVS_PAGE_SIZE, nvsChecksum } from "../../lib/format/nvs/page.ts";
 import { TLV_CRC_SEED, TLV_MAGIC, tlvSize } from "../../lib/format/tlv.ts";
 import { md5 } from "../../lib/format/deps.ts";
 

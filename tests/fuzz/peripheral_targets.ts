@@ -1,5 +1,5 @@
 import * as toolkit from "../../mod.ts";
-import { hexHmacKey } from "../../lib/crypto/peripherals/hmac_key.ts";
+import { hexHmacKey } from "../../lib/crypto/peripherals/hmac.ts";
 import { equalBytes } from "../../lib/bytes/pack.ts";
 import { encodeUtf8 } from "../../lib/bytes/text.ts";
 import { decryptDump } from "../../lib/image/find/encrypted.ts";

@@ -3,7 +3,7 @@ import { formatPem, parsePem, pemText } from "../../bytes/pem.ts";
 import { encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import type { PrivateKey } from "../../crypto/keys/encoding.ts";
-import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
+import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac.ts";
 import {
   type Certificate,
   CERTIFICATE_LABELS,

@@ -10,8 +10,7 @@ import {
   keyName,
 } from "../../crypto/keys/encoding.ts";
 import { exportPrivateKey, importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
-import { deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
-import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
+import { deriveEcdsaKey, HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac.ts";
 import type { Curve } from "../../format/chips/chip.ts";
 import { type ChipName, isChipName } from "../../format/chips/chips.ts";
 import { ecdsaEfuseKey } from "../../format/chips/key_blocks.ts";

@@ -8,8 +8,7 @@ import {
   separatorOf,
   statedSeparator,
 } from "../../bytes/csv.ts";
-import { editDistance } from "../../bytes/edit_distance.ts";
-import { didYouMean, nearestName } from "../../bytes/nearest.ts";
+import { didYouMean, editDistance, nearestName } from "../../bytes/nearest.ts";
 import { shownValue } from "../../bytes/text.ts";
 import { fileNameProblem } from "../files.ts";
 import { extraColumns, MANIFEST_COLUMNS } from "../manifest.ts";

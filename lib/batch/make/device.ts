@@ -7,8 +7,7 @@ import {
   importPrivateKey,
   type PrivateKey,
 } from "../../crypto/keys/keys.ts";
-import { createDerivedKey } from "../../crypto/peripherals/hmac.ts";
-import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
+import { createDerivedKey, HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import { randomBytes, type Sources } from "../../crypto/sources.ts";
 import type { Certificate } from "../../crypto/x509/certificate.ts";

@@ -128,7 +128,7 @@ export async function readRawKey(
 ): Promise<RawKey | undefined> {
   const path = args.get(flag);
   if (path === undefined) return undefined;
-  const { hexHmacKey } = await import("../../crypto/peripherals/hmac_key.ts");
+  const { hexHmacKey } = await import("../../crypto/peripherals/hmac.ts");
   const file = await io.read(path);
   const fromHex = hexHmacKey(file);
   return fromHex === undefined ? { bytes: file, rawFile: path } : { bytes: fromHex };
@@ -138,7 +138,7 @@ export async function readRawKey(
 export async function readHmacKey(args: Arguments, io: Io): Promise<RawKey | undefined> {
   const key = await readRawKey("hmac-key", args, io);
   if (key === undefined) return undefined;
-  const { HMAC_KEY_SIZE } = await import("../../crypto/peripherals/hmac_key.ts");
+  const { HMAC_KEY_SIZE } = await import("../../crypto/peripherals/hmac.ts");
   if (key.bytes.length === HMAC_KEY_SIZE) return key;
   const path = args.need("hmac-key");
   const found = isPem(key.bytes) ? "is PEM text" : `holds ${key.bytes.length} bytes`;

@@ -4,7 +4,7 @@ import { partitionFor } from "../../device/partition.ts";
 import type { ImageFormat } from "../../format/names.ts";
 import { PARTITION_FLAGS, PARTITION_TYPES } from "../../format/table/binary.ts";
 import { checkPartitionTable, isRefusal } from "../../format/table/check.ts";
-import { readTable } from "../../format/table/read.ts";
+import { readTable } from "../../format/table/csv.ts";
 import type { Io } from "../io.ts";
 import type { FlashPlace } from "../render/next_steps.ts";
 import { naming } from "./files.ts";

@@ -3,8 +3,14 @@ import { decodeBigInteger } from "../../bytes/big_integer.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { derBlocks } from "../../bytes/pem.ts";
 import { readAs } from "../foreign.ts";
-import { curveOfOid, CURVES, type EcCurve } from "./curves.ts";
-import { type CurveDomain, DOMAINS, uncompressedPoint } from "./domains.ts";
+import {
+  type CurveDomain,
+  curveOfOid,
+  CURVES,
+  DOMAINS,
+  type EcCurve,
+  uncompressedPoint,
+} from "./curves.ts";
 import {
   bitsOf,
   childrenOf,

@@ -3,7 +3,7 @@ import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { formatPem, parsePem, type PemBlock, pemText, refuseLong } from "../../bytes/pem.ts";
 import { encodeUtf8, parseBase64Url } from "../../bytes/text.ts";
 import { foreignError } from "../foreign.ts";
-import { CURVES, type EcCurve, parseCurve } from "./curves.ts";
+import { type CurveDomain, CURVES, type EcCurve, parseCurve } from "./curves.ts";
 import {
   bitLength,
   decodeKeyParts,
@@ -22,7 +22,6 @@ import {
   traditionalLabel,
 } from "./encoding.ts";
 import { keepHandle, operationsOn, otherCurve } from "../signing.ts";
-import type { CurveDomain } from "./domains.ts";
 import { bitLength as bitLengthOf } from "../../bytes/big_integer.ts";
 import { randomBytes, type Sources } from "../sources.ts";
 

@@ -1,6 +1,6 @@
 import type { Bytes } from "../../bytes/pack.ts";
 import { ecdsa, sha256, weierstrass } from "./deps.ts";
-import type { CurveDomain } from "./domains.ts";
+import type { CurveDomain } from "./curves.ts";
 
 /** What is done with a key on a curve; nothing here is constant in time. */
 export interface CurveOperations {

@@ -11,7 +11,7 @@ import {
 } from "../../bytes/big_integer.ts";
 import { decodeKeyParts } from "../keys/encoding.ts";
 import type { PrivateKey } from "../keys/keys.ts";
-import { hmacOfWord } from "./hmac_key.ts";
+import { hmacOfWord } from "./hmac.ts";
 import { randomBytes } from "../sources.ts";
 
 /** The two sizes a DS peripheral comes in: 3072 bits take 1200 bytes of ciphertext, 4096 take 1584. */

@@ -1,9 +1,13 @@
 import { didYouMean, spelledName } from "../../bytes/nearest.ts";
 import { shownValue } from "../../bytes/text.ts";
-import { type Chip, type Curve, DS_3072, DS_4096, type DsLayout } from "./chip.ts";
 import {
   C2_PURPOSES,
+  type Chip,
+  type Curve,
   DIGEST_PURPOSES,
+  DS_3072,
+  DS_4096,
+  type DsLayout,
   ECDSA_PURPOSE,
   ECDSA_WIDE_PURPOSES,
   HMAC_PURPOSES,
@@ -14,7 +18,7 @@ import {
   USER_PURPOSE,
   XTS_128_PURPOSE,
   XTS_256_PURPOSES,
-} from "./key_purposes.ts";
+} from "./chip.ts";
 
 const SOURCES: Readonly<Record<Exclude<keyof Chip, "title" | "notes" | "sources">, string>> = {
   chipId: "esptool: targets, image chip id",

@@ -1,8 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat } from "../../bytes/pack.ts";
-import type { Curve } from "./chip.ts";
+import type { Curve, KeyPurpose } from "./chip.ts";
 import { type ChipName, CHIPS } from "./chips.ts";
-import type { KeyPurpose } from "./key_purposes.ts";
 
 /** Bytes of an eFuse key block. */
 const EFUSE_KEY_SIZE = 32;

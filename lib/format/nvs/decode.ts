@@ -5,13 +5,13 @@ import {
   NVS_DATA_OFFSET,
   NVS_ENTRY_SIZE,
   NVS_NO_CHUNK,
+  NVS_PAGE_SIZE,
   NVS_TYPES,
   nvsChecksum,
   type NvsCrc,
   nvsIntegerType,
-} from "./entry.ts";
+} from "./page.ts";
 import type { DecodedNvs, NvsProblem, NvsStoredItem } from "./decoded.ts";
-import { NVS_PAGE_SIZE } from "./page.ts";
 import {
   duplicateProblem,
   type NvsRecord,

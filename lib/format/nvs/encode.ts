@@ -2,10 +2,19 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, viewOf } from "../../bytes/pack.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import type { NvsItem } from "./decoded.ts";
-import { encodeNvsInteger, NVS_ENTRY_SIZE, NVS_NO_CHUNK, NVS_TYPES } from "./entry.ts";
-import type { NvsIntegerType } from "./entry.ts";
-import { encodeNvsPage, NVS_MAX_CHUNK, NVS_PAGE_ENTRIES, NVS_PAGE_SIZE, nvsSpan } from "./page.ts";
-import type { NvsRecordInput } from "./page.ts";
+import {
+  encodeNvsInteger,
+  encodeNvsPage,
+  NVS_ENTRY_SIZE,
+  NVS_MAX_CHUNK,
+  NVS_NO_CHUNK,
+  NVS_PAGE_ENTRIES,
+  NVS_PAGE_SIZE,
+  NVS_TYPES,
+  type NvsIntegerType,
+  type NvsRecordInput,
+  nvsSpan,
+} from "./page.ts";
 
 /** The smallest partition in bytes that the firmware can write to, and what Espressif's tool makes. */
 export const DEFAULT_NVS_SIZE = 0x3000;

@@ -1,25 +1,23 @@
 import { viewOf } from "../../bytes/pack.ts";
 import {
+  hasNvsPayload,
+  NVS_BITMAP_OFFSET,
   NVS_ENTRY_SIZE,
+  NVS_FIRST_ENTRY,
   NVS_NO_CHUNK,
+  NVS_PAGE_ENTRIES,
+  NVS_PAGE_SIZE,
   NVS_TYPES,
   type NvsCrc,
   type NvsEntry,
   nvsIntegerType,
-  readNvsEntry,
-} from "./entry.ts";
-import type { NvsErased, NvsPage, NvsProblem } from "./decoded.ts";
-import {
-  hasNvsPayload,
-  NVS_BITMAP_OFFSET,
-  NVS_FIRST_ENTRY,
-  NVS_PAGE_ENTRIES,
-  NVS_PAGE_SIZE,
   type NvsPageHeader,
   nvsPageProblem,
   nvsSpan,
+  readNvsEntry,
   readNvsPageHeader,
 } from "./page.ts";
+import type { NvsErased, NvsPage, NvsProblem } from "./decoded.ts";
 
 /** One sound entry of a page, with the bytes that follow it. */
 export interface NvsRecord {

@@ -12,7 +12,7 @@ import { decodeUtf8, encodeUtf8 } from "../../bytes/text.ts";
 import { md5 } from "../deps.ts";
 
 /** Size in bytes of the table that ESP-IDF writes; the rest of its sector is for a signature. */
-export const PARTITION_TABLE_SIZE = 0xC00;
+const PARTITION_TABLE_SIZE = 0xC00;
 /** Where the table is in flash unless the project says otherwise. */
 export const PARTITION_TABLE_OFFSET = 0x8000;
 /** Bytes of a sector of flash; partitions start at sectors. */
@@ -31,6 +31,7 @@ export const PARTITION_FLAGS = { encrypted: 1, readonly: 2 } as const;
 export const PARTITION_TYPES = { app: 0, data: 1, bootloader: 2, partition_table: 3 } as const;
 
 const ROW = 32;
+const ERASED_WORD = 0xFFFF;
 const ERASED = 0xFF;
 const ENTRY_MAGIC = 0x50AA;
 const MD5_MAGIC = 0xEBEB;
@@ -170,6 +171,27 @@ export function readPartitionTable(bytes: Uint8Array): PartitionTable {
       : `Cannot decode partition table: row at ${used} has no magic number`,
     { offset: used, entry: entries.length },
   );
+}
+
+/** Whether there is a row of a partition table at an offset. */
+export function startsTable(bytes: Uint8Array, offset = 0): boolean {
+  return offset + ROW <= bytes.length && viewOf(bytes).getUint16(offset, true) === ENTRY_MAGIC;
+}
+
+/**
+ * A partition table whose digest is not checked yet, whatever follows the row that ends it, as
+ * the firmware reads it.
+ *
+ * @param bytes The table and what follows it.
+ * @throws {SecureCertError} as `readPartitionTable`.
+ */
+export function readTableSector(bytes: Uint8Array): PartitionTable {
+  const sector = bytes.subarray(0, PARTITION_TABLE_SIZE);
+  let end = 0;
+  while (end + ROW <= sector.length && viewOf(sector).getUint16(end, true) !== ERASED_WORD) {
+    end += ROW;
+  }
+  return readPartitionTable(sector.subarray(0, end + ROW));
 }
 
 /**

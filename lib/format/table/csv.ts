@@ -1,6 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { didYouMean } from "../../bytes/nearest.ts";
 import { alignUp } from "../../bytes/pack.ts";
+import { decodeText } from "../../bytes/text.ts";
 import {
   isPrimary,
   offsetAlignment,
@@ -8,7 +9,10 @@ import {
   PARTITION_TABLE_OFFSET,
   PARTITION_TABLE_SECTOR,
   PARTITION_TYPES,
+  type PartitionTable,
   type PartitionTableEntry,
+  readTableSector,
+  startsTable,
 } from "./binary.ts";
 
 const APP = PARTITION_TYPES.app;
@@ -220,4 +224,36 @@ function unwritable(entry: number, field: Field): SecureCertError {
     `Cannot format partition table: ${field} of entry ${entry} cannot be written as text`,
     { entry, field },
   );
+}
+
+/** A longer file is not the text of a partition table. */
+const TEXT_LIMIT = 0x10000;
+
+/**
+ * The partition table that a file is, binary or as text.
+ *
+ * @param file Its bytes.
+ * @param tableOffset Where the table is in flash, which a text may build on.
+ * @throws {SecureCertError} when it cannot be read as one.
+ */
+export function readTable(file: Uint8Array, tableOffset?: number): PartitionTable {
+  if (startsTable(file)) return readTableSector(file);
+  const text = file.length > TEXT_LIMIT ? undefined : decodeText(file);
+  if (text === undefined) {
+    throw new SecureCertError("ERR_CSV", "Cannot parse partition table: not text");
+  }
+  const entries = parsePartitionCsv(text, tableOffset === undefined ? {} : { tableOffset });
+  if (entries.length > 0) return { entries, md5: undefined, used: file.length };
+  throw new SecureCertError("ERR_CSV", "Cannot parse partition table: it has no rows");
+}
+
+/** As {@linkcode readTable}; undefined for a file that is not a table, or a longer dump. */
+export function tableOfFile(file: Uint8Array, tableOffset?: number): PartitionTable | undefined {
+  if (startsTable(file) && file.length > PARTITION_TABLE_SECTOR) return undefined;
+  try {
+    return readTable(file, tableOffset);
+  } catch (error) {
+    if (error instanceof SecureCertError) return undefined;
+    throw error;
+  }
 }

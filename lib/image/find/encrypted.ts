@@ -1,7 +1,10 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, inRange } from "../../bytes/pack.ts";
-import { decryptFlash, type FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
-import { FLASH_BLOCK } from "../../crypto/flash/block.ts";
+import {
+  decryptFlash,
+  FLASH_BLOCK,
+  type FlashEncryptionOptions,
+} from "../../crypto/flash/encryption.ts";
 import {
   MAX_FLASH,
   PARTITION_FLAGS,
@@ -9,8 +12,9 @@ import {
   PARTITION_TABLE_SECTOR,
   PARTITION_TYPES,
   type PartitionTable,
+  readTableSector,
+  startsTable,
 } from "../../format/table/binary.ts";
-import { readTableSector, startsTable } from "../../format/table/read.ts";
 import { imageAtStart, NVS_SUBTYPE } from "./find.ts";
 import { afterErased } from "./locate.ts";
 

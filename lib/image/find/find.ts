@@ -1,8 +1,9 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { searchedPartitions } from "../../device/partition.ts";
 import { alignUp, hasWord, inRange, isFilledWith, viewOf } from "../../bytes/pack.ts";
+import { searchedPartitions } from "../../device/partition.ts";
 import { CUST_FLASH_SIZE, looksLikeCustFlash } from "../../format/cust_flash/codec.ts";
 import { NVS_CREDENTIAL_NAMESPACES } from "../../format/nvs/credentials.ts";
+import { decodeBoundedNvs } from "../../format/nvs/decode.ts";
 import { NVS_PAGE_SIZE, NVS_PAGE_STATES } from "../../format/nvs/page.ts";
 import { walkPartition } from "../../format/partition.ts";
 import {
@@ -13,11 +14,11 @@ import {
   PARTITION_TABLE_SECTOR,
   PARTITION_TYPES,
   type PartitionTableEntry,
+  readTableSector,
+  startsTable,
 } from "../../format/table/binary.ts";
 import { MAX_TLV_LENGTH, readTlv, TLV_ALIGNMENT, TLV_MAGIC, tlvSize } from "../../format/tlv.ts";
-import { decodeBoundedNvs } from "../../format/nvs/decode.ts";
 import { looksLikeNvs } from "../recognise.ts";
-import { readTableSector, startsTable } from "../../format/table/read.ts";
 
 /** A partition table in a dump, and where it starts in it, in bytes. */
 export type FoundTable = ReturnType<typeof decodePartitionTable> & { readonly offset: number };

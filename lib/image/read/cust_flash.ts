@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import type { CustFlashName } from "../../format/cust_flash/layout.ts";
 import {
   type CustFlash,
+  type CustFlashName,
   type CustFlashValue,
   decodeCustFlash,
   readCustFlash,

@@ -5,7 +5,7 @@ import {
   type DecodedNvsCredentials,
   NVS_CREDENTIAL_NAMESPACES,
 } from "../../format/nvs/credentials.ts";
-import { NVS_DATA_OFFSET, NVS_KEY_OFFSET, type NvsCrc } from "../../format/nvs/entry.ts";
+import { NVS_DATA_OFFSET, NVS_KEY_OFFSET, type NvsCrc } from "../../format/nvs/page.ts";
 import type { NvsProblem } from "../../format/nvs/decoded.ts";
 import { type BoundedNvs, decodeBoundedNvs } from "../../format/nvs/decode.ts";
 import { type Finding, finding, type FindingCode } from "../../findings/findings.ts";

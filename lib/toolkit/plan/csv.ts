@@ -1,10 +1,14 @@
 import { type Problem, SecureCertError } from "../../bytes/errors.ts";
 import { shownName } from "../../bytes/text.ts";
-import { hexHmacKey } from "../../crypto/peripherals/hmac_key.ts";
+import { hexHmacKey } from "../../crypto/peripherals/hmac.ts";
 import { readConfigCsv } from "../../format/config/csv.ts";
-import type { ImageForm } from "../../format/config/form.ts";
-import type { ConfigColumn, ConfigPlaces, ConfigRow } from "../../format/config/row.ts";
-import { configValueBytes } from "../../format/config/value.ts";
+import {
+  type ConfigColumn,
+  type ConfigPlaces,
+  type ConfigRow,
+  configValueBytes,
+  type ImageForm,
+} from "../../format/config/row.ts";
 import { byPlace, formatProblems, type PlannedEntry } from "./entry.ts";
 
 /** Brings the bytes of a file that a CSV names; undefined when there is no such file. */

@@ -3,8 +3,7 @@ import { concat, equalBytes } from "../../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { isSamePublicKey, keyName } from "../../crypto/keys/encoding.ts";
-import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac_key.ts";
-import { deriveEcdsaKey } from "../../crypto/peripherals/hmac.ts";
+import { deriveEcdsaKey, HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac.ts";
 import { randomBytes, type Sources } from "../../crypto/sources.ts";
 import {
   type Certificate,

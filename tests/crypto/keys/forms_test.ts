@@ -6,8 +6,13 @@ import { formatPem } from "../../../lib/bytes/pem.ts";
 import { encodeUtf8 } from "../../../lib/bytes/text.ts";
 import { enterDer, nextDer, readDer, unsignedOf } from "../../../lib/crypto/der.ts";
 import { derElement, derSequence, derUnsigned } from "../../der.ts";
-import { CURVES, type EcCurve } from "../../../lib/crypto/keys/curves.ts";
-import { canUncompress, DOMAINS, uncompressedPoint } from "../../../lib/crypto/keys/domains.ts";
+import {
+  canUncompress,
+  CURVES,
+  DOMAINS,
+  type EcCurve,
+  uncompressedPoint,
+} from "../../../lib/crypto/keys/curves.ts";
 import {
   decodeKeyParts,
   decodeSpki,

@@ -1,7 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { encodeUtf8, parseHex } from "../../../lib/bytes/text.ts";
-import { CURVES, type EcCurve } from "../../../lib/crypto/keys/curves.ts";
-import { DOMAINS } from "../../../lib/crypto/keys/domains.ts";
+import { CURVES, DOMAINS, type EcCurve } from "../../../lib/crypto/keys/curves.ts";
 import { curveOperations } from "../../../lib/crypto/keys/other_curves.ts";
 import { digest } from "../../../lib/crypto/signing.ts";
 

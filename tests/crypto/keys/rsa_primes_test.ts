@@ -11,7 +11,7 @@ import {
   isConsistentRsa,
   type RsaParts,
 } from "../../../lib/crypto/keys/encoding.ts";
-import { completeRsaKey } from "../../../lib/crypto/keys/rsa_primes.ts";
+import { completeRsaKey } from "../../../lib/crypto/rsa.ts";
 import { installed, needing, PROCESSES } from "../../needs.ts";
 import { type RsaBits, rsaPkcs8 } from "../../rsa_keys.ts";
 

@@ -7,9 +7,9 @@ import {
   decryptEntry,
   deriveEcdsaKey,
   encryptEntry,
+  hmacOfWord,
 } from "../../../lib/crypto/peripherals/hmac.ts";
 import { exportPrivateKey } from "../../../lib/crypto/keys/keys.ts";
-import { hmacOfWord } from "../../../lib/crypto/peripherals/hmac_key.ts";
 import { walkPartition } from "../../../lib/format/partition.ts";
 import type { StoredTlv } from "../../../lib/format/tlv.ts";
 import { openssl, opensslTest, shared, sharedTest, sharedText, vector } from "../../vectors.ts";

@@ -12,7 +12,7 @@ import {
   parseConfigCsv,
   readConfigCsv,
 } from "../../../lib/format/config/csv.ts";
-import { configValueBytes } from "../../../lib/format/config/value.ts";
+import { configValueBytes } from "../../../lib/format/config/row.ts";
 import { decodePartition } from "../../../lib/format/partition.ts";
 import { shared, sharedCases, sharedTest, sharedText } from "../../vectors.ts";
 import { growsLinearly } from "../../growth.ts";

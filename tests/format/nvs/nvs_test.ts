@@ -9,10 +9,12 @@ import type { Credentials } from "../../../lib/format/credentials.ts";
 import { decodeNvs } from "../../../lib/format/nvs/decode.ts";
 import type { DecodedNvs, NvsItem } from "../../../lib/format/nvs/decoded.ts";
 import { decodeNvsCredentials, encodeNvsCredentials } from "../../../lib/format/nvs/credentials.ts";
-import { encodeNvsEntry, encodeNvsInteger, NVS_TYPES } from "../../../lib/format/nvs/entry.ts";
 import {
+  encodeNvsEntry,
+  encodeNvsInteger,
   encodeNvsPage,
   NVS_PAGE_STATES,
+  NVS_TYPES,
   type NvsRecordInput,
 } from "../../../lib/format/nvs/page.ts";
 import { encodeNvs } from "../../../lib/format/nvs/encode.ts";
