@@ -17,6 +17,9 @@ export const POSIX: Need = Deno.build.os === "windows" ? "not on Windows" : unde
 /** A user other than root, who may write everywhere. */
 export const NOT_ROOT: Need = Deno.uid() === 0 ? "not as root" : undefined;
 
+/** The user root, who may mount disks. */
+export const ROOT: Need = Deno.uid() === 0 ? undefined : "only as root";
+
 /** A program on the PATH, or in /usr/sbin, where daemons are. */
 export function installed(name: string): Need {
   const windows = Deno.build.os === "windows";

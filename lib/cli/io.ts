@@ -66,7 +66,7 @@ export const USUAL_COLUMNS = 80;
 /** The real world. */
 export function denoIo(): Io {
   const noColor = Deno.noColor || isDumb();
-  const { note, drawLine } = openLines((text) => writeFully(Deno.stderr, encodeUtf8(text)));
+  const { note, drawLine } = openLines((text) => writeNote(encodeUtf8(text)));
   /** Paths that were read, which no output may take the place of. */
   const inputs = new Set<string>();
   return {
@@ -88,7 +88,9 @@ export function denoIo(): Io {
     write: async (files, force, options) => {
       const { writeFiles } = await import("./disk/write.ts");
       const explained = (path: string, error: unknown) => explain("write", path, error);
-      writeFiles(files, { ...options, force, inputs, explain: explained });
+      const { stdout, ...how } = options ?? {};
+      const last = stdout && (() => writeFully(Deno.stdout, stdout));
+      writeFiles(files, { ...how, force, inputs, explain: explained, last });
     },
     makeDir: (path) =>
       reporting("write", path, async () => (await import("./disk/paths.ts")).makeFolder(path)),
@@ -165,15 +167,41 @@ export function openStdin(): ReadableStream<Uint8Array<ArrayBuffer>> {
   return Deno.stdin.readable;
 }
 
-/** The reader of a pipe may have seen enough and gone, as `head` does. */
+/** So many bytes a pipe takes whole or not at all (POSIX: PIPE_BUF, on Linux 4096). */
+const PIPE_BYTES = 4096;
+
+/**
+ * Writes all of the bytes. The reader of a pipe may have seen enough and gone, as `head` does, or take
+ * its time: another process may have made the pipe one that does not wait, and of a write that is then
+ * refused Deno does not say how much of it was taken.
+ */
 function writeFully(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
-  try {
-    for (let at = 0; at < bytes.length;) at += stream.writeSync(bytes.subarray(at));
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BrokenPipe)) {
-      throw explain("write", "standard output", error);
+  for (let at = 0; at < bytes.length;) {
+    try {
+      at += stream.writeSync(bytes.subarray(at, at + PIPE_BYTES));
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) return;
+      if (!(error instanceof Deno.errors.WouldBlock)) {
+        throw explain("write", "standard output", error);
+      }
+      pause();
     }
   }
+}
+
+/** What is for people may find nobody: that is no reason to fail. */
+function writeNote(bytes: Uint8Array): void {
+  try {
+    writeFully(Deno.stderr, bytes);
+  } catch (error) {
+    if (!(error instanceof CliError)) throw error;
+  }
+}
+
+/** Waits a little for the reader of a pipe. */
+function pause(): void {
+  const milliseconds = 5;
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
 async function reporting<T>(

@@ -66,7 +66,7 @@ export class MemoryWorld {
         return Promise.resolve(inside.length > 0 ? [...new Set(inside)].toSorted() : undefined);
       },
       readIfExists: (path) => Promise.resolve(this.files.get(path)?.bytes),
-      write: (files, force) => {
+      write: (files, force, { stdout } = {}) => {
         const stays = ({ path, bytes, keep, mayStay = keep }: OutputFile) =>
           mayStay === true && this.files.has(path) &&
           equalBytes(this.files.get(path)!.bytes, bytes);
@@ -79,7 +79,7 @@ export class MemoryWorld {
           return Promise.reject(fileError("ERR_FILE_EXISTS", path, `${path} exists`, ifTaken));
         }
         for (const file of changed) this.files.set(file.path, file);
-        return Promise.resolve();
+        return stdout === undefined ? Promise.resolve() : io.put(stdout);
       },
       makeDir: () => Promise.resolve([]),
       put: (more) => {

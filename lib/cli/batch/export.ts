@@ -15,7 +15,14 @@ import { printableLine } from "../../bytes/text.ts";
 import { type Certificate, readCertificate } from "../../crypto/x509/certificate.ts";
 import { checkImage } from "../../verify/verify.ts";
 import { type Arguments, refuseIdle } from "../command.ts";
-import { type Found, identityOf, look, removeFolders } from "../disk/paths.ts";
+import {
+  type Found,
+  identityOf,
+  look,
+  nameBeside,
+  openMoves,
+  removeFolders,
+} from "../disk/paths.ts";
 import { areKey, MOST_KEY_FILE } from "../disk/write.ts";
 import { fileError, usageError } from "../errors.ts";
 import { readPlainSync } from "../input/limited.ts";
@@ -215,6 +222,7 @@ async function writeExport(
   const made = await io.makeDir(folder);
   const stop = openSignal(io, STOPPING);
   const open = new Map<string, GrowingText>();
+  const moves = openMoves();
   try {
     for await (const { file, text } of parts) {
       stop.signal.throwIfAborted();
@@ -223,9 +231,11 @@ async function writeExport(
       await growing.add(text);
     }
     for (const growing of open.values()) await growing.end();
-    for (const growing of open.values()) await growing.place();
+    for (const growing of open.values()) await growing.place(moves);
+    moves.end();
     return [...open.values()].map(({ path }) => path);
   } catch (error) {
+    moves.undo();
     for (const growing of open.values()) await growing.discard();
     removeFolders(made);
     if (stop.signal.aborted) throw fileError("ERR_IO", folder, `stopped; nothing is in ${folder}`);
@@ -241,7 +251,7 @@ async function openNew(
   read: ReadonlySet<string | undefined>,
 ): Promise<GrowingText> {
   const found = look(path);
-  if (found === undefined) return await openGrowing(path, `${path}.tmp`);
+  if (found === undefined) return await openGrowing(path, nameBeside(path));
   if (read.has(found.identity)) {
     throw usageError(`${path} is an input of this command`, "out", "give another folder");
   }
@@ -257,7 +267,7 @@ async function openNew(
     const message = `${path} exists and holds a key`;
     throw fileError("ERR_FILE_EXISTS", path, message, "write to another folder");
   }
-  return await openGrowing(path, `${path}.tmp`);
+  return await openGrowing(path, nameBeside(path));
 }
 
 /** Whether a file that may be read is a key. */

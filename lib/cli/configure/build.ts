@@ -13,13 +13,12 @@ import { type CsvPlan, hmacKeyOf, planFromCsv } from "../../toolkit/plan/csv.ts"
 import { formatProblems, type PlannedEntry } from "../../toolkit/plan/entry.ts";
 import { type EfuseKey, type Plan, planEntries } from "../../toolkit/plan/planner.ts";
 import { verify } from "../../verify/verify.ts";
-import { CliError } from "../errors.ts";
 import { csvLoad, readText } from "../input/files.ts";
-import { type Io, joinPath } from "../io.ts";
+import { type Io, joinPath, type OutputFile } from "../io.ts";
 import { noteFindings } from "../output/images.ts";
 import { type Burn, nextSteps } from "../render/next_steps.ts";
 import { type ConfigureArguments, DATA_FOLDER, IMAGE_PATH } from "./arguments.ts";
-import { signImage } from "./sign.ts";
+import { printSigned, signImage } from "./sign.ts";
 
 const FORMATS: Readonly<Record<ConfigureArguments["type"], ImageFormat>> = {
   cust_flash_tlv: "tlv",
@@ -62,13 +61,16 @@ export async function buildConfigured(
   const { image, isRestored } = await encodeCsvImage(planned.entries, csv, { format });
   found.push(...await checkImage(image, given.verify && !isRestored, io));
   const signed = given.secureSign ? await signImage(image, given, io) : undefined;
-  const efuses = await keepEfuseKeys(planned.efuseKeys, given, io);
+  const keys = await keysToBurn(planned.efuseKeys, given, io);
   const file = { path: IMAGE_PATH, bytes: image, secret: true, keep: false };
-  await io.write([file], "files", { makeFolders: true });
+  const files = [...keys.files, file, ...signed === undefined ? [] : [signed]];
+  await io.write(files, "files", { makeFolders: true });
+  for (const note of keys.notes) io.note(note);
   printEntries(image, entries.length, format, io);
   io.print(`Partition generated: ${IMAGE_PATH}`);
-  const path = signed === undefined ? IMAGE_PATH : await signed.write();
-  noteSteps(path, { format, efuses }, given, io);
+  if (signed !== undefined) printSigned(signed, io);
+  const path = signed?.path ?? IMAGE_PATH;
+  noteSteps(path, { format, efuses: keys.burns }, given, io);
   return path;
 }
 
@@ -175,35 +177,57 @@ async function checkImage(image: Bytes, refuses: boolean, io: Io): Promise<reado
   throw new SecureCertError("ERR_VERIFY", message, fatal.place);
 }
 
-/**
- * Keeps the keys that are to be burned in files of their own.
- *
- * @returns How to burn them.
- */
-async function keepEfuseKeys(
+/** Keys that are to be burned. */
+interface KeysToBurn {
+  /** Files of their own, in which they are kept. */
+  readonly files: readonly OutputFile[];
+  /** How to burn them. */
+  readonly burns: readonly Burn[];
+  /** What a person must know, once the files are written. */
+  readonly notes: readonly string[];
+}
+
+/** Gives the keys that are to be burned files of their own, under names that are free. */
+async function keysToBurn(
   keys: readonly EfuseKey[],
   given: ConfigureArguments,
   io: Io,
-): Promise<readonly Burn[]> {
+): Promise<KeysToBurn> {
+  const kept: Kept = { files: new Map(), notes: [] };
   const burns: Burn[] = [];
   for (const key of keys) {
-    const file = await keepKey(key, given, io);
+    const file = await keepKey(key, given, kept, io);
     burns.push({ efuse: efuseOutput(key, given.chip, file) });
   }
   if (keys.length > 0) {
-    io.note("note: nothing is burned by this command, and no eFuse is read");
-    if (given.keepDsData) io.note("note: new eFuse keys are kept with or without that flag");
+    kept.notes.push("note: nothing is burned by this command, and no eFuse is read");
+    if (given.keepDsData) {
+      kept.notes.push("note: new eFuse keys are kept with or without that flag");
+    }
   }
-  return burns;
+  return { files: [...kept.files.values()], burns, notes: kept.notes };
+}
+
+/** What is kept of the keys so far: files by their paths, and notes. */
+interface Kept {
+  readonly files: Map<string, OutputFile>;
+  readonly notes: string[];
 }
 
 /** Gives the path of the key file that the burn command is made from. */
-async function keepKey(key: EfuseKey, given: ConfigureArguments, io: Io): Promise<string> {
-  if (key.privateKey !== undefined) return await keepPrivateKey(key, key.privateKey, given, io);
+async function keepKey(
+  key: EfuseKey,
+  given: ConfigureArguments,
+  kept: Kept,
+  io: Io,
+): Promise<string> {
+  if (key.privateKey !== undefined) {
+    return await keepPrivateKey(key, key.privateKey, given, kept, io);
+  }
   if (key.file !== undefined) return key.file;
-  const path = await keep("hmac_key.bin", (path) => [{ path, bytes: key.hmacKey! }], io);
+  const path = await keep("hmac_key.bin", (path) => [{ path, bytes: key.hmacKey! }], kept, io);
   const what = key.isNew ? `a new HMAC key for KEY${key.efuseKeyId} is` : "the raw HMAC key is";
-  io.note(`note: ${what} in ${path}: keep it until it is burned`);
+  kept.notes.push(`note: ${what} in ${path}: keep it until it is burned`);
   return path;
 }
 
@@ -212,41 +236,41 @@ async function keepPrivateKey(
   key: EfuseKey,
   { pkcs8 }: PrivateKey,
   { chip }: ConfigureArguments,
+  kept: Kept,
   io: Io,
 ): Promise<string> {
   const parts = decodeKeyParts(pkcs8);
-  return await keep("ecdsa_key.pem", (path) => [
+  const filesOf = (path: string) => [
     ...parts.type === "ec" ? [{ path: path.replace(/pem$/, "bin"), bytes: parts.scalar }] : [],
     ...efuseOutput(key, chip, path).keyFiles,
-  ], io);
+  ];
+  return await keep("ecdsa_key.pem", filesOf, kept, io);
 }
 
 /**
- * Writes the files of a key under free names, unless the files of these names hold this very key
+ * Keeps the files of a key under free names, unless the files of these names hold this very key
  * already; gives the path that they were made from.
  */
 async function keep(
   name: string,
   filesOf: (path: string) => readonly { readonly path: string; readonly bytes: Uint8Array }[],
+  { files: kept }: Kept,
   io: Io,
 ): Promise<string> {
   for (let count = 1;; count++) {
     const path = joinPath(DATA_FOLDER, count === 1 ? name : name.replace(".", `_${count}.`));
     const files = filesOf(path);
-    const there = await Promise.all(files.map(({ path }) => io.readIfExists(path)));
+    const there = await Promise.all(
+      files.map(({ path }) => kept.get(path)?.bytes ?? io.readIfExists(path)),
+    );
     const isFit = files.every(({ bytes }, at) =>
       there[at] === undefined || equalBytes(there[at], bytes)
     );
     if (!isFit) continue;
-    const missing = files.filter((_, at) => there[at] === undefined);
-    if (missing.length === 0) return path;
-    try {
-      const secrets = missing.map((file) => ({ ...file, secret: true, keep: true }));
-      await io.write(secrets, false, { makeFolders: true });
-      return path;
-    } catch (error) {
-      if (!(error instanceof CliError) || error.code !== "ERR_FILE_EXISTS") throw error;
+    for (const [at, file] of files.entries()) {
+      if (there[at] === undefined) kept.set(file.path, { ...file, secret: true, keep: true });
     }
+    return path;
   }
 }
 

@@ -2,28 +2,28 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { withoutMarker } from "../../format/partition.ts";
 import { naming } from "../input/files.ts";
-import type { Io } from "../io.ts";
+import type { Io, OutputFile } from "../io.ts";
 import { type ConfigureArguments, SIGNED_PATH, type SigningScheme } from "./arguments.ts";
-
-/** A signed image that is not yet written. */
-interface SignedImage {
-  readonly bytes: Uint8Array;
-  /** Writes it, says so, and gives its path. */
-  write(): Promise<string>;
-}
 
 /** Signs an image in a file; gives the path of the signed one. */
 export async function signFile(path: string, given: ConfigureArguments, io: Io): Promise<string> {
   const signed = await signImage(withoutMarker(await io.read(path)), given, io);
-  return await signed.write();
+  await io.write([signed], "files", { makeFolders: true });
+  printSigned(signed, io);
+  return signed.path;
 }
 
-/** Signs an image with the keys of the flags. */
+/** Prints that a signed image was written. */
+export function printSigned({ path }: OutputFile, io: Io): void {
+  io.print(`Signed partition created: ${path}`);
+}
+
+/** Signs an image with the keys of the flags; gives the file that is to be written. */
 export async function signImage(
   image: Uint8Array,
   { signingKeyFiles, signingScheme, password }: ConfigureArguments,
   io: Io,
-): Promise<SignedImage> {
+): Promise<OutputFile> {
   if (signingKeyFiles.length > 3) {
     const message = `Cannot sign image: ${signingKeyFiles.length} keys, the firmware reads 3`;
     throw new SecureCertError("ERR_PLAN", message);
@@ -35,13 +35,7 @@ export async function signImage(
   }
   for (const [at, key] of keys.entries()) checkScheme(key, signingKeyFiles[at]!, signingScheme);
   const bytes = await signWith(image, keys);
-  const write = async () => {
-    const file = { path: SIGNED_PATH, bytes, secret: true, keep: false };
-    await io.write([file], "files", { makeFolders: true });
-    io.print(`Signed partition created: ${SIGNED_PATH}`);
-    return SIGNED_PATH;
-  };
-  return { bytes, write };
+  return { path: SIGNED_PATH, bytes, secret: true, keep: false };
 }
 
 function checkScheme(key: PrivateKey, path: string, wanted: SigningScheme | undefined): void {

@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, lutimesSync, openSync } from "./deps.ts";
+import { isSystemError } from "../errors.ts";
 
 /** What is at a path before a file is written there. */
 export interface Found {
@@ -139,5 +140,86 @@ export function removeFolders(made: readonly string[]): void {
     } catch {
       return;
     }
+  }
+}
+
+/** Files on their way into their places: all of them, or none. */
+export interface Moves {
+  /** Moves a file into its place at one stroke; what is there keeps another name until the end. */
+  move(from: string, to: string): void;
+  /** Takes what was moved away again, and brings back what was there. */
+  undo(): void;
+  /** Ends it: what was there goes. */
+  end(): void;
+}
+
+/** Begins to move files. */
+export function openMoves(): Moves {
+  const moved: { readonly to: string; readonly kept?: string }[] = [];
+  return {
+    move: (from, to) => {
+      const kept = keep(to);
+      try {
+        Deno.renameSync(from, to);
+      } catch (error) {
+        if (kept !== undefined && kept !== NOTHING) removeQuietly(kept);
+        throw error;
+      }
+      if (kept === NOTHING) moved.push({ to });
+      else if (kept !== undefined) moved.push({ to, kept });
+    },
+    undo: () => {
+      for (const { to, kept } of moved.reverse()) {
+        if (kept === undefined) removeQuietly(to);
+        else moveBack(kept, to);
+      }
+    },
+    end: () => {
+      for (const { kept } of moved) if (kept !== undefined) removeQuietly(kept);
+    },
+  };
+}
+
+/** A new name in the folder of a path, for a file that is temporary and must be made exclusively. */
+export function nameBeside(path: string): string {
+  return path.replace(/[^/\\]*$/, `.${crypto.randomUUID().slice(0, 8)}.tmp`);
+}
+
+/** The system's codes for a disk that takes no more. */
+const FULL: readonly string[] = ["ENOSPC", "EDQUOT"];
+/** What {@linkcode keep} says of a path at which nothing is. */
+const NOTHING = Symbol();
+
+/**
+ * Gives what is at a path a second name; gives it, or undefined where the file system or the permissions
+ * have no such names: what is there is lost then when a later file does not get into its place.
+ */
+function keep(path: string): string | typeof NOTHING | undefined {
+  const kept = nameBeside(path);
+  if (![path, kept].every((each) => may("read", each) && may("write", each))) return undefined;
+  try {
+    Deno.linkSync(path, kept);
+    return kept;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return NOTHING;
+    if (isSystemError(error) && FULL.includes(error.code)) throw error;
+    return undefined;
+  }
+}
+
+function moveBack(from: string, to: string): void {
+  try {
+    Deno.renameSync(from, to);
+  } catch {
+    // What was there keeps the other name.
+  }
+}
+
+/** Removes a file that this process has made. */
+export function removeQuietly(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // It is gone, or cannot be.
   }
 }

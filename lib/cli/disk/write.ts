@@ -1,7 +1,18 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import { decodeUtf8, shownName } from "../../bytes/text.ts";
 import { type CliError, fileError, usageError } from "../errors.ts";
-import { type Found, identityOf, look, makeFolder, may, removeFolders } from "./paths.ts";
+import {
+  type Found,
+  identityOf,
+  look,
+  makeFolder,
+  may,
+  type Moves,
+  nameBeside,
+  openMoves,
+  removeFolders,
+  removeQuietly,
+} from "./paths.ts";
 
 /** A file to be written. */
 export interface OutputFile {
@@ -29,18 +40,22 @@ export interface WriteOptions {
   readonly makeFolders?: boolean;
   /** An output may be a file that was read, which is changed in its place. @default false */
   readonly inPlace?: boolean;
+  /** Bytes that go to stdout once the files are whole; where that fails, there are no files. */
+  readonly stdout?: Uint8Array;
 }
 
 const SECRET_MODE = 0o600;
 const OTHERS = 0o077;
 
 /** What {@linkcode writeFiles} goes by. */
-interface Writing extends WriteOptions {
+interface Writing extends Omit<WriteOptions, "stdout"> {
   readonly force: Force;
   /** Paths that were read. */
   readonly inputs: Iterable<string>;
   /** An error of the file system in words. */
   readonly explain: (path: string, error: unknown) => CliError;
+  /** What comes after the files, which are taken back when it fails. */
+  readonly last?: () => void;
 }
 
 /** A file, and what is in its place. */
@@ -66,20 +81,24 @@ export function writeFiles(files: readonly OutputFile[], writing: Writing): void
     explaining(file.path, writing, () => plan(file, inputs, writing))
   );
   const undo: (() => unknown)[] = [];
+  const moves = openMoves();
   let path = "";
   try {
     const finish: { readonly path: string; readonly act: () => void }[] = [];
     for (const planned of plans) {
       path = planned.file.path;
       if (writing.makeFolders) makeFolderOf(path, undo);
-      const act = stage(planned, undo);
+      const act = stage(planned, moves, undo);
       if (act !== undefined) finish.push({ path, act });
     }
     for (const step of finish) {
       path = step.path;
       step.act();
     }
+    writing.last?.();
+    moves.end();
   } catch (error) {
+    moves.undo();
     for (const back of undo.reverse()) back();
     throw writing.explain(path, error);
   }
@@ -183,7 +202,11 @@ function makeFolderOf(path: string, undo: (() => unknown)[]): void {
 }
 
 /** Writes what is new, or prepares what takes the place of something; gives what is left to do. */
-function stage({ file, found, stays }: Planned, undo: (() => unknown)[]): (() => void) | undefined {
+function stage(
+  { file, found, stays }: Planned,
+  moves: Moves,
+  undo: (() => unknown)[],
+): (() => void) | undefined {
   const { path } = file;
   if (stays) return () => setMode(path, file, found);
   if (found?.kind === "device") return () => writeDevice(file);
@@ -192,16 +215,31 @@ function stage({ file, found, stays }: Planned, undo: (() => unknown)[]): (() =>
     undo.push(() => removeQuietly(path));
     return undefined;
   }
-  const beside = path.replace(/[^/\\]*$/, `.${crypto.randomUUID().slice(0, 8)}.tmp`);
+  const beside = nameBeside(path);
   if (!found.mayRead || !may("write", beside) || !may("read", beside)) {
     return () => {
+      tryRoom(path, found.size, file.bytes.length);
       Deno.removeSync(path);
       createNew(path, file, found);
     };
   }
   createNew(beside, file, found);
   undo.push(() => removeQuietly(beside));
-  return () => Deno.renameSync(beside, path);
+  return () => moves.move(beside, path);
+}
+
+/**
+ * Sees that the disk has room for a file while the old one is still there, where it may have no other
+ * name meanwhile: the old one grows by so much, and back.
+ */
+function tryRoom(path: string, size: number, length: number): void {
+  using old = Deno.openSync(path, { write: true });
+  try {
+    old.seekSync(size, Deno.SeekMode.Start);
+    writeFully(old, new Uint8Array(length));
+  } finally {
+    old.truncateSync(size);
+  }
 }
 
 /** Makes a file, which must be new: what is there, a link too, is an error. */
@@ -241,14 +279,6 @@ function isText(bytes: Uint8Array): boolean {
 
 function writeFully(file: Deno.FsFile, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
-}
-
-function removeQuietly(path: string): void {
-  try {
-    Deno.removeSync(path);
-  } catch {
-    // It is gone, or cannot be.
-  }
 }
 
 /** More than the largest key in any encoding, in bytes; a larger file is not one of keys. */

@@ -54,9 +54,10 @@ export async function writeOutput(
   io: Io,
   others: readonly OutputFile[] = [],
 ): Promise<void> {
-  const files = [...out === "-" ? [] : [{ keep: false, ...made, path: out }], ...others];
-  if (files.length > 0) await io.write(files, forceOf(args));
-  if (out === "-") await io.put(made.bytes);
+  const force = forceOf(args);
+  if (out !== "-") await io.write([{ keep: false, ...made, path: out }, ...others], force);
+  else if (others.length === 0) await io.put(made.bytes);
+  else await io.write(others, force, { stdout: made.bytes });
 }
 
 /** The result of a command that wrote a file: JSON, or a line for people. */

@@ -243,3 +243,45 @@ Deno.test("a manifest's id is said to be wrong with its line", async () => {
     assertStringIncludes(stdout + stderr, '"../x" has a character that file names cannot have');
   });
 });
+
+posix.test("a merge and an export touch no file beside theirs, whatever it is called", async () => {
+  await inFolder(async (folder) => {
+    await makeBatch(`${folder}/b`, { ids: ["a"] });
+    const out = `${folder}/out`;
+    const victim = `${folder}/victim`;
+    await Deno.writeTextFile(victim, "precious");
+    for (const plant of ["file", "link", "broken link"]) {
+      await Deno.mkdir(out);
+      const names = ["devices.csv.tmp", ".devices.csv", ".tmp"];
+      for (const name of names) {
+        if (plant === "file") Deno.writeTextFileSync(`${out}/${name}`, "mine");
+        else Deno.symlinkSync(plant === "link" ? victim : `${folder}/none`, `${out}/${name}`);
+      }
+      for (const force of [[], ["--force"]]) {
+        const line = ["bulk", "export", `${folder}/b`, "--to", "csv", "-o", out, ...force];
+        assertEquals((await cli(...line)).code, 0);
+        const left = [...Deno.readDirSync(out)].map(({ name }) => name).sort();
+        assertEquals(left, [...names, "devices.csv"].sort());
+        for (const name of names) {
+          const { isSymlink } = Deno.lstatSync(`${out}/${name}`);
+          assertEquals(
+            isSymlink ? "link" : text(`${out}/${name}`),
+            plant === "file" ? "mine" : "link",
+          );
+        }
+      }
+      await Deno.remove(out, { recursive: true });
+      await Deno.mkdir(out);
+      if (plant === "file") Deno.writeTextFileSync(`${out}/.lock`, "mine");
+      else Deno.symlinkSync(plant === "link" ? victim : `${folder}/none`, `${out}/.lock`);
+      for (const line of [["merge", `${folder}/b`], ["--count", "1", "--ca", `${folder}/ca`]]) {
+        const { code, stderr } = await cli("bulk", ...line, "-o", out);
+        assertEquals(code, 1, stderr);
+        assertStringIncludes(stderr, ".lock is ");
+        assertEquals([...Deno.readDirSync(out)].map(({ name }) => name), [".lock"]);
+      }
+      assertEquals([text(victim), [...Deno.readDirSync(folder)].length], ["precious", 4]);
+      await Deno.remove(out, { recursive: true });
+    }
+  });
+});

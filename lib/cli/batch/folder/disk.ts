@@ -77,9 +77,14 @@ function replace(path: string, file: BulkFile, growing: string): void {
   if (!Deno.lstatSync(path).isSymlink && equalBytes(readPlainSync(path), file.bytes)) return;
   removeIfExists(growing);
   create(growing, file);
-  using written = Deno.openSync(growing, { write: true });
-  written.syncDataSync();
-  Deno.renameSync(growing, path);
+  try {
+    using written = Deno.openSync(growing, { write: true });
+    written.syncDataSync();
+    Deno.renameSync(growing, path);
+  } catch (error) {
+    removeIfExists(growing);
+    throw error;
+  }
 }
 
 /** Whether a batch has keys. */

@@ -64,18 +64,41 @@ export interface FolderLock {
 /**
  * Takes hold of a folder for this process; the system releases it when the process dies.
  *
- * @throws {CliError} `ERR_IO` when another process holds it.
+ * @throws {CliError} `ERR_IO` when another process holds it, `ERR_FILE_EXISTS` for a lock of something
+ * else.
  */
 export function lockFolder(path: string): FolderLock {
   const name = joinPath(path, LOCK);
-  const lock = Deno.openSync(name, { create: true, write: true, read: true });
+  const lock = openLock(name);
   // The process before may remove its lock at the end, and this may be the one that it removed.
-  if (lock.tryLockSync(true) && isThere(name) && lock.statSync().ino === Deno.statSync(name).ino) {
+  if (lock.tryLockSync(true) && isThere(name) && lock.statSync().ino === Deno.lstatSync(name).ino) {
     return { close: () => release(lock) };
   }
   lock.close();
   const hint = "wait until it has ended, or give another folder";
   throw fileError("ERR_IO", path, `another process is working on ${path}`, hint);
+}
+
+/**
+ * Makes the lock, or opens the one that another process has made.
+ *
+ * @throws {CliError} `ERR_FILE_EXISTS` when what is there is not a lock: a lock has nothing in it.
+ */
+function openLock(name: string): Deno.FsFile {
+  try {
+    return Deno.openSync(name, { createNew: true, write: true, read: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+  try {
+    const { isFile, size } = Deno.lstatSync(name);
+    if (isFile && size === 0) return Deno.openSync(name, { write: true, read: true });
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return openLock(name);
+    throw error;
+  }
+  const message = `${name} is in the place of a lock, and this program did not make it`;
+  throw fileError("ERR_FILE_EXISTS", name, message, "give another folder");
 }
 
 /** A program that is being started still has the file open, and that would keep the lock. */

@@ -7,7 +7,7 @@ import {
   type ManifestRow,
 } from "../../../batch/manifest.ts";
 import { joinPath } from "../../io.ts";
-import { openGrowing, syncFolder } from "./write.ts";
+import { type GrowingText, openGrowing, syncFolder } from "./write.ts";
 
 /** Sizes of the two manifests in bytes. */
 export interface ManifestSizes {
@@ -93,10 +93,16 @@ export async function writeManifests(
   rows: Iterable<ManifestRow> | AsyncIterable<ManifestRow>,
   columns: readonly string[],
 ): Promise<ManifestSizes> {
-  const open = (name: string) => openGrowing(joinPath(folder, name), joinPath(folder, `.${name}`));
+  const open = async (name: string) => {
+    const beside = joinPath(folder, `.${name}`);
+    // What an earlier run has left, or somebody has put there: a link may lead anywhere.
+    await Deno.remove(beside).catch(() => {});
+    return await openGrowing(joinPath(folder, name), beside);
+  };
   const csv = await open(MANIFEST_CSV);
-  const ndjson = await open(MANIFEST);
+  let ndjson: GrowingText | undefined;
   try {
+    ndjson = await open(MANIFEST);
     await csv.add(formatManifestCsvHeader(columns));
     for await (const row of rows) {
       await ndjson.add(formatManifestNdjson(row));
@@ -109,7 +115,7 @@ export async function writeManifests(
     return sizes;
   } catch (error) {
     await csv.discard();
-    await ndjson.discard();
+    await ndjson?.discard();
     throw error;
   }
 }

@@ -1,4 +1,5 @@
 import { encodeUtf8 } from "../../../bytes/text.ts";
+import type { Moves } from "../../disk/paths.ts";
 import { fileError } from "../../errors.ts";
 import { explain, folderOf } from "../../io.ts";
 
@@ -16,8 +17,8 @@ export interface GrowingText {
    * @returns The size in bytes.
    */
   end(): Promise<number>;
-  /** Moves it into its place, after `end`. */
-  place(): Promise<void>;
+  /** Moves it into its place, after `end`; with others, it is there when all of them are. */
+  place(moves?: Pick<Moves, "move">): Promise<void>;
   /** Removes it, unless it is in its place. */
   discard(): Promise<void>;
 }
@@ -26,15 +27,11 @@ export interface GrowingText {
  * Opens a text file that is to grow.
  *
  * @param path Its place.
- * @param beside Where it grows.
+ * @param beside Where it grows: a name that nothing has.
  * @throws {CliError} for what goes wrong with the file, said of its place.
  */
 export async function openGrowing(path: string, beside: string): Promise<GrowingText> {
-  const file = await writing(path, async () => {
-    // What an earlier run left, or somebody has put there: a link may lead anywhere.
-    await Deno.remove(beside).catch(() => {});
-    return await Deno.open(beside, { write: true, createNew: true });
-  });
+  const file = await writing(path, () => Deno.open(beside, { write: true, createNew: true }));
   let [waiting, size, isOpen] = ["", 0, true];
   const close = () => {
     if (isOpen) file.close();
@@ -58,7 +55,11 @@ export async function openGrowing(path: string, beside: string): Promise<Growing
       close();
       return size;
     },
-    place: () => writing(path, () => Deno.rename(beside, path)),
+    place: (moves) =>
+      writing(path, async () => {
+        if (moves === undefined) await Deno.rename(beside, path);
+        else moves.move(beside, path);
+      }),
     discard: async () => {
       close();
       await Deno.remove(beside).catch(() => {});

@@ -98,25 +98,47 @@ function refuseOthers(path: string): void {
 function prepare(path: string, made: readonly string[], lock: FolderLock): HeldFolder {
   const journal = joinPath(path, JOURNAL);
   const isFirst = !isThere(journal);
-  // The journal comes first, so that what a crash leaves is a batch's folder.
-  if (isFirst) Deno.openSync(journal, { createNew: true, write: true, mode: SECRET_MODE }).close();
-  for (const name of DEVICE_FOLDERS) {
-    Deno.mkdirSync(joinPath(path, name), { recursive: true, ...folderMode(name) });
+  let opened: DatabaseSync | undefined;
+  try {
+    // The journal comes first, so that what a crash leaves is a batch's folder.
+    if (isFirst) makeJournal(journal);
+    for (const name of DEVICE_FOLDERS) {
+      Deno.mkdirSync(joinPath(path, name), { recursive: true, ...folderMode(name) });
+    }
+    opened = openDatabase(journal);
+    removeGrowing(path, metaOf(opened).get("writers") ?? 0);
+  } catch (error) {
+    opened?.close();
+    removeEmptyFolders(path);
+    if (isFirst) removeJournal(path);
+    throw error;
   }
-  const database = openDatabase(journal);
-  removeGrowing(path, metaOf(database).get("writers") ?? 0);
   return {
     path,
-    database,
+    database: opened,
     isNew: isFirst,
     close: (isUnused = false) => {
-      for (const name of DEVICE_FOLDERS) removeIfEmpty(joinPath(path, name));
+      removeEmptyFolders(path);
       if (!isUnused || !isFirst) return lock.close();
-      for (const name of [...JOURNAL_FILES, LOCK]) removeIfExists(joinPath(path, name));
+      removeJournal(path);
       lock.close();
       removeFolders(made);
     },
   };
+}
+
+function makeJournal(path: string): void {
+  Deno.openSync(path, { createNew: true, write: true, mode: SECRET_MODE }).close();
+}
+
+/** Folders for files that no device has. */
+function removeEmptyFolders(path: string): void {
+  for (const name of DEVICE_FOLDERS) removeIfEmpty(joinPath(path, name));
+}
+
+/** Removes what makes a folder that of a batch. */
+function removeJournal(path: string): void {
+  for (const name of [...JOURNAL_FILES, LOCK]) removeIfExists(joinPath(path, name));
 }
 
 /** Notes how many write into the folder, before they do. */

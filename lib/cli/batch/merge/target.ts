@@ -128,7 +128,7 @@ export async function inTarget<T extends Made>(
   act: (folder: string, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   const folders = await io.makeDir(path);
-  const lock = holdFolder(path);
+  const lock = holdFolder(path, folders);
   let isDone = false;
   try {
     const { isMerged } = await checkTarget(path, force);
@@ -184,10 +184,11 @@ async function refuseLostKeys(path: string, staging: string): Promise<void> {
   }
 }
 
-function holdFolder(path: string): FolderLock {
+function holdFolder(path: string, made: readonly string[]): FolderLock {
   try {
     return lockFolder(path);
   } catch (error) {
+    removeFolders(made);
     throw explain("write", path, error);
   }
 }
