@@ -34,7 +34,8 @@ Deno.test("each file that is missing, empty or another's is reported, and nothin
         Deno.removeSync(path);
         Deno.mkdirSync(path);
       }, name);
-      assertStringIncludes(folderInPlace, "MISSING_FILE");
+      assertStringIncludes(folderInPlace, `MISSING_FILE d2: Cannot read ${batch}/${name}: it is a`);
+      assertStringIncludes(folderInPlace, "\n1 wrong: 1 MISSING_FILE");
     }
     const [image, certificate] = ["images/d2.bin", "certificates/d2.pem"];
     assertStringIncludes(await mergeOf((path) => flip(path, 100), image), "WRONG_IMAGE");

@@ -136,7 +136,7 @@ export async function withUnread(
   row: ManifestRow,
   check: (files: FinishedFiles) => Promise<BatchProblem[]>,
 ): Promise<BatchProblem[]> {
-  const unread: BatchProblem[] = [];
+  const unread = new Map<string, BatchProblem>();
   const problems = await check({
     ...batch,
     read: async (path) => {
@@ -144,12 +144,13 @@ export async function withUnread(
         return await batch.read(path);
       } catch (error) {
         if (!(error instanceof CliError)) throw error;
-        unread.push(problem("MISSING_FILE", row.id, error.message));
+        unread.set(path, problem("MISSING_FILE", row.id, error.message));
         return undefined;
       }
     },
+    has: async (path) => unread.has(path) || await batch.has(path),
   });
-  return [...unread, ...problems];
+  return [...unread.values(), ...problems];
 }
 
 /** What a batch has of the files that all of its devices have, or none. */
