@@ -143,15 +143,16 @@ const SOON_DAYS = 90;
 
 /** Whether a valid certificate ends soon, or within the days that were asked about. */
 function checkEnd(
-  { subject, notAfter }: Certificate,
+  certificate: Certificate,
   what: string,
   { now, expiresWithin }: CheckOptions,
 ): Finding[] {
+  const { notAfter } = certificate;
   const left = (notAfter.getTime() - now.getTime()) / DAY_MS;
   if (left > (expiresWithin ?? SOON_DAYS)) return [];
   const days = Math.floor(left);
   const when = days === 1 ? "in 1 day" : days === 0 ? "in less than a day" : `in ${days} days`;
-  const message = `the ${what} "${subject}" ends ${when}, on ${isoDay(notAfter)}`;
+  const message = `the ${what} "${certificate.subject}" ends ${when}, on ${isoDay(notAfter)}`;
   return [
     finding("CERT_EXPIRES_SOON", message, {}, expiresWithin === undefined ? "warning" : "error"),
   ];
