@@ -88,7 +88,7 @@ export { deviceCredentials } from "./lib/toolkit/device_credentials.ts";
 export { diff, type Diff } from "./lib/toolkit/diff.ts";
 
 // Building and changing
-export type { BuildPlan, DataEntry } from "./lib/toolkit/plan/credentials.ts";
+export type { BuildPlan, DataEntry } from "./lib/toolkit/plan/entry.ts";
 export type { EfuseKey } from "./lib/toolkit/plan/planner.ts";
 export { build, buildFromCsv, type BuildOptions, type BuildResult } from "./lib/toolkit/build.ts";
 export { createDevelopmentCa, provision } from "./lib/toolkit/provision.ts";

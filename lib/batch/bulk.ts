@@ -4,7 +4,7 @@ import type { Sources } from "../crypto/sources.ts";
 import type { CertificateInput } from "../crypto/x509/certificate.ts";
 import type { Issuer } from "../crypto/x509/issue.ts";
 import { KEY_MODE_RULES } from "../key_modes/modes.ts";
-import { wantedKey } from "../key_modes/wanted_key.ts";
+import { wantedKey } from "../key_modes/requirements.ts";
 import { createDevelopmentCa } from "../toolkit/provision.ts";
 import type { BulkDevice, DeviceRow } from "./list/devices.ts";
 import {

@@ -5,9 +5,8 @@ import type { ChipName } from "../format/chips/chips.ts";
 import type { KeyMode } from "../format/names.ts";
 import type { StoredTlv } from "../format/tlv.ts";
 import type { Finding } from "../findings/findings.ts";
-import type { Content, ReadEntry, Reading } from "../image/contents/contents.ts";
+import type { Content, Credentials, ReadEntry, Reading } from "../image/contents/contents.ts";
 import type { ImageEntry } from "../image/read/entry.ts";
-import type { Credentials } from "../image/contents/credentials.ts";
 
 /** A key mode that puts a key into an eFuse. */
 export type EfuseKeyMode = Exclude<KeyMode, "plaintext">;

@@ -1,8 +1,7 @@
 import { type Finding, finding } from "../findings/findings.ts";
 import { type ChipName, CHIPS, knownChip } from "../format/chips/chips.ts";
 import { KEY_MODES, type KeyMode } from "../format/names.ts";
-import type { ReadEntry } from "../image/contents/contents.ts";
-import { type Credentials, keyModeOf } from "../image/contents/credentials.ts";
+import { type Credentials, keyModeOf, type ReadEntry } from "../image/contents/contents.ts";
 import { ecdsaPeripheral } from "./ecdsa_peripheral.ts";
 import { hmacDerived } from "./hmac_derived.ts";
 import { hmacEncrypted } from "./hmac_encrypted.ts";

@@ -1,6 +1,7 @@
 import { SecureCertError } from "../bytes/errors.ts";
 import { didYouMean } from "../bytes/nearest.ts";
 import { shownValue } from "../bytes/text.ts";
+import { CURVES, type EcCurve, parseCurve } from "../crypto/keys/curves.ts";
 import type { Curve } from "../format/chips/chip.ts";
 import { type ChipName, CHIPS, isChipName } from "../format/chips/chips.ts";
 import type { KeyMode } from "../format/names.ts";
@@ -9,7 +10,7 @@ import type { KeyKind } from "./mode.ts";
 import { KEY_MODE_RULES, keyModesOf } from "./modes.ts";
 
 /** A key mode and what it is to work with, as far as that is known. */
-export interface KeyModeRequest {
+interface KeyModeRequest {
   readonly keyMode: KeyMode;
   /** The chip, a name of `CHIPS`. */
   readonly chip?: string;
@@ -20,7 +21,7 @@ export interface KeyModeRequest {
 }
 
 /** Why a key mode cannot be used. */
-export interface KeyModeProblem {
+interface KeyModeProblem {
   /** What is wrong or missing. */
   readonly field: "chip" | "key" | "efuseKeyId";
   /** The reason, for people. */
@@ -76,4 +77,31 @@ function blockProblem(
     if (error instanceof SecureCertError) return error.message.replace("Cannot plan eFuse: ", "");
     throw error;
   }
+}
+
+/** The key that a device gets, as `generateKey` takes it. */
+export type WantedKey =
+  | { readonly type: "ec"; readonly curve: EcCurve }
+  | { readonly type: "rsa"; readonly bits: 1024 | 2048 | 3072 | 4096 };
+
+/** What may be asked of a key that is not made yet. */
+interface AskedKey {
+  readonly type?: "ec" | "rsa";
+  readonly curve?: EcCurve;
+  readonly bits?: 1024 | 2048 | 3072 | 4096;
+}
+
+/**
+ * The key that a device gets in a key mode: the one that is asked for, or else RSA-2048 or P-256,
+ * whichever the mode uses.
+ */
+export function wantedKey(keyMode: KeyMode, key: AskedKey = {}): WantedKey {
+  const { type = KEY_MODE_RULES[keyMode].standardKey.type, curve = "P-256", bits = 2048 } = key;
+  // An unknown curve is for generateKey to refuse.
+  return type === "ec" ? { type, curve: parseCurve(curve) ?? curve } : { type, bits };
+}
+
+/** The kind of a key that is not made yet. */
+export function kindOf(wanted: WantedKey): KeyKind {
+  return wanted.type === "ec" ? { ...wanted, bits: CURVES[wanted.curve]?.bits ?? 0 } : wanted;
 }

@@ -3,10 +3,10 @@ import type { Bytes } from "../bytes/pack.ts";
 import { TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import type { StoredTlv } from "../format/tlv.ts";
 import { withIntegrity } from "../format/partition.ts";
-import { hidesKey } from "../image/contents/credentials.ts";
+import { hidesKey } from "../image/contents/contents.ts";
 import { layOut, openForChange, renewIntegrity } from "../image/edit.ts";
 import { findImage } from "../image/find/locate.ts";
-import type { DataEntry } from "./plan/credentials.ts";
+import type { DataEntry } from "./plan/entry.ts";
 import { planEntries } from "./plan/planner.ts";
 import { type Verdict, verify } from "../verify/verify.ts";
 

@@ -17,8 +17,14 @@ import type { Reading } from "../image/contents/contents.ts";
 import { applyPatch } from "../image/patch.ts";
 import { type EfusePlan, keyHalfFiles, planEfuse } from "../key_modes/efuse_plan.ts";
 import { checkImage, type Verdict, verdictOf, type VerifyOptions } from "../verify/verify.ts";
-import { type BuildPlan, type DataEntry, entriesOf } from "./plan/credentials.ts";
-import { csvError, type CsvPlan, planFromCsv } from "./plan/csv.ts";
+import {
+  type BuildPlan,
+  csvError,
+  type CsvPlan,
+  type DataEntry,
+  entriesOf,
+  planFromCsv,
+} from "./plan/entry.ts";
 import { type EfuseKey, type Plan, planEntries } from "./plan/planner.ts";
 
 /**

@@ -8,8 +8,7 @@ import { type Certificate, publicKeyOf, readCertificate } from "../crypto/x509/c
 import { parseStoredCertificates } from "../device/stored.ts";
 import { type KeyMode, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
 import { readStoredKey } from "../image/contents/contents.ts";
-import { findImage } from "../image/find/locate.ts";
-import { kindOf } from "../image/find/placement.ts";
+import { findImage, kindOf } from "../image/find/locate.ts";
 import { openSecureCert, type SecureCert } from "../image/firmware/open.ts";
 
 const {

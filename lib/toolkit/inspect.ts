@@ -21,8 +21,13 @@ import {
   type PartitionTableFinding,
 } from "../format/table/check.ts";
 import { tableOfFile } from "../format/table/csv.ts";
-import type { Content, ReadEntry } from "../image/contents/contents.ts";
-import { type Credentials, findCredentials, keyModeOf } from "../image/contents/credentials.ts";
+import {
+  type Content,
+  type Credentials,
+  findCredentials,
+  keyModeOf,
+  type ReadEntry,
+} from "../image/contents/contents.ts";
 import { secureCertEntries } from "../image/find/find.ts";
 import { checkDigest, type ImageLocation, placeOf } from "../image/find/locate.ts";
 import { HIDDEN, withoutKeys } from "../verify/exposed.ts";

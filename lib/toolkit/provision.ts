@@ -11,11 +11,10 @@ import { randomBytes } from "../crypto/sources.ts";
 import { type ChipName, usualChip } from "../format/chips/chips.ts";
 import type { KeyMode } from "../format/names.ts";
 import { KEY_MODE_RULES } from "../key_modes/modes.ts";
-import { keyModeProblems } from "../key_modes/requirements.ts";
-import { kindOf, wantedKey } from "../key_modes/wanted_key.ts";
+import { keyModeProblems, kindOf, wantedKey } from "../key_modes/requirements.ts";
 import { checkStoredCa } from "../verify/certificates.ts";
 import { build, type BuildOptions, type BuildResult, planError } from "./build.ts";
-import { type BuildPlan, type DataEntry, DEFAULT_EFUSE_KEY_ID } from "./plan/credentials.ts";
+import { type BuildPlan, type DataEntry, DEFAULT_EFUSE_KEY_ID } from "./plan/entry.ts";
 
 /** What is made for one device, what else its image holds, and how it is built. */
 type ProvisionOptions = Parameters<typeof provision>[0];

@@ -1,8 +1,7 @@
 import type { Certificate } from "../crypto/x509/certificate.ts";
 import type { ChipName } from "../format/chips/chips.ts";
 import type { Finding } from "../findings/findings.ts";
-import type { ReadEntry } from "../image/contents/contents.ts";
-import type { Credentials } from "../image/contents/credentials.ts";
+import type { Credentials, ReadEntry } from "../image/contents/contents.ts";
 import type { ImageEntries } from "../image/read/entry.ts";
 
 /** An image with all that was read of it. */

@@ -1,8 +1,20 @@
-import { keyStorageOf, TLV_TYPES, tlvTypeTitle } from "../format/names.ts";
-import { NVS_CREDENTIALS } from "../format/nvs/credentials.ts";
-import { SECURITY_CONFIG_SIZE } from "../format/peripheral.ts";
+import { SecureCertError } from "../bytes/errors.ts";
+import { isPem } from "../bytes/pem.ts";
+import { readDer } from "../crypto/der.ts";
+import { GCM_TAG_SIZE } from "../crypto/peripherals/hmac.ts";
 import type { SkippedBlock } from "../device/stored.ts";
 import { type Finding, finding, type FindingCode } from "../findings/findings.ts";
+import {
+  entryProtectionOf,
+  isReservedType,
+  keyStorageOf,
+  TLV_TYPES,
+  tlvTypeTitle,
+} from "../format/names.ts";
+import { NVS_CREDENTIALS } from "../format/nvs/credentials.ts";
+import { decodeDsData, SECURITY_CONFIG_SIZE } from "../format/peripheral.ts";
+import type { ReadEntry } from "../image/contents/contents.ts";
+import type { ImageEntry } from "../image/read/entry.ts";
 import type { ReadImage } from "./check.ts";
 
 const {
@@ -13,6 +25,7 @@ const {
   ESP_SECURE_CERT_DS_CONTEXT_TLV: DS_CONTEXT,
   ESP_SECURE_CERT_TLV_SEC_CFG: SECURITY_CONFIG,
   ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV: SIGNATURE,
+  ESP_SECURE_CERT_HMAC_ECDSA_KEY_SALT: SALT,
 } = TLV_TYPES;
 
 /** Keys of the credentials in NVS. */
@@ -134,4 +147,83 @@ export function checkMissing(
     findings.push(finding("NO_KEY", "there is no private key"));
   }
   return findings;
+}
+
+/**
+ * Flags of a private key on other entries. The firmware applies them to whatever it fetches, through a
+ * getter of its own or through `esp_secure_cert_get_tlv_info` (FORMAT: flags on entries other than the
+ * private key; esp_secure_cert_mgr srcs/esp_secure_cert_tlv_read.c: esp_secure_cert_tlv_get_addr).
+ */
+export function checkFlags({ entries }: ReadImage): Finding[] {
+  const salts = new Set(
+    entries.filter(({ raw: { value } }) => value.type === SALT).map(({ raw }) => raw.value.subtype),
+  );
+  return entries.flatMap((read, entry) => {
+    const { value, offset } = read.raw;
+    if (value.type === KEY || isReservedType(value.type)) return [];
+    const problem = problemOf(read, salts);
+    if (problem === undefined) return [];
+    const flags = `0x${value.flags.toString(16).padStart(2, "0")}`;
+    const message = `the ${tlvTypeTitle(value.type)} has the flags ${flags}: ${problem}`;
+    return [finding("FLAGS_MISREAD", message, { entry, offset })];
+  });
+}
+
+/** Whether an entry is encrypted, and there is no key to open it with. */
+export function isClosed({ content }: ReadEntry): boolean {
+  return content.kind === "encrypted" && content.problem === undefined;
+}
+
+function problemOf(read: ReadEntry, salts: ReadonlySet<number>): string | undefined {
+  switch (entryProtectionOf(read.raw.value)) {
+    case "none":
+      return undefined;
+    case "derived":
+      return derivationProblem(read.raw, salts);
+    case "encrypted":
+      return encryptionProblem(read);
+  }
+}
+
+function derivationProblem({ value }: ImageEntry, salts: ReadonlySet<number>): string {
+  if (value.type === SALT) {
+    return "the firmware looks for the salt of the salt, and the chip resets";
+  }
+  return salts.has(value.subtype)
+    ? "the firmware derives the private key, and returns it in place of the value"
+    : "the firmware looks for a salt to derive a private key, and the chip resets without one";
+}
+
+function encryptionProblem({ raw: { value }, content }: ReadEntry): string | undefined {
+  const { type, data } = value;
+  if (type === SIGNATURE) {
+    return "the firmware takes the signed length from where the value is, and fails on a decrypted copy";
+  }
+  if (data.length <= GCM_TAG_SIZE) {
+    return `the firmware cannot decrypt ${data.length} bytes, of which ${GCM_TAG_SIZE} are the tag`;
+  }
+  if (content.kind !== "encrypted") return undefined;
+  if (content.problem !== undefined) {
+    return "it does not open with the HMAC key, and the firmware refuses it";
+  }
+  return isPlain(type, data)
+    ? "the value is not encrypted, and the firmware refuses it"
+    : undefined;
+}
+
+/** Stored bytes that are already a value of their type are not the ciphertext of one. */
+function isPlain(type: number, data: Uint8Array): boolean {
+  if (isPem(data)) return true;
+  if (type === DS_DATA) return decodes(() => decodeDsData(data));
+  return (type === CA || type === DEV) &&
+    decodes(() => readDer(data, "certificate").end === data.length);
+}
+
+function decodes(decode: () => unknown): boolean {
+  try {
+    return decode() !== false;
+  } catch (error) {
+    if (error instanceof SecureCertError) return false;
+    throw error;
+  }
 }

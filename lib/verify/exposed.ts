@@ -16,8 +16,7 @@ import type { NvsErased, NvsStoredItem } from "../format/nvs/decoded.ts";
 import { NVS_CREDENTIAL_NAMESPACES, NVS_CREDENTIALS } from "../format/nvs/credentials.ts";
 import { NVS_DATA_OFFSET, NVS_ENTRY_SIZE } from "../format/nvs/page.ts";
 import { tlvSize } from "../format/tlv.ts";
-import type { ReadEntry } from "../image/contents/contents.ts";
-import { hidesKey } from "../image/contents/credentials.ts";
+import { hidesKey, type ReadEntry } from "../image/contents/contents.ts";
 import type { CheckOptions, ReadImage } from "./check.ts";
 
 const { ESP_SECURE_CERT_PRIV_KEY_TLV: KEY, ESP_SECURE_CERT_TLV_SEC_CFG: SECURITY_CONFIG } =

@@ -4,8 +4,7 @@ import { concat, equalBytes } from "../../lib/bytes/pack.ts";
 import { CONFIG_COLUMNS } from "../../lib/format/config/row.ts";
 import { decodePartition } from "../../lib/format/partition.ts";
 import { buildFromCsv } from "../../lib/toolkit/build.ts";
-import { type Load, planFromCsv } from "../../lib/toolkit/plan/csv.ts";
-import { formatProblems } from "../../lib/toolkit/plan/entry.ts";
+import { formatProblems, type Load, planFromCsv } from "../../lib/toolkit/plan/entry.ts";
 import { planEntries } from "../../lib/toolkit/plan/planner.ts";
 import {
   type Bytes,

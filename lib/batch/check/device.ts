@@ -14,7 +14,7 @@ import {
 } from "../../crypto/x509/certificate.ts";
 import { readRequest } from "../../crypto/x509/request.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
-import { keyModeOf } from "../../image/contents/credentials.ts";
+import { keyModeOf } from "../../image/contents/contents.ts";
 import { type CheckedImage, checkImage, type VerifyOptions } from "../../verify/verify.ts";
 import { paths } from "../files.ts";
 import { formatLabel } from "../label.ts";

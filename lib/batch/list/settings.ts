@@ -5,8 +5,13 @@ import { encodeName, encodeSans, escapeNameValue } from "../../crypto/x509/names
 import { type ChipName, CHIPS, isChipName, parseChip } from "../../format/chips/chips.ts";
 import { MOST_KEY_BLOCKS } from "../../format/chips/key_blocks.ts";
 import { KEY_MODES, type KeyMode } from "../../format/names.ts";
-import { keyModeProblems } from "../../key_modes/requirements.ts";
-import type { DataEntry } from "../../toolkit/plan/credentials.ts";
+import {
+  keyModeProblems,
+  kindOf,
+  type WantedKey,
+  wantedKey,
+} from "../../key_modes/requirements.ts";
+import type { DataEntry } from "../../toolkit/plan/entry.ts";
 import {
   type BulkData,
   type BulkProfile,
@@ -16,7 +21,6 @@ import {
   PROFILE_DEFAULTS,
   withDefaults,
 } from "../profile/profile.ts";
-import { kindOf, type WantedKey, wantedKey } from "../../key_modes/wanted_key.ts";
 import { type BulkDevice, expandTemplate, splitList } from "./devices.ts";
 import { keyName } from "../../crypto/keys/encoding.ts";
 import type { KeyKind } from "../../key_modes/mode.ts";

@@ -16,7 +16,7 @@ import { partitionSizeOf } from "../../image/encode.ts";
 import { readImage } from "../../image/read/image.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
-import { wantedKey } from "../../key_modes/wanted_key.ts";
+import { wantedKey } from "../../key_modes/requirements.ts";
 import { build, type EfuseOutput } from "../../toolkit/build.ts";
 import { signPartition } from "../../toolkit/sign.ts";
 import { checkSignatures } from "../../verify/signatures.ts";

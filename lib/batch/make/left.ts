@@ -7,7 +7,7 @@ import { type Certificate, readCertificates } from "../../crypto/x509/certificat
 import { chainAfter } from "../../crypto/x509/chain.ts";
 import { readRequest } from "../../crypto/x509/request.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
-import { wantedKey } from "../../key_modes/wanted_key.ts";
+import { wantedKey } from "../../key_modes/requirements.ts";
 import { checkImage } from "../../verify/verify.ts";
 import { attempt } from "../check/problem.ts";
 import { paths } from "../files.ts";

@@ -17,8 +17,8 @@ import {
   TLV_TYPES,
 } from "../../format/names.ts";
 import { MAX_SIGNATURES } from "../../format/signature_block.ts";
-import { wantedKey } from "../../key_modes/wanted_key.ts";
-import { DEFAULT_EFUSE_KEY_ID } from "../../toolkit/plan/credentials.ts";
+import { wantedKey } from "../../key_modes/requirements.ts";
+import { DEFAULT_EFUSE_KEY_ID } from "../../toolkit/plan/entry.ts";
 import { choice, either, flag, list, object, type Shape, text, whole, withRule } from "./shape.ts";
 
 /** The largest entry type that a profile may name. */

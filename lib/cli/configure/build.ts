@@ -9,8 +9,13 @@ import { type ImageFormat, TLV_TYPES } from "../../format/names.ts";
 import { DEFAULT_PARTITION_SIZE, walkPartition } from "../../format/partition.ts";
 import { partitionSizeOf } from "../../image/encode.ts";
 import { efuseOutput, encodeCsvImage } from "../../toolkit/build.ts";
-import { type CsvPlan, hmacKeyOf, planFromCsv } from "../../toolkit/plan/csv.ts";
-import { formatProblems, type PlannedEntry } from "../../toolkit/plan/entry.ts";
+import {
+  type CsvPlan,
+  formatProblems,
+  hmacKeyOf,
+  planFromCsv,
+  type PlannedEntry,
+} from "../../toolkit/plan/entry.ts";
 import { type EfuseKey, type Plan, planEntries } from "../../toolkit/plan/planner.ts";
 import { verify } from "../../verify/verify.ts";
 import { csvLoad, readText } from "../input/files.ts";

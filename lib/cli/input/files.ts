@@ -2,7 +2,7 @@ import { SecureCertError } from "../../bytes/errors.ts";
 import { decodeText, shownName } from "../../bytes/text.ts";
 import type { Arguments } from "../command.ts";
 import { besidePath, type Io, joinPath } from "../io.ts";
-import type { Load } from "../../toolkit/plan/csv.ts";
+import type { Load } from "../../toolkit/plan/entry.ts";
 import { CliError, fileError } from "../errors.ts";
 import { MAX_INPUT } from "./limited.ts";
 

@@ -9,7 +9,7 @@ import {
 import { type ImageFormat, nearestTlvType, parseTlvType, TLV_TYPES } from "../../format/names.ts";
 import type { Whereabouts } from "../../image/find/locate.ts";
 import type { BuildOptions } from "../../toolkit/build.ts";
-import type { DataEntry } from "../../toolkit/plan/credentials.ts";
+import type { DataEntry } from "../../toolkit/plan/entry.ts";
 import { type Arguments, refuseIdle } from "../command.ts";
 import { type CliError, fileError, usageError, valueError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";

@@ -7,7 +7,7 @@ import type { GenerateKeyOptions, PrivateKey } from "../../crypto/keys/keys.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
 import type { KeyMode } from "../../format/names.ts";
 import type { KeyModeRules } from "../../key_modes/mode.ts";
-import type { BuildPlan } from "../../toolkit/plan/credentials.ts";
+import type { BuildPlan } from "../../toolkit/plan/entry.ts";
 import { type Arguments, refuseIdle } from "../command.ts";
 import { fileError, usageError } from "../errors.ts";
 import type { Io } from "../io.ts";

@@ -7,7 +7,7 @@ import {
 } from "../../crypto/x509/certificate.ts";
 import type { Finding } from "../../findings/findings.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
-import { keyModeOf } from "../../image/contents/credentials.ts";
+import { keyModeOf } from "../../image/contents/contents.ts";
 import { inspect } from "../../toolkit/inspect.ts";
 import { checkImage, type Verdict, verdictOf } from "../../verify/verify.ts";
 import { CliError } from "../errors.ts";

@@ -25,8 +25,7 @@ import {
 } from "../../format/names.ts";
 import { parseStoredCertificates, parseStoredKey } from "../../device/stored.ts";
 import { MAX_TLV_LENGTH, type StoredTlv } from "../../format/tlv.ts";
-import { type KnownValue, parseMade } from "../../image/contents/contents.ts";
-import { hidesKey } from "../../image/contents/credentials.ts";
+import { hidesKey, type KnownValue, parseMade } from "../../image/contents/contents.ts";
 import { encodeStoredKey, isDer, storedCertificates } from "../../image/stored.ts";
 import type { EfuseKeyMode, KeyKind, KeyModeRules, ModeEntries } from "../../key_modes/mode.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";

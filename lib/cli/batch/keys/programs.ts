@@ -5,7 +5,7 @@ import type { BulkProfile } from "../../../batch/profile/profile.ts";
 import { concat } from "../../../bytes/pack.ts";
 import { decodeUtf8, parseBase64 } from "../../../bytes/text.ts";
 import { KEY_MODE_RULES } from "../../../key_modes/modes.ts";
-import { wantedKey } from "../../../key_modes/wanted_key.ts";
+import { wantedKey } from "../../../key_modes/requirements.ts";
 import { usageError } from "../../errors.ts";
 import {
   checkProgram,

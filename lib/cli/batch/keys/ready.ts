@@ -4,7 +4,7 @@ import { formatHex } from "../../../bytes/text.ts";
 import { sha256 } from "../../../crypto/deps.ts";
 import { importPrivateKey, type PrivateKey } from "../../../crypto/keys/keys.ts";
 import type { BulkDevice } from "../../../batch/list/devices.ts";
-import { kindOf, type WantedKey, wantedKey } from "../../../key_modes/wanted_key.ts";
+import { kindOf, type WantedKey, wantedKey } from "../../../key_modes/requirements.ts";
 import { keyName } from "../../../crypto/keys/encoding.ts";
 import { namesakesOf } from "../../../batch/files.ts";
 import { type BulkShard, isInShard, planError } from "../../../batch/list/list.ts";

@@ -8,7 +8,7 @@ import { sha256 } from "../../../crypto/deps.ts";
 import { importPrivateKey } from "../../../crypto/keys/keys.ts";
 import type { BulkDevice, DeviceRow } from "../../../batch/list/devices.ts";
 import { deviceKeyMode, keyProblem } from "../../../batch/list/settings.ts";
-import { wantedKey } from "../../../key_modes/wanted_key.ts";
+import { wantedKey } from "../../../key_modes/requirements.ts";
 import { type BulkShard, isInShard } from "../../../batch/list/list.ts";
 import { KEY_MODE_RULES } from "../../../key_modes/modes.ts";
 import type { BulkJob, BulkPhase } from "../../../batch/ports.ts";
