@@ -216,6 +216,9 @@ async function reporting<T>(
   }
 }
 
+/** What Deno is permitted to do with a file. */
+type Verb = "read" | "write" | "run";
+
 /**
  * An error of the file system in words.
  *
@@ -224,12 +227,12 @@ async function reporting<T>(
  * @param error What was thrown while the file was read or written. Errors of the library and misuse
  * are thrown again.
  */
-export function explain(verb: "read" | "write", name: string, error: unknown): CliError {
+export function explain(verb: Verb, name: string, error: unknown): CliError {
   if (error instanceof CliError) return error;
   const path = shownName(name);
   const failed = `Cannot ${verb} ${path}`;
   if (error instanceof Deno.errors.NotFound) {
-    const what = verb === "read" ? "no such file" : "its folder does not exist";
+    const what = verb === "write" ? "its folder does not exist" : "no such file";
     return fileError("ERR_FILE_NOT_FOUND", path, `${failed}: ${what}`);
   }
   if (error instanceof Deno.errors.NotCapable) {
@@ -250,8 +253,8 @@ export function explain(verb: "read" | "write", name: string, error: unknown): C
 }
 
 /** To write a folder Deno may have to read it, which is a permission of its own. */
-function missingPermission(verb: "read" | "write", path: string): "read" | "write" {
-  if (verb === "read") return "read";
+function missingPermission(verb: Verb, path: string): Verb {
+  if (verb !== "write") return verb;
   return Deno.permissions.querySync({ name: "write", path }).state === "granted" ? "read" : "write";
 }
 

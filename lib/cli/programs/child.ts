@@ -100,7 +100,7 @@ export function startProgram(
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) throw forbiddenProgram(program!);
     if (error instanceof Deno.errors.NotFound) throw missingProgram(program!);
-    throw explain("read", program!, error);
+    throw explain("run", program!, error);
   }
 }
 

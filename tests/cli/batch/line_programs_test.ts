@@ -348,6 +348,9 @@ processes.test("programs and flags that do not go together are errors of usage",
     await wrong(2, 'from 1 to 86400; not "0"', "--key-server", "x", "--answer-timeout", "0");
     await wrong(1, "Cannot run nosuchprogram: no such program", "--key-server", "nosuchprogram");
     await wrong(1, "Cannot run nosuchprogram: no such program", "--ca-command", "nosuchprogram");
+    const denied = await cli([...BULK, "--key-server", `${folder}/ca/ca.pem`, "-o", "out"], folder);
+    assertMatch(denied.stderr, /^error: Cannot run .*ca\.pem: the system denies it$/m);
+    await Deno.remove(`${folder}/out`, { recursive: true });
     for (const flag of ["--key-server", "--ca-command", "--key-command"]) {
       const quoted = await wrong(1, "Cannot run nosuch …: no such", flag, "'nosuch --pin 1234'");
       assertStringIncludes(quoted, "hint: the first word of the line is the program");
