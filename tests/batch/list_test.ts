@@ -28,7 +28,7 @@ async function make(devices: AsyncIterable<DeviceRow>, options: Partial<BulkOpti
   return { batch, results: await Array.fromAsync(run) };
 }
 
-async function problemsOf(rows: readonly string[]): Promise<string[]> {
+async function problemsOf(rows: Iterable<string>): Promise<string[]> {
   try {
     await make(readCsvDevices(rows));
     return [];
@@ -204,6 +204,29 @@ Deno.test("500 equal faults are counted, and the message has the first ten", asy
   const error = await make(readCsvDevices(["id,chip", ...rows])).catch((error) => error);
   assertEquals(error.message.match(/esp99/g)?.length, 10);
   assertEquals(error.message.endsWith("; and 490 more"), true, error.message);
+});
+
+Deno.test("memory holds so many problems of a list, and then it is not read any further", async () => {
+  let rows = 0;
+  function* endless() {
+    yield "id";
+    for (;; rows++) yield "a/b";
+  }
+  const problems = await problemsOf(endless());
+  assertEquals([problems.length < 110_000, rows < 110_000], [true, true]);
+  assertEquals(
+    problems.filter((line) => /^the list was read to row \d+ only$/.test(line)).length,
+    1,
+  );
+});
+
+Deno.test("counted devices whose ids would be equal are one problem", () => {
+  for (const template of ["x", "{{n}}"]) {
+    const rows = [...countDevices(1_000_000, template)];
+    const problem = `id template: "${template}" has no {n}, by which ids differ`;
+    assertEquals([rows.length, rows[1]], [2, { problem }]);
+    assertEquals([...countDevices(1, template)].length, 1);
+  }
 });
 
 const row = (values: Partial<ManifestRow>): ManifestRow => ({

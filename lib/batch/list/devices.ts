@@ -139,6 +139,7 @@ export async function* readNdjsonDevices(
  * @category Device list and profile
  */
 export function* countDevices(count: number, template: string): Generator<DeviceRow> {
+  let last: string | undefined;
   for (let index = 0; index < count; index++) {
     const n = String(index + 1);
     const id = expandTemplate(template, { n });
@@ -146,6 +147,11 @@ export function* countDevices(count: number, template: string): Generator<Device
       yield { problem: `id template: ${id.problem}` };
       return;
     }
+    if (id.text === last) {
+      yield { problem: `id template: ${shownValue(template)} has no {n}, by which ids differ` };
+      return;
+    }
+    last = id.text;
     yield deviceRow({ id: id.text }, index, `device ${n}`);
   }
 }

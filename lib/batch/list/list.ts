@@ -13,6 +13,8 @@ interface ListOptions {
 }
 
 const CHUNK = 1000;
+/** Problems after which a list is not read any further, because memory holds them. */
+const MOST_PROBLEMS = 100_000;
 
 /**
  * Checks the whole list, with the parts that others take, and has the journal take up what is to be
@@ -39,6 +41,10 @@ export async function planList(
     await new Promise((resolve) => setTimeout(resolve));
   };
   for await (const row of devices) {
+    if (problems.length >= MOST_PROBLEMS) {
+      problems.push(`the list was read to row ${count} only`);
+      break;
+    }
     count++;
     const problem = "problem" in row ? row.problem : rowProblem(row.device, last);
     if (problem !== undefined) problems.push(problem);
