@@ -1,3 +1,4 @@
+import { countOf } from "../bytes/errors.ts";
 import { encodeUtf8, shownValue } from "../bytes/text.ts";
 
 /** Characters and bytes of a name, which leave room for what is put before and after it. */
@@ -39,7 +40,9 @@ export function fileNameProblem(id: string): string | undefined {
   const name = fileNameOf(id);
   if (name === "") return "is empty";
   const { length } = [...name];
-  if (length > MOST.characters) return `has ${length} characters, at most ${MOST.characters}`;
+  if (length > MOST.characters) {
+    return `has ${countOf(length, "character")}, at most ${MOST.characters}`;
+  }
   if (encodeUtf8(name).length > MOST.bytes) return `has more than ${MOST.bytes} bytes`;
   if (/[\p{C}\p{Zl}\p{Zp}\p{DI}]/u.test(name)) return "has control characters";
   if (/[/\\*?"<>|]/.test(name)) {

@@ -1,5 +1,5 @@
 import { formatCsvRecord, fromSpreadsheet, readCsv, toSpreadsheet } from "../bytes/csv.ts";
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { fileNameProblem } from "./files.ts";
 
 /** The columns that every row of a manifest has, in their order. */
@@ -105,7 +105,10 @@ export function parseManifestCsv(text: string): ManifestRow[] {
   return records.map((record) => {
     const { line } = record[0]!;
     if (record.length !== columns.length) {
-      throw badCsv(`there are ${record.length} fields, the header has ${columns.length}`, line);
+      throw badCsv(
+        `it has ${countOf(record.length, "field")}, the header has ${columns.length}`,
+        line,
+      );
     }
     const cells = columns.map((name, at) => [name, fromSpreadsheet(record[at]!.text)] as const);
     const row = Object.fromEntries<unknown>(cells);

@@ -1,3 +1,4 @@
+import { countOf } from "./errors.ts";
 import { formatHex, parseHex } from "./text.ts";
 import type { Bytes } from "./pack.ts";
 
@@ -25,7 +26,7 @@ export function decodeBigInteger(bytes: Uint8Array): bigint {
  */
 export function encodeBigInteger(value: bigint, length: number): Bytes {
   if (value < 0n || bitLength(value) > 8 * length) {
-    throw new RangeError(`Cannot encode number: it does not fit ${length} bytes`);
+    throw new RangeError(`Cannot encode number: it does not fit ${countOf(length, "byte")}`);
   }
   return length === 0 ? new Uint8Array() : parseHex(value.toString(16).padStart(2 * length, "0"));
 }

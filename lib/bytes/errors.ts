@@ -113,3 +113,12 @@ export class SecureCertError extends Error {
     if (options.verdict !== undefined) this.verdict = options.verdict;
   }
 }
+
+/**
+ * A number of things: `1 device`, `2 devices`.
+ *
+ * @param many What several are called, with the verb where one follows. @default the first with an s
+ */
+export function countOf(count: number, one: string, many: string = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
+}

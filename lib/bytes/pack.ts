@@ -1,4 +1,4 @@
-import { SecureCertError } from "./errors.ts";
+import { countOf, SecureCertError } from "./errors.ts";
 
 /**
  * A byte array whose buffer is an ordinary `ArrayBuffer`, as WebCrypto demands.
@@ -80,7 +80,7 @@ export function take(bytes: Uint8Array, offset: number, length: number, what: st
   if (have < length) {
     throw new SecureCertError(
       "ERR_TRUNCATED",
-      `Cannot decode ${what}: need ${length} bytes, have ${have}`,
+      `Cannot decode ${what}: need ${countOf(length, "byte")}, have ${have}`,
       { offset },
     );
   }

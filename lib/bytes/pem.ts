@@ -1,4 +1,4 @@
-import { SecureCertError } from "./errors.ts";
+import { countOf, SecureCertError } from "./errors.ts";
 import { decodeUtf16, decodeUtf8, formatBase64 } from "./text.ts";
 import type { Bytes } from "./pack.ts";
 
@@ -92,7 +92,10 @@ export function derBlocks(file: Uint8Array | string, labels: readonly string[]):
 export function refuseLong({ length }: Uint8Array | string): void {
   if (length <= MAX_CREDENTIAL_FILE) return;
   const limit = `certificates and keys have at most ${MAX_CREDENTIAL_FILE >> 20} MiB`;
-  throw new SecureCertError("ERR_LENGTH", `Cannot read file of ${length} bytes: ${limit}`);
+  throw new SecureCertError(
+    "ERR_LENGTH",
+    `Cannot read file of ${countOf(length, "byte")}: ${limit}`,
+  );
 }
 
 /** The labels of the PEM blocks of a text, in order, regardless of what is between them. */

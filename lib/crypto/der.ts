@@ -2,7 +2,7 @@
 // reads and refuses what the device takes: certificates are made by the hundred thousand, and come from
 // anywhere.
 
-import { type ErrorCode, SecureCertError } from "../bytes/errors.ts";
+import { countOf, type ErrorCode, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { formatHex } from "../bytes/text.ts";
 
@@ -144,13 +144,19 @@ export function nextDer(cursor: DerCursor, tag?: number): DerNode {
   const first = start + 1 < end ? bytes[start + 1]! : 0;
   if (first === 0x80) throw derError(cursor, start, "indefinite length");
   const count = first < 0x80 ? 0 : first & 0x7F;
-  if (count > MAX_LENGTH_BYTES) throw derError(cursor, start, `length of ${count} bytes`);
+  if (count > MAX_LENGTH_BYTES) {
+    throw derError(cursor, start, `length of ${countOf(count, "byte")}`);
+  }
   const content = start + 2 + count;
   let length = count === 0 ? first : 0;
   // Four bytes may make more than 31 bits, which a shift would turn negative.
   for (let at = start + 2; at < content && at < end; at++) length = length * 256 + bytes[at]!;
   if (content + length > end) {
-    throw derError(cursor, start, `need ${content + length - start} bytes, have ${end - start}`);
+    throw derError(
+      cursor,
+      start,
+      `need ${countOf(content + length - start, "byte")}, have ${end - start}`,
+    );
   }
   cursor.at = content + length;
   return { tag: found, start, content, end: cursor.at, source };

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, plainBytes } from "../bytes/pack.ts";
 import { md5, sha224 } from "./deps.ts";
 import {
@@ -226,7 +226,11 @@ export function decodeEcdsaSignature(der: Uint8Array, size: number): Bytes {
     const number = nextDer(numbers, TAG.integer);
     const digits = unsignedOf(number);
     if (digits.length === 0 || digits.length > size) {
-      throw derError(root, number.start, `need 1 to ${size} bytes, have ${digits.length}`);
+      throw derError(
+        root,
+        number.start,
+        `need 1 to ${countOf(size, "byte")}, have ${digits.length}`,
+      );
     }
     raw.set(digits, end - digits.length);
   }

@@ -1,3 +1,4 @@
+import { countOf } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 
 /**
@@ -17,7 +18,7 @@ export function randomBytes(length: number, { random }: Sources): Bytes {
   if (random === undefined) return crypto.getRandomValues(new Uint8Array(length));
   const bytes = random(length);
   if (bytes.length !== length) {
-    throw new RangeError(`random gave ${bytes.length} bytes, not ${length}`);
+    throw new RangeError(`random gave ${countOf(bytes.length, "byte")}, not ${length}`);
   }
   return new Uint8Array(bytes);
 }

@@ -2,6 +2,7 @@
 // TLS library on the device parses). It is laxer than RFC 5280 in most places and stricter in some;
 // the function of mbedTLS that has a rule is named beside it.
 
+import { countOf } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import {
   constructedTag,
@@ -483,7 +484,7 @@ function checkGeneralName(name: DerNode): void {
     case DIRECTORY_NAME:
       return within("directoryName", () => checkDirectoryName(enterDer(name)));
     case IP_ADDRESS:
-      if (length !== 4 && length !== 16) refuse(`iPAddress of ${length} bytes`);
+      if (length !== 4 && length !== 16) refuse(`iPAddress of ${countOf(length, "byte")}`);
   }
 }
 
@@ -522,7 +523,7 @@ function checkPolicies(value: DerCursor, isCritical: boolean): void {
 /** mbedTLS, `mbedtls_x509_get_ns_cert_type`. */
 function checkNsCertType(value: DerCursor): void {
   const length = readBits(value);
-  if (length > 1) refuse(`${length} bytes of bits`);
+  if (length > 1) refuse(`${countOf(length, "byte")} of bits`);
 }
 
 /** A BIT STRING, which may be empty; gives its bytes (mbedTLS, `mbedtls_asn1_get_bitstring`). */
@@ -547,6 +548,6 @@ function readOptionalBoolean(cursor: DerCursor): boolean | undefined {
   const node = optionalDer(cursor, TAG.boolean);
   if (node === undefined) return undefined;
   const length = node.end - node.content;
-  if (length !== 1) refuse(`BOOLEAN of ${length} bytes at byte ${node.start}`);
+  if (length !== 1) refuse(`BOOLEAN of ${countOf(length, "byte")} at byte ${node.start}`);
   return node.source.bytes[node.content] !== 0;
 }

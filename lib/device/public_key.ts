@@ -1,3 +1,4 @@
+import { countOf } from "../bytes/errors.ts";
 import { decodeBigInteger } from "../bytes/big_integer.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import {
@@ -177,7 +178,9 @@ export function checkPoint(curve: CurveDomain, point: Bytes): void {
   const isHalf = isCompressed(point);
   if (!isHalf && point[0] !== UNCOMPRESSED) refuse("point of an unknown form");
   const length = 1 + (isHalf ? 1 : 2) * size;
-  if (point.length !== length) refuse(`point of ${point.length} bytes for a curve of ${length}`);
+  if (point.length !== length) {
+    refuse(`point of ${countOf(point.length, "byte")} for a curve of ${length}`);
+  }
   if (isHalf && !canUncompress(curve)) {
     refuse("compressed point on a curve whose points the device cannot expand");
   }
@@ -213,7 +216,7 @@ export function checkMontgomery(
   if (!isWithoutParameters(algorithm) || algorithm.parameters?.tag === TAG.null) {
     refuse(`parameters of the ${name} algorithm`);
   }
-  if (key.length !== size) refuse(`${name} key of ${key.length} bytes`);
+  if (key.length !== size) refuse(`${name} key of ${countOf(key.length, "byte")}`);
 }
 
 /** The Jacobi symbol of a number by an odd modulus: 1 for a square, other than 0, modulo a prime. */

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, equalBytes, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { sha256 } from "./deps.ts";
 import { MAX_SUBTYPE, TLV_TYPES, tlvTypeNumber, tlvTypeTitle } from "./names.ts";
@@ -257,7 +257,7 @@ function tooLarge(
   const type = tlvTypeNumber(entries[largest]?.type ?? INTEGRITY);
   return new SecureCertError(
     "ERR_TOO_LARGE",
-    `Cannot encode partition: ${used} bytes, ${used - size} more than its ${size}; ` +
+    `Cannot encode partition: ${countOf(used, "byte")}, ${used - size} more than its ${size}; ` +
       `the largest entry is the ${tlvTypeTitle(type)} with ${sizes[largest]}`,
     { entry: largest },
   );

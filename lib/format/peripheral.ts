@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, inRange, isFilledWith, viewOf } from "../bytes/pack.ts";
 import { DS_LAYOUTS, dsLayoutOfCiphertext } from "./chips/chip.ts";
 
@@ -226,6 +226,6 @@ function exactly(bytes: Uint8Array, size: number, what: string): void {
   if (bytes.length === size) return;
   throw new SecureCertError(
     "ERR_LENGTH",
-    `Cannot decode ${what}: need ${size} bytes, have ${bytes.length}`,
+    `Cannot decode ${what}: need ${countOf(size, "byte")}, have ${bytes.length}`,
   );
 }

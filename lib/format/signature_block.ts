@@ -5,7 +5,7 @@ import {
   montgomeryInverse,
 } from "../bytes/big_integer.ts";
 import { crc32 } from "../bytes/crc32.ts";
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, concat, take, viewOf } from "../bytes/pack.ts";
 
 /** Bytes of a secure-boot-v2 signature block (FORMAT: Secure Boot v2 block). */
@@ -180,7 +180,10 @@ export function decodeSignatureBlock(
 } {
   take(bytes, 0, SIGNATURE_BLOCK_SIZE, "signature block");
   if (bytes.length !== SIGNATURE_BLOCK_SIZE) {
-    throw bad("ERR_LENGTH", `${bytes.length} bytes, a block has ${SIGNATURE_BLOCK_SIZE}`);
+    throw bad(
+      "ERR_LENGTH",
+      `${countOf(bytes.length, "byte")}, a block has ${SIGNATURE_BLOCK_SIZE}`,
+    );
   }
   if (bytes[0] !== MAGIC) throw bad("ERR_MAGIC", "no magic number", 0);
   if (viewOf(bytes).getUint32(CRC_AT, true) !== crc32(bytes.subarray(0, CRC_AT))) {
@@ -353,7 +356,10 @@ function readCompact(
   take(rest, 0, length, "signature entry");
   if (rest.length !== length) {
     const have = ENTRY_HEADER_SIZE + rest.length;
-    throw badEntry("ERR_LENGTH", `${have} bytes, ${algorithm} has ${ENTRY_HEADER_SIZE + length}`);
+    throw badEntry(
+      "ERR_LENGTH",
+      `${countOf(have, "byte")}, ${algorithm} has ${ENTRY_HEADER_SIZE + length}`,
+    );
   }
   if (rest[0] !== number) throw badEntry("ERR_UNSUPPORTED", "wrong curve");
   return {
@@ -407,7 +413,7 @@ function padded(bytes: Uint8Array, length: number): Bytes {
 
 function sized(bytes: Uint8Array, length: number, what: string): Uint8Array {
   if (bytes.length === length) return bytes;
-  throw new RangeError(`Cannot encode signature: ${what} must be ${length} bytes`);
+  throw new RangeError(`Cannot encode signature: ${what} must be ${countOf(length, "byte")}`);
 }
 
 function u32(value: number, what: string): Bytes {

@@ -1,5 +1,5 @@
 import { crc32 } from "../bytes/crc32.ts";
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { alignUp, type Bytes, type Decoded, isFilledWith, take, viewOf } from "../bytes/pack.ts";
 import { type TlvType, tlvTypeName, tlvTypeNumber } from "./names.ts";
 
@@ -104,7 +104,9 @@ export function checkTlv({ type, subtype = 0, flags = 0, data, reserved, padding
   if (data.length > MAX_TLV_LENGTH) {
     throw new SecureCertError(
       "ERR_LENGTH",
-      `Cannot encode TLV: value of ${data.length} bytes, at most ${MAX_TLV_LENGTH} fit an entry`,
+      `Cannot encode TLV: value of ${
+        countOf(data.length, "byte")
+      }, at most ${MAX_TLV_LENGTH} fit an entry`,
     );
   }
   if (reserved !== undefined && reserved.length !== 3) {
@@ -112,7 +114,7 @@ export function checkTlv({ type, subtype = 0, flags = 0, data, reserved, padding
   }
   const room = alignUp(data.length, TLV_ALIGNMENT) - data.length;
   if (padding !== undefined && padding.length !== room) {
-    throw new RangeError(`Cannot encode TLV: need ${room} bytes of padding`);
+    throw new RangeError(`Cannot encode TLV: need ${countOf(room, "byte")} of padding`);
   }
   checkByte(flags, "flags");
   checkByte(tlvTypeNumber(type), "type");

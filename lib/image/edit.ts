@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { alignUp, type Bytes, concat, equalBytes } from "../bytes/pack.ts";
 import { TLV_TYPES } from "../format/names.ts";
 import {
@@ -64,7 +64,9 @@ export function layOut(
   const wanted = bytes.length > used ? alignUp(bytes.length, TLV_ALIGNMENT) : 0;
   const partition = size ?? Math.max(DEFAULT_PARTITION_SIZE, wanted, used);
   if (wanted > partition) {
-    const message = `Cannot lay out image: it has ${wanted} bytes, the partition ${partition}`;
+    const message = `Cannot lay out image: it has ${
+      countOf(wanted, "byte")
+    }, the partition ${partition}`;
     throw new SecureCertError("ERR_TOO_LARGE", message);
   }
   const chain = encodePartition(entries, { size: partition });

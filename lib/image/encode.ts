@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
 import { CUST_FLASH_SIZE, custFlashEnd, encodeCustFlash } from "../format/cust_flash/codec.ts";
 import type { Credentials } from "../format/credentials.ts";
@@ -74,7 +74,7 @@ export async function encodeImage(
       if (size < needed) {
         throw new SecureCertError(
           "ERR_TOO_LARGE",
-          `cust_flash needs ${needed} bytes, the partition has ${size}`,
+          `cust_flash needs ${countOf(needed, "byte")}, the partition has ${size}`,
         );
       }
       const legacy = format === "cust_flash_legacy";

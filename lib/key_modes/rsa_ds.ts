@@ -1,3 +1,4 @@
+import { countOf } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
@@ -119,8 +120,9 @@ function checkSize(
   const layout = chip === undefined ? undefined : dsLayout(chip);
   if (layout === undefined) return findings;
   if (ciphertextLength !== layout.ciphertextLength) {
-    const message =
-      `the DS ciphertext has ${ciphertextLength} bytes, ${chip} reads ${layout.ciphertextLength}`;
+    const message = `the DS ciphertext has ${
+      countOf(ciphertextLength, "byte")
+    }, ${chip} reads ${layout.ciphertextLength}`;
     findings.push(finding("DS_SIZE", message, place));
   }
   if (!layout.rsaBits.includes(bits)) {

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, equalBytes, isFilledWith } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
 import { decodeUtf8, encodeUtf8, formatBase64, formatHex } from "../bytes/text.ts";
@@ -145,7 +145,9 @@ export async function extract(
 
 function refuseTooLarge({ length }: Uint8Array): void {
   if (length <= MAX_IMAGE_SIZE) return;
-  const message = `Cannot extract image: ${length} bytes; a CSV takes ${MAX_IMAGE_SIZE >> 20} MiB`;
+  const message = `Cannot extract image: ${countOf(length, "byte")}; a CSV takes ${
+    MAX_IMAGE_SIZE >> 20
+  } MiB`;
   throw new SecureCertError("ERR_TOO_LARGE", message);
 }
 

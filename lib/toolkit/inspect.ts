@@ -1,3 +1,4 @@
+import { countOf } from "../bytes/errors.ts";
 import { formatPem, isPem } from "../bytes/pem.ts";
 import { decodeUtf8, formatHex } from "../bytes/text.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
@@ -391,7 +392,7 @@ function messageOf(
     case "duplicate-name":
       return `a second partition is named ${name}`;
     case "name-length":
-      return `the name ${name} has ${finding.length} bytes, more than 16`;
+      return `the name ${name} has ${countOf(finding.length, "byte")}, more than 16`;
     case "before-table-end":
       return `${name} starts before the partition table ends, at ${hex(finding.end)}`;
     case "past-flash-end":
@@ -407,7 +408,7 @@ function messageOf(
     case "nvs-too-small":
       return `${name} has ${hex(finding.size)} bytes; NVS that is written takes 0x3000`;
     case "too-many":
-      return `${entries.length} partitions, at most ${finding.limit} fit`;
+      return `${countOf(entries.length, "partition")}, at most ${finding.limit} fit`;
     default:
       return finding satisfies never;
   }

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { isPem } from "../bytes/pem.ts";
 import { readDer } from "../crypto/der.ts";
 import { GCM_TAG_SIZE } from "../crypto/peripherals/hmac.ts";
@@ -66,7 +66,13 @@ export function checkIntegrity({ entries }: ReadImage): Finding[] {
   }
   const after = entries.slice(last + 1).filter(({ raw }) => raw.value.type !== SIGNATURE);
   if (after.length === 0) return [];
-  const message = `${after.length} entries follow the integrity entry and are not covered by it`;
+  const message = `${
+    countOf(
+      after.length,
+      "entry follows the integrity entry and is",
+      "entries follow the integrity entry and are",
+    )
+  } not covered by it`;
   return [finding("BAD_INTEGRITY", message, place, "warning")];
 }
 
@@ -114,8 +120,9 @@ export function checkLengths({ entries }: ReadImage): Finding[] {
   return entries.flatMap(({ raw: { value, offset }, content }, entry) => {
     const { length } = value.data;
     if (content.kind !== "securityConfig" || length === SECURITY_CONFIG_SIZE) return [];
-    const message =
-      `the security configuration has ${length} bytes instead of ${SECURITY_CONFIG_SIZE}`;
+    const message = `the security configuration has ${
+      countOf(length, "byte")
+    } instead of ${SECURITY_CONFIG_SIZE}`;
     return [finding("TRUNCATED", message, { entry, offset }, "warning")];
   });
 }
@@ -200,7 +207,9 @@ function encryptionProblem({ raw: { value }, content }: ReadEntry): string | und
     return "the firmware takes the signed length from where the value is, and fails on a decrypted copy";
   }
   if (data.length <= GCM_TAG_SIZE) {
-    return `the firmware cannot decrypt ${data.length} bytes, of which ${GCM_TAG_SIZE} are the tag`;
+    return `the firmware cannot decrypt ${
+      countOf(data.length, "byte")
+    }, of which ${GCM_TAG_SIZE} are the tag`;
   }
   if (content.kind !== "encrypted") return undefined;
   if (content.problem !== undefined) {

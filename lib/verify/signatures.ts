@@ -1,4 +1,4 @@
-import { SecureCertError } from "../bytes/errors.ts";
+import { countOf, SecureCertError } from "../bytes/errors.ts";
 import { type Bytes, equalBytes } from "../bytes/pack.ts";
 import { isSignatureRight, publicKeyDigest, readSignatureKey } from "../crypto/signature.ts";
 import { digest } from "../crypto/signing.ts";
@@ -153,8 +153,9 @@ function checkSchemes(checks: readonly SignatureCheck[], chip: ChipName | undefi
     return [finding("CHIP_UNSUPPORTED", message, { entry, offset })];
   });
   if (checks.length <= digestSlots) return findings;
-  const message =
-    `the image has ${checks.length} signatures, ${chip} keeps ${digestSlots} key digest`;
+  const message = `the image has ${
+    countOf(checks.length, "signature")
+  }, ${chip} keeps ${digestSlots} key digest`;
   return [...findings, finding("CHIP_UNSUPPORTED", message, {}, "warning")];
 }
 
@@ -275,7 +276,9 @@ async function remarksOn(value: ReadSignature, message: Uint8Array): Promise<str
     remarks.push(`byte ${oddByte} is not what it should be; the firmware skips it`);
   }
   if (signedLength !== message.length) {
-    remarks.push(`the length field says ${signedLength} bytes, ${message.length} are signed`);
+    remarks.push(
+      `the length field says ${countOf(signedLength, "byte")}, ${message.length} are signed`,
+    );
   }
   if (imageDigest && !equalBytes(imageDigest, await digest("SHA-256", message))) {
     remarks.push("the digest in the block is not that of the signed bytes");

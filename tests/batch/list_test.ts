@@ -282,7 +282,7 @@ Deno.test("a manifest in CSV that is none is refused with its line", () => {
   const cases = [
     ["", "there is no column id in line 1"],
     ["id,serial\n", "there is no column fingerprint in line 1"],
-    [`${header}a,b\n`, "there are 2 fields, the header has 8 in line 2"],
+    [`${header}a,b\n`, "it has 2 fields, the header has 8 in line 2"],
     [header + good + good.replace("verified", "done"), "status is neither verified nor failed in"],
     [header + good.replace(/^a/, "a/b"), 'id "a/b" has a character'],
     [`${header}"a\n`, "quote is not closed in line 2"],

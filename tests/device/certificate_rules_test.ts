@@ -559,7 +559,7 @@ const VALUES: Readonly<
       "300000": "stray bytes",
       "30020c00": "UTF8String for a name",
       "30024200": "tag 0x42 for a name",
-      "300387017f": "iPAddress of 1 bytes",
+      "300387017f": "iPAddress of 1 byte",
       "30028700": "iPAddress of 0 bytes",
       "300aa7080102030405060708": "iPAddress of 8 bytes",
       "3002a400": "need sequence (tag 0x30), found the end in directoryName",

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import { parsePem } from "../../bytes/pem.ts";
 import { decodeUtf8, formatBase64, parseBase64 } from "../../bytes/text.ts";
@@ -129,7 +129,7 @@ export async function checkSecrets(
   }
   const isDerived = rulesOf(row)?.privateKey === "derived";
   if (hmacKey !== undefined && hmacKey.length !== HMAC_KEY_SIZE) {
-    const what = `has ${hmacKey.length} bytes, an eFuse block holds ${HMAC_KEY_SIZE}`;
+    const what = `has ${countOf(hmacKey.length, "byte")}, an eFuse block holds ${HMAC_KEY_SIZE}`;
     problems.push(wrong(paths.hmacKey(id), what));
   } else if (!isQuick && isDerived && hmacKey !== undefined && salt !== undefined) {
     const found = await attempt(async () => (await deriveEcdsaKey(hmacKey, salt)).publicKey);

@@ -1,3 +1,4 @@
+import { countOf } from "../../bytes/errors.ts";
 import { type BulkShard, parseShard } from "../list/list.ts";
 import { type BulkProfile, differingMembers } from "../profile/profile.ts";
 import { type BatchProblem, problem } from "./problem.ts";
@@ -110,7 +111,7 @@ function missingParts(seen: ReadonlyMap<number, string>, count: number): BatchPr
     if (!seen.has(index)) missing.push(index);
   }
   const more = left > missing.length ? ` and ${left - missing.length} more` : "";
-  const message = `of ${count} parts, ${missing.join(", ")}${more} are not there`;
+  const message = `of ${countOf(count, "part")}, ${missing.join(", ")}${more} are not there`;
   return [problem("MISSING_SHARD", null, message)];
 }
 

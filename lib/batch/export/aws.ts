@@ -1,6 +1,6 @@
 import { shownValue } from "../../bytes/text.ts";
 import type { CertificateInput } from "../../crypto/x509/certificate.ts";
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import {
   type ExportDevice,
   type Exporter,
@@ -127,6 +127,8 @@ function formatAwsTemplate({ ca, policy }: NonNullable<Parameters<typeof exportA
   if (text.length <= TEMPLATE_LIMIT) return text;
   throw new SecureCertError(
     "ERR_TOO_LARGE",
-    `Cannot export: the provisioning template has ${text.length} characters, at most ${TEMPLATE_LIMIT}`,
+    `Cannot export: the provisioning template has ${
+      countOf(text.length, "character")
+    }, at most ${TEMPLATE_LIMIT}`,
   );
 }

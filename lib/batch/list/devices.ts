@@ -1,3 +1,4 @@
+import { countOf } from "../../bytes/errors.ts";
 import {
   type CsvField,
   type CsvOptions,
@@ -8,7 +9,7 @@ import {
   separatorOf,
   statedSeparator,
 } from "../../bytes/csv.ts";
-import { didYouMean, editDistance, nearestName } from "../../bytes/nearest.ts";
+import { didYouMean, editDistance, nearestName, suggestion } from "../../bytes/nearest.ts";
 import { shownValue } from "../../bytes/text.ts";
 import { fileNameProblem } from "../files.ts";
 import { extraColumns, MANIFEST_COLUMNS } from "../manifest.ts";
@@ -228,7 +229,7 @@ function columnProblem(name: string): string | undefined {
       'name or number goes into the column "id"';
   }
   const meant = known.find((each) => isNearly(plainName(name), plainName(each)));
-  if (meant !== undefined) return `${column} is not known; did you mean ${meant}?`;
+  if (meant !== undefined) return `${column} is not known${suggestion(meant)}`;
   const own = MANIFEST_COLUMNS.find((each) => plainName(each) === plainName(name));
   return own && `${column} has the name of one of the manifest's own; give it another name`;
 }
@@ -263,7 +264,7 @@ function csvRow(
 ): DeviceRow {
   const hasMore = record.slice(columns.length).some((field) => !isEmpty(field));
   if (record.length < columns.length || hasMore) {
-    const fields = record.length === 1 ? "1 field" : `${record.length} fields`;
+    const fields = countOf(record.length, "field");
     const problem = `${fields}, the header has ${columns.length}`;
     const isComment = record[0]!.text.trimStart().startsWith("#") && !record[0]!.quoted;
     return {

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import { isSamePublicKey } from "../../crypto/keys/encoding.ts";
 import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
@@ -123,7 +123,7 @@ async function hmacOf(
   if (hmacKey !== undefined && !hasHmac) throw refuse("hmacKey", `does not go with ${keyMode}`);
   if (salt !== undefined && !isDerived) throw refuse("salt", `does not go with ${keyMode}`);
   if (hmacKey !== undefined && hmacKey.length !== HMAC_KEY_SIZE) {
-    throw refuse("hmacKey", `has ${hmacKey.length} bytes, not ${HMAC_KEY_SIZE}`);
+    throw refuse("hmacKey", `has ${countOf(hmacKey.length, "byte")}, not ${HMAC_KEY_SIZE}`);
   }
   const isBuilt = certificate !== undefined || image !== undefined;
   const isUsed = isBuilt || isDerived && request !== undefined;

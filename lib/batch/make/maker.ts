@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, equalBytes, plainBytes } from "../../bytes/pack.ts";
 import { encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
@@ -103,7 +103,11 @@ async function openShop(options: BulkMakerOptions): Promise<Shop> {
   const { issuer, profile, signers = [], caCert } = options;
   const wanted = profile.signingKeys?.length ?? 0;
   if (signers.length !== wanted) {
-    throw failure(`the profile names ${wanted} signing keys, there are ${signers.length} signers`);
+    throw failure(
+      `the profile names ${countOf(wanted, "signing key")}, there are ${
+        countOf(signers.length, "signer")
+      }`,
+    );
   }
   if (profile.caCert !== undefined && caCert === undefined) {
     throw failure(

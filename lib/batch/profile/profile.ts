@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { spelledName } from "../../bytes/nearest.ts";
+import { spelledName, suggestion } from "../../bytes/nearest.ts";
 import { encodeUtf8, parseBase64, parseHex } from "../../bytes/text.ts";
 import { CURVES, type EcCurve, parseCurve } from "../../crypto/keys/curves.ts";
 import { EXTENDED_KEY_USAGE } from "../../crypto/x509/extensions.ts";
@@ -124,7 +124,7 @@ const dataShape = object(
       (type: number | string) => {
         if (entryType(type) !== undefined) return undefined;
         const nearest = nearestTlvType(String(type));
-        return `is not an entry type${nearest === undefined ? "" : `; did you mean ${nearest}?`}`;
+        return `is not an entry type${suggestion(nearest)}`;
       },
     ),
     subtype: whole(0, MAX_SUBTYPE, { default: 0 }),

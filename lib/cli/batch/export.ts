@@ -10,7 +10,7 @@ import {
 import { EXPORT_SERVICES } from "../../batch/export/services.ts";
 import { MANIFEST, MANIFEST_CSV, paths } from "../../batch/files.ts";
 import type { ManifestRow } from "../../batch/manifest.ts";
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { printableLine } from "../../bytes/text.ts";
 import { type Certificate, readCertificate } from "../../crypto/x509/certificate.ts";
 import { checkImage } from "../../verify/verify.ts";
@@ -33,7 +33,7 @@ import { checkRows, checkWithoutJournal, devicesIn, remedy, unfinished } from ".
 import { type BatchFolder, openBatch } from "./folder/batch.ts";
 import { type GrowingText, openGrowing } from "./folder/write.ts";
 import { type BatchJournal, withJournal } from "./journal/read.ts";
-import { countOf, listOf } from "./report.ts";
+import { listOf } from "./report.ts";
 import { openSignal, STOPPING } from "./signal.ts";
 
 /** Lines of what is wrong that are shown. */

@@ -1,3 +1,4 @@
+import { countOf } from "../../bytes/errors.ts";
 import type { BatchProblem } from "../../batch/check/problem.ts";
 import { printableLine } from "../../bytes/text.ts";
 import { green, red } from "../render/text.ts";
@@ -28,11 +29,6 @@ export function renderFaults(faults: readonly string[]): string[] {
 /** What a fault says without what is its row's: where it is, what it quotes, numbers and the names of files. */
 function kindOf(fault: string): string {
   return fault.replace(/^.*?: /s, "").replace(/"[^"]*"/g, '""').replace(/\S*[\d/\\.:]\S*/g, "0");
-}
-
-/** A number of things: `1 device`, `2 devices`. */
-export function countOf(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** Names one after another, of which the first are shown. */

@@ -3,6 +3,7 @@ import { FORCE, FORCE_KEY, JSON_FLAG, OUT_DIR, PLACE_FLAGS } from "../flags.ts";
 import { placeOf, readImageFile } from "../input/images.ts";
 import { type Io, joinPath } from "../io.ts";
 import { forceOf, outputFolder, printResult } from "../output/out.ts";
+import { countOf } from "../render/text.ts";
 
 /** Takes an image apart into a folder, with a CSV that builds the same image again. */
 export const command: Command = {
@@ -30,7 +31,7 @@ export const command: Command = {
     const { refused = [] } = extracted[0]!;
     noteRefused(paths[0]!, refused, io);
     const line = `build --csv ${paths[0]}${refused.length > 0 ? " --no-verify" : ""}`;
-    const text = `extracted ${files.length} files; build it again with: ${line}`;
+    const text = `extracted ${countOf(files.length, "file")}; build it again with: ${line}`;
     printResult(out, { csv: paths[0], files: paths }, text, args, io);
     return 0;
   },

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { importPrivateKey, type PrivateKey } from "../../crypto/keys/keys.ts";
 import { withoutMarker } from "../../format/partition.ts";
 import { naming } from "../input/files.ts";
@@ -25,7 +25,9 @@ export async function signImage(
   io: Io,
 ): Promise<OutputFile> {
   if (signingKeyFiles.length > 3) {
-    const message = `Cannot sign image: ${signingKeyFiles.length} keys, the firmware reads 3`;
+    const message = `Cannot sign image: ${
+      countOf(signingKeyFiles.length, "key")
+    }, the firmware reads 3`;
     throw new SecureCertError("ERR_PLAN", message);
   }
   const keys: PrivateKey[] = [];

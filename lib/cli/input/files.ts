@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { decodeText, shownName } from "../../bytes/text.ts";
 import type { Arguments } from "../command.ts";
 import { besidePath, type Io, joinPath } from "../io.ts";
@@ -30,7 +30,7 @@ const MAX_TEXT = 4 << 20;
 export async function readText(path: string, io: Io): Promise<string> {
   const bytes = await io.read(path);
   if (bytes.length > MAX_TEXT) {
-    const message = `Cannot read ${shownName(path)}: it has ${bytes.length} bytes; ` +
+    const message = `Cannot read ${shownName(path)}: it has ${countOf(bytes.length, "byte")}; ` +
       `a text has at most ${MAX_TEXT >> 20} MiB`;
     throw new SecureCertError("ERR_TEXT", message);
   }

@@ -1,4 +1,5 @@
 // What deciphers is loaded when there is a key to decipher with: this file is loaded for every inspect.
+import { countOf } from "../../bytes/errors.ts";
 import type { FlashEncryptionOptions } from "../../crypto/flash/encryption.ts";
 import type { DumpEncoding } from "../../format/dump/dump.ts";
 import type { ChipName } from "../../format/chips/chips.ts";
@@ -95,7 +96,7 @@ export function flashPlaceOf(
   const end = chip === "esp32" ? ESP32_FLASH : 2 ** 32;
   if (address + length > end) {
     const size = chip === "esp32" ? "16 MiB, where the flash of an esp32 ends" : "4 GiB";
-    throw usageError(`--address and ${length} bytes go past ${size}`, "address");
+    throw usageError(`--address and ${countOf(length, "byte")} go past ${size}`, "address");
   }
   if (config === undefined) return { chip, address };
   if (chip !== "esp32") refuseIdle(args, ["config"], "is for esp32");
@@ -107,5 +108,5 @@ async function keyProblem(chip: ChipName, { length }: Uint8Array): Promise<strin
   const { flashKeySizes } = await import("../../crypto/flash/encryption.ts");
   const sizes = flashKeySizes(chip);
   if (sizes.includes(length)) return undefined;
-  return `${length} bytes, a flash encryption key of ${chip} has ${sizes.join(" or ")}`;
+  return `${countOf(length, "byte")}, a flash encryption key of ${chip} has ${sizes.join(" or ")}`;
 }

@@ -6,6 +6,7 @@ import {
   shownName,
   shownValue,
 } from "../../bytes/text.ts";
+import { MAX_FLASH } from "../../format/chips/chips.ts";
 import { type ImageFormat, nearestTlvType, parseTlvType, TLV_TYPES } from "../../format/names.ts";
 import type { Whereabouts } from "../../image/find/locate.ts";
 import type { BuildOptions } from "../../toolkit/build.ts";
@@ -14,9 +15,6 @@ import { type Arguments, refuseIdle } from "../command.ts";
 import { type CliError, fileError, usageError, valueError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
 import { formatSize } from "../render/text.ts";
-
-/** 32 MiB, the largest flash that the chips address, in bytes. */
-const MAX_PARTITION = 32 << 20;
 
 /**
  * What the flags say of a new image's layout, and whether it is checked.
@@ -32,8 +30,8 @@ export function buildOptionsOf(
     refuseIdle(args, ["fill"], `is for tlv; ${format} fills its partition anyway`);
     refuseIdle(args, ["no-integrity"], `is for tlv; ${format} has no integrity entry`);
   }
-  if (size !== undefined && size > MAX_PARTITION) {
-    throw usageError(`--size is at most ${MAX_PARTITION}, the largest flash`, "size");
+  if (size !== undefined && size > MAX_FLASH) {
+    throw usageError(`--size is at most ${MAX_FLASH}, the largest flash`, "size");
   }
   return {
     size,

@@ -1,5 +1,5 @@
 // What reads keys is loaded when there is one to read: this file is loaded for every --help.
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { isPem } from "../../bytes/pem.ts";
 import { decodeText } from "../../bytes/text.ts";
 import type { EcCurve } from "../../crypto/keys/curves.ts";
@@ -141,7 +141,7 @@ export async function readHmacKey(args: Arguments, io: Io): Promise<RawKey | und
   const { HMAC_KEY_SIZE } = await import("../../crypto/peripherals/hmac.ts");
   if (key.bytes.length === HMAC_KEY_SIZE) return key;
   const path = args.need("hmac-key");
-  const found = isPem(key.bytes) ? "is PEM text" : `holds ${key.bytes.length} bytes`;
+  const found = isPem(key.bytes) ? "is PEM text" : `holds ${countOf(key.bytes.length, "byte")}`;
   const message = `${path} ${found}; an HMAC key has ${HMAC_KEY_SIZE} bytes, raw or as hex`;
   throw fileError("ERR_IO", path, message);
 }

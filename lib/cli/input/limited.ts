@@ -1,4 +1,5 @@
 // Every file is read by these, whether the command line, a CSV, a device list or a manifest names it.
+import { countOf } from "../../bytes/errors.ts";
 import { type CliError, fileError } from "../errors.ts";
 import { shownName } from "../../bytes/text.ts";
 
@@ -87,7 +88,7 @@ function limitedInput(
   name: string,
   { isFile, size }: { isFile: boolean; size: number } = { isFile: false, size: 0 },
 ): LimitedInput {
-  if (isFile && size > MAX_INPUT) throw tooLong(name, `it has ${size} bytes`);
+  if (isFile && size > MAX_INPUT) throw tooLong(name, `it has ${countOf(size, "byte")}`);
   // With one byte more than the file has, its end shows without a larger buffer.
   let buffer = new Uint8Array(isFile && size > 0 ? size + 1 : FIRST_ROOM);
   let length = 0;

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { printableLine } from "../../bytes/text.ts";
 import { partitionFor } from "../../device/partition.ts";
 import type { ImageFormat } from "../../format/names.ts";
@@ -44,6 +44,8 @@ export async function readFlashPlace(
 /** Refuses an image that its partition has no room for. */
 export function checkRoom({ length }: Uint8Array, { size }: FlashPlace): void {
   if (length <= size) return;
-  const message = `Cannot flash image: it has ${length} bytes, and its partition ${size}`;
+  const message = `Cannot flash image: it has ${
+    countOf(length, "byte")
+  }, and its partition ${size}`;
   throw new SecureCertError("ERR_TOO_LARGE", message, { field: "size" });
 }

@@ -1,3 +1,4 @@
+import { countOf } from "../../bytes/errors.ts";
 import { printableLine } from "../../bytes/text.ts";
 import { type Finding, FINDINGS } from "../../findings/findings.ts";
 import type { Arguments } from "../command.ts";
@@ -52,7 +53,7 @@ function renderMany(
 ): string[] {
   const { head, rows } = formatTable(HEAD, cells);
   const bad = reports.filter(({ ok }) => !ok).length;
-  const count = countOf(reports.length);
+  const count = countOf(reports.length, "image");
   return [
     head,
     ...rows.map((row) => row.replace(/(good|BAD)$/, (word) => paint(word))),
@@ -114,13 +115,9 @@ function renderUnchecked(reports: readonly ImageReport[], width: number): string
         : FLAGS_FOR_ONE.includes(flag)
         ? `, give --${flag} with one image`
         : `, give --${flag}`;
-      return `not checked in ${countOf(each.length)}: ${what}${how}`;
+      return `not checked in ${countOf(each.length, "image")}: ${what}${how}`;
     });
   return lines.flatMap((line) => wrap(yellow(line), width));
-}
-
-function countOf(images: number): string {
-  return `${images} image${images === 1 ? "" : "s"}`;
 }
 
 function renderUnread(reports: readonly ImageReport[], width: number): string[] {

@@ -1,3 +1,4 @@
+import { countOf } from "../../bytes/errors.ts";
 import { printableLine } from "../../bytes/text.ts";
 import { tlvTypeTitle } from "../../format/names.ts";
 import type { Diff, EntryDifference, EntryPlace, FieldDifference } from "../../toolkit/diff.ts";
@@ -54,5 +55,5 @@ function show(field: string, value: FieldDifference["a"]): string {
 }
 
 function place({ offset, length }: Pick<EntryPlace, "offset" | "length">): string {
-  return `at 0x${offset.toString(16)}, ${length} bytes`;
+  return `at 0x${offset.toString(16)}, ${countOf(length, "byte")}`;
 }

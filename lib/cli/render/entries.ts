@@ -1,4 +1,4 @@
-import type { Place } from "../../bytes/errors.ts";
+import { countOf, type Place } from "../../bytes/errors.ts";
 import { printableLine } from "../../bytes/text.ts";
 import { type Finding, FINDINGS } from "../../findings/findings.ts";
 import { type KeyStorage, tlvEntryTitle } from "../../format/names.ts";
@@ -61,7 +61,11 @@ function renderNarrow(entry: EntryReport, width: number): string[] {
   const mark = entry.crc.ok ? green("✓") : red("✗");
   return [
     `${mark} ${tlvEntryTitle(entry.type, entry.subtype)}`,
-    dim(`  at 0x${entry.offset.toString(16)}, ${entry.length} bytes, subtype ${entry.subtype}`),
+    dim(
+      `  at 0x${entry.offset.toString(16)}, ${
+        countOf(entry.length, "byte")
+      }, subtype ${entry.subtype}`,
+    ),
     ...renderDetails(entry, width - 2).map((line) => `  ${line}`),
   ];
 }
@@ -101,7 +105,9 @@ function renderKey({ privateKey, dsData, dsContext, securityConfig }: EntryRepor
   }
   if (dsData !== undefined) {
     const { rsaLengthBits, ciphertextLength, checks } = dsData;
-    lines.push(`key      RSA-${rsaLengthBits}, ${ciphertextLength} bytes for the DS peripheral`);
+    lines.push(
+      `key      RSA-${rsaLengthBits}, ${countOf(ciphertextLength, "byte")} for the DS peripheral`,
+    );
     if (checks !== undefined) lines.push(`opened   ${renderChecks(checks)}`);
   }
   if (dsContext !== undefined) {
@@ -125,7 +131,7 @@ function renderValue({ signature, integrity, userData }: EntryReport): string[] 
   const lines: string[] = [];
   if (signature !== undefined) {
     const { algorithm, signedLength, keyDigest } = signature;
-    lines.push(`signed   ${algorithm}, ${signedLength} bytes`, `digest   ${keyDigest}`);
+    lines.push(`signed   ${algorithm}, ${countOf(signedLength, "byte")}`, `digest   ${keyDigest}`);
   }
   if (integrity !== undefined) {
     const { sha256, ok } = integrity;

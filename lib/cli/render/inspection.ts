@@ -1,3 +1,4 @@
+import { countOf } from "../../bytes/errors.ts";
 import { printableLine } from "../../bytes/text.ts";
 import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
 import { partitionSubtypeName, partitionTypeName } from "../../format/table/csv.ts";
@@ -111,7 +112,9 @@ function renderTitle(
   { format, size, encoding, credentials, partitionTable, others }: Inspection,
 ): string {
   if (format === "partition_table") {
-    return `${bold("partition table")}: ${partitionTable?.entries.length} partitions`;
+    return `${bold("partition table")}: ${
+      countOf(partitionTable?.entries.length ?? 0, "partition")
+    }`;
   }
   const name = format === "unknown"
     ? bold(`${others === undefined ? "" : "NVS, "}not an esp_secure_cert image`)
@@ -126,7 +129,7 @@ function renderSpace({ size, used }: Inspection): string[] {
   const whole = Math.max(size, DEFAULT_PARTITION_SIZE);
   const filled = Math.min(BAR, Math.ceil(used / whole * BAR));
   const bar = cyan("█".repeat(filled)) + dim("░".repeat(BAR - filled));
-  return [`${bar} ${used} of ${whole} bytes, ${Math.round(used / whole * 100)} %`];
+  return [`${bar} ${used} of ${countOf(whole, "byte")}, ${Math.round(used / whole * 100)} %`];
 }
 
 const HEAD = ["name", "type", "subtype", "offset", "size", "flags"] as const;
@@ -164,7 +167,9 @@ function renderLocation(location: ImageLocation): string[] {
       `found at ${hex(offset)} by its magic number`,
       ...list(
         location.others.map((chain) =>
-          `${chain.entries} entries at ${hex(chain.offset)}, ${chain.used} bytes`
+          `${countOf(chain.entries, "entry", "entries")} at ${hex(chain.offset)}, ${
+            countOf(chain.used, "byte")
+          }`
         ),
       ),
     ];

@@ -1,5 +1,7 @@
+import { countOf } from "../../bytes/errors.ts";
 import { printable } from "../../bytes/text.ts";
 
+export { countOf } from "../../bytes/errors.ts";
 export { printableLine } from "../../bytes/text.ts";
 
 /** Text in lines of a width, broken at spaces, and within words that are longer than a line. */
@@ -40,7 +42,7 @@ export function formatDay(moment: string): string {
 
 /** Bytes as people say them. */
 export function formatSize(bytes: number): string {
-  return `${bytes} bytes (0x${bytes.toString(16)})`;
+  return `${countOf(bytes, "byte")} (0x${bytes.toString(16)})`;
 }
 
 /** A table as lines of text. */

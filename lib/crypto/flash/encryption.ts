@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { alignUp, type Bytes, concat, inRange, viewOf } from "../../bytes/pack.ts";
 import { type ChipName, CHIPS } from "../../format/chips/chips.ts";
 import { sha256 } from "../deps.ts";
@@ -121,9 +121,9 @@ function checkKey(direction: string, chip: ChipName, { length }: Uint8Array): vo
   if (sizes.includes(length)) return;
   throw new SecureCertError(
     "ERR_KEY",
-    `Cannot ${direction} flash: the key has ${length} bytes, the ${CHIPS[chip].title} takes ${
-      sizes.join(" or ")
-    }`,
+    `Cannot ${direction} flash: the key has ${countOf(length, "byte")}, the ${
+      CHIPS[chip].title
+    } takes ${sizes.join(" or ")}`,
     { field: "key" },
   );
 }
@@ -131,7 +131,9 @@ function checkKey(direction: string, chip: ChipName, { length }: Uint8Array): vo
 function badLength(direction: string, { length }: Uint8Array): SecureCertError {
   return new SecureCertError(
     "ERR_LENGTH",
-    `Cannot ${direction} flash: ${length} bytes are not a multiple of ${FLASH_BLOCK}`,
+    `Cannot ${direction} flash: ${
+      countOf(length, "byte is", "bytes are")
+    } not a multiple of ${FLASH_BLOCK}`,
     { offset: length - length % FLASH_BLOCK },
   );
 }

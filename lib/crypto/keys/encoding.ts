@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { decodeBigInteger } from "../../bytes/big_integer.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { derBlocks } from "../../bytes/pem.ts";
@@ -383,7 +383,7 @@ function padScalar(scalar: Bytes, size: number): Bytes {
   if (extra > 0 && scalar.subarray(0, extra).some((byte) => byte !== 0)) {
     throw new SecureCertError(
       "ERR_KEY",
-      `Cannot decode EC private key: scalar of ${scalar.length} bytes`,
+      `Cannot decode EC private key: scalar of ${countOf(scalar.length, "byte")}`,
     );
   }
   return extra >= 0 ? scalar.slice(extra) : concat(new Uint8Array(-extra), scalar);

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat } from "../../bytes/pack.ts";
 import { decodeUtf8, parseBase64Url, shownValue } from "../../bytes/text.ts";
 import { derInteger, derSequence, derUnsigned, encodeDer } from "../der.ts";
@@ -42,7 +42,7 @@ function onlyKey(members: Members): Members {
   if (!Array.isArray(keys)) return members;
   const [only, ...others]: unknown[] = keys;
   if (typeof only === "object" && only !== null && others.length === 0) return only as Members;
-  throw bad(`a set of ${keys.length} keys, need one`);
+  throw bad(`a set of ${countOf(keys.length, "key")}, need one`);
 }
 
 function decodeEc(key: Members): EcParts {
@@ -75,7 +75,7 @@ function decodeRsa(key: Members): RsaParts {
 function sized(key: Members, name: string, size: number): Bytes {
   const bytes = number(key, name);
   if (bytes.length === size) return bytes;
-  throw bad(`${name} has ${bytes.length} bytes, ${shown(key.crv)} takes ${size}`);
+  throw bad(`${name} has ${countOf(bytes.length, "byte")}, ${shown(key.crv)} takes ${size}`);
 }
 
 function number(key: Members, name: string): Bytes {

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, equalBytes } from "../../bytes/pack.ts";
 import { formatPem, parsePem, type PemBlock, pemText, refuseLong } from "../../bytes/pem.ts";
 import { encodeUtf8, parseBase64Url } from "../../bytes/text.ts";
@@ -201,7 +201,7 @@ async function openKeyParts(
   if (keys.length !== 1) {
     throw new SecureCertError(
       "ERR_KEY",
-      `Cannot decode private key: PEM holds ${keys.length} keys`,
+      `Cannot decode private key: PEM holds ${countOf(keys.length, "key")}`,
     );
   }
   return await openPem(keys[0]!, password);

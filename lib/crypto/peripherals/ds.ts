@@ -264,7 +264,10 @@ function layoutOf(dsData: DsData, options: DsTarget): DsMaxRsaBits {
   );
   if (found === undefined) {
     const need = wanted === undefined ? "1200 or 1584" : dsCiphertextSize(wanted);
-    throw badLength(`need ${need} bytes of ciphertext, have ${ciphertext.length}`, "ciphertext");
+    throw badLength(
+      `need ${need} bytes of ciphertext, have ${ciphertext.length}`,
+      "ciphertext",
+    );
   }
   if (DS_RSA_BITS.includes(rsaLengthBits) && rsaLengthBits <= found) return found;
   throw badLength(

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import type { Certificate } from "./certificate.ts";
 import { verifyBytes } from "../signing.ts";
@@ -147,7 +147,9 @@ async function findIssuer(
     return { fault: "unfit", problem: `"${issuer}", which issued "${subject}", is not a CA's` };
   }
   if (named.length > MAX_TRIED) {
-    const problem = `${named.length} certificates have the name of the issuer of "${subject}"`;
+    const problem = `${
+      countOf(named.length, "certificate")
+    } have the name of the issuer of "${subject}"`;
     return { fault: "unchecked", problem };
   }
   if (states.has("unchecked")) return { fault: "unchecked", problem: unknownKind(certificate) };

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, viewOf } from "../../bytes/pack.ts";
 import { nearestName, suggestion } from "../../bytes/nearest.ts";
 import {
@@ -231,7 +231,7 @@ function encodeAttribute(key: string, value: string, offset: number): DerElement
   const length = [...value].length;
   if (length === 0) throw badName(`${key} is empty`, offset);
   if (length > known.most) {
-    throw badName(`${key} has ${length} characters, at most ${known.most}`, offset);
+    throw badName(`${key} has ${countOf(length, "character")}, at most ${known.most}`, offset);
   }
   if (known.oid === "2.5.4.6" && length !== 2) throw badName("C is not a two-letter code", offset);
   return derSequence(derOid(known.oid), encodeString(key, value, known.type, offset));

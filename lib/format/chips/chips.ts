@@ -20,6 +20,9 @@ import {
   XTS_256_PURPOSES,
 } from "./chip.ts";
 
+/** The largest flash that the chips address: 32 MiB, in bytes. */
+export const MAX_FLASH: number = 32 << 20;
+
 const SOURCES: Readonly<Record<Exclude<keyof Chip, "title" | "notes" | "sources">, string>> = {
   chipId: "esptool: targets, image chip id",
   bootloaderOffset: "esptool: targets, bootloader flash offset",

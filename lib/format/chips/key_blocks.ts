@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat } from "../../bytes/pack.ts";
 import type { Curve, KeyPurpose } from "./chip.ts";
 import { type ChipName, CHIPS } from "./chips.ts";
@@ -106,7 +106,7 @@ export function ecdsaEfuseKey(
   const size = SCALAR_SIZES[curve];
   if (privateScalar.length !== size) {
     throw new RangeError(
-      `Cannot encode ${curve} key: need ${size} bytes, have ${privateScalar.length}`,
+      `Cannot encode ${curve} key: need ${countOf(size, "byte")}, have ${privateScalar.length}`,
     );
   }
   const blocks = Math.ceil(size / EFUSE_KEY_SIZE);

@@ -7,7 +7,7 @@ import {
   separatorOf,
   statedSeparator,
 } from "../../bytes/csv.ts";
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { didYouMean, nearestName, spelledName, suggestion } from "../../bytes/nearest.ts";
 import { shownValue } from "../../bytes/text.ts";
 import {
@@ -259,7 +259,11 @@ function readConfigCells(
   const extra = record[header.size];
   const places = placesOf(record, header);
   if (record.length < header.size - 1) {
-    problems.push({ line, column, message: `${record.length} columns, need ${header.size}` });
+    problems.push({
+      line,
+      column,
+      message: `${countOf(record.length, "column")}, need ${header.size}`,
+    });
     return { row: {}, places };
   }
   if (extra) {

@@ -1,5 +1,5 @@
 import { crc32 } from "../../bytes/crc32.ts";
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, hasWord, inRange, viewOf } from "../../bytes/pack.ts";
 import { DS_3072, DS_4096, type DsLayout, dsLayoutOfCiphertext } from "../chips/chip.ts";
 import type { Credentials, StoredDs } from "../credentials.ts";
@@ -195,7 +195,7 @@ export function decodeCustFlash(
   if (image.length < layout.end) {
     throw new SecureCertError(
       "ERR_TRUNCATED",
-      `Cannot decode cust_flash: need ${layout.end} bytes, have ${image.length}`,
+      `Cannot decode cust_flash: need ${countOf(layout.end, "byte")}, have ${image.length}`,
       { offset: image.length },
     );
   }
@@ -374,7 +374,7 @@ function badLength(
     : `does not fit its region of ${slot.capacity}`;
   return new SecureCertError(
     "ERR_LENGTH",
-    `Cannot ${verb} cust_flash: ${slot.name} of ${length} bytes ${wanted}`,
+    `Cannot ${verb} cust_flash: ${slot.name} of ${countOf(length, "byte")} ${wanted}`,
     { offset: slot.offset, field: slot.name },
   );
 }

@@ -1,4 +1,4 @@
-import { type ErrorCode, SecureCertError } from "../../bytes/errors.ts";
+import { countOf, type ErrorCode, SecureCertError } from "../../bytes/errors.ts";
 import { type FlashMemory, flashMemory, type FlashPart } from "./memory.ts";
 
 const COLON = 0x3A;
@@ -131,7 +131,11 @@ function checkRecord(record: Uint8Array, size: number, line: number): number {
   const length = size === 0 ? 0 : record[0]!;
   if (size !== length + FRAME) {
     const have = Math.max(0, size - FRAME);
-    throw badHex("ERR_LENGTH", line, `the record says ${length} bytes of data, and has ${have}`);
+    throw badHex(
+      "ERR_LENGTH",
+      line,
+      `the record says ${countOf(length, "byte")} of data, and has ${have}`,
+    );
   }
   let sum = 0;
   for (let at = 0; at < size - 1; at++) sum += record[at]!;
@@ -146,7 +150,9 @@ function checkRecord(record: Uint8Array, size: number, line: number): number {
   }
   const wanted = LENGTHS[type] ?? length;
   if (length !== wanted) {
-    const message = `a record of type ${type} has ${wanted} bytes of data, this one ${length}`;
+    const message = `a record of type ${type} has ${
+      countOf(wanted, "byte")
+    } of data, this one ${length}`;
     throw badHex("ERR_LENGTH", line, message);
   }
   return length;

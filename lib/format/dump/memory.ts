@@ -1,6 +1,6 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import type { Bytes } from "../../bytes/pack.ts";
-import { MAX_FLASH } from "../table/binary.ts";
+import { MAX_FLASH } from "../chips/chips.ts";
 
 /** What a file says of a part of flash. */
 export interface FlashPart {

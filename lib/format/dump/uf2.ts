@@ -1,4 +1,4 @@
-import { type ErrorCode, SecureCertError } from "../../bytes/errors.ts";
+import { countOf, type ErrorCode, SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes, hasWord, viewOf } from "../../bytes/pack.ts";
 import { md5 } from "../deps.ts";
 import { flashMemory, type FlashPart } from "./memory.ts";
@@ -84,7 +84,11 @@ function readBlock(block: Uint8Array, offset: number): Uf2Block {
   const word = (index: number) => view.getUint32(4 * index, true);
   const [flags, address, size, number, total] = [word(2), word(3), word(4), word(5), word(6)];
   if (size > DATA_SIZE) {
-    throw badUf2("ERR_LENGTH", offset, `it says ${size} bytes of data; there are ${DATA_SIZE}`);
+    throw badUf2(
+      "ERR_LENGTH",
+      offset,
+      `it says ${countOf(size, "byte")} of data; there are ${DATA_SIZE}`,
+    );
   }
   if (number >= total) {
     throw badUf2("ERR_LENGTH", offset, `it is number ${number} of ${total}, counted from 0`);
@@ -121,7 +125,9 @@ function checkCount(blocks: readonly Uf2Block[]): void {
   for (const { total, found } of counts.values()) {
     const missing = (total - found % total) % total;
     if (missing === 0) continue;
-    const message = `Cannot decode UF2: of ${found + missing} blocks ${missing} are missing`;
+    const message = `Cannot decode UF2: of ${countOf(found + missing, "block")} ${
+      countOf(missing, "is", "are")
+    } missing`;
     throw new SecureCertError("ERR_TRUNCATED", message, { offset: blocks.length * BLOCK });
   }
 }
@@ -133,7 +139,9 @@ function familyOf(blocks: readonly Uf2Block[]): number | undefined {
   if (ours.length === 1) return ours[0];
   const list = families.slice(0, 5).map((id) => id === undefined ? "none" : `0x${id.toString(16)}`)
     .join(", ");
-  const message = `Cannot decode UF2: it is for ${families.length} families of chips: ${list}`;
+  const message = `Cannot decode UF2: it is for ${
+    countOf(families.length, "family", "families")
+  } of chips: ${list}`;
   throw new SecureCertError("ERR_UNSUPPORTED", message);
 }
 

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat } from "../../bytes/pack.ts";
 import { isPem } from "../../bytes/pem.ts";
 import { decodeUtf8 } from "../../bytes/text.ts";
@@ -57,7 +57,7 @@ export function encodeNvsCredentials(
   if (ds !== undefined && ds.iv.length !== IV_LENGTH) {
     throw new SecureCertError(
       "ERR_LENGTH",
-      `Cannot encode NVS: iv has ${ds.iv.length} bytes instead of ${IV_LENGTH}`,
+      `Cannot encode NVS: iv has ${countOf(ds.iv.length, "byte")} instead of ${IV_LENGTH}`,
       { field: "iv" },
     );
   }
@@ -168,7 +168,9 @@ function assemble(
   }
   // The getter has room for 16 bytes and fails for more; fewer leave a part of the IV unset.
   const isUsable = isWhole && ds.iv.length === IV_LENGTH;
-  if (isWhole && !isUsable) report("iv", `iv has ${ds.iv.length} bytes instead of ${IV_LENGTH}`);
+  if (isWhole && !isUsable) {
+    report("iv", `iv has ${countOf(ds.iv.length, "byte")} instead of ${IV_LENGTH}`);
+  }
   return {
     deviceCert,
     caCert,

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { concat, isFilledWith, viewOf } from "../../bytes/pack.ts";
 import {
   decodeNvsInteger,
@@ -55,7 +55,9 @@ function decodePages(image: Uint8Array): DecodedNvs {
   if (image.length === 0 || image.length % NVS_PAGE_SIZE !== 0) {
     throw new SecureCertError(
       "ERR_LENGTH",
-      `Cannot decode NVS: ${image.length} bytes are not whole pages of ${NVS_PAGE_SIZE}`,
+      `Cannot decode NVS: ${
+        countOf(image.length, "byte is", "bytes are")
+      } not whole pages of ${NVS_PAGE_SIZE}`,
     );
   }
   const read = Array.from(

@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat, viewOf } from "../../bytes/pack.ts";
 import { encodeUtf8 } from "../../bytes/text.ts";
 import type { NvsItem } from "./decoded.ts";
@@ -185,7 +185,7 @@ function checkLength({ namespace, key, type }: NvsItem, length: number, most: nu
   if (length <= most) return;
   throw new SecureCertError(
     "ERR_LENGTH",
-    `Cannot encode NVS: ${type} ${namespace}/${key} has ${length} bytes` +
+    `Cannot encode NVS: ${type} ${namespace}/${key} has ${countOf(length, "byte")}` +
       `${type === "string" ? " with its NUL" : ""}, at most ${most} are allowed`,
     { field: key },
   );
@@ -200,7 +200,7 @@ function tooLarge(
 ): SecureCertError {
   return new SecureCertError(
     "ERR_TOO_LARGE",
-    `Cannot encode NVS: need ${pages} pages of ${NVS_PAGE_SIZE} bytes, ${
+    `Cannot encode NVS: need ${countOf(pages, "page")} of ${NVS_PAGE_SIZE} bytes, ${
       pages - room
     } more than a ` +
       `partition of ${size} has for items; the first without room is ${namespace}/${key}`,

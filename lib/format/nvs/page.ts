@@ -1,5 +1,5 @@
 import { crc32 } from "../../bytes/crc32.ts";
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, type Decoded, equalBytes, take, viewOf } from "../../bytes/pack.ts";
 import { decodeUtf8, encodeUtf8 } from "../../bytes/text.ts";
 import type { NvsPage, NvsProblem } from "./decoded.ts";
@@ -200,7 +200,7 @@ function keyBytes(key: string): Bytes {
   if (bytes.length >= 1 && bytes.length <= NVS_MAX_KEY_LENGTH && !bytes.includes(0)) return bytes;
   throw new SecureCertError(
     "ERR_LENGTH",
-    `Cannot encode NVS entry: key ${JSON.stringify(key)} has ${bytes.length} bytes; ` +
+    `Cannot encode NVS entry: key ${JSON.stringify(key)} has ${countOf(bytes.length, "byte")}; ` +
       `1 to ${NVS_MAX_KEY_LENGTH} without NUL are allowed`,
     { field: key },
   );

@@ -1,3 +1,4 @@
+import { countOf } from "../../bytes/errors.ts";
 import { viewOf } from "../../bytes/pack.ts";
 import {
   hasNvsPayload,
@@ -152,7 +153,10 @@ function readRecords(bytes: Uint8Array, offset: number, { slots, limit }: Bitmap
     const place = { offset: offset + at, key: wrong === undefined ? entry.key : undefined };
     if (crc.stored !== crc.computed) {
       const count = countDamaged(bytes, slots.subarray(0, limit), slot);
-      const message = `${count === 1 ? "entry" : `${count} entries`} at ${offset + at}: checksum ` +
+      const message =
+        `${count === 1 ? "entry" : countOf(count, "entry", "entries")} at ${
+          offset + at
+        }: checksum ` +
         "does not match";
       problems.push({ kind: "entry-checksum", message, ...place, crc });
       slot += count;

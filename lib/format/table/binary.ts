@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import {
   type Bytes,
   concat,
@@ -19,8 +19,6 @@ export const PARTITION_TABLE_OFFSET = 0x8000;
 export const FLASH_SECTOR = 0x1000;
 /** Bytes of flash that belong to the table. */
 export const PARTITION_TABLE_SECTOR = FLASH_SECTOR;
-/** The largest flash that the chips address, 32 MiB. */
-export const MAX_FLASH: number = 32 << 20;
 /** The longest name in bytes. */
 export const MAX_PARTITION_NAME = 16;
 
@@ -86,7 +84,9 @@ export function encodePartitionTable(
   if (entries.length > limit) {
     throw new SecureCertError(
       "ERR_TOO_LARGE",
-      `Cannot encode partition table: ${entries.length} partitions, at most ${limit} fit`,
+      `Cannot encode partition table: ${
+        countOf(entries.length, "partition")
+      }, at most ${limit} fit`,
       { entry: limit },
     );
   }
@@ -223,7 +223,7 @@ function encodeRow(entry: PartitionTableEntry, index: number): Bytes {
   if (name.length > MAX_PARTITION_NAME) {
     throw new SecureCertError(
       "ERR_LENGTH",
-      `${what}: name of ${name.length} bytes, at most ${MAX_PARTITION_NAME} fit`,
+      `${what}: name of ${countOf(name.length, "byte")}, at most ${MAX_PARTITION_NAME} fit`,
       { entry: index, field: "name" },
     );
   }

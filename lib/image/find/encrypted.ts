@@ -1,3 +1,4 @@
+import { MAX_FLASH } from "../../format/chips/chips.ts";
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, inRange } from "../../bytes/pack.ts";
 import {
@@ -6,7 +7,6 @@ import {
   type FlashEncryptionOptions,
 } from "../../crypto/flash/encryption.ts";
 import {
-  MAX_FLASH,
   PARTITION_FLAGS,
   PARTITION_TABLE_OFFSET,
   PARTITION_TABLE_SECTOR,

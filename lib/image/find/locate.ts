@@ -1,4 +1,5 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { MAX_FLASH } from "../../format/chips/chips.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { alignUp, type Bytes, concat, inRange } from "../../bytes/pack.ts";
 import {
   buildsThatRead,
@@ -13,7 +14,6 @@ import type { DumpEncoding } from "../../format/dump/dump.ts";
 import type { ImageFormat } from "../../format/names.ts";
 import {
   FLASH_SECTOR,
-  MAX_FLASH,
   PARTITION_FLAGS,
   PARTITION_TABLE_OFFSET,
   type PartitionTable,
@@ -178,7 +178,7 @@ function locateIn(dump: Uint8Array, tableOffset: number, offset = 0): Located {
 /** The image that somebody says is at an offset; or else what is found in a dump that begins there. */
 function locateAt(dump: Uint8Array, tableOffset: number, offset: number): Located {
   if (offset >= dump.length) {
-    throw new RangeError(`Offset ${offset} is past the file's ${dump.length} bytes`);
+    throw new RangeError(`Offset ${offset} is past the file's ${countOf(dump.length, "byte")}`);
   }
   const { table } = findTable(dump, tableOffset);
   const address = offset + (table === undefined ? 0 : originOf(table, tableOffset));
@@ -323,7 +323,7 @@ function checkCut(
   const where = `the partition ${entry.name} at ${hex(entry.offset)}`;
   const message = bytes.length === 0
     ? `${where} is outside the dump`
-    : `the dump ends ${size - bytes.length} bytes before ${where} does`;
+    : `the dump ends ${countOf(size - bytes.length, "byte")} before ${where} does`;
   return [finding("TRUNCATED", message, bytes.length === 0 ? {} : { offset: bytes.length })];
 }
 

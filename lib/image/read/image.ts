@@ -1,4 +1,4 @@
-import { SecureCertError } from "../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { isFilledWith } from "../../bytes/pack.ts";
 import type { PartitionKind } from "../../device/partition.ts";
 import { type Finding, finding } from "../../findings/findings.ts";
@@ -145,7 +145,7 @@ function checkSize(
   const findings: Finding[] = [];
   const size = partitionSize ?? image.length;
   if (used > size) {
-    const message = `the chain takes ${used} bytes, ${
+    const message = `the chain takes ${countOf(used, "byte")}, ${
       used - size
     } more than the partition's ${size}`;
     findings.push(finding("TOO_LARGE", message));
@@ -158,8 +158,9 @@ function checkSize(
     }
   }
   if (image.length % TLV_ALIGNMENT !== 0) {
-    const message =
-      `${image.length} bytes are not a multiple of 16; flash encryption refuses such an image`;
+    const message = `${
+      countOf(image.length, "byte is", "bytes are")
+    } not a multiple of 16; flash encryption refuses such an image`;
     findings.push(finding("NOT_ALIGNED", message));
   }
   return findings;
@@ -286,7 +287,9 @@ function contextOf({ credentials: { ds } }: CustFlash): ImageEntry[] {
 function checkValue({ name, offset, length, capacity, data }: CustFlashValue): Finding[] {
   const what = name === "iv" ? "initialisation vector" : tlvTypeTitle(TYPES[name]);
   if (length > capacity) {
-    const message = `the ${what} has ${length} bytes, its region ${capacity}; it overlaps the next`;
+    const message = `the ${what} has ${
+      countOf(length, "byte")
+    }, its region ${capacity}; it overlaps the next`;
     return [finding("TOO_LARGE", message, { offset })];
   }
   if (data.length < length) {

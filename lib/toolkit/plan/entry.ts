@@ -1,4 +1,4 @@
-import { type Problem, SecureCertError } from "../../bytes/errors.ts";
+import { countOf, type Problem, SecureCertError } from "../../bytes/errors.ts";
 import { concat } from "../../bytes/pack.ts";
 import { encodeUtf8, shownName } from "../../bytes/text.ts";
 import { isProtectedKey, type KeyInput } from "../../crypto/keys/keys.ts";
@@ -252,7 +252,7 @@ export function hmacKeyOf(
 /** The error of a CSV that cannot be built. */
 export function csvError(problems: readonly Problem[]): SecureCertError {
   const sorted = problems.toSorted(byPlace);
-  const count = problems.length === 1 ? "a problem" : `${problems.length} problems`;
+  const count = problems.length === 1 ? "a problem" : countOf(problems.length, "problem");
   const line = sorted[0]?.line;
   return new SecureCertError(
     "ERR_CSV",

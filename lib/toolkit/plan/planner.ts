@@ -1,4 +1,4 @@
-import { type Problem, SecureCertError } from "../../bytes/errors.ts";
+import { countOf, type Problem, SecureCertError } from "../../bytes/errors.ts";
 import { concat, equalBytes } from "../../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../../crypto/keys/keys.ts";
@@ -249,7 +249,7 @@ function add(entry: NumberedEntry, { flags, data, ...numbers }: StoredTlv, draft
   const { stored } = entry;
   const value = stored?.nul === true ? concat(data, NUL) : data;
   if (value.length > MAX_TLV_LENGTH) {
-    const message = `${value.length} bytes, an entry holds ${MAX_TLV_LENGTH}`;
+    const message = `${countOf(value.length, "byte")}, an entry holds ${MAX_TLV_LENGTH}`;
     return void draft.problems.push(problemAt(entry, "data_value", message));
   }
   const tlv = {
@@ -517,7 +517,9 @@ function hmacEfuseKey(
   const { efuseKeyId, subtype, efuseKeyFile: file } = entry;
   const given = entry.hmacKey ?? options.hmacKey ?? (there?.isNew ? there.hmacKey : undefined);
   if (given !== undefined && given.length !== HMAC_KEY_SIZE) {
-    const message = `the HMAC key has ${given.length} bytes, an eFuse block holds ${HMAC_KEY_SIZE}`;
+    const message = `the HMAC key has ${
+      countOf(given.length, "byte")
+    }, an eFuse block holds ${HMAC_KEY_SIZE}`;
     problems.push(problemAt(entry, "efuse_key", message));
     return undefined;
   }

@@ -1,3 +1,4 @@
+import { countOf } from "../../../bytes/errors.ts";
 import { createDuplicateFinder } from "../../../batch/check/duplicates.ts";
 import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
 import { fileNameOf, foldId, MANIFEST, MANIFEST_CSV, ownerName } from "../../../batch/files.ts";
@@ -15,7 +16,6 @@ import { readCsv } from "../../../bytes/csv.ts";
 import { joinPath } from "../../io.ts";
 import { type BatchFolder, isFile, readText } from "../folder/batch.ts";
 import type { BatchJournal } from "../journal/read.ts";
-import { countOf } from "../report.ts";
 
 /** The rows of a manifest, checked against each other and the journal. */
 interface RowsCheck {

@@ -1,3 +1,4 @@
+import { countOf } from "../../../bytes/errors.ts";
 import { BULK_STATES } from "../../../batch/ports.ts";
 import { printableLine } from "../../../bytes/text.ts";
 import type { Arguments } from "../../command.ts";
@@ -8,7 +9,7 @@ import { bold, green, red, yellow } from "../../render/text.ts";
 import { openBatch } from "../folder/batch.ts";
 import { JOURNAL } from "../folder/folder.ts";
 import { type BatchJournal, openJournal } from "../journal/read.ts";
-import { countOf, listOf } from "../report.ts";
+import { listOf } from "../report.ts";
 import { remedy } from "./manifest.ts";
 
 const INSTEAD = "this is only what the manifest says; take the journal and its -wal from a backup";

@@ -1,3 +1,4 @@
+import { countOf } from "../../../bytes/errors.ts";
 import {
   checkDevice,
   type DeviceCheckOptions,
@@ -27,7 +28,7 @@ import {
   statOf,
 } from "../folder/batch.ts";
 import { type BatchJournal, withJournal } from "../journal/read.ts";
-import { countOf, renderProblems } from "../report.ts";
+import { renderProblems } from "../report.ts";
 import { checkManifestCsv, checkRows, checkUnfinished, devicesIn } from "./manifest.ts";
 
 /** Reads every file of a batch back and checks it: exit code 1 when something is wrong. */

@@ -1,3 +1,4 @@
+import { countOf } from "../../../bytes/errors.ts";
 import { foldId, MANIFEST } from "../../../batch/files.ts";
 import { type BulkDevice, manifestColumns, twiceProblem } from "../../../batch/list/devices.ts";
 import { type BulkJournal, type BulkResult, failTwiceUsed } from "../../../batch/ports.ts";
@@ -265,7 +266,9 @@ function plannerOf(
       const total = Object.values(countsOf(database)).reduce((sum, count) => sum + count, 0);
       if (total !== planned) {
         database.exec("ROLLBACK");
-        const message = `the batch in ${folder} has ${total} devices, the list has ${planned}`;
+        const message = `the batch in ${folder} has ${
+          countOf(total, "device")
+        }, the list has ${planned}`;
         throw fileError("ERR_IO", folder, message, "give the same list, or another folder");
       }
       const known = meta.get("columns");

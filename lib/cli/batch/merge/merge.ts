@@ -1,3 +1,4 @@
+import { countOf } from "../../../bytes/errors.ts";
 import { findLostFiles } from "../../../batch/check/device.ts";
 import { createDuplicateFinder } from "../../../batch/check/duplicates.ts";
 import type { KeptFiles } from "../../../batch/check/files.ts";
@@ -14,7 +15,7 @@ import { findMissing, refuseLists } from "../device_list.ts";
 import { type BatchFolder, openBatch } from "../folder/batch.ts";
 import { writeManifests } from "../folder/manifests.ts";
 import { withJournal } from "../journal/read.ts";
-import { countOf, renderProblems } from "../report.ts";
+import { renderProblems } from "../report.ts";
 import { checkTarget, inTarget, type OwnDevices, placeFiles, refuseSame } from "./target.ts";
 
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */

@@ -2,7 +2,7 @@ import { bulk } from "../../../batch/bulk.ts";
 import { paths } from "../../../batch/files.ts";
 import { isMisfit, REMEDY } from "../../../batch/make/left.ts";
 import type { KeySource } from "../../../batch/ports.ts";
-import { SecureCertError } from "../../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../../bytes/errors.ts";
 import { encodeUtf8 } from "../../../bytes/text.ts";
 import { readCertificates } from "../../../crypto/x509/certificate.ts";
 import type { Finding } from "../../../findings/findings.ts";
@@ -20,7 +20,7 @@ import { type FolderJournal, folderJournal } from "../journal/journal.ts";
 import { isEmpty } from "../journal/rows.ts";
 import { commandKeys, serverKeys } from "../keys/programs.ts";
 import { type ReadyKeys, readyKeys } from "../keys/ready.ts";
-import { countOf, listOf, renderFaults } from "../report.ts";
+import { listOf, renderFaults } from "../report.ts";
 import { openSignal, type StopSignal } from "../signal.ts";
 import { openSigning } from "../threads/maker.ts";
 import { openPool, type WorkerPool } from "../threads/pool.ts";
@@ -230,7 +230,7 @@ function shortened(error: unknown, io: Io): unknown {
       countOf(lines.length, "device")
     } that the journal does not list as made; ${REMEDY}`
     : `${
-      lines.length === 1 ? "a problem" : `${lines.length} problems`
+      lines.length === 1 ? "a problem" : countOf(lines.length, "problem")
     } in the list, no key was made`;
   const message = `Cannot make devices: ${problems}`;
   return new SecureCertError(error.code, message, error.place, { cause: lines });

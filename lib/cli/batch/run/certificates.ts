@@ -1,6 +1,6 @@
 import { readPlainSync } from "../../input/limited.ts";
 import type { BulkShard } from "../../../batch/list/list.ts";
-import { SecureCertError } from "../../../bytes/errors.ts";
+import { countOf, SecureCertError } from "../../../bytes/errors.ts";
 import { formatBase64 } from "../../../bytes/text.ts";
 import { type Certificate, readCertificates } from "../../../crypto/x509/certificate.ts";
 import { chainAfter, followChain } from "../../../crypto/x509/chain.ts";
@@ -36,13 +36,17 @@ export async function takeIssued(
   const taken = await takeCertificates(from, ca, work, () => counter.add(1)).finally(counter.end);
   const { refused, strangers, others } = taken;
   for (const line of refused) io.note(`refused ${line}`);
-  if (others > 0) io.note(`skipped ${others} files that are not .pem, .crt, .cer, .cert or .der`);
+  if (others > 0) {
+    io.note(
+      `skipped ${
+        countOf(others, "file that is", "files that are")
+      } not .pem, .crt, .cer, .cert or .der`,
+    );
+  }
   // In a shard, certificates of the other shards are to be expected.
   if (work.shard === undefined) { for (const line of strangers) io.note(`refused ${line}`); }
   else if (strangers.length > 0) {
-    const what = strangers.length === 1
-      ? "1 certificate is"
-      : `${strangers.length} certificates are`;
+    const what = countOf(strangers.length, "certificate is", "certificates are");
     io.note(`${what} for no device of this shard`);
   }
 }

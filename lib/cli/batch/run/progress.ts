@@ -1,3 +1,4 @@
+import { countOf } from "../../../bytes/errors.ts";
 import type { BulkSummary } from "../../../batch/bulk.ts";
 import type { BulkPhase, BulkResult, BulkState, KeySource } from "../../../batch/ports.ts";
 import type { Finding } from "../../../findings/findings.ts";
@@ -100,7 +101,7 @@ function jsonLine(state: State): unknown {
 function textLine(state: State, columns: number): string {
   const { total, listed } = state;
   if (total !== undefined) return barLine(standingOf({ ...state, total }), columns);
-  return `reading the list: ${listed} devices`.slice(0, columns);
+  return `reading the list: ${countOf(listed, "device")}`.slice(0, columns);
 }
 
 /** What a run did, as JSON has it. */
