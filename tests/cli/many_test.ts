@@ -1,6 +1,8 @@
 /** verify and inspect of several images, or of a folder. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { startCheckThreads } from "../../lib/cli/many/threads.ts";
+import { startHelpers } from "../../lib/cli/batch/threads/share.ts";
+import type { ImageReport, ManyTask } from "../../lib/cli/many/check.ts";
+import type { ImageFile } from "../../lib/cli/input/images.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
 /** Three devices in a folder, one of them without its key. */
@@ -121,17 +123,19 @@ Deno.test("append and convert write several images into a folder, or none", asyn
 
 Deno.test("another thread checks as this one does, and one that is gone says so", async () => {
   const image = new URL("../vectors/plain/ecp256.bin", import.meta.url).pathname;
-  const threads = await startCheckThreads({ kind: "verify", now: Date.UTC(2027, 0) });
+  const thread = new URL("../../lib/cli/many/worker.ts", import.meta.url);
+  const task: ManyTask = { kind: "verify", now: Date.UTC(2027, 0) };
+  const helpers = await startHelpers<ManyTask, ImageFile[], ImageReport[]>(thread, task);
   // With one core there is none.
-  for (const starting of threads.checkers) {
+  for (const starting of helpers.each) {
     const check = await starting;
-    const reports = await check?.([image, "/no/such/file"]);
+    const reports = await check?.([{ path: image }, { path: "/no/such/file" }]);
     assertEquals(reports?.map(({ json }) => "error" in json), [false, true]);
     assertEquals(reports?.[0]?.json.format, "tlv");
-    threads.end();
-    assertEquals(await check?.([image]), undefined);
+    helpers.end();
+    assertEquals(await check?.([{ path: image }]), undefined);
   }
-  threads.end();
+  helpers.end();
 });
 
 Deno.test("on a terminal the list fits its width, and elsewhere names are whole", async () => {

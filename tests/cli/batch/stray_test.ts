@@ -1,5 +1,13 @@
 /** What `bulk verify` finds in a folder that its devices do not need, or that cannot be read. */
 import { assertEquals } from "@std/assert";
+import { parseManifestRow } from "../../../lib/batch/manifest.ts";
+import {
+  type CheckedDevices,
+  type CheckTask,
+  deviceChecker,
+  type ListedDevice,
+} from "../../../lib/cli/batch/check/devices.ts";
+import { startHelpers } from "../../../lib/cli/batch/threads/share.ts";
 import { bulkIn, codesOf, copyFolder, edit, inFolder } from "./batch.ts";
 
 const A = "dev-000001";
@@ -75,4 +83,29 @@ Deno.test("bulk verify continues after what cannot be read, and finds folders an
       ["STRAY_FILE", (batch: string) => Deno.symlink("nothing", `${batch}/secret/more`)],
     ] as const,
   ]);
+});
+
+Deno.test("another thread finds in a batch what this one does", async () => {
+  await inFolder(async (folder) => {
+    const batch = await bulkIn(folder, "b", "--count", "3");
+    await edit(`${batch}/certificates/dev-000002.pem`, /^/g, "note\n");
+    await Deno.remove(`${batch}/secret/dev-000003.key.pem`);
+    const manifest = await Deno.readTextFile(`${batch}/manifest.ndjson`);
+    const devices = manifest.trimEnd().split("\n")
+      .map((line, at): ListedDevice => ({
+        row: parseManifestRow(line, at + 1),
+        ownChip: undefined,
+      }));
+    const task: CheckTask = { folder: batch, kept: { secrets: true, labels: false } };
+    const here = await (await deviceChecker(task))(devices);
+    assertEquals(
+      here.map((found) => found.map(({ code }) => code)),
+      [[], ["WRONG_CERTIFICATE"], ["MISSING_FILE"]],
+    );
+    const thread = new URL("../../../lib/cli/batch/check/worker.ts", import.meta.url);
+    const helpers = await startHelpers<CheckTask, ListedDevice[], CheckedDevices>(thread, task);
+    // With one core there is none.
+    for (const starting of helpers.each) assertEquals(await (await starting)?.(devices), here);
+    helpers.end();
+  });
 });

@@ -1,16 +1,9 @@
 import { countOf } from "../../../bytes/errors.ts";
-import {
-  checkDevice,
-  type DeviceCheckOptions,
-  type FinishedFiles,
-} from "../../../batch/check/device.ts";
 import { filesNeeded, type KeptFiles } from "../../../batch/check/files.ts";
 import { type BatchProblem, problem } from "../../../batch/check/problem.ts";
 import { DEVICE_FOLDERS, isSecret, ownerName, paths } from "../../../batch/files.ts";
 import type { ManifestRow } from "../../../batch/manifest.ts";
-import { createCertificateReader } from "../../../crypto/x509/certificate.ts";
 import type { Arguments } from "../../command.ts";
-import { CliError } from "../../errors.ts";
 import { readFlag } from "../../input/files.ts";
 import { chipOf } from "../../input/keys.ts";
 import { type Io, joinPath } from "../../io.ts";
@@ -29,6 +22,13 @@ import {
 } from "../folder/batch.ts";
 import { type BatchJournal, withJournal } from "../journal/read.ts";
 import { renderProblems } from "../report.ts";
+import { inGroups, shareWork, startHelpers } from "../threads/share.ts";
+import {
+  type CheckedDevices,
+  type CheckTask,
+  deviceChecker,
+  type ListedDevice,
+} from "./devices.ts";
 import { checkManifestCsv, checkRows, checkUnfinished, devicesIn } from "./manifest.ts";
 
 /** Reads every file of a batch back and checks it: exit code 1 when something is wrong. */
@@ -57,11 +57,11 @@ async function checkBatch(
   io: Io,
 ): Promise<Checked> {
   const kept = await keptIn(batch, journal);
-  const options: DeviceCheckOptions = {
+  const task: CheckTask = {
+    folder: batch.path,
     ca: await readFlag("ca", args, io),
     chip: chipOf(args),
     allowWeak: args.has("allow-weak"),
-    certificatesOf: createCertificateReader(2 * AT_A_TIME),
     kept,
     hasRequests: await batch.hasAny("csr"),
   };
@@ -69,18 +69,22 @@ async function checkBatch(
   const problems = [...unfinished];
   const manifest = checkRows(batch, journal);
   const modes = modeCheck(batch);
-  const check = async (row: ManifestRow) => {
-    await modes.row(row);
-    const own = { ...options, ownChip: journal?.chipOf(row.id) };
-    return await withUnread(batch, row, (files) => checkDevice(row, files, own));
-  };
-  const counter = startCounter(io, ["checked", "devices"], devicesIn(journal));
+  const onBad = (message: string) => void problems.push(problem("BAD_MANIFEST", null, message));
+  const listed = withChips(batch.rows(onBad), journal);
+  const devices = devicesIn(journal);
+  const counter = startCounter(io, ["checked", "devices"], devices);
   try {
-    const onBad = (message: string) => void problems.push(problem("BAD_MANIFEST", null, message));
-    for await (const rows of inGroups(batch.rows(onBad), AT_A_TIME)) {
-      for (const row of rows) problems.push(...manifest.row(row));
-      for (const found of await Promise.all(rows.map(check))) problems.push(...found);
-      counter.add(rows.length);
+    const doers = {
+      here: await deviceChecker(task),
+      helpers: devices === undefined || devices < FEWEST_FOR_THREADS
+        ? undefined
+        : await startHelpers<CheckTask, readonly ListedDevice[], CheckedDevices>(THREAD, task),
+    };
+    for await (const [group, found] of shareWork(inGroups(listed, AT_A_TIME), doers)) {
+      for (const { row } of group) problems.push(...manifest.row(row));
+      await Promise.all(group.map(({ row }) => modes.row(row)));
+      problems.push(...found.flat());
+      counter.add(group.length);
     }
   } finally {
     counter.end();
@@ -101,6 +105,13 @@ async function checkBatch(
   };
 }
 
+async function* withChips(
+  rows: AsyncIterable<ManifestRow>,
+  journal: BatchJournal | undefined,
+): AsyncGenerator<ListedDevice> {
+  for await (const row of rows) yield { row, ownChip: journal?.chipOf(row.id) };
+}
+
 function report(
   { path }: BatchFolder,
   { devices, problems, notes }: Checked,
@@ -118,41 +129,9 @@ function report(
 
 /** Devices that are checked at a time: WebCrypto's threads get work, and memory stays flat. */
 export const AT_A_TIME = 32;
-
-/** Items of a sequence, some at a time. */
-export async function* inGroups<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
-  let group: T[] = [];
-  for await (const item of items) {
-    group.push(item);
-    if (group.length < size) continue;
-    yield group;
-    group = [];
-  }
-  if (group.length > 0) yield group;
-}
-
-/** What a check finds in the files of a device, and which of them cannot be read. */
-export async function withUnread(
-  batch: BatchFolder,
-  row: ManifestRow,
-  check: (files: FinishedFiles) => Promise<BatchProblem[]>,
-): Promise<BatchProblem[]> {
-  const unread = new Map<string, BatchProblem>();
-  const problems = await check({
-    ...batch,
-    read: async (path) => {
-      try {
-        return await batch.read(path);
-      } catch (error) {
-        if (!(error instanceof CliError)) throw error;
-        unread.set(path, problem("MISSING_FILE", row.id, error.message));
-        return undefined;
-      }
-    },
-    has: async (path) => unread.has(path) || await batch.has(path),
-  });
-  return [...unread.values(), ...problems];
-}
+/** To start other threads takes as long as to check some hundred devices. */
+const FEWEST_FOR_THREADS = 1000;
+const THREAD = new URL("./worker.ts", import.meta.url);
 
 /** What a batch has of the files that all of its devices have, or none. */
 export async function keptIn(

@@ -9,13 +9,15 @@ import type { Arguments } from "../../command.ts";
 import type { Io } from "../../io.ts";
 import { forceOf, outputFolder, printJson } from "../../output/out.ts";
 import { counted, startCounter } from "../../terminal/progress_line.ts";
+import { withUnread } from "../check/devices.ts";
 import { checkRows, checkUnfinished, checkWithoutJournal, devicesIn } from "../check/manifest.ts";
-import { AT_A_TIME, inGroups, keptIn, withUnread } from "../check/verify.ts";
+import { AT_A_TIME, keptIn } from "../check/verify.ts";
 import { findMissing, refuseLists } from "../device_list.ts";
 import { type BatchFolder, openBatch } from "../folder/batch.ts";
 import { writeManifests } from "../folder/manifests.ts";
 import { withJournal } from "../journal/read.ts";
 import { renderProblems } from "../report.ts";
+import { inGroups } from "../threads/share.ts";
 import { checkTarget, inTarget, type OwnDevices, placeFiles, refuseSame } from "./target.ts";
 
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */
