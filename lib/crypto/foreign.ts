@@ -116,6 +116,7 @@ const fromJava = (options = "") =>
   "-deststoretype PKCS12; and that to PEM: openssl pkcs12 -in all.p12 -nodes -out all.pem";
 const JAVA = fromJava();
 const UNPACK = "unpack it first";
+const MAKE_KEY = "make a key for the device: keygen -o key.pem";
 const DOWNLOAD = "the download failed; fetch the file again and look at what the server says";
 
 const PARAMETERS: Foreign = {
@@ -124,7 +125,7 @@ const PARAMETERS: Foreign = {
 };
 const PGP_KEY: Foreign = {
   name: "an OpenPGP key",
-  remedy: { "private key": "it is not for certificates; make a key for the device: keygen" },
+  remedy: { "private key": `it is not for certificates; ${MAKE_KEY}` },
 };
 const PGP_MESSAGE: Foreign = {
   name: "an OpenPGP message",
@@ -183,11 +184,11 @@ const SIGNATURES: readonly (readonly [string, Foreign])[] = [
   }],
   ["\x06\x08\x2A\x86\x48\xCE\x3D\x03\x01", PARAMETERS],
   ["\x06\x05\x2B\x81\x04\0", PARAMETERS],
-  ["\x1F\x8B\x08", { name: "a gzip file", remedy: `${UNPACK}: gunzip FILE` }],
-  ["\xFD7zXZ\0", { name: "an xz file", remedy: `${UNPACK}: unxz FILE` }],
-  ["\x28\xB5\x2F\xFD", { name: "a Zstandard file", remedy: `${UNPACK}: unzstd FILE` }],
-  ["\x04\x22\x4D\x18", { name: "an LZ4 file", remedy: `${UNPACK}: unlz4 FILE` }],
-  ["BZh", { name: "a bzip2 file", remedy: `${UNPACK}: bunzip2 FILE` }],
+  ["\x1F\x8B\x08", { name: "a gzip file", remedy: `${UNPACK}: gunzip < FILE > OUT` }],
+  ["\xFD7zXZ\0", { name: "an xz file", remedy: `${UNPACK}: unxz < FILE > OUT` }],
+  ["\x28\xB5\x2F\xFD", { name: "a Zstandard file", remedy: `${UNPACK}: unzstd < FILE > OUT` }],
+  ["\x04\x22\x4D\x18", { name: "an LZ4 file", remedy: `${UNPACK}: unlz4 < FILE > OUT` }],
+  ["BZh", { name: "a bzip2 file", remedy: `${UNPACK}: bunzip2 < FILE > OUT` }],
   ["7z\xBC\xAF\x27\x1C", { name: "a 7z archive", remedy: UNPACK }],
   ["Rar!\x1A\x07", { name: "a RAR archive", remedy: UNPACK }],
   ["\x89PNG\r\n\x1A\n", { name: "a PNG picture" }],
@@ -314,13 +315,15 @@ const TEXTS: readonly (readonly [RegExp, Foreign])[] = [
   }],
 ];
 
-const FROM_REQUEST = "have it signed first: issue --csr FILE --ca ca.pem --ca-key ca.key.pem";
+const FROM_REQUEST = "have it signed first, or sign it: issue --csr FILE --ca ca/ca.pem " +
+  "--ca-key ca/ca.key.pem -o certificate.pem";
+const MAKE_REQUEST = "csr --key FILE --subject CN=NAME -o request.csr";
 const PRIVATE_KEY: Foreign = {
   name: "a private key",
   kind: "private key",
   remedy: {
     "certificate": "give the certificate that belongs to it",
-    "signing request": "make one: csr --key FILE",
+    "signing request": `make one: ${MAKE_REQUEST}`,
     "public key": "take the public key out: openssl pkey -in FILE -pubout -out public.pem",
   },
 };
@@ -345,7 +348,7 @@ const CERTIFICATE: Foreign = {
   kind: "certificate",
   remedy: {
     "private key": OTHER_HALF,
-    "signing request": "make one with its key: csr --key FILE",
+    "signing request": `make one with its key: ${MAKE_REQUEST}`,
     "public key": "take its key out: openssl x509 -in FILE -pubkey -noout > public.pem",
   },
 };
@@ -358,15 +361,20 @@ const REQUEST: Foreign = {
     "public key": "take its key out: openssl req -in FILE -pubkey -noout > public.pem",
   },
 };
-const PKCS12: Foreign = {
-  name: "a PKCS#12 container",
-  remedy: {
-    "private key": "take the key out: openssl pkcs12 -in FILE -nocerts -nodes -out key.pem",
-    "certificate":
-      "take the certificate out: openssl pkcs12 -in FILE -clcerts -nokeys -out certificate.pem",
-    "any": "take out what it holds: openssl pkcs12 -in FILE -nodes -out all.pem",
-  },
+/** OpenSSL 3 opens the ciphers of old containers only when it is asked to. */
+const pkcs12 = (isOld: boolean): Foreign => {
+  const command = `openssl pkcs12${isOld ? " -legacy" : ""} -in FILE`;
+  return {
+    name: "a PKCS#12 container",
+    remedy: {
+      "private key": `take the key out: ${command} -nocerts -nodes -out key.pem`,
+      "certificate": `take the certificate out: ${command} -clcerts -nokeys -out certificate.pem`,
+      "any": `take out what it holds: ${command} -nodes -out all.pem`,
+    },
+  };
 };
+/** pkcs-12PbeIds (RFC 7292) with RC4 or RC2: the bytes of their OIDs. */
+const OLD_PKCS12 = /\x2A[^]\x48[^]\xF7\x0D\x01\x0C\x01[\x01\x02\x05\x06]/;
 const TAKE_CERTIFICATE = "take the certificate out: openssl x509 -in FILE -out certificate.pem";
 const pkcs7 = (form: "PEM" | "DER"): Foreign => {
   const command = `openssl pkcs7 ${
@@ -391,11 +399,11 @@ const CMS: Foreign = {
 };
 const TPM2: Foreign = {
   name: "a key that only its TPM 2.0 can use",
-  remedy: { "private key": "it cannot be converted; make a key for the device: keygen" },
+  remedy: { "private key": `it cannot be converted; ${MAKE_KEY}` },
 };
 const DSA: Foreign = {
   name: "a DSA key",
-  remedy: { "private key": "the device takes RSA and EC only; make another: keygen" },
+  remedy: { "private key": `the device takes RSA and EC only; ${MAKE_KEY}` },
 };
 const CRL: Foreign = {
   name: "a list of revoked certificates (CRL)",
@@ -418,7 +426,7 @@ const LABELS: readonly (readonly [RegExp, Foreign])[] = [
   [/^RSA PUBLIC KEY$/, PKCS1_PUBLIC_KEY],
   [/^PKCS ?#?7( SIGNED DATA)?$/, pkcs7("PEM")],
   [/^CMS$/, CMS],
-  [/^PKCS ?#?12$/, PKCS12],
+  [/^PKCS ?#?12$/, pkcs12(false)],
   [/ PARAMETERS$/, PARAMETERS],
   [/^X509 CRL$/, CRL],
   [/^PGP (PUBLIC|PRIVATE|SECRET) KEY BLOCK$/, PGP_KEY],
@@ -534,7 +542,9 @@ function derFormat(file: Uint8Array): Foreign | undefined {
       if (oid.startsWith(PKCS7_TYPES)) return pkcs7("DER");
       return oid.startsWith(TPM_TYPES) ? TPM2 : undefined;
     }
-    if (/^iss?$/.test(shape) && contentOf(first)[0] === PKCS12_VERSION) return PKCS12;
+    if (/^iss?$/.test(shape) && contentOf(first)[0] === PKCS12_VERSION) {
+      return pkcs12(OLD_PKCS12.test(LATIN1.decode(file.subarray(0, MOST_READ))));
+    }
     const [shapes, found] = /^ssb/.test(shape)
       ? [SIGNED_SHAPES, shapeOf(enterDer(first))]
       : [SHAPES, shape];

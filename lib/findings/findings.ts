@@ -236,7 +236,7 @@ export const FINDINGS = {
     checks: ["certificate dates"],
     meaning: "servers refuse the device from that day on",
     advice:
-      "renew it before then; `append --replace dev=file:…` puts a new certificate in its place",
+      "renew it before then; `append --replace dev=file:…` (`ca=file:…` for a CA) puts the new one there",
   },
   CERT_NOT_YET_VALID: {
     severities: ["error"],

@@ -1,15 +1,17 @@
 /** The commands that messages name for other formats: what they make is read. */
 import { assert, assertEquals } from "@std/assert";
-import { foreignFormat, type Wanted } from "../../lib/crypto/foreign.ts";
+import type { Wanted } from "../../lib/crypto/foreign.ts";
 import { importPrivateKey, readCertificate } from "../../mod.ts";
 import { installed, needing, POSIX, PROCESSES } from "../needs.ts";
+import { cli } from "../cli/batch/batch.ts";
 import { inFolder } from "../process.ts";
 
 const MAKE = `
 openssl ecparam -genkey -noout -name prime256v1 -out sec1.pem
 openssl pkcs8 -topk8 -nocrypt -in sec1.pem -out key.pem
 openssl req -x509 -new -key key.pem -subj /CN=x -days 30 -out certificate.pem
-openssl pkey -in key.pem -outform DER -out key.der`;
+openssl pkey -in key.pem -outform DER -out key.der
+openssl genrsa -out rsa.pem 2048`;
 
 /** A shell command that makes FILE from key.pem, key.der and certificate.pem, and what is wanted. */
 const FORMATS: Readonly<
@@ -40,7 +42,6 @@ const FORMATS: Readonly<
     "echo x | openssl smime -sign -signer certificate.pem -inkey key.pem -out FILE",
     "certificate",
   ],
-  "trusted certificate": ["openssl x509 -trustout -in certificate.pem -out FILE", "certificate"],
   "OpenSSH": [
     "cp key.pem FILE; chmod 600 FILE; ssh-keygen -q -p -N '' -f FILE",
     "private key",
@@ -76,7 +77,57 @@ const FORMATS: Readonly<
     "python3",
   ],
   "tar": ["tar -cf FILE key.der && mv key.der given.der", "private key", "tar"],
-  "gzip": ["gzip -c key.pem > FILE.gz; cp FILE.gz FILE", "private key"],
+  "gzip": ["gzip -c key.pem > FILE", "private key"],
+  "xz": ["xz -c key.pem > FILE", "private key", "xz"],
+  "Zstandard": ["zstd -q -c key.pem > FILE", "private key", "zstd"],
+  "LZ4": ["lz4 -q -c key.pem > FILE", "private key", "lz4"],
+  "bzip2": ["bzip2 -c key.pem > FILE", "private key", "bzip2"],
+  "ZIP": ["zip -q FILE.zip key.pem; mv FILE.zip FILE", "private key", "zip", "unzip"],
+  "uuencode": [
+    "(echo 'begin-base64 644 key.der'; base64 key.der; echo ====) > FILE",
+    "private key",
+  ],
+  "JSON": ["jq -Rs '{a: [{key: .}]}' key.pem > FILE", "private key", "jq"],
+  "PRIVATEKEYBLOB": [
+    "cp rsa.pem key.pem; openssl rsa -in rsa.pem -outform MSBLOB -out FILE",
+    "private key",
+  ],
+  "PVK": [
+    "cp rsa.pem key.pem; openssl rsa -in rsa.pem -outform PVK -pvk-none -out FILE",
+    "private key",
+  ],
+  "PKCS#12 of old programs": [
+    "openssl pkcs12 -export -legacy -inkey key.pem -in certificate.pem -passout pass:x -out FILE",
+    "private key",
+  ],
+  "PKCS#12 of old programs, certificate": [
+    "openssl pkcs12 -export -legacy -inkey key.pem -in certificate.pem -passout pass:x -out FILE",
+    "certificate",
+  ],
+  "old password, 3DES": [
+    "openssl pkcs8 -topk8 -in key.pem -v1 PBE-SHA1-3DES -passout pass:x -out FILE",
+    "private key",
+  ],
+  "old password, DES": [
+    "openssl pkcs8 -topk8 -in key.pem -v1 PBE-MD5-DES -provider legacy -provider default -passout pass:x -out FILE",
+    "private key",
+  ],
+  "old password, RC2": [
+    "openssl pkcs8 -topk8 -in key.pem -v1 PBE-SHA1-RC2-128 -provider legacy -provider default -passout pass:x -out FILE",
+    "private key",
+  ],
+  "public key of a private key": ["cp key.pem FILE", "public key"],
+  "public key of a certificate": ["cp certificate.pem FILE", "public key"],
+  "public key of a request": ["openssl req -new -key key.pem -subj /CN=x -out FILE", "public key"],
+  "public key in PKCS#1": [
+    "openssl rsa -in rsa.pem -RSAPublicKey_out -out FILE",
+    "public key",
+  ],
+  "public key of OpenSSH": [
+    "cp key.pem k; chmod 600 k; ssh-keygen -y -f k > FILE",
+    "public key",
+    "ssh-keygen",
+  ],
   "Java": [
     "keytool -genkeypair -keyalg EC -alias a -dname CN=x -storetype JKS -keystore FILE -storepass changeit -keypass changeit",
     "private key",
@@ -89,39 +140,63 @@ const FORMATS: Readonly<
   ],
 };
 
+/** A command line that reads such a file. */
+function lineFor(wanted: Wanted, path: string): readonly string[] {
+  switch (wanted) {
+    case "private key":
+      return ["csr", "--key", path, "--subject", "CN=x", "--password-file", "password.txt"];
+    case "certificate":
+      return ["build", "--ca-cert", path];
+    case "public key": {
+      const ca = ["--ca", "original.crt", "--ca-key", "original.pem"];
+      return ["issue", "--public-key", path, "--subject", "CN=x", ...ca];
+    }
+    case "signing request":
+      return ["issue", "--csr", path, "--ca", "original.crt", "--ca-key", "original.pem"];
+  }
+}
+
+/** The advice in what a command printed. */
+function adviceIn(stderr: string): string {
+  const [, advice] = /(?:the file is [^;]+|PKCS#5 v1\.5\)); (.*)$/m.exec(stderr) ?? [];
+  assert(advice !== undefined, stderr);
+  return advice!;
+}
+
 for (const [name, [make, wanted, ...needs]] of Object.entries(FORMATS)) {
   needing(PROCESSES, POSIX, installed("openssl"), ...needs.map(installed)).test(
     `the command for another format makes a ${wanted}: ${name}`,
     async () => {
       await inFolder(async (folder) => {
+        const run = async (path: string) => {
+          const line = [...lineFor(wanted, path), "-o", "made.out", "--force"];
+          const inside = (word: string) => /\.\w+$|^FILE$/.test(word) ? `${folder}/${word}` : word;
+          return await cli(...line.map(inside));
+        };
         await shell(MAKE, folder);
         await shell(make, folder);
-        const file = await Deno.readFile(`${folder}/FILE`);
-        const { remedy } = foreignFormat(file, wanted) ?? {};
-        const advice = typeof remedy === "string" ? remedy : remedy?.[wanted];
-        assert(advice !== undefined, name);
+        await Deno.writeTextFile(`${folder}/password.txt`, "x\n");
         await Deno.rename(`${folder}/key.pem`, `${folder}/original.pem`);
         await Deno.rename(`${folder}/certificate.pem`, `${folder}/original.crt`);
-        await Deno.copyFile(`${folder}/FILE`, `${folder}/COPY`);
-        await Deno.chmod(`${folder}/COPY`, 0o600);
+        const { code, stderr } = await run("FILE");
+        assertEquals(code, 1, stderr);
+        await Deno.copyFile(`${folder}/FILE`, `${folder}/COPY.pem`);
+        await Deno.chmod(`${folder}/COPY.pem`, 0o600);
         const before = names(folder);
-        await shell(commandsOf(advice!), folder);
-        const [made] = [
-          "all.pem",
-          ...names(folder).filter((each) => !before.includes(each)),
-          "COPY",
-        ]
-          .filter((each) => names(folder).includes(each));
-        const bytes = await Deno.readFile(`${folder}/${made}`);
-        if (name.startsWith("Java")) {
-          assert((await importPrivateKey(bytes)).publicKey.length > 0);
-        } else if (wanted === "certificate") {
+        await shell(commandsOf(adviceIn(stderr)), folder);
+        const made = names(folder).filter((each) => !before.includes(each));
+        const path = made.find((each) => each !== "all.p12") ?? "COPY.pem";
+        const converted = await run(path);
+        assertEquals(converted.code, 0, converted.stderr);
+        if (name.startsWith("Java")) return;
+        const bytes = await Deno.readFile(`${folder}/${path}`);
+        if (wanted === "certificate") {
           const original = await Deno.readFile(`${folder}/original.crt`);
           assertEquals(readCertificate(bytes).der, readCertificate(original).der);
-        } else {
+        } else if (wanted === "private key") {
           const original = await Deno.readFile(`${folder}/original.pem`);
           assertEquals(
-            (await importPrivateKey(bytes)).pkcs8,
+            (await importPrivateKey(bytes, { password: "x" })).pkcs8,
             (await importPrivateKey(original)).pkcs8,
           );
         }
@@ -135,8 +210,9 @@ function commandsOf(advice: string): string {
   return advice.split("; and that to PEM: ").map((each) => each.replace(/^[^:]*: /, ""))
     .join("\n")
     .replace(/ \(tls.crt.*\)$/, "")
-    .replaceAll("FILE.pem", "FILE")
-    .replace(/gunzip FILE$/, "gunzip -c FILE.gz > out.pem")
+    .replace(/\bCOPY$/m, "COPY.pem")
+    .replace(/\bOUT$/, "out.pem")
+    .replace("openssl pkcs8 ", "openssl pkcs8 -passin pass:x -passout pass:x ")
     .replaceAll(
       "openssl pkcs12 ",
       `openssl pkcs12 -passin pass:${/keytool/.test(advice) ? "changeit" : "x"} `,

@@ -30,7 +30,8 @@ export const command: Command = {
     await io.write(files, forceOf(args), { makeFolders: true });
     const { refused = [] } = extracted[0]!;
     noteRefused(paths[0]!, refused, io);
-    const line = `build --csv ${paths[0]}${refused.length > 0 ? " --no-verify" : ""}`;
+    const { rebuildLine } = await import("../render/next_steps.ts");
+    const line = rebuildLine(paths[0]!, refused.length > 0);
     const text = `extracted ${countOf(files.length, "file")}; build it again with: ${line}`;
     printResult(out, { csv: paths[0], files: paths }, text, args, io);
     return 0;

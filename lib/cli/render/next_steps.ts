@@ -151,6 +151,16 @@ export function certifySteps(key: Uncertified, layout: HelpLayout): string {
   return [...numbered(steps, layout), warning].join("\n");
 }
 
+/**
+ * The command that builds an image again from what was extracted of it.
+ *
+ * @param isRefused Whether the device refuses a value of it.
+ */
+export function rebuildLine(csv: string, isRefused: boolean): string {
+  const flags = isRefused ? ["--no-verify"] : [];
+  return formatCommand(["build", "--csv", csv, ...flags, "-o", "IMAGE"]);
+}
+
 /** What a person must know before burning, in lines. */
 export function burnNotes(
   { efuse: { plan, hmacKey }, planPath }: Burn,

@@ -223,10 +223,16 @@ function ivSize(cipher: CipherName): number {
   return cipher === "DES-EDE3-CBC" ? 8 : 16;
 }
 
+/** The old schemes whose ciphers OpenSSL 3 has without its legacy provider. */
+function isTripleDes(oid: string): boolean {
+  return /^1\.2\.840\.113549\.1\.12\.1\.[34]$/.test(oid);
+}
+
 function unsupportedScheme(oid: string): SecureCertError {
   const isOld = OLD_SCHEMES.some((start) => oid.startsWith(start));
   if (!isOld) return unsupported(`scheme ${shownOid(oid)}`);
-  const command = "openssl pkcs8 -in FILE -topk8 -v2 aes256 -out key.pem";
+  const providers = isTripleDes(oid) ? "" : "-provider legacy -provider default ";
+  const command = `openssl pkcs8 ${providers}-in FILE -topk8 -v2 aes256 -out key.pem`;
   return new SecureCertError(
     "ERR_UNSUPPORTED",
     `Cannot open private key: it is protected with an old scheme (PKCS#12 or PKCS#5 v1.5); convert it: ${command}`,
