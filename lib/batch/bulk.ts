@@ -132,11 +132,11 @@ export async function* bulk(
   const planned = await journal.counts();
   if (samples === undefined) return { counts: planned, made: 0, failed: 0, stopped: true };
   const run = await openRun(options);
-  if (options.resumes === true) await refuseMisfits(run, options);
   if (isToTry(planned)) {
     const problems = await rehearse(samples, options);
     if (problems.length > 0) throw planError(problems);
   }
+  if (options.resumes === true) await refuseMisfits(run, options);
   await options.onStart?.(planned[run.state]);
   let [made, failed] = [0, 0];
   try {

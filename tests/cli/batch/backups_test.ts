@@ -176,6 +176,25 @@ Deno.test("a list that is not that of the first run is refused row by row, in ev
   });
 });
 
+Deno.test("a device that is added and cannot be made is not taken up, and may be corrected", async () => {
+  await inFolder(async (folder) => {
+    const list = `${folder}/list.csv`;
+    const flags = ["--devices", list];
+    await Deno.writeTextFile(list, "id,user1\na,x\n");
+    const batch = await bulkIn(folder, "b", ...flags);
+    const again = async (row: string) => {
+      await Deno.writeTextFile(list, `id,user1\na,x\n${row}\n`);
+      return await cli("bulk", ...flags, "--ca", `${folder}/ca`, "--workers", "1", "-o", batch);
+    };
+    const refused = await again(`c,${"x".repeat(9000)}`);
+    assertEquals(refused.code, 1);
+    assertStringIncludes(refused.stderr, "c: Cannot encode partition");
+    const { code, stderr } = await again("c,y");
+    assertEquals(code, 0, stderr);
+    assertEquals(rowsOf(batch).map(({ id }) => id), ["a", "c"]);
+  });
+});
+
 Deno.test("files of a device that are moved away are made again", async () => {
   await withBackup([], async (batch, again, backup) => {
     restore(batch, backup, JOURNAL_AND_MANIFESTS);
