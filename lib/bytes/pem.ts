@@ -1,5 +1,5 @@
 import { countOf, SecureCertError } from "./errors.ts";
-import { decodeUtf16, decodeUtf8, formatBase64 } from "./text.ts";
+import { decodeUtf16, decodeUtf8, formatBase64, mayBeSecret, printableLine } from "./text.ts";
 import type { Bytes } from "./pack.ts";
 
 /** One PEM block (RFC 7468, with the headers of RFC 1421 that old private keys carry). */
@@ -41,11 +41,16 @@ export function parsePem(text: string): PemBlock[] {
     if (!/^[A-Z0-9][A-Z0-9 -]{0,63}$/.test(label)) throw badPem("bad BEGIN line", at);
     const end = `-----END ${label}-----`;
     const bodyEnd = text.indexOf(end, labelEnd);
-    if (bodyEnd < 0) throw badPem(`no END ${label} line`, at);
+    if (bodyEnd < 0) throw badPem(`no END ${shownLabel(label)} line`, at);
     blocks.push({ label, ...parseBody(text.slice(labelEnd + DASHES.length, bodyEnd), at) });
     at = bodyEnd + end.length;
   }
   return blocks;
+}
+
+/** The label of a PEM block, as a message may repeat it: what may be a key is not shown. */
+export function shownLabel(label: string): string {
+  return mayBeSecret(label.replaceAll("PRIVATE KEY", "")) ? "(…)" : printableLine(label);
 }
 
 /**

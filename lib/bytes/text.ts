@@ -207,6 +207,22 @@ export function shownValue(value: string): string {
   return mayBeSecret(value) ? "(a value that may be a secret)" : `"${printableLine(value)}"`;
 }
 
+/** Characters of a text that {@linkcode quoted} repeats. */
+const MOST_QUOTED = 255;
+
+/** A text of any length in quotation marks, such as a certificate's subject: for a message its beginning. */
+export function quoted(text: string): string {
+  return text.length <= MOST_QUOTED ? `"${text}"` : `"${text.slice(0, MOST_QUOTED - 1)}…"`;
+}
+
+/**
+ * A word that a file has where one of a few is expected, such as a flag or a cipher, as a message may
+ * repeat it; what may be a key is not shown.
+ */
+export function shownWord(word: string): string {
+  return mayBeSecret(word) ? "(a word that may be a secret)" : printableLine(word);
+}
+
 function badText(kind: string, problem: string, offset: number): SecureCertError {
   return new SecureCertError("ERR_TEXT", `Cannot decode ${kind}: ${problem} at ${offset}`, {
     offset,

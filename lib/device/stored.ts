@@ -3,6 +3,7 @@
 // their stored length.
 
 import { type Bytes, concat, plainBytes } from "../bytes/pack.ts";
+import { shownLabel } from "../bytes/pem.ts";
 import { certificateRefusal } from "./certificate.ts";
 import { type DeviceKey, explainKey, readKey, readPkcs1, readPkcs8, readSec1 } from "./key.ts";
 import { refusalOf, refuse } from "./refusal.ts";
@@ -143,7 +144,7 @@ function explainText(stored: Uint8Array, labels: readonly string[]): string | un
   const text = LATIN1.decode(stored);
   const [, label] = /-----BEGIN ([ -~]{1,64}?)-----/.exec(text) ?? [];
   if (label === undefined) return isUtf16(stored) ? "UTF-16 text" : undefined;
-  if (!labels.includes(label)) return `PEM with the label ${label}`;
+  if (!labels.includes(label)) return `PEM with the label ${shownLabel(label)}`;
   return stored.at(-1) === 0 ? "a NUL before the PEM" : "PEM without a NUL at its end";
 }
 

@@ -1,6 +1,6 @@
 import { countOf } from "../bytes/errors.ts";
 import { formatPem, isPem } from "../bytes/pem.ts";
-import { decodeUtf8, formatHex } from "../bytes/text.ts";
+import { decodeUtf8, formatHex, shownWord } from "../bytes/text.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
 import type { PrivateKey } from "../crypto/keys/keys.ts";
 import { digest } from "../crypto/signing.ts";
@@ -379,7 +379,7 @@ function messageOf(
   finding: PartitionTableFinding,
   entries: readonly PartitionTableEntry[],
 ): string {
-  const nameOf = (index: number) => entries[index]!.name;
+  const nameOf = (index: number) => shownWord(entries[index]!.name);
   const name = finding.kind === "too-many" ? "" : nameOf(finding.entry);
   switch (finding.kind) {
     case "alignment":

@@ -1,5 +1,6 @@
 import { equalBytes } from "../bytes/pack.ts";
 import { isPem } from "../bytes/pem.ts";
+import { quoted } from "../bytes/text.ts";
 import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
 import { isSamePublicKey, type PublicKeyParts } from "../crypto/keys/encoding.ts";
 import { findPrivateKey } from "../crypto/keys/find.ts";
@@ -63,9 +64,11 @@ export async function checkStoredCa(
 function otherIssuerMessage(stored: Certificate, last: Certificate): string {
   const { subject, issuer } = last;
   const issued = isSelfIssued(last)
-    ? `"${subject}" is its own issuer`
-    : `"${subject}" was issued by "${issuer}"`;
-  return `${issued}, and the device stores the CA "${stored.subject}": it trusts servers with a certificate of that CA, such as a cloud service`;
+    ? `${quoted(subject)} is its own issuer`
+    : `${quoted(subject)} was issued by ${quoted(issuer)}`;
+  return `${issued}, and the device stores the CA ${
+    quoted(stored.subject)
+  }: it trusts servers with a certificate of that CA, such as a cloud service`;
 }
 
 function isSelfIssued({ subjectDer, issuerDer }: Certificate): boolean {
@@ -79,10 +82,12 @@ export function checkPurposes({ credentials: { deviceCerts, caCerts } }: ReadIma
     ...first === undefined
       ? []
       : clientProblems(first).map((problem) =>
-        `the device certificate "${first.subject}" ${problem}`
+        `the device certificate ${quoted(first.subject)} ${problem}`
       ),
     ...caCerts.filter(({ isCa }) => !isCa).map(({ subject }) =>
-      `the CA certificate "${subject}" is not that of a CA, and may not sign other certificates`
+      `the CA certificate ${
+        quoted(subject)
+      } is not that of a CA, and may not sign other certificates`
     ),
   ];
   return problems.map((message) => finding("CERT_PURPOSE", message));
@@ -131,12 +136,14 @@ function checkDates(
   const { now } = options;
   const { notBefore, notAfter } = certificate;
   if (now > notAfter) {
-    const message = `the ${what} "${certificate.subject}" expired on ${isoDay(notAfter)}`;
+    const message = `the ${what} ${quoted(certificate.subject)} expired on ${isoDay(notAfter)}`;
     return [finding("CERT_EXPIRED", message)];
   }
   const soon = checkEnd(certificate, what, options);
   if (now >= notBefore) return soon;
-  const message = `the ${what} "${certificate.subject}" is not valid before ${isoDay(notBefore)}`;
+  const message = `the ${what} ${quoted(certificate.subject)} is not valid before ${
+    isoDay(notBefore)
+  }`;
   return [finding("CERT_NOT_YET_VALID", message), ...soon];
 }
 
@@ -155,7 +162,7 @@ function checkEnd(
   if (left > (expiresWithin ?? SOON_DAYS)) return [];
   const days = Math.floor(left);
   const when = days === 1 ? "in 1 day" : days === 0 ? "in less than a day" : `in ${days} days`;
-  const message = `the ${what} "${certificate.subject}" ends ${when}, on ${isoDay(notAfter)}`;
+  const message = `the ${what} ${quoted(certificate.subject)} ends ${when}, on ${isoDay(notAfter)}`;
   return [
     finding("CERT_EXPIRES_SOON", message, {}, expiresWithin === undefined ? "warning" : "error"),
   ];
@@ -169,7 +176,7 @@ function checkKey(certificate: Certificate, options: CheckOptions): Finding[] {
   return [
     finding(
       "CERT_WEAK",
-      `"${certificate.subject}" has a key on ${key.curve}, which few TLS peers accept`,
+      `${quoted(certificate.subject)} has a key on ${key.curve}, which few TLS peers accept`,
     ),
   ];
 }
@@ -181,11 +188,15 @@ function checkRsaKey(
 ): Finding[] {
   const findings: Finding[] = [];
   if (bits < WEAK_RSA_BITS) {
-    const message = `"${certificate.subject}" has an RSA key of ${bits} bits, which can be broken`;
+    const message = `${
+      quoted(certificate.subject)
+    } has an RSA key of ${bits} bits, which can be broken`;
     findings.push(finding("CERT_WEAK", message, {}, allowWeak ? "warning" : "error"));
   }
   if (exponent.length <= 1 && (exponent[0] ?? 0) <= WEAK_RSA_EXPONENT) {
-    const message = `"${certificate.subject}" has an RSA key with the exponent ${exponent[0] ?? 0}`;
+    const message = `${quoted(certificate.subject)} has an RSA key with the exponent ${
+      exponent[0] ?? 0
+    }`;
     findings.push(finding("CERT_WEAK", message));
   }
   return findings;
@@ -195,8 +206,9 @@ function checkRsaKey(
 function checkSignature(certificate: Certificate): Finding[] {
   const { signedWith } = certificate;
   if (signedWith?.hash !== "SHA-1" && signedWith?.hash !== "MD5") return [];
-  const message =
-    `"${certificate.subject}" is signed with ${signedWith.hash}, which TLS peers refuse`;
+  const message = `${
+    quoted(certificate.subject)
+  } is signed with ${signedWith.hash}, which TLS peers refuse`;
   return [finding("CERT_WEAK", message)];
 }
 

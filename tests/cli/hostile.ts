@@ -22,6 +22,13 @@ const LINES = `${SEEN}\nFAKE\rb`;
 /** All of them. */
 export const LONG = SHORT.join("");
 
+/** What would fill a screen, a log and a column; a message has no more of it than of a file's name. */
+const ENDLESS = `${SEEN}${"y".repeat(10_000)}`;
+const MOST = 300;
+/** What may be a key, in two notations: a PEM label has capitals only. */
+const SECRET = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+const SECRETS: readonly string[] = [SECRET.toUpperCase(), SECRET.replace(/..(?=.)/g, "$&:")];
+
 /** What no terminal gets: of it, and of anything like it, besides tabs and line feeds. */
 const UNSEEN = /[^\P{Cc}\t\n]|[\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{DI}]/u;
 
@@ -51,6 +58,11 @@ export interface Place<Where = World> {
   readonly name: string;
   /** Whether it has room for all hostile characters at once. @default true */
   readonly isRoomy?: boolean;
+  /**
+   * Which texts are not to be repeated: long ones and those that may be a key. Neither counts where the
+   * text is what the command is to show, as a subject is; an id may be a digest. @default both
+   */
+  readonly hides?: "both" | "long" | "neither";
   /** Which of the command lines print the text; messages about secrets' places do not. @default all */
   readonly printedBy?: "all" | "some" | "some or none" | "none";
   /** Puts a text there, and gives command lines that print it. */
@@ -76,10 +88,35 @@ export async function assertEscaped<W extends World>(place: Place<W>, world: W):
       tried.add(short);
     }
   }
+  if (isRoomy) await assertHidden(place, world);
   // Otherwise the test would show nothing.
   if (printedBy === "some") assertEquals(printed.size > 0, true, `${name} is printed by none`);
   else if (printedBy !== "some or none") {
     const expected = printedBy === "all" ? tried : [];
     assertEquals([...printed].sort(), [...expected].sort(), `${name} is printed by`);
   }
+}
+
+/** Fails when a command prints more of a text than of a file's name, or one that may be a key. */
+async function assertHidden<W extends World>(
+  { name, lines, hides = "both" }: Place<W>,
+  world: W,
+): Promise<void> {
+  const texts = { both: [ENDLESS, ...SECRETS], long: [ENDLESS], neither: [] };
+  for (const text of texts[hides]) {
+    for (const line of lines(text, world)) {
+      for (const more of [[], ["--json"]]) {
+        const { stdout, stderr } = await world.run(...line, ...more);
+        const all = `${stdout}\n${stderr}`;
+        const what = `${name}: ${[...line, ...more].map((word) => word.slice(0, 100)).join(" ")}`;
+        assertEquals(repeats(all), false, `${what}: ${all.slice(0, 2000)}`);
+      }
+    }
+  }
+}
+
+/** Whether something has more of a long text than of a file's name, or what may be a key. */
+export function repeats(all: string): boolean {
+  const hex = all.toLowerCase().replace(/[\s:,]/g, "");
+  return all.includes("y".repeat(MOST)) || hex.includes(SECRET);
 }

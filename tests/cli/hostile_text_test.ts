@@ -12,6 +12,8 @@ import {
   formatConfigCsv,
 } from "../../mod.ts";
 import { equalBytes } from "../../lib/bytes/pack.ts";
+import { derOid, TAG } from "../../lib/crypto/der.ts";
+import { derBits, derElement, derInteger, derNull, derOctets, derSequence } from "../der.ts";
 import { loadCommands } from "../../lib/cli/commands.ts";
 import { assertEscaped, isEscaped, LONG, type Place, SEEN } from "./hostile.ts";
 import { MemoryWorld } from "./memory_io.ts";
@@ -92,6 +94,7 @@ Deno.test("names in certificates and requests are escaped, in any string type an
     for (const name of ["subject", "issuer", "request"]) {
       await assertEscaped({
         name: `${name}, ${type}`,
+        hides: "neither",
         lines: (text) => {
           const bytes = patch(derOf(world, `${name}.pem`), filled(text, encode), tag);
           world.put("patched.der", bytes);
@@ -115,6 +118,7 @@ Deno.test("names in certificates and requests are escaped, in any string type an
   for (const [kind, tag] of Object.entries({ email: 0x81, dns: 0x82, uri: 0x86 })) {
     await assertEscaped({
       name: `${kind} name`,
+      hides: "neither",
       lines: (text) => {
         const bytes = patch(derOf(world, "san.pem"), filled(text, utf8), tag, "a:".length);
         world.put("patched.der", bytes);
@@ -127,8 +131,113 @@ Deno.test("names in certificates and requests are escaped, in any string type an
 const CSV_HEAD = formatConfigCsv([]).split("\n")[0]!;
 const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`;
 
+/** Lines that read a file as what each of them takes: a key, a request, a certificate, an image. */
+const readings = (path: string) => [
+  ["inspect", path],
+  ["verify", path],
+  ["diff", path, path],
+  ["csr", "--key", path, "--subject", "CN=x", "-o", "o"],
+  ["csr", "--key", path, "--password-file", "password", "--subject", "CN=x", "-o", "o"],
+  ["build", "--private-key", path, "-o", "o"],
+  ["build", "--device-cert", path, "-o", "o"],
+  ["issue", "--csr", path, "--ca", path, "--ca-key", path, "-o", "o"],
+  ["issue", "--public-key", path, "--subject", "CN=x", "--ca", path, "--ca-key", path, "-o", "o"],
+  ["verify", path, "--ca", path],
+  ["verify", path, "--hmac-key", path],
+  ["sign", path, "--key", path, "-o", "o"],
+  ["configure", "--private-key", path, "--skip_flash"],
+];
+
+/** A place in a file that any of {@linkcode readings} is given. */
+function placeIn(name: string, fileOf: (text: string) => string | Uint8Array): Place<MemoryWorld> {
+  return {
+    name,
+    printedBy: "some or none",
+    lines: (text, world) => {
+      world.put("password", "x\n");
+      world.put("f", fileOf(text));
+      return readings("f");
+    },
+  };
+}
+
+const JWK = { kty: "EC", crv: "P-256", d: "AA", x: "AA", y: "AA" };
+const RSA_KEY = ["-----BEGIN RSA PRIVATE KEY-----", "-----END RSA PRIVATE KEY-----"] as const;
+
+/** Texts that keys and certificates have besides their numbers. */
+const CREDENTIALS: readonly Place<MemoryWorld>[] = [
+  placeIn("PEM label", (text) => `-----BEGIN ${text}-----\nAAAA\n-----END ${text}-----\n`),
+  placeIn("PEM label without an end", (text) => `-----BEGIN ${text}-----\nAAAA\n`),
+  placeIn("PEM body", (text) => `${RSA_KEY[0]}\n${text}\n${RSA_KEY[1]}\n`),
+  placeIn("PEM header", (text) => `${RSA_KEY[0]}\n${text}: ${text}\n\nAAAA\n${RSA_KEY[1]}\n`),
+  ...["", "AES-128-CBC,"].map((before) =>
+    placeIn(
+      `DEK-Info ${before}`,
+      (text) =>
+        `${RSA_KEY[0]}\nProc-Type: 4,ENCRYPTED\nDEK-Info: ${before}${text}\n\nAAAA\n${
+          RSA_KEY[1]
+        }\n`,
+    )
+  ),
+  ...[...Object.keys(JWK), "kid", "alg", "use", "key_ops", "n"].map((member) =>
+    placeIn(`JWK's ${member}`, (text) => JSON.stringify({ ...JWK, [member]: text }))
+  ),
+  placeIn("JWK's member", (text) => JSON.stringify({ ...JWK, [text]: text })),
+  placeIn("member of JSON with PEM in it", (text) => {
+    const pem = RSA_KEY.join("\nAAAA\n");
+    return JSON.stringify({ [text]: { [text]: pem }, a: { [text]: pem } });
+  }),
+  placeIn("text of another kind", (text) => text),
+];
+
+const TABLE_CELLS = ["nvs", "data", "nvs", "0x9000", "0x6000", "encrypted"];
+
 /** Where texts of files and arguments come to be printed, besides names in certificates. */
 const PLACES: readonly Place<MemoryWorld>[] = [
+  ...CREDENTIALS,
+  ...["name", "type", "subtype", "offset", "size", "flags"].map((
+    field,
+    at,
+  ): Place<MemoryWorld> => ({
+    name: `${field} of a partition table's row`,
+    printedBy: "some or none",
+    lines: (text, world) => {
+      world.put("t.csv", `${TABLE_CELLS.map((cell, each) => each === at ? text : cell).join()}\n`);
+      const table = ["--table", "t.csv", "-o", "o"];
+      return [
+        // As JSON a table has the names that its file has.
+        ...field === "name" ? [] : [["inspect", "t.csv"]],
+        ["build", "--data", "user1=string:x", ...table],
+        ["flash", "x.bin", "--port", "p", "--dry-run", ...table],
+      ];
+    },
+  })),
+  ...["file", "hex", "base64", "string"].map((form): Place<MemoryWorld> => ({
+    name: `CSV cell data_value, ${form}`,
+    printedBy: "some or none",
+    lines: (text, world) => {
+      world.put(
+        "rows.csv",
+        `${CSV_HEAD}\n2,0,${quoted(text)},${form},plaintext,,,,${quoted(text)}\n`,
+      );
+      return [
+        ["build", "--csv", "rows.csv", "-o", "o.bin"],
+        ["configure", "--esp_secure_cert_csv", "rows.csv", "--skip_flash"],
+        ["inspect", "rows.csv"],
+      ];
+    },
+  })),
+  {
+    name: "comment of a CSV",
+    printedBy: "some or none",
+    lines: (text, world) => {
+      world.put(
+        "rows.csv",
+        `# @image ${text}\n# @entry ${text}=${text}\n${CSV_HEAD}\n51,0,x,string,,,,,\n`,
+      );
+      return [["build", "--csv", "rows.csv", "-o", "o.bin"]];
+    },
+  },
   {
     name: "NVS namespace",
     isRoomy: false,
@@ -166,14 +275,6 @@ const PLACES: readonly Place<MemoryWorld>[] = [
       const row = { name: text, type: 1, subtype: 2, offset: 0x9000, size: 0x4000 };
       world.put("t.bin", encodePartitionTable([row]));
       return [["inspect", "t.bin"]];
-    },
-  },
-  {
-    name: "PEM label",
-    printedBy: "none",
-    lines: (text, world) => {
-      world.put("l.pem", `-----BEGIN ${text}-----\nAAAA\n-----END ${text}-----\n`);
-      return [["inspect", "l.pem"]];
     },
   },
   ...["tlv_type", "tlv_subtype", "data_type", "priv_key_type", "algorithm", "key_size", "efuse_id"]
@@ -236,6 +337,7 @@ const PLACES: readonly Place<MemoryWorld>[] = [
   },
   {
     name: "file that is there",
+    hides: "neither",
     lines: (text, world) => {
       world.put(text, "x");
       return [
@@ -273,6 +375,7 @@ for (const place of PLACES) {
 Deno.test("text is escaped: names that are made", async () => {
   await assertEscaped({
     name: "subject",
+    hides: "neither",
     lines: (text, world) => {
       world.files.clear();
       return [
@@ -302,4 +405,48 @@ Deno.test("whatever flag of whatever command has it, no text goes to a terminal 
       }
     }
   }
+});
+
+Deno.test("of an object identifier without an end a message has the beginning", async () => {
+  const world = new MemoryWorld();
+  world.put("password", "x\n");
+  const endless = derElement(TAG.oid, new Uint8Array(10_000).fill(0x7F));
+  const algorithm = (oid: Uint8Array, ...parameters: Uint8Array[]) =>
+    derSequence(oid, ...parameters);
+  const pbes2 = derOid("1.2.840.113549.1.5.13");
+  const pbkdf2 = (...hash: Uint8Array[]) =>
+    algorithm(
+      derOid("1.2.840.113549.1.5.12"),
+      derSequence(derOctets(new Uint8Array(8)), derInteger(100), ...hash),
+    );
+  const aes = algorithm(derOid("2.16.840.1.101.3.4.1.2"), derOctets(new Uint8Array(16)));
+  const encrypted = (...parts: Uint8Array[]) =>
+    derSequence(algorithm(...parts as [Uint8Array]), derOctets(new Uint8Array(16)));
+  const sec1 = derSequence(derInteger(1), derOctets(new Uint8Array(32).fill(1)));
+  const key = (...parts: Uint8Array[]) =>
+    derSequence(derInteger(0), algorithm(...parts as [Uint8Array]), derOctets(sec1));
+  const files = {
+    scheme: encrypted(endless),
+    derivation: encrypted(pbes2, derSequence(algorithm(endless), aes)),
+    hash: encrypted(pbes2, derSequence(pbkdf2(algorithm(endless, derNull())), aes)),
+    cipher: encrypted(pbes2, derSequence(pbkdf2(), algorithm(endless))),
+    algorithm: key(endless),
+    curve: key(derOid("1.2.840.10045.2.1"), endless),
+    "public key": derSequence(algorithm(endless), derBits(new Uint8Array(33))),
+    "public curve": derSequence(
+      algorithm(derOid("1.2.840.10045.2.1"), endless),
+      derBits(new Uint8Array(66)),
+    ),
+  };
+  let count = 0;
+  for (const [name, file] of Object.entries(files)) {
+    world.put("f", file);
+    for (const line of readings("f")) {
+      const { stdout, stderr } = await world.run(...line);
+      assert(`${stdout}${stderr}`.length < 2000, `${name}: ${line}: ${stdout}${stderr}`);
+      if (stderr.includes("…")) count++;
+    }
+  }
+  // Otherwise the test would show nothing.
+  assert(count >= Object.keys(files).length, String(count));
 });

@@ -1,6 +1,6 @@
 import { equalBytes } from "../../bytes/pack.ts";
 import { formatPem, parsePem, pemText } from "../../bytes/pem.ts";
-import { encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
+import { encodeUtf8, formatBase64, formatHex, shownWord } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import type { PrivateKey } from "../../crypto/keys/encoding.ts";
 import { HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac.ts";
@@ -167,7 +167,9 @@ async function findNotNeeded(row: ManifestRow, files: FinishedFiles): Promise<Ba
   const problems: BatchProblem[] = [];
   for (const name of filesNotNeeded(row)) {
     if (!await files.has(name)) continue;
-    problems.push(problem("STRAY_FILE", row.id, `${name} does not go with ${row.keyMode}`));
+    problems.push(
+      problem("STRAY_FILE", row.id, `${name} does not go with ${shownWord(row.keyMode)}`),
+    );
   }
   return problems;
 }
@@ -321,11 +323,11 @@ function checkContents(
   }
   const stored = keyModeOf(credentials);
   if (stored !== keyMode) {
-    const message = `the manifest says ${keyMode}, the image ${stored ?? "has no key"}`;
+    const message = `the manifest says ${shownWord(keyMode)}, the image ${stored ?? "has no key"}`;
     problems.push(problem("WRONG_KEY_MODE", id, message));
   }
   if ((keyMode === "plaintext") !== (efuseKeyId === null)) {
-    const message = `the manifest says ${keyMode} with ${
+    const message = `the manifest says ${shownWord(keyMode)} with ${
       efuseKeyId === null ? "no eFuse key" : `eFuse key ${efuseKeyId}`
     }`;
     problems.push(problem("WRONG_KEY_MODE", id, message));

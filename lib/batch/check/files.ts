@@ -1,7 +1,7 @@
 import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import { parsePem } from "../../bytes/pem.ts";
-import { decodeUtf8, formatBase64, parseBase64 } from "../../bytes/text.ts";
+import { decodeUtf8, formatBase64, parseBase64, shownValue, shownWord } from "../../bytes/text.ts";
 import {
   decodeKeyParts,
   decodeSpki,
@@ -202,7 +202,7 @@ export function checkEfusePlan(row: ManifestRow, bytes: Uint8Array, chip?: ChipN
       .filter(([name, value]) => JSON.stringify(plan[name]) !== JSON.stringify(value))
       .map(([name]) => wrong(`has another ${name} than its row makes`)),
     ...Object.keys(plan).filter((name) => name !== "notes" && !Object.hasOwn(expected, name))
-      .map((name) => wrong(`has ${JSON.stringify(name)}, which a plan does not have`)),
+      .map((name) => wrong(`has ${shownValue(name)}, which a plan does not have`)),
   ];
   return { chip: plan.chip, problems };
 }
@@ -214,7 +214,7 @@ type PlanCore = Omit<EfusePlan, "notes" | "command"> & { readonly command: strin
 function planOf(row: ManifestRow, chip: ChipName): PlanCore | string {
   const { id, keyMode, efuseKeyId, publicKey } = row;
   const efuseKey = rulesOf(row)?.efuseKey ?? "none";
-  if (efuseKey === "none") return `does not go with ${keyMode}`;
+  if (efuseKey === "none") return `does not go with ${shownWord(keyMode)}`;
   const isKeyBurned = efuseKey === "private key";
   try {
     const key = decodeSpki(parseBase64(publicKey));

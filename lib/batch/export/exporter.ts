@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../bytes/errors.ts";
-import { formatHex } from "../../bytes/text.ts";
+import { formatHex, quoted } from "../../bytes/text.ts";
 import {
   type Certificate,
   type CertificateInput,
@@ -109,7 +109,7 @@ export function exportDevice(row: ManifestRow, certificate: CertificateInput): E
 export function commonNameProblems({ row, certificate }: ExportDevice): string[] {
   const name = commonNameOf(certificate.subjectDer);
   if (name === row.id) return [];
-  const what = name === undefined ? "has no common name" : `has the common name "${name}"`;
+  const what = name === undefined ? "has no common name" : `has the common name ${quoted(name)}`;
   return [`the certificate ${what}; it must be "${row.id}"`];
 }
 
@@ -136,7 +136,7 @@ export async function certificateProblems(
     return ["the serial number of the certificate is not the one that the manifest lists"];
   }
   if (issuer === undefined || await isIssuedBy(certificate, issuer)) return [];
-  return [`"${issuer.subject}" did not sign the certificate`];
+  return [`${quoted(issuer.subject)} did not sign the certificate`];
 }
 
 /** A column of the manifest, and what it is called in an export. */
@@ -177,7 +177,7 @@ export function storedCaNotes(
   const isRoot = ({ subjectDer }: Certificate) => names.test(commonNameOf(subjectDer) ?? "");
   if (caCerts.some(isRoot)) return [];
   const [stored] = caCerts;
-  const what = stored === undefined ? "no CA" : `the CA "${stored.subject}"`;
+  const what = stored === undefined ? "no CA" : `the CA ${quoted(stored.subject)}`;
   return [
     `the devices store ${what}, with which they cannot verify the servers of ${title}: ` +
     `make them with bulk --ca-cert ${file}, unless the firmware brings that root itself`,
@@ -188,6 +188,6 @@ export function storedCaNotes(
 export function issuerPem(ca: CertificateInput): string {
   const certificate = readCertificate(ca);
   if (certificate.isCa) return certificate.pem;
-  const message = `Cannot export: "${certificate.subject}" is not a CA's certificate`;
+  const message = `Cannot export: ${quoted(certificate.subject)} is not a CA's certificate`;
   throw new SecureCertError("ERR_CERTIFICATE", message);
 }

@@ -1,5 +1,5 @@
 import { countOf, SecureCertError } from "../../bytes/errors.ts";
-import { printableLine } from "../../bytes/text.ts";
+import { shownWord } from "../../bytes/text.ts";
 import { partitionFor } from "../../device/partition.ts";
 import type { ImageFormat } from "../../format/names.ts";
 import { PARTITION_FLAGS, PARTITION_TYPES } from "../../format/table/binary.ts";
@@ -10,6 +10,8 @@ import type { FlashPlace } from "../render/next_steps.ts";
 import { naming } from "./files.ts";
 
 const NVS_SUBTYPE = 2;
+/** Names of partitions that a message has. */
+const MOST_NAMES = 20;
 
 /**
  * The partition of an image in the partition table of --table.
@@ -30,8 +32,10 @@ export async function readFlashPlace(
   );
   if (row === undefined) {
     const kind = isNvs ? "of data, nvs" : "of type 0x3F";
-    const names = entries.map((entry) => printableLine(entry.name)).join(", ");
-    const message = `${path} has no partition ${label} ${kind}: its partitions are ${names}`;
+    const names = entries.slice(0, MOST_NAMES).map(({ name }) => shownWord(name)).join(", ");
+    const message = `${path} has no partition ${label} ${kind}: its partitions are ${names}${
+      entries.length > MOST_NAMES ? " and others" : ""
+    }`;
     throw new SecureCertError("ERR_PLAN", message, { field: "table" });
   }
   if (checkPartitionTable(entries).some(isRefusal)) {

@@ -1,3 +1,4 @@
+import { quoted } from "../../bytes/text.ts";
 import type { Certificate } from "../../crypto/x509/certificate.ts";
 import type { Arguments } from "../command.ts";
 import { usageError } from "../errors.ts";
@@ -81,8 +82,10 @@ export function printJson(value: unknown, io: Io): void {
 export function noteIssuer(issuer: Certificate, issued: Certificate, io: Io): void {
   const now = new Date();
   const day = issuer.notAfter.toISOString().slice(0, 10);
-  if (now > issuer.notAfter) io.note(`warning: the CA "${issuer.subject}" expired on ${day}`);
+  if (now > issuer.notAfter) io.note(`warning: the CA ${quoted(issuer.subject)} expired on ${day}`);
   else if (issued.notAfter > issuer.notAfter) {
-    io.note(`warning: the certificate outlives its CA "${issuer.subject}", which ends on ${day}`);
+    io.note(
+      `warning: the certificate outlives its CA ${quoted(issuer.subject)}, which ends on ${day}`,
+    );
   }
 }

@@ -1,5 +1,5 @@
 import { countOf } from "../../bytes/errors.ts";
-import { printableLine } from "../../bytes/text.ts";
+import { printableLine, shownWord } from "../../bytes/text.ts";
 import { DEFAULT_PARTITION_SIZE } from "../../format/partition.ts";
 import { partitionSubtypeName, partitionTypeName } from "../../format/table/csv.ts";
 import type { ImageLocation, PartitionPlace } from "../../image/find/locate.ts";
@@ -194,7 +194,7 @@ function cellsOf(
   { name, type, subtype, offset, size, encrypted, readonly }: PartitionPlace,
 ): string[] {
   return [
-    printableLine(name),
+    shownWord(name),
     partitionTypeName(type),
     partitionSubtypeName(type, subtype),
     hex(offset),

@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { type Bytes, concat } from "../../bytes/pack.ts";
 import type { PemBlock } from "../../bytes/pem.ts";
-import { encodeUtf8, parseHex } from "../../bytes/text.ts";
+import { encodeUtf8, parseHex, shownWord } from "../../bytes/text.ts";
 import type { HashName } from "./curves.ts";
 import { md5 } from "../deps.ts";
 import {
@@ -94,7 +94,9 @@ export async function decryptPkcs8(der: Uint8Array, password: string): Promise<B
 export async function decryptTraditional(block: PemBlock, password: string): Promise<Bytes> {
   const [name = "", ivHex = ""] = (block.headers["DEK-Info"] ?? "").split(",");
   const cipher = name.trim().toUpperCase() as CipherName;
-  if (!Object.hasOwn(KEY_SIZES, cipher)) throw unsupported(`cipher ${name.trim() || "unnamed"}`);
+  if (!Object.hasOwn(KEY_SIZES, cipher)) {
+    throw unsupported(`cipher ${shownWord(name.trim()) || "unnamed"}`);
+  }
   const iv = parseHex(ivHex.trim());
   if (iv.length !== ivSize(cipher)) {
     throw new SecureCertError(

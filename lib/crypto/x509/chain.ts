@@ -1,4 +1,5 @@
 import { countOf, SecureCertError } from "../../bytes/errors.ts";
+import { quoted } from "../../bytes/text.ts";
 import { equalBytes } from "../../bytes/pack.ts";
 import type { Certificate } from "./certificate.ts";
 import { verifyBytes } from "../signing.ts";
@@ -120,7 +121,7 @@ export async function followChain(
       return {
         path,
         fault: "wrong",
-        problem: `"${found.subject}" allows ${pathLength} CAs below it`,
+        problem: `${quoted(found.subject)} allows ${pathLength} CAs below it`,
       };
     }
     path.push(found);
@@ -142,24 +143,32 @@ async function findIssuer(
     states.add(state);
   }
   const { subject, issuer } = certificate;
-  if (named.length === 0) return { fault: "absent", problem: `no issuer of "${subject}"` };
+  if (named.length === 0) return { fault: "absent", problem: `no issuer of ${quoted(subject)}` };
   if (states.has("right")) {
-    return { fault: "unfit", problem: `"${issuer}", which issued "${subject}", is not a CA's` };
+    return {
+      fault: "unfit",
+      problem: `${quoted(issuer)}, which issued ${quoted(subject)}, is not a CA's`,
+    };
   }
   if (named.length > MAX_TRIED) {
-    const problem = `${
-      countOf(named.length, "certificate")
-    } have the name of the issuer of "${subject}"`;
+    const problem = `${countOf(named.length, "certificate")} have the name of the issuer of ${
+      quoted(subject)
+    }`;
     return { fault: "unchecked", problem };
   }
   if (states.has("unchecked")) return { fault: "unchecked", problem: unknownKind(certificate) };
-  return { fault: "wrong", problem: `the key of "${issuer}" did not sign "${subject}"` };
+  return {
+    fault: "wrong",
+    problem: `the key of ${quoted(issuer)} did not sign ${quoted(subject)}`,
+  };
 }
 
 function unknownKind({ subject, issuer, signedWith }: Certificate): string {
   return signedWith === undefined
-    ? `"${subject}" is signed with an algorithm that is not known here`
-    : `"${issuer}", which issued "${subject}", has a key of a kind or length that is not known here`;
+    ? `${quoted(subject)} is signed with an algorithm that is not known here`
+    : `${quoted(issuer)}, which issued ${
+      quoted(subject)
+    }, has a key of a kind or length that is not known here`;
 }
 
 /**

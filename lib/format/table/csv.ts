@@ -1,7 +1,7 @@
 import { SecureCertError } from "../../bytes/errors.ts";
 import { didYouMean } from "../../bytes/nearest.ts";
 import { alignUp } from "../../bytes/pack.ts";
-import { decodeText } from "../../bytes/text.ts";
+import { decodeText, shownWord } from "../../bytes/text.ts";
 import {
   isPrimary,
   offsetAlignment,
@@ -162,13 +162,13 @@ function parseNamed(
   const meant = didYouMean(name, Object.keys(names));
   throw fail(
     field,
-    `${field} '${text}' is neither a known name nor a number from 0 to 255${meant}`,
+    `${field} '${shownWord(text)}' is neither a known name nor a number from 0 to 255${meant}`,
   );
 }
 
 function parseAddress(text: string, field: Field, fail: Fail): number {
   const [, sign, digits, unit] = NUMBER.exec(text) ?? [];
-  if (digits === undefined) throw fail(field, `${field} '${text}' is not a number`);
+  if (digits === undefined) throw fail(field, `${field} '${shownWord(text)}' is not a number`);
   const value = valueOf(digits) * (UNITS[unit!.toLowerCase()] ?? 1);
   return sign === "-" ? 0 - value : value;
 }
@@ -184,7 +184,10 @@ function parseFlags(text: string, fail: Fail): number {
     if (flag === "") continue;
     if (flag !== "encrypted" && flag !== "readonly") {
       const meant = didYouMean(flag, Object.keys(PARTITION_FLAGS));
-      throw fail("flags", `flag '${flag}' is neither 'encrypted' nor 'readonly'${meant}`);
+      throw fail(
+        "flags",
+        `flag '${shownWord(flag)}' is neither 'encrypted' nor 'readonly'${meant}`,
+      );
     }
     flags |= PARTITION_FLAGS[flag];
   }

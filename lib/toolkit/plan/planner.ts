@@ -1,4 +1,5 @@
 import { countOf, type Problem, SecureCertError } from "../../bytes/errors.ts";
+import { quoted } from "../../bytes/text.ts";
 import { concat, equalBytes } from "../../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../../crypto/keys/curves.ts";
 import { importPrivateKey, type KeyInput, type PrivateKey } from "../../crypto/keys/keys.ts";
@@ -548,7 +549,9 @@ function certificateMismatches({ all, certificates, publicKeys }: Draft): Proble
     if (key === undefined || isFor(certificate!)) return [];
     const entry = all.find((each) => each.type === DEV && each.subtype === subtype);
     const message =
-      `the device certificate "${certificate!.subject}" is for another key than the private key` +
+      `the device certificate ${
+        quoted(certificate!.subject)
+      } is for another key than the private key` +
       fitInBundle(bundle, isFor);
     return [{ ...entry?.places?.data_value, message }];
   });

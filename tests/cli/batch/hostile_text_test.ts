@@ -1,7 +1,8 @@
 /** Characters that no terminal may get as they are, in lists, profiles, manifests and journals of batches. */
 import { DatabaseSync } from "../../../lib/cli/batch/deps.ts";
 import { needing, POSIX } from "../../needs.ts";
-import { assertEscaped, type Place, type World } from "../hostile.ts";
+import { assertEquals } from "@std/assert";
+import { assertEscaped, type Place, repeats, type World } from "../hostile.ts";
 import { bulkIn, cli, copyFolder, inFolder } from "./batch.ts";
 
 const world: World = { run: cli };
@@ -23,9 +24,19 @@ function placesOfBulk(folder: string): readonly Place[] {
   };
   const anywhere = { printedBy: "some or none" } as const;
   return [
-    { ...anywhere, name: "id", lines: (text) => list(`id\n${quoted(text)}\n`) },
-    { ...anywhere, name: "id", lines: (text) => list(`id\n${quoted(text)}\n${quoted(text)}\n`) },
-    { ...anywhere, name: "id in NDJSON", lines: (text) => list(JSON.stringify({ id: text })) },
+    { ...anywhere, name: "id", hides: "long", lines: (text) => list(`id\n${quoted(text)}\n`) },
+    {
+      ...anywhere,
+      name: "id",
+      hides: "long",
+      lines: (text) => list(`id\n${quoted(text)}\n${quoted(text)}\n`),
+    },
+    {
+      ...anywhere,
+      name: "id in NDJSON",
+      hides: "long",
+      lines: (text) => list(JSON.stringify({ id: text })),
+    },
     {
       name: "title twice",
       lines: (text) => list(`id,${quoted(text)},${quoted(text)}\na,b,c\n`),
@@ -81,6 +92,7 @@ Deno.test("titles of columns that are kept are escaped", async () => {
     let count = 0;
     await assertEscaped({
       name: "title",
+      printedBy: "some",
       lines: (text) => {
         Deno.writeTextFileSync(`${folder}/list`, `id,${quoted(text)}\na,b\n`);
         const batch = `${folder}/${count++}`;
@@ -115,6 +127,8 @@ function placesOfBatch(good: string, batch: string): readonly Place[] {
   return [
     ...[...Object.keys(row), "more"].map((column): Place => ({
       name: `manifest's ${column}`,
+      // An id, and what is compared with another one, may be a digest.
+      hides: column === "id" ? "long" : "both",
       printedBy: "some or none",
       lines: (text) => {
         manifest.write(JSON.stringify({ ...row, [column]: text }) + "\n");
@@ -140,6 +154,8 @@ function placesOfBatch(good: string, batch: string): readonly Place[] {
     })),
     ...["reason", "id", "fields", "keyMode", "serial"].map((column): Place => ({
       name: `journal's ${column}`,
+      // What a device failed with is in this program's own words, and its id was checked before.
+      hides: ["reason", "id"].includes(column) ? "neither" : "both",
       printedBy: column === "reason" ? "some" : "some or none",
       lines: (text) => {
         plan.write(plan.read());
@@ -149,6 +165,7 @@ function placesOfBatch(good: string, batch: string): readonly Place[] {
     })),
     {
       name: "file that belongs to no device",
+      hides: "neither",
       printedBy: "some",
       lines: (text) => {
         journal("reason", "", "verified");
@@ -171,3 +188,58 @@ needing(POSIX).test("text of manifests, journals and folders is escaped", async 
     for (const place of placesOfBatch(good, `${folder}/bad`)) await assertEscaped(place, world);
   });
 });
+
+/** Files in the place of a device's key, with a text of their own. */
+const KEY_FILES: Readonly<Record<string, (text: string) => string>> = {
+  "PEM label": (text) => `-----BEGIN ${text}-----\nAAAA\n`,
+  "DEK-Info": (text) =>
+    `-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: ${text},00\n\nAAAA\n` +
+    "-----END RSA PRIVATE KEY-----\n",
+  "kty of a JWK": (text) => JSON.stringify({ kty: text }),
+  "crv of a JWK": (text) => JSON.stringify({ kty: "EC", crv: text }),
+  "text of another kind": (text) => text,
+};
+
+needing(POSIX).test(
+  "the text of a key that is refused is escaped, and no journal has it",
+  async () => {
+    await inFolder(async (folder) => {
+      assertEquals((await cli("ca", "--subject", "CN=x", "-o", `${folder}/ca`)).code, 0);
+      await Deno.mkdir(`${folder}/keys`);
+      Deno.writeTextFileSync(`${folder}/password`, "x");
+      const made = { texts: [] as string[], batch: "" };
+      for (const [name, fileOf] of Object.entries(KEY_FILES)) {
+        await assertEscaped({
+          name,
+          printedBy: "some or none",
+          lines: (text) => {
+            Deno.writeTextFileSync(`${folder}/keys/dev-000001.pem`, fileOf(text));
+            made.batch = `${folder}/${made.texts.length}`;
+            made.texts.push(text);
+            const keys = ["--keys", `${folder}/keys`, "--password-file", `${folder}/password`];
+            const line = [
+              "bulk",
+              "--count",
+              "1",
+              "--workers",
+              "1",
+              "--ca",
+              `${folder}/ca`,
+              ...keys,
+            ];
+            return [[...line, "-o", made.batch], ["bulk", "status", made.batch]];
+          },
+        }, world);
+      }
+      for (const at of made.texts.keys()) {
+        for (const { name, isFile } of Deno.readDirSync(`${folder}/${at}`)) {
+          if (!isFile) continue;
+          const left = new TextDecoder("latin1").decode(
+            Deno.readFileSync(`${folder}/${at}/${name}`),
+          );
+          assertEquals(repeats(left), false, `${name} of ${made.texts[at]!.slice(0, 100)}`);
+        }
+      }
+    });
+  },
+);

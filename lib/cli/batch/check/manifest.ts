@@ -13,9 +13,11 @@ import {
 } from "../../../batch/manifest.ts";
 import { BULK_STATES, type BulkState } from "../../../batch/ports.ts";
 import { readCsv } from "../../../bytes/csv.ts";
+import { shownWord } from "../../../bytes/text.ts";
 import { joinPath } from "../../io.ts";
 import { type BatchFolder, isFile, readText } from "../folder/batch.ts";
 import type { BatchJournal } from "../journal/read.ts";
+import { listOf } from "../report.ts";
 
 /** The rows of a manifest, checked against each other and the journal. */
 interface RowsCheck {
@@ -93,7 +95,9 @@ function manifestCheck(
       known.add(foldId(row.id));
       const wrong = differences(row, recorded);
       if (wrong.length === 0) return [];
-      const message = `${MANIFEST} of ${folder} has another ${wrong.join(", ")} than the journal`;
+      const message = `${MANIFEST} of ${folder} has another ${
+        listOf(wrong.map(shownWord))
+      } than the journal`;
       return [problem("BAD_MANIFEST", row.id, message)];
     },
     end: () => {
@@ -156,7 +160,9 @@ export async function checkManifestCsv(
   if (!await isFile(path)) return wrong(`${MANIFEST_CSV} is not there`);
   const columns = extraColumns(await csvColumns(path));
   const missing = [...expected].filter((name) => !columns.includes(name));
-  if (missing.length > 0) return wrong(`${MANIFEST_CSV} lacks the columns ${missing.join(", ")}`);
+  if (missing.length > 0) {
+    return wrong(`${MANIFEST_CSV} lacks the columns ${listOf(missing.map(shownWord))}`);
+  }
   // A line that is not a row is reported elsewhere.
   if (await isSameText(csvParts(batch.rows(() => {}), columns), readText(path))) return [];
   return wrong(`${MANIFEST_CSV} does not hold the rows of ${MANIFEST}`);

@@ -1,6 +1,6 @@
 import { countOf } from "../../../bytes/errors.ts";
 import { BULK_STATES } from "../../../batch/ports.ts";
-import { printableLine } from "../../../bytes/text.ts";
+import { printableLine, shownWord } from "../../../bytes/text.ts";
 import type { Arguments } from "../../command.ts";
 import { type CliError, fileError } from "../../errors.ts";
 import { type Io, joinPath } from "../../io.ts";
@@ -29,16 +29,18 @@ export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
   const notes = damage === undefined ? [] : [`${damage}; ${INSTEAD}`];
   for (const note of notes) io.note(note);
   const code = damage === undefined ? 0 : 1;
-  const keyModes: Record<string, number> = {};
+  const counts = new Map<string, number>();
   const listed: { id: string; reason: string }[] = [];
   let verified = 0;
   for await (const { id, status, keyMode } of batch.rows()) {
     if (status === "failed") listed.push({ id, reason: "" });
     else {
       verified++;
-      keyModes[keyMode] = (keyModes[keyMode] ?? 0) + 1;
+      const name = shownWord(keyMode);
+      counts.set(name, (counts.get(name) ?? 0) + 1);
     }
   }
+  const keyModes = Object.fromEntries(counts);
   const failed = journal?.failures ?? listed;
   const states = journal?.states ?? statesOf(verified, failed.length);
   const devices = Object.values(states).reduce((sum, count) => sum + count, 0);
@@ -47,7 +49,7 @@ export async function bulkStatus(args: Arguments, io: Io): Promise<number> {
     printJson({ folder: batch.path, devices, done, states, failed, keyModes, notes }, io);
     return code;
   }
-  const modes = listOf(Object.entries(keyModes).map(([name, count]) => `${count} ${name}`));
+  const modes = listOf([...counts].map(([name, count]) => `${count} ${name}`));
   const lines = BULK_STATES.filter((state) => states[state] > 0).map((state) => {
     const paint = state === "verified" ? green : state === "failed" ? red : yellow;
     const note = state === "verified" && modes !== "" ? ` (${modes})` : "";

@@ -3,7 +3,7 @@ import { paths } from "../../../batch/files.ts";
 import { isMisfit, REMEDY } from "../../../batch/make/left.ts";
 import type { KeySource } from "../../../batch/ports.ts";
 import { countOf, SecureCertError } from "../../../bytes/errors.ts";
-import { encodeUtf8 } from "../../../bytes/text.ts";
+import { encodeUtf8, shownWord } from "../../../bytes/text.ts";
 import { readCertificates } from "../../../crypto/x509/certificate.ts";
 import type { Finding } from "../../../findings/findings.ts";
 import { checkStoredCa } from "../../../verify/certificates.ts";
@@ -143,7 +143,9 @@ async function runBatch(plan: RunPlan, tools: Tools, args: Arguments, io: Io): P
         await keys?.assign?.();
         await ca.keep();
         const kept = journal.columns();
-        if (kept.length > 0) io.note(`kept for the manifest: the columns ${listOf(kept)}`);
+        if (kept.length > 0) {
+          io.note(`kept for the manifest: the columns ${listOf(kept.map(shownWord))}`);
+        }
         progress.start(total);
       },
     });
