@@ -35,8 +35,8 @@ export type { Credentials } from "./lib/format/credentials.ts";
 export { decodeCustFlash, encodeCustFlash } from "./lib/format/cust_flash/codec.ts";
 export type { DecodedNvs, NvsItem } from "./lib/format/nvs/decoded.ts";
 export { decodeNvs } from "./lib/format/nvs/decode.ts";
-export { encodeNvs } from "./lib/format/nvs/encode.ts";
-export { decodeNvsCredentials, encodeNvsCredentials } from "./lib/format/nvs/credentials.ts";
+export { encodeNvs, encodeNvsCredentials } from "./lib/format/nvs/encode.ts";
+export { decodeNvsCredentials } from "./lib/format/nvs/credentials.ts";
 
 // Values in an image: peripherals and signatures
 export { decodeDsContext, decodeDsData, decodeSecurityConfig, encodeDsContext, encodeDsData, encodeSecurityConfig } from "./lib/format/peripheral.ts";

@@ -9,7 +9,7 @@ import {
 } from "./commands.ts";
 import type { NamedCommand } from "./command.ts";
 import { CliError, nearestHint, usageError } from "./errors.ts";
-import { formatCommandHelp, formatHelp, type HelpLayout, VERSION } from "./help.ts";
+import type { HelpLayout } from "./help.ts";
 import { secretFilesOf, withSecretFiles } from "./input/secret_files.ts";
 import { type Io, USUAL_COLUMNS } from "./io.ts";
 import { parseArguments } from "./parse.ts";
@@ -30,13 +30,19 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   let command: NamedCommand | undefined;
   try {
     const line = readLine(argv);
-    if (line.kind === "version") return print(VERSION, world);
-    if (line.kind === "help") return print(formatHelp(SUMMARIES, layoutOf(world)), world);
+    if (line.kind === "version") return print((await import("./help.ts")).VERSION, world);
+    if (line.kind === "help") {
+      const { formatHelp } = await import("./help.ts");
+      return print(formatHelp(SUMMARIES, layoutOf(world)), world);
+    }
     command = await loadCommand(line.name);
     const args = line.kind === "command"
       ? await parseArguments(command, line.rest, loadCommands)
       : undefined;
-    if (args === undefined) return print(formatCommandHelp(command, layoutOf(world)), world);
+    if (args === undefined) {
+      const { formatCommandHelp } = await import("./help.ts");
+      return print(formatCommandHelp(command, layoutOf(world)), world);
+    }
     setColorEnabled(wantsColor(args.get("color"), world));
     const io = withSecretFiles(world, secretFilesOf(command.flags, args));
     return await command.run(args, io, loadCommands);

@@ -1,20 +1,19 @@
 import { countOf, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
-import { CUST_FLASH_SIZE, custFlashEnd, encodeCustFlash } from "../format/cust_flash/codec.ts";
 import type { Credentials } from "../format/credentials.ts";
+import { CUST_FLASH_SIZE, custFlashEnd, encodeCustFlash } from "../format/cust_flash/codec.ts";
 import {
   entryProtectionOf,
+  type ImageFormat,
   keyStorageOf,
   TLV_TYPES,
   tlvTypeNumber,
   tlvTypeTitle,
 } from "../format/names.ts";
-import { encodeNvsCredentials } from "../format/nvs/credentials.ts";
-import { DEFAULT_NVS_SIZE } from "../format/nvs/encode.ts";
+import { DEFAULT_NVS_SIZE, encodeNvsCredentials } from "../format/nvs/encode.ts";
 import { DEFAULT_PARTITION_SIZE, type HashedBytes, layOutPartition } from "../format/partition.ts";
 import { decodeDsContext, decodeDsData } from "../format/peripheral.ts";
 import type { Tlv } from "../format/tlv.ts";
-import type { ImageFormat } from "../format/names.ts";
 import { certificatesAsPem, privateKeyAsPem } from "./stored.ts";
 
 /** How an image is laid out. */

@@ -2,11 +2,7 @@ import { countOf } from "../bytes/errors.ts";
 import { equalBytes } from "../bytes/pack.ts";
 import { WEAK_RSA_BITS } from "../crypto/keys/curves.ts";
 import { keyName } from "../crypto/keys/encoding.ts";
-import {
-  decryptDsParameters,
-  type DecryptedDsParameters,
-  encryptDsParameters,
-} from "../crypto/peripherals/ds.ts";
+import type { DecryptedDsParameters } from "../crypto/peripherals/ds.ts";
 import { type Certificate, fitInBundle, publicKeyOf } from "../crypto/x509/certificate.ts";
 import { type ChipName, dsLayout } from "../format/chips/chips.ts";
 import { keyBlockAccepts, MOST_KEY_BLOCKS } from "../format/chips/key_blocks.ts";
@@ -38,6 +34,7 @@ export const rsaDs: KeyModeRules = {
   makeEntries,
   open: async (content, _entry, { hmacKey }) => {
     if (content.kind !== "dsData" || hmacKey === undefined) return content;
+    const { decryptDsParameters } = await import("../crypto/peripherals/ds.ts");
     return { ...content, opened: await decryptDsParameters(content.data, { hmacKey }) };
   },
   check: (image) => [...checkDs(image), ...checkSubtypes(image)],
@@ -45,6 +42,7 @@ export const rsaDs: KeyModeRules = {
 
 async function makeEntries(request: ModeRequest): Promise<ModeEntries> {
   const { subtype, key, chip, efuseKeyId, hmacKey, iv, random } = request;
+  const { encryptDsParameters } = await import("../crypto/peripherals/ds.ts");
   const data = await encryptDsParameters(key!, { chip, hmacKey: hmacKey!, iv, random });
   const context = { efuseKeyId: efuseKeyId!, rsaLengthBits: data.rsaLengthBits };
   return {

@@ -16,11 +16,7 @@ import {
   type PartitionTableEntry,
   startsTable,
 } from "../format/table/binary.ts";
-import {
-  checkPartitionTable,
-  isRefusal,
-  type PartitionTableFinding,
-} from "../format/table/check.ts";
+import type { PartitionTableFinding } from "../format/table/check.ts";
 import { tableOfFile } from "../format/table/csv.ts";
 import {
   type Content,
@@ -247,7 +243,7 @@ export async function inspect(
 ): Promise<Inspection> {
   const part = image.subarray(options.offset ?? 0);
   const table = tableOfFile(part, options.tableOffset);
-  if (table !== undefined) return inspectTable(part, table, options);
+  if (table !== undefined) return await inspectTable(part, table, options);
   const report = await inspectImage(image, options);
   if (report.format !== "unknown") return report;
   if (report.partitionTable !== undefined) {
@@ -266,7 +262,7 @@ async function inspectEncodedTable(
   const { decodeDump } = await import("../format/dump/dump.ts");
   const { bytes } = decodeDump(file, encoding);
   const table = startsTable(bytes) ? tableOfFile(bytes) : undefined;
-  return table && { ...inspectTable(bytes, table, options), encoding };
+  return table && { ...await inspectTable(bytes, table, options), encoding };
 }
 
 /** What a file holds that is neither an image nor a table; undefined when that is nothing known. */
@@ -323,7 +319,7 @@ export async function inspectImage(
     findings,
     location,
     encoding,
-    partitionTable: checked.table && reportTable(checked.table, options),
+    partitionTable: checked.table && await reportTable(checked.table, options),
   };
 }
 
@@ -333,11 +329,11 @@ function needsOption({ format, findings }: CheckedImage): boolean {
     findings.every(({ code }) => code !== "WRONG_PARTITION");
 }
 
-function inspectTable(
+async function inspectTable(
   file: Uint8Array,
   table: PartitionTable,
   options: InspectOptions,
-): Inspection {
+): Promise<Inspection> {
   return {
     format: "partition_table",
     size: file.length,
@@ -345,16 +341,17 @@ function inspectTable(
     entries: [],
     credentials: reportCredentials(findCredentials([])),
     findings: checkDigest(table),
-    partitionTable: reportTable(table, options, !startsTable(file)),
+    partitionTable: await reportTable(table, options, !startsTable(file)),
   };
 }
 
 /** A partition table as reports show it; text leaves the digest to the build. */
-function reportTable(
+async function reportTable(
   { entries, md5 }: PartitionTable,
   { tableOffset }: InspectOptions,
   isText = false,
-): PartitionTableReport {
+): Promise<PartitionTableReport> {
+  const { checkPartitionTable, isRefusal } = await import("../format/table/check.ts");
   const [secureCert] = secureCertEntries(entries);
   const checks = checkPartitionTable(entries, {
     tableOffset,

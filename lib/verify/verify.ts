@@ -49,7 +49,6 @@ import {
   isClosed,
 } from "./entries.ts";
 import { checkExposed, withoutKeys } from "./exposed.ts";
-import { checkSignatures } from "./signatures.ts";
 
 /** What {@linkcode verify} checks an image against. */
 export type VerifyOptions = NonNullable<Parameters<typeof verify>[1]>;
@@ -116,7 +115,7 @@ export interface CheckedImage extends Verdict {
 const IMAGE_CHECKS: readonly ImageCheck[] = [
   checkChecksums,
   checkIntegrity,
-  checkSignatures,
+  checkIfSigned,
   checkFlags,
   checkRefused,
   checkReadable,
@@ -131,6 +130,13 @@ const IMAGE_CHECKS: readonly ImageCheck[] = [
   checkCertificates,
   checkPurposes,
 ];
+
+/** Few images are signed, and others do not load what checks signatures. */
+async function checkIfSigned(image: ReadImage, options: CheckOptions): Promise<readonly Finding[]> {
+  if (!isSigned(image) && options.signingKeys === undefined) return [];
+  const { checkSignatures } = await import("./signatures.ts");
+  return await checkSignatures(image, options);
+}
 
 /** Names of the checks in a {@linkcode Verdict}, in order. */
 const CHECK_NAMES = [...new Set(Object.values(FINDINGS).flatMap(({ checks }) => checks))];
@@ -372,9 +378,12 @@ function needingChip({ credentials }: ReadImage): Unchecked[] {
   return isInPeripheral ? [{ what: "what the chip has for this key mode", flag: "chip" }] : [];
 }
 
-function needingSigningKey({ entries }: ReadImage): Unchecked[] {
-  const isSigned = entries.some(({ raw }) =>
+function needingSigningKey(image: ReadImage): Unchecked[] {
+  return isSigned(image) ? [{ what: "whose key signed the image", flag: "signing-key" }] : [];
+}
+
+function isSigned({ entries }: ReadImage): boolean {
+  return entries.some(({ raw }) =>
     raw.value.type === TLV_TYPES.ESP_SECURE_CERT_SIGNATURE_BLOCK_TLV
   );
-  return isSigned ? [{ what: "whose key signed the image", flag: "signing-key" }] : [];
 }

@@ -1,6 +1,6 @@
 import { assertEquals } from "@std/assert";
 import { encodeNvs } from "../../lib/format/nvs/encode.ts";
-import { encodeNvsCredentials } from "../../lib/format/nvs/credentials.ts";
+import { encodeNvsCredentials } from "../../lib/format/nvs/encode.ts";
 import { recognise } from "../../lib/image/recognise.ts";
 import { inspect } from "../../lib/toolkit/inspect.ts";
 import { vector } from "../vectors.ts";

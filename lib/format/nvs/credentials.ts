@@ -1,11 +1,8 @@
 import { countOf, SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, concat } from "../../bytes/pack.ts";
-import { isPem } from "../../bytes/pem.ts";
-import { decodeUtf8 } from "../../bytes/text.ts";
 import type { Credentials, StoredDs } from "../credentials.ts";
+import { DS_IV_LENGTH } from "../peripheral.ts";
 import { decodeNvs } from "./decode.ts";
-import type { DecodedNvs, NvsItem, NvsProblem, NvsStoredItem } from "./decoded.ts";
-import { DEFAULT_NVS_SIZE, encodeNvs } from "./encode.ts";
+import type { DecodedNvs, NvsProblem, NvsStoredItem } from "./decoded.ts";
 
 /** Namespaces that hold credentials, in the order in which the firmware looks for them. */
 export const NVS_CREDENTIAL_NAMESPACES = ["esp_secure_cert", "pre_prov"] as const;
@@ -25,56 +22,9 @@ export const NVS_CREDENTIALS = {
 } as const;
 
 /** A part of the credentials that has a key of its own. */
-type NvsCredentialPart = keyof typeof NVS_CREDENTIALS;
+export type NvsCredentialPart = keyof typeof NVS_CREDENTIALS;
 
 const DS_PARTS = ["ciphertext", "iv", "rsaLengthBits", "efuseKeyId"] as const;
-const IV_LENGTH = 16;
-
-/**
- * An NVS image, byte for byte as Espressif's tool writes it (FORMAT: nvs flavour): `ca_cert`, `dev_cert`
- * and `priv_key` as strings, `cipher_c` and `iv` as blobs, `rsa_len` u16, `ds_key_id` u8. PEM text gets
- * a NUL at its end where there is none. The image is of `size` bytes, 0x3000 by default.
- *
- * @category cust_flash and NVS
- * @throws {SecureCertError} `ERR_PEM` for a certificate or key that is not PEM text, because NVS strings
- * hold no DER; `ERR_LENGTH` for one of more than 4000 bytes, or an IV that is not 16; `ERR_TOO_LARGE`;
- * `RangeError` for an impossible size, or a key length or number out of range.
- */
-export function encodeNvsCredentials(
-  credentials: Credentials,
-  options: {
-    /** Size of the partition in bytes, a multiple of 0x1000 and at least 0x3000. @default 0x3000 */
-    readonly size?: number;
-    /** The partition is mounted readonly, so that it can be smaller and needs no reserve. @default false */
-    readonly readonly?: boolean;
-    /** Namespace of the keys. @default "esp_secure_cert" */
-    readonly namespace?: "esp_secure_cert" | "pre_prov";
-  } = {},
-): Bytes {
-  const { size = DEFAULT_NVS_SIZE, readonly = false } = options;
-  const { namespace = NVS_CREDENTIAL_NAMESPACES[0] } = options;
-  const { ds, ...texts } = credentials;
-  if (ds !== undefined && ds.iv.length !== IV_LENGTH) {
-    throw new SecureCertError(
-      "ERR_LENGTH",
-      `Cannot encode NVS: iv has ${countOf(ds.iv.length, "byte")} instead of ${IV_LENGTH}`,
-      { field: "iv" },
-    );
-  }
-  const values = { ...texts, ...ds };
-  const items: NvsItem[] = [];
-  for (const part of Object.keys(NVS_CREDENTIALS) as NvsCredentialPart[]) {
-    const value = values[part];
-    if (value === undefined) continue;
-    const { key, type } = NVS_CREDENTIALS[part];
-    items.push(
-      type === "string"
-        ? { namespace, key, type, value: pemText(key, value as Uint8Array) }
-        : { namespace, key, type, value } as NvsItem,
-    );
-  }
-  return encodeNvs(items, { size, readonly });
-}
 
 /**
  * The credentials in an NVS image, as the firmware's getters return them: from the namespace
@@ -167,9 +117,9 @@ function assemble(
     for (const part of missing) report(part, `DS parameters lack ${NVS_CREDENTIALS[part].key}`);
   }
   // The getter has room for 16 bytes and fails for more; fewer leave a part of the IV unset.
-  const isUsable = isWhole && ds.iv.length === IV_LENGTH;
+  const isUsable = isWhole && ds.iv.length === DS_IV_LENGTH;
   if (isWhole && !isUsable) {
-    report("iv", `iv has ${countOf(ds.iv.length, "byte")} instead of ${IV_LENGTH}`);
+    report("iv", `iv has ${countOf(ds.iv.length, "byte")} instead of ${DS_IV_LENGTH}`);
   }
   return {
     deviceCert,
@@ -177,11 +127,4 @@ function assemble(
     privateKey,
     ds: isUsable ? ds : undefined,
   };
-}
-
-/** PEM text with one NUL at its end, as the reference writes it and the firmware expects it. */
-function pemText(key: string, bytes: Uint8Array): Uint8Array {
-  const text = bytes.at(-1) === 0 ? bytes.subarray(0, -1) : bytes;
-  if (!text.includes(0) && isPem(decodeUtf8(text) ?? "")) return concat(text, new Uint8Array(1));
-  throw new SecureCertError("ERR_PEM", `Cannot encode NVS: ${key} is not PEM text`, { field: key });
 }

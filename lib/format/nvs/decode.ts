@@ -1,5 +1,6 @@
 import { countOf, SecureCertError } from "../../bytes/errors.ts";
 import { concat, isFilledWith, viewOf } from "../../bytes/pack.ts";
+import type { DecodedNvs, NvsProblem, NvsStoredItem } from "./decoded.ts";
 import {
   decodeNvsInteger,
   NVS_DATA_OFFSET,
@@ -11,7 +12,6 @@ import {
   type NvsCrc,
   nvsIntegerType,
 } from "./page.ts";
-import type { DecodedNvs, NvsProblem, NvsStoredItem } from "./decoded.ts";
 import {
   duplicateProblem,
   type NvsRecord,

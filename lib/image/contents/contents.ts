@@ -16,7 +16,6 @@ import {
   type PrivateKey,
 } from "../../crypto/keys/keys.ts";
 import type { DecryptedDsParameters } from "../../crypto/peripherals/ds.ts";
-import { publicKeyDigest } from "../../crypto/signature.ts";
 import {
   type Certificate,
   type CertificateReader,
@@ -49,7 +48,7 @@ import {
   SECURITY_CONFIG_SIZE,
   type SecurityConfig,
 } from "../../format/peripheral.ts";
-import { type ReadSignature, readSignature } from "../../format/signature_block.ts";
+import type { ReadSignature } from "../../format/signature_block.ts";
 import type { StoredTlv } from "../../format/tlv.ts";
 import type { ImageEntry } from "../read/entry.ts";
 
@@ -320,6 +319,8 @@ export function readValue(
 }
 
 async function readSignatureEntry(data: Uint8Array): Promise<Content> {
+  const { readSignature } = await import("../../format/signature_block.ts");
+  const { publicKeyDigest } = await import("../../crypto/signature.ts");
   const signature = readSignature(data);
   return {
     kind: "signature",

@@ -1,14 +1,14 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import fc from "fast-check";
 import { crc32 } from "../../../lib/bytes/crc32.ts";
 import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import { concat } from "../../../lib/bytes/pack.ts";
 import { encodeUtf8 } from "../../../lib/bytes/text.ts";
-import { sha256 } from "../../../lib/format/deps.ts";
 import type { Credentials } from "../../../lib/format/credentials.ts";
+import { sha256 } from "../../../lib/format/deps.ts";
+import { decodeNvsCredentials } from "../../../lib/format/nvs/credentials.ts";
 import { decodeNvs } from "../../../lib/format/nvs/decode.ts";
 import type { DecodedNvs, NvsItem } from "../../../lib/format/nvs/decoded.ts";
-import { decodeNvsCredentials, encodeNvsCredentials } from "../../../lib/format/nvs/credentials.ts";
+import { encodeNvs, encodeNvsCredentials } from "../../../lib/format/nvs/encode.ts";
 import {
   encodeNvsEntry,
   encodeNvsInteger,
@@ -17,10 +17,10 @@ import {
   NVS_TYPES,
   type NvsRecordInput,
 } from "../../../lib/format/nvs/page.ts";
-import { encodeNvs } from "../../../lib/format/nvs/encode.ts";
-import { shared, sharedCases, sharedTest, sharedText, vector } from "../../vectors.ts";
 import { growsLinearly } from "../../growth.ts";
 import { present } from "../../present.ts";
+import { shared, sharedCases, sharedTest, sharedText, vector } from "../../vectors.ts";
+import fc from "fast-check";
 
 const SEED = 20261124;
 const GOLDEN = vector("nvs_full.bin");
