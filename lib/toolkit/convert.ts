@@ -109,7 +109,9 @@ export async function convert(
   const isText = holdsText(format) && !holdsText(from);
   const stored = isText ? await Promise.all(kept.map(inCanonicalForm)) : kept;
   if (withhold) refuseRefused(stored);
-  const { image: converted } = await encodeImage(stored, layout);
+  const { image: converted } = await encodeImage(stored, layout).catch((error: unknown) => {
+    throw hmacKey === undefined && stored.some(isEncrypted) ? needingHmacKey(error) : error;
+  });
   const partitionSize = partitionSizeOf(layout);
   const verdict = await verify(converted, { partitionSize, now, hmacKey });
   return { from, image: converted, verdict };
@@ -194,6 +196,12 @@ async function openFor(
 ): Promise<Tlv> {
   if (format === "tlv" || !isEncrypted(entry) || hmacKey === undefined) return entry;
   return { ...entry, flags: 0, data: await decryptEntry(entry.data, { hmacKey }) };
+}
+
+/** The error of a layout that would carry a value if it were opened. */
+function needingHmacKey(error: unknown): unknown {
+  if (!(error instanceof SecureCertError) || error.code !== "ERR_PLAN") return error;
+  return new SecureCertError(error.code, error.message, { ...error.place, field: "hmacKey" });
 }
 
 function holdsText(format: ImageFormat): boolean {
