@@ -1,11 +1,5 @@
-import { type Arguments, type Command, refuseIdle } from "../command.ts";
-import { CliError, usageError } from "../errors.ts";
+import type { Command } from "../command.ts";
 import { FORCE, JSON_FLAG, OUT_FILE, PASSWORD_FILE } from "../flags.ts";
-import type { ServerFiles } from "../input/server.ts";
-import { type Io, textFile } from "../io.ts";
-import { forceOf } from "../output/out.ts";
-import type { RunningServer } from "../tls/server.ts";
-import type { Address } from "../tls/address.ts";
 
 /** The other side of connect, for testing firmware. */
 export const command: Command = {
@@ -42,86 +36,7 @@ export const command: Command = {
     line: "serve --client-ca ca/ca.pem -o server_ca.pem --once",
   }],
   async run(args, io) {
-    const clientCa = args.need("client-ca");
-    if (args.has("server-cert") !== args.has("server-key")) {
-      throw usageError("--server-cert and --server-key go together", "server-cert");
-    }
-    if (args.get("out") === "-") throw usageError("--out is a file here, not stdout", "out");
-    if (args.has("server-cert")) {
-      refuseIdle(args, ["out"], "is for the CA of a development certificate");
-    } else refuseIdle(args, ["password-file"], "goes with --server-key");
-    const { listenOf, serverIdentity } = await import("../input/server.ts");
-    const address = listenOf(args);
-    await needPermission(address);
-    const identity = await serverIdentity(clientCa, address.host, args, io);
-    return await serve(address, identity, args, io);
+    const { serve } = await import("../tls/serve.ts");
+    return await serve(args, io);
   },
 };
-
-async function serve(
-  address: Address,
-  identity: ServerFiles,
-  args: Arguments,
-  io: Io,
-): Promise<number> {
-  const { startServer } = await import("../tls/server.ts");
-  const { formatAddress, isLoopback } = await import("../tls/address.ts");
-  const { guestBook } = await import("../render/guests.ts");
-  const { openSignal } = await import("../batch/signal.ts");
-  const stop = openSignal(io, "stopping");
-  const book = guestBook({ json: args.has("json"), once: args.has("once") }, io);
-  let server: RunningServer | undefined;
-  try {
-    server = await startServer(address, identity, book).catch((error) => {
-      throw listenError(error, formatAddress(address));
-    });
-    await handOut(identity, args, io);
-    const where = formatAddress(server.address);
-    if (!isLoopback(address.host)) {
-      io.note(`warning: anyone who reaches this machine over the network can connect to ${where}`);
-    }
-    io.note(`listening on ${where}; Ctrl-C ends it`);
-    const stopped = new Promise<number>((resolve) =>
-      stop.signal.addEventListener("abort", () => resolve(0))
-    );
-    return await Promise.race([stopped, book.ended]);
-  } finally {
-    await server?.close();
-    stop.close();
-  }
-}
-
-/** Writes the CA of a development certificate, when clients can connect: a script waits for the file. */
-async function handOut(
-  { madeBy, names = [] }: ServerFiles,
-  args: Arguments,
-  io: Io,
-): Promise<void> {
-  if (madeBy === undefined) return;
-  const out = args.get("out");
-  if (out !== undefined) await io.write([textFile(out, madeBy.pem)], forceOf(args));
-  const where = out === undefined ? `:\n${madeBy.pem.trimEnd()}` : ` ${out}`;
-  io.note(`made a development certificate for ${names.join(", ")}; its CA is${where}`);
-}
-
-/** Without the permission `listen` throws where nobody can catch it. */
-async function needPermission(address: Address): Promise<void> {
-  const { formatAddress } = await import("../tls/address.ts");
-  const where = formatAddress(address);
-  const { state } = await Deno.permissions.request({ name: "net", host: where });
-  if (state === "granted") return;
-  const message = `Cannot listen on ${where}: Deno was not permitted to`;
-  throw new CliError("ERR_PERMISSION", message, { hint: `add --allow-net=${where}` });
-}
-
-/** Why nothing can listen, in words. */
-function listenError(error: unknown, where: string): unknown {
-  if (!(error instanceof Error)) return error;
-  const failed = `Cannot listen on ${where}`;
-  const { code } = error as Error & { readonly code?: string };
-  if (code === "EADDRINUSE") {
-    const hint = "give another with --listen; port 0 takes a free one";
-    return new CliError("ERR_IO", `${failed}: something listens there`, { hint });
-  }
-  return new CliError("ERR_IO", `${failed}: ${error.message}`);
-}
