@@ -15,7 +15,7 @@ import { equalBytes } from "../../lib/bytes/pack.ts";
 import { derOid, TAG } from "../../lib/crypto/der.ts";
 import { derBits, derElement, derInteger, derNull, derOctets, derSequence } from "../der.ts";
 import { loadCommands } from "../../lib/cli/commands.ts";
-import { assertEscaped, isEscaped, LONG, type Place, SEEN } from "./hostile.ts";
+import { assertEscaped, isEscaped, LONG, type Place, repeats, SEEN } from "./hostile.ts";
 import { MemoryWorld } from "./memory_io.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
@@ -449,4 +449,35 @@ Deno.test("of an object identifier without an end a message has the beginning", 
   }
   // Otherwise the test would show nothing.
   assert(count >= Object.keys(files).length, String(count));
+});
+
+Deno.test("of a subject without an end a message has the beginning", async () => {
+  const world = new MemoryWorld();
+  const subject = `CN=x,1.2.3.4=${"y".repeat(1000)}`;
+  await world.run("ca", "--subject", subject, "--days", "1", "-o", "long");
+  await world.run("keygen", "-o", "key.pem");
+  const ca = ["--ca", "long/ca.pem", "--ca-key", "long/ca.key.pem"];
+  const issued = ["issue", "--key", "key.pem", "--subject", subject, "--days", "2", ...ca];
+  const { stderr } = await world.run(...issued, "-o", "d.pem");
+  const warnings = stderr.split("\n").filter((line) => line.startsWith("warning"));
+  assert(
+    warnings.length > 0 && !repeats(warnings.join()),
+    stderr.slice(0, 2000),
+  );
+  const data = ["d.pem", "long/ca.pem", "key.pem"].map((name) => world.bytes(name));
+  const image = encodePartition([1, 0, 2].map((type, at) => ({ type, data: data[at]! })));
+  world.put("i.bin", image);
+  await world.run("keygen", "-o", "other.pem");
+  const lines = [["i.bin"], ["i.bin", "--now", "2040-01-01"], ["i.bin", "--now", "2001-01-01"]];
+  for (const line of lines) {
+    const { stdout } = await world.run("verify", ...line, "--json");
+    const { findings } = JSON.parse(stdout) as { findings: { message: string }[] };
+    assert(findings.length > 0);
+    for (const { message } of findings) assert(!repeats(message), message);
+  }
+  for (const key of ["other.pem", "key.pem"]) {
+    const files = ["--device-cert", "d.pem", "--ca-cert", "d.pem", "--private-key", key];
+    const { stderr } = await world.run("build", ...files, "-o", "o.bin");
+    assert(stderr.includes("…") && stderr.length < 5000, stderr.slice(0, 5000));
+  }
 });
