@@ -150,7 +150,7 @@ Deno.test("a thread answers a call that it cannot do, and lives on", async () =>
     error: {
       kind: "input",
       code: "ERR_PLAN",
-      message: "the profile names 1 signing keys, there are 0 signers",
+      message: "the profile names 1 signing key, there are 0 signers",
     },
   });
   assertEquals(alive, { kind: "pong" });
