@@ -236,9 +236,8 @@ export function explain(verb: Verb, name: string, error: unknown): CliError {
     return fileError("ERR_FILE_NOT_FOUND", path, `${failed}: ${what}`);
   }
   if (error instanceof Deno.errors.NotCapable) {
-    const needs = missingPermission(verb, name);
-    const hint = /[\s,"'$]/.test(path) ? `add --allow-${needs}` : `add --allow-${needs}=${path}`;
-    const what = needs === verb ? "to" : `to ${needs} it`;
+    const { needs, place, what } = missingPermission(verb, path, error);
+    const hint = /[\s,"'$]/.test(place) ? `add --allow-${needs}` : `add --allow-${needs}=${place}`;
     return fileError("ERR_PERMISSION", path, `${failed}: Deno was not permitted ${what}`, hint);
   }
   if (error instanceof Deno.errors.PermissionDenied) {
@@ -252,10 +251,28 @@ export function explain(verb: Verb, name: string, error: unknown): CliError {
   return fileError("ERR_IO", path, `${failed}: ${reason ?? error.message}`);
 }
 
-/** To write a folder Deno may have to read it, which is a permission of its own. */
-function missingPermission(verb: Verb, path: string): Verb {
-  if (verb !== "write") return verb;
-  return Deno.permissions.querySync({ name: "write", path }).state === "granted" ? "read" : "write";
+/** A permission that Deno lacks. */
+interface MissingPermission {
+  readonly needs: Verb;
+  /** The file or folder. */
+  readonly place: string;
+  /** What was not permitted, after `to`. */
+  readonly what: string;
+}
+
+/**
+ * What a path needs: to write a file Deno may have to read it, or to look at its folder or make it, which
+ * are permissions of their own.
+ */
+function missingPermission(verb: Verb, path: string, error: Error): MissingPermission {
+  if (verb !== "write") return { needs: verb, place: path, what: "to" };
+  const has = (name: "read" | "write") =>
+    Deno.permissions.querySync({ name, path }).state === "granted";
+  if (!has("write")) return { needs: "write", place: path, what: "to" };
+  if (!has("read")) return { needs: "read", place: path, what: "to read it" };
+  const needs = error.message.includes("write access") ? "write" : "read";
+  const place = folderOf(path).replace(/[/\\]$/, "") || ".";
+  return { needs, place, what: `to ${needs} its folder` };
 }
 
 function isOurs(error: Error): boolean {

@@ -114,7 +114,10 @@ function refuseUnfinished(
   const open = journal === undefined ? "" : unfinished(journal);
   if (journal === undefined || open === "") return;
   if (args.has("partial")) return io.note(`warning: left out, because not done: ${open}`);
-  const hint = `${remedy(journal.states)}, or give --partial for the devices that are done`;
+  const partly = journal.states.verified === 0
+    ? ""
+    : ", or give --partial for the devices that are done";
+  const hint = remedy(journal.states) + partly;
   throw fileError("ERR_IO", path, `Cannot export: ${path} is not done: ${open}`, hint);
 }
 

@@ -77,9 +77,13 @@ interface Planned {
 export function writeFiles(files: readonly OutputFile[], writing: Writing): void {
   refuseTwice(files);
   const inputs = new Map([...writing.inputs].map((path) => [identityOf(path), path]));
-  const plans = files.map((file) =>
-    explaining(file.path, writing, () => plan(file, inputs, writing))
+  const planned = new Map(
+    keysFirst(files).map((file) => [
+      file,
+      explaining(file.path, writing, () => plan(file, inputs, writing)),
+    ]),
   );
+  const plans = files.map((file) => planned.get(file)!);
   const undo: (() => unknown)[] = [];
   const moves = openMoves();
   let path = "";
@@ -134,6 +138,19 @@ function plainPath(path: string): string {
   return (path.startsWith("/") ? "/" : "") + parts.join("/");
 }
 
+/** What may take the place of a key may take any, so that the hint of a key's place is enough. */
+function keysFirst(files: readonly OutputFile[]): readonly OutputFile[] {
+  const { keys = [], others = [] } = Object.groupBy(
+    files,
+    (file) => isKeyFile(file) ? "keys" : "others",
+  );
+  return [...keys, ...others];
+}
+
+function isKeyFile({ keep, secret, bytes }: OutputFile): boolean {
+  return keep ?? (secret === true && areKey(bytes));
+}
+
 /** Looks at a file's place, and refuses what may not be replaced. */
 function plan(
   file: OutputFile,
@@ -142,7 +159,7 @@ function plan(
 ): Planned {
   const found = look(file.path);
   if (found === undefined) return { file, stays: false };
-  const isKey = file.keep ?? (file.secret === true && areKey(file.bytes));
+  const isKey = isKeyFile(file);
   // What is there already is not written again, so that it may be an input too.
   const mayStay = (file.mayStay ?? isKey) && found.kind === "file";
   if (mayStay && isThere(file, found)) return { file, found, stays: true };
