@@ -137,18 +137,27 @@ export function formatBase64(bytes: Uint8Array): string {
 }
 
 /**
- * Characters that text from elsewhere must not bring to a terminal: control characters other than tab
- * and line feed, those that change the direction of text, line separators, and what takes no room, in
- * which text can hide (zero-width characters, tags, fillers, unpaired surrogates).
+ * What nearly all texts consist of: ASCII, Latin letters, punctuation, arrows and blocks. To know the
+ * others takes V8 two milliseconds, a hundredth of what a command takes to start.
  */
-export const UNPRINTABLE: RegExp = /[^\P{Cc}\t\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/gu;
+const PLAIN = /^[\t\n\x20-\x7E\xA1-\xAC\xAE-\u024F\u2010-\u2027\u2190-\u25FF\u2713]*$/;
 
 /**
- * Text that moves no terminal's cursor and that reads in the order of its characters: what is
- * {@linkcode UNPRINTABLE} becomes `\u001b`, as JSON writes it.
+ * A text with each character replaced that text from elsewhere must not bring to a terminal: control
+ * characters other than tab and line feed, those that change the direction of text, line separators, and
+ * what takes no room, in which text can hide (zero-width characters, tags, fillers, unpaired surrogates).
+ */
+export function replaceUnprintable(text: string, replace: (character: string) => string): string {
+  if (PLAIN.test(text)) return text;
+  return text.replace(/[^\P{Cc}\t\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/gu, replace);
+}
+
+/**
+ * Text that moves no terminal's cursor and that reads in the order of its characters: what
+ * {@linkcode replaceUnprintable} replaces becomes `\u001b`, as JSON writes it.
  */
 export function printable(text: string): string {
-  return text.replace(UNPRINTABLE, escapeUnits);
+  return replaceUnprintable(text, escapeUnits);
 }
 
 /** As {@linkcode printable}, and on one line: tabs and line feeds are escaped too. */

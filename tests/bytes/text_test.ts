@@ -72,6 +72,16 @@ Deno.test("escapes are those of JSON, of UTF-16 units", () => {
   assertEquals(JSON.parse(`"${printableLine(text)}"`), text);
 });
 
+Deno.test("of all UTF-16 units those are escaped that no terminal must get, alone or with others", () => {
+  for (let unit = 0; unit <= 0xFFFF; unit++) {
+    const character = String.fromCharCode(unit);
+    const isRefused = /[^\P{Cc}\t\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/u.test(character);
+    const expected = isRefused ? `\\u${unit.toString(16).padStart(4, "0")}` : character;
+    if (printable(character) !== expected) assertEquals(printable(character), expected);
+    if (printable(`a${character}b`) !== `a${expected}b`) assertEquals(character, expected);
+  }
+});
+
 Deno.test("text in UTF-8 and UTF-16 is read, with a byte order mark and without", async () => {
   const text = "id;subject\r\n\u00E4\u20AC;\u{1F600}\n";
   const partsOf = async (parts: Uint8Array[]) =>

@@ -1,14 +1,14 @@
 import { countOf, SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, viewOf } from "../../bytes/pack.ts";
 import { nearestName, suggestion } from "../../bytes/nearest.ts";
+import { type Bytes, viewOf } from "../../bytes/pack.ts";
 import {
   decodeUtf8,
   encodeUtf8,
   formatHex,
   mayBeSecret,
   printableLine,
+  replaceUnprintable,
   shownValue,
-  UNPRINTABLE,
 } from "../../bytes/text.ts";
 import {
   asciiOf,
@@ -338,9 +338,8 @@ function utf32Of(bytes: Bytes): string | undefined {
  */
 export function escapeNameValue(value: string): string {
   if (/^[\w.:/-][\w .:/-]*[\w.:/-]$/.test(value)) return value;
-  return value
-    .replace(/[,+"\\<>;]/g, "\\$&")
-    .replace(UNPRINTABLE, escapeControl).replace(/[\t\n]/g, escapeControl)
+  return replaceUnprintable(value.replace(/[,+"\\<>;]/g, "\\$&"), escapeControl)
+    .replace(/[\t\n]/g, escapeControl)
     .replace(/^[ #]| $/g, "\\$&");
 }
 
