@@ -244,7 +244,8 @@ export function explain(verb: Verb, name: string, error: unknown): CliError {
     return fileError("ERR_PERMISSION", path, `${failed}: the system denies it`);
   }
   if (error instanceof Deno.errors.IsADirectory) {
-    return fileError("ERR_IO", path, `${failed}: it is a folder`);
+    const hint = verb === "write" ? undefined : "give a file that is in it";
+    return fileError("ERR_IO", path, `${failed}: it is a folder`, hint);
   }
   if (!isSystemError(error) && (!(error instanceof Error) || isOurs(error))) throw error;
   const reason = isSystemError(error) ? REASONS[error.code] : undefined;

@@ -88,20 +88,32 @@ async function unknownFlag(
   const given = shownFlag(word);
   const [name] = word.replace(/^--?/, "").split("=") as [string];
   const own = [...flags, ...COMMON_FLAGS].map(({ name }) => name);
-  const hint = nearestHint(name, own)?.replace("mean ", "mean --") ??
+  const hint = endingHint(name, own) ?? nearestHint(name, own)?.replace("mean ", "mean --") ??
     otherHint(name, await others()) ?? `run ${command} --help for its flags`;
   return usageError(`${command} knows no ${given}`, given, hint);
+}
+
+/** Flags that replace what is there, which nobody means by another word. */
+const FORCING = /^force/;
+
+/** The flags that a word is the end of, such as `--private-key` of `--key`. */
+function endingHint(word: string, flags: readonly string[]): string | undefined {
+  const longer = flags.filter((flag) => flag.endsWith(`-${word}`) && !FORCING.test(flag))
+    .map((flag) => `--${flag}`);
+  return longer.length === 0 ? undefined : `did you mean ${inWords(longer, "or")}?`;
 }
 
 /** Which commands have a flag. */
 function otherHint(flag: string, commands: readonly NamedCommand[]): string | undefined {
   const having = commands.filter(({ flags }) => flags.some(({ name }) => name === flag))
     .map(({ name }) => name);
-  if (having.length === 0) return undefined;
-  const last = having.pop()!;
-  return `--${flag} is a flag of ${
-    having.length === 0 ? last : `${having.join(", ")} and ${last}`
-  }`;
+  return having.length === 0 ? undefined : `--${flag} is a flag of ${inWords(having, "and")}`;
+}
+
+/** Names one after another, the last after a word. */
+function inWords(names: readonly string[], before: "and" | "or"): string {
+  const [last = "", ...others] = names.toReversed();
+  return others.length === 0 ? last : `${others.toReversed().join(", ")} ${before} ${last}`;
 }
 
 /** An unknown flag as a message may show it, without what may be its value. */
@@ -163,7 +175,10 @@ async function check(
     const extra = given[expected.length]!;
     const twoWords = (await others()).map((each) => each.name)
       .filter((each) => each.startsWith(`${name} `));
-    const hint = nearestHint(`${name} ${extra}`, twoWords) ?? `run ${name} --help`;
+    const mayBeOut = flags.some((flag) => flag.name === "out") && parsed.out === undefined &&
+      /[./\\]/.test(extra) && !mayBeSecret(extra);
+    const hint = nearestHint(`${name} ${extra}`, twoWords) ??
+      (mayBeOut ? `did you mean -o ${printableLine(extra)}?` : `run ${name} --help`);
     throw usageError(`${name} does not take ${shownValue(extra)}`, undefined, hint);
   }
   const positionals = given.map((word, at) => {

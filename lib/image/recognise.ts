@@ -110,9 +110,19 @@ function isDer(image: Uint8Array): boolean {
   }
 }
 
+/** Bytes of a text that are looked at. */
+const MOST_TEXT = 0x10000;
+
+/** The beginning of a file, which ends with a whole character if it is UTF-8. */
+function beginningOf(image: Uint8Array): Uint8Array {
+  let end = Math.min(image.length, MOST_TEXT);
+  while (end > MOST_TEXT - 3 && (image[end]! & 0xC0) === 0x80) end--;
+  return image.subarray(0, end);
+}
+
 function likenessOf(image: Uint8Array): string | undefined {
-  const text = decodeText(image.subarray(0, 65536));
-  const isText = text !== undefined && /^[\t\n\r\x20-\x7E]*$/.test(text);
+  const text = decodeText(beginningOf(image));
+  const isText = text !== undefined && /^[\t\n\r\P{Cc}]*$/u.test(text);
   if (isText && looksLikeTableText(text)) {
     return `looks like the text of a partition table${problemOf(encodeUtf8(text))}`;
   }

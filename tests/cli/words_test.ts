@@ -33,6 +33,11 @@ Deno.test("a misspelled word of a command line is answered with the nearest that
     ["build --hmac-kye x", "hint: did you mean --hmac-key?"],
     ["build --hmac_key x", "hint: did you mean --hmac-key?"],
     ["provision --output x", "hint: did you mean --out?"],
+    ["build --key x", "hint: did you mean --private-key or --hmac-key?"],
+    ["build --cert x", "hint: did you mean --device-cert or --ca-cert?"],
+    ["keygen k.pem", "hint: did you mean -o k.pem?"],
+    ["append a --data user1=SN-1 -o b", "hint: for text write --data user1=string:…"],
+    ["append a", "hint: run append --help"],
     ["append a --ca x", "hint: --ca is a flag of"],
     ["inspect a --show-secret", "hint: did you mean --show-secrets?"],
     ["inspect a --key-mode x", "hint: --key-mode is a flag of provision, build and bulk"],
@@ -138,6 +143,7 @@ Deno.test("columns and words of tables that are misspelled are answered with wha
 Deno.test("names of subjects are answered with the form that is taken", () => {
   const subjects: readonly (readonly [string, string])[] = [
     ["/CN=x", "write CN=x"],
+    ["x", "write CN=NAME"],
     ["/C=DE/O=Example, Inc./CN=a/b", "write C=DE,O=Example\\, Inc.,CN=a/b"],
     ["commonName=x", "did you mean CN?"],
     ["organisation=x", "did you mean O?"],
@@ -214,4 +220,13 @@ Deno.test("a hint names only flags of the command that gives it, or the command 
   for (const { advice } of Object.values(FINDINGS)) {
     assertEquals(misplaced(advice, "completions"), []);
   }
+});
+
+Deno.test("text in any language is called text, and not taken for a dump of flash", async () => {
+  const world = new MemoryWorld();
+  world.put("notes.md", "Zürich – 東京 █\n".repeat(5000));
+  const { code, stdout, stderr } = await world.run("verify", "notes.md");
+  assertEquals(code, 1);
+  assertStringIncludes(stdout, "looks like text");
+  assertEquals(stderr.includes("hint"), false, stderr);
 });

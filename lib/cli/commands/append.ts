@@ -52,7 +52,11 @@ export const command: Command = {
   ],
   async run(args, io) {
     if (!TASKS.some((name) => args.has(name))) {
-      throw usageError(`append needs ${TASKS.map((name) => `--${name}`).join(" or ")}`, "data");
+      throw usageError(
+        `append needs ${TASKS.map((name) => `--${name}`).join(" or ")}`,
+        "data",
+        "run append --help",
+      );
     }
     const isOne = args.positionals.length === 1;
     const path = isOne ? outputPath(args, { secret: true, binary: true }, io) : "";

@@ -12,7 +12,7 @@ import type { Whereabouts } from "../../image/find/locate.ts";
 import type { BuildOptions } from "../../toolkit/build.ts";
 import type { DataEntry } from "../../toolkit/plan/entry.ts";
 import { type Arguments, refuseIdle } from "../command.ts";
-import { type CliError, fileError, usageError, valueError } from "../errors.ts";
+import { type CliError, fileError, usageError } from "../errors.ts";
 import { type Io, joinPath } from "../io.ts";
 import { formatSize } from "../render/text.ts";
 
@@ -81,7 +81,9 @@ export async function noteUnfound(file: Uint8Array, args: Arguments, io: Io): Pr
     return;
   }
   const { PARTITION_TABLE_OFFSET } = await import("../../format/table/binary.ts");
-  if (args.has("table-offset") || file.length <= PARTITION_TABLE_OFFSET) return;
+  // A dump has flash that is erased.
+  const isDump = file.length > PARTITION_TABLE_OFFSET && file.includes(0xFF);
+  if (args.has("table-offset") || !isDump) return;
   io.note("hint: if this is a dump of flash with its table elsewhere, give --table-offset");
 }
 
@@ -108,7 +110,8 @@ async function parseData(flag: string, text: string, io: Io): Promise<DataEntry>
     const given = text.split("=")[0]!;
     const type = given.split(".")[0]!;
     if (parseTlvType(type) === undefined) throw unknownType(flag, type);
-    throw valueError(`--${flag} is TYPE[.SUBTYPE]${FORMS}`, given, flag);
+    const rule = `--${flag} is TYPE[.SUBTYPE]${FORMS}; not ${shownValue(given)}`;
+    throw usageError(rule, flag, `for text write --${flag} ${printableLine(given)}=string:…`);
   }
   const type = parseTlvType(name);
   if (type === undefined) throw unknownType(flag, name);

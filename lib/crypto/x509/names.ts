@@ -168,7 +168,7 @@ function splitName(text: string): Part[] {
   const parts: Part[] = [];
   for (let at = 0; at <= text.length;) {
     const equals = text.indexOf("=", at);
-    if (equals < 0) throw badName(`no "=" in ${shownValue(text.slice(at))}`, at);
+    if (equals < 0) throw badName(`no "=" in ${shownValue(text.slice(at))}; write CN=NAME`, at);
     const { value, end } = readValue(text, equals + 1);
     parts.push({ key: text.slice(at, equals).trim(), value, offset: at, joins: text[end] === "+" });
     at = end + 1;
