@@ -93,6 +93,11 @@ async function unknownFlag(
   return usageError(`${command} knows no ${given}`, given, hint);
 }
 
+/** Whether a word is --out with its value, as words are joined. */
+function isOut(word: string): boolean {
+  return word.startsWith("--out=");
+}
+
 /** Flags that replace what is there, which nobody means by another word. */
 const FORCING = /^force/;
 
@@ -175,7 +180,7 @@ async function check(
     const extra = given[expected.length]!;
     const twoWords = (await others()).map((each) => each.name)
       .filter((each) => each.startsWith(`${name} `));
-    const mayBeOut = flags.some((flag) => flag.name === "out") && parsed.out === undefined &&
+    const mayBeOut = flags.some((flag) => flag.name === "out") && !words.some(isOut) &&
       /[./\\]/.test(extra) && !mayBeSecret(extra);
     const hint = nearestHint(`${name} ${extra}`, twoWords) ??
       (mayBeOut ? `did you mean -o ${printableLine(extra)}?` : `run ${name} --help`);
