@@ -15,6 +15,7 @@ import {
   importPrivateKey,
   type PrivateKey,
 } from "../../crypto/keys/keys.ts";
+import { digest } from "../../crypto/signing.ts";
 import type { DecryptedDsParameters } from "../../crypto/peripherals/ds.ts";
 import {
   type Certificate,
@@ -38,7 +39,7 @@ import {
   keyStorageOf,
   TLV_TYPES,
 } from "../../format/names.ts";
-import { type HashedBytes, integrityEntry } from "../../format/partition.ts";
+import type { HashedBytes } from "../../format/partition.ts";
 import {
   decodeDsContext,
   decodeDsData,
@@ -337,14 +338,14 @@ function readSecurityConfig(data: Uint8Array): SecurityConfig {
   return decodeSecurityConfig(whole);
 }
 
-function readIntegrity(
+async function readIntegrity(
   image: Uint8Array,
   { value: { data }, offset }: ImageEntry,
   { hashed }: Reading,
-): Content {
+): Promise<Content> {
   const before = image.subarray(0, offset);
   const isHashed = hashed !== undefined && equalBytes(hashed.bytes, before);
-  const computed = isHashed ? hashed.sha256 : integrityEntry(before).data;
+  const computed = isHashed ? hashed.sha256 : await digest("SHA-256", before);
   return { kind: "integrity", sha256: formatHex(data), ok: equalBytes(data, computed) };
 }
 
