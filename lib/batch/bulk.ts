@@ -384,7 +384,7 @@ interface RehearsalOptions extends Pick<Sources, "now"> {
 }
 
 /**
- * Makes the heaviest device of each kind in memory, with a key that is thrown away, so that what no
+ * Makes the heaviest device of each kind in memory, with a key that is discarded, so that what no
  * image can hold and what is wrong with the CA is known before the first key that counts.
  *
  * @returns What is wrong, one line for each reason.

@@ -189,7 +189,7 @@ function writeFully(stream: { writeSync(bytes: Uint8Array): number }, bytes: Uin
   }
 }
 
-/** What is for people may find nobody: that is no reason to fail. */
+/** Writes to stderr. That it is closed or full is not a reason to fail. */
 function writeNote(bytes: Uint8Array): void {
   try {
     writeFully(Deno.stderr, bytes);

@@ -98,7 +98,7 @@ function isOut(word: string): boolean {
   return word.startsWith("--out=");
 }
 
-/** Flags that replace what is there, which nobody means by another word. */
+/** Flags that replace what is there: a word that is only like one never means it. */
 const FORCING = /^force/;
 
 /** The flags that a word is the end of, such as `--private-key` of `--key`. */

@@ -72,7 +72,7 @@ Deno.test("escapes are those of JSON, of UTF-16 units", () => {
   assertEquals(JSON.parse(`"${printableLine(text)}"`), text);
 });
 
-Deno.test("of all UTF-16 units those are escaped that no terminal must get, alone or with others", () => {
+Deno.test("every UTF-16 unit that a terminal must not get is escaped, by itself and among others", () => {
   for (let unit = 0; unit <= 0xFFFF; unit++) {
     const character = String.fromCharCode(unit);
     const isRefused = /[^\P{Cc}\t\n]|[\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{DI}]/u.test(character);

@@ -169,7 +169,7 @@ needing(PROCESSES, LINUX, installed("bash")).test(
 );
 
 needing(PROCESSES, LINUX, installed("bash")).test(
-  "where nobody reads what is for people, a command does its work",
+  "a command does its work when stderr is full",
   async () => {
     await withFiles(async (folder) => {
       assertEquals((await shell("keygen -o new.key 2> /dev/full", folder)).code, 0);

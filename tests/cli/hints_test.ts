@@ -334,7 +334,7 @@ const CURES: Readonly<Record<string, readonly [line: string, cure: string, check
     "verify h/esp_secure_cert.bin --chip esp32c3",
   ],
 };
-/** Advice that names a command where no command mends an image that is there. */
+/** Findings whose advice names a command that builds the image again, because none repairs it. */
 const REBUILT = [
   "FLAGS_MISREAD",
   "KEY_REFUSED",

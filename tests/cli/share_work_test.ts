@@ -18,7 +18,7 @@ async function turns(count: number): Promise<void> {
   for (let turn = 0; turn < count; turn++) await Promise.resolve();
 }
 
-Deno.test("answers come in the order of the work, whoever is quicker", async () => {
+Deno.test("answers come in the order of the work, regardless of who is quicker", async () => {
   const by = { here: 0, there: 0 };
   const { helpers, isEnded } = helpersOf(async (work) => {
     by.there++;

@@ -18,7 +18,7 @@ const CA = ["ca/ca.pem", "ca/ca.key.pem"] as const;
 const DATA = ["--data", "user1=file:data.txt"];
 export const CHIP = ["--chip", "esp32c3"];
 
-/** A line of each command that writes, for the files of {@linkcode withFiles}. */
+/** A command line for each command that writes; {@linkcode withFiles} makes its files. */
 export const WRITERS: readonly Writer[] = [
   { line: ["keygen"], inputs: [] },
   { line: ["csr", "--key", KEY, "--subject", "CN=x"], inputs: [KEY] },

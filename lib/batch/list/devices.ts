@@ -361,7 +361,7 @@ type TemplateValues = Readonly<Record<string, string>>;
 /** A text with its placeholders filled in, or what is wrong with it. */
 type Expanded = { readonly text: string } | { readonly problem: string };
 
-/** A brace that stands for itself, a placeholder with its width, or a brace that is out of place. */
+/** A literal brace, a placeholder with its width, or a brace that is out of place. */
 const PLACEHOLDER = /\{\{|\}\}|\{([^{}:]+)(?::0?([0-9]{1,2}))?\}|[{}]/g;
 
 /**

@@ -180,7 +180,7 @@ export function openMoves(): Moves {
   };
 }
 
-/** A new name in the folder of a path, for a file that is temporary and must be made exclusively. */
+/** A new name in the folder of a path. Its temporary file must be made exclusively. */
 export function nameBeside(path: string): string {
   return path.replace(/[^/\\]*$/, `.${crypto.randomUUID().slice(0, 8)}.tmp`);
 }

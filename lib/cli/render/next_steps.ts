@@ -103,7 +103,7 @@ export interface Uncertified {
   readonly efuseKeyId?: number;
   /** What the device stores as its CA. @default the one that issues its certificate */
   readonly caCert?: string;
-  /** Further flags of the build, for the image for the board too. */
+  /** Further flags of the build, which the second command repeats. */
   readonly flags: readonly string[];
   /** The files that these name. */
   readonly reads: readonly string[];

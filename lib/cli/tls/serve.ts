@@ -86,7 +86,7 @@ async function handOut(
   io.note(`made a development certificate for ${names.join(", ")}; its CA is${where}`);
 }
 
-/** Without the permission `listen` throws where nobody can catch it. */
+/** Without the permission `listen` throws where it cannot be caught. */
 async function needPermission(address: Address): Promise<void> {
   const where = formatAddress(address);
   const { state } = await Deno.permissions.request({ name: "net", host: where });

@@ -188,8 +188,8 @@ export interface CsvPlan {
  *
  * @param text The text: nine columns, byte order mark, any line breaks, comments, quotes.
  * @param load Brings the files, under the names that the CSV gives them.
- * @returns The rows with their values, and all that is wrong in one go. Nothing of the text stands
- * in a problem but names of files.
+ * @returns The rows with their values, and all that is wrong in one go. Of the text, problems repeat
+ * only names of files.
  */
 export async function planFromCsv(text: string, load: Load): Promise<CsvPlan> {
   const { rows, places, image = {}, problems: found } = readConfigCsv(text);

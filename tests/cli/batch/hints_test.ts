@@ -4,7 +4,7 @@ import { needing, PROCESSES } from "../../needs.ts";
 import { deno } from "../../process.ts";
 import { cli, inFolder, type Outcome } from "./batch.ts";
 
-/** Runs lines in a folder: `@` before a path stands for it. */
+/** Runs lines in a folder: `@` before a path is replaced by the folder. */
 function runner(folder: string): (line: string) => Promise<Outcome> {
   return (line) => cli(...line.split(" ").map((word) => word.replace(/^@/, `${folder}/`)));
 }

@@ -16,7 +16,7 @@ export function fileMode(secret: boolean): { readonly mode?: number } {
   return secret ? { mode: SECRET_MODE } : {};
 }
 
-/** Mode of a folder with the files of devices: keys are in one that nobody else enters. */
+/** Mode of a folder with the files of devices: keys are in one that only its owner can open. */
 export function folderMode(name: string): { readonly mode?: number } {
   return name === "secret" ? { mode: 0o700 } : {};
 }
