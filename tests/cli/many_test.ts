@@ -1,6 +1,6 @@
 /** verify and inspect of several images, or of a folder. */
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { startHelpers } from "../../lib/cli/batch/threads/share.ts";
+import { startHelpers } from "../../lib/cli/threads/share.ts";
 import type { ImageReport, ManyTask } from "../../lib/cli/many/check.ts";
 import type { ImageFile } from "../../lib/cli/input/images.ts";
 import { MemoryWorld } from "./memory_io.ts";

@@ -1,6 +1,6 @@
 /** Work that several threads share. */
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type Helper, inGroups, shareWork } from "../../lib/cli/batch/threads/share.ts";
+import { type Helper, inGroups, shareWork } from "../../lib/cli/threads/share.ts";
 
 const numbers = Array.from({ length: 40 }, (_, at) => at);
 

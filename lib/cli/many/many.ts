@@ -1,7 +1,7 @@
 import { countOf } from "../../bytes/errors.ts";
 import { printableLine } from "../../bytes/text.ts";
 import { type Finding, FINDINGS } from "../../findings/findings.ts";
-import { inGroups, shareWork, startHelpers } from "../batch/threads/share.ts";
+import { inGroups, shareWork, startHelpers } from "../threads/share.ts";
 import type { Arguments } from "../command.ts";
 import type { FlashFile } from "../input/flash.ts";
 import { FLAGS_FOR_ONE, type ImageFile } from "../input/images.ts";

@@ -1,5 +1,5 @@
 /** A thread of `verify` and `inspect`: reads and checks some of many images. */
-import { help } from "../batch/threads/share.ts";
+import { help } from "../threads/share.ts";
 import type { ImageFile } from "../input/images.ts";
 import { denoIo } from "../io.ts";
 import { imageChecker, type ImageReport, type ManyTask } from "./check.ts";

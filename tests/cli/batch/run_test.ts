@@ -23,6 +23,7 @@ import {
   outOfDisk,
   program,
   rowsOf,
+  run,
   seen,
   sha256,
   start,
@@ -320,6 +321,31 @@ processes.test("a wrong list is reported row by row and leaves no device; only t
     ]);
   });
 });
+
+needing(PROCESSES).test(
+  "the permission that more threads need is named, and is enough",
+  async () => {
+    await inFolder(async (folder) => {
+      const bulk = async (out: string, ...more: string[]) => {
+        const allowed = [
+          "--no-prompt",
+          `--allow-read=ca,${out}`,
+          `--allow-write=ca,${out}`,
+          ...more,
+        ];
+        const line = ["bulk", "--count", "2", "--workers", "2", "-o", out];
+        const words = ["run", ...allowed, new URL(CLI).pathname, ...line];
+        const { code, stderr, stdout } = await run(Deno.execPath(), words, folder);
+        assertEquals(code, 0, stderr);
+        return stderr + stdout;
+      };
+      const [, more] = /^one thread; for more, add (--allow-read=\S+)$/m.exec(await bulk("one"))!;
+      const both = await bulk("two", more!.replace("=", `=ca,two,`));
+      assertEquals(both.includes("one thread"), false, both);
+      assertStringIncludes(both, "2 threads");
+    });
+  },
+);
 
 needing(PROCESSES, LINUX, installed("script")).test(
   "threads on a terminal ask for nothing",

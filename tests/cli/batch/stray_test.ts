@@ -7,7 +7,7 @@ import {
   deviceChecker,
   type ListedDevice,
 } from "../../../lib/cli/batch/check/devices.ts";
-import { startHelpers } from "../../../lib/cli/batch/threads/share.ts";
+import { startHelpers } from "../../../lib/cli/threads/share.ts";
 import { bulkIn, codesOf, copyFolder, edit, inFolder } from "./batch.ts";
 
 const A = "dev-000001";

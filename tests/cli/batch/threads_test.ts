@@ -1,15 +1,10 @@
 /** Threads of `bulk`: those that cannot do what they are asked, and those that end. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import type { BulkResult } from "../../../lib/batch/mod.ts";
-import { Worker } from "../../../lib/cli/batch/deps.ts";
+import { Worker } from "../../../lib/cli/threads/deps.ts";
 import type { FromWorker, ToWorker, WorkerStart } from "../../../lib/cli/batch/threads/messages.ts";
 import { openThread, type ThreadPort } from "../../../lib/cli/batch/threads/pool.ts";
-import {
-  fromWire,
-  startThread,
-  toWire,
-  type Wire,
-} from "../../../lib/cli/batch/threads/threads.ts";
+import { fromWire, startThread, toWire, type Wire } from "../../../lib/cli/threads/threads.ts";
 import { CliError } from "../../../lib/cli/errors.ts";
 
 const START: WorkerStart = {

@@ -1,6 +1,6 @@
 /** Messages between the threads of `bulk`. */
 import { assertEquals } from "@std/assert";
-import { fromWire, toWire } from "../../../lib/cli/batch/threads/threads.ts";
+import { fromWire, toWire } from "../../../lib/cli/threads/threads.ts";
 
 Deno.test("a message comes out of the wire as it went in, and has no array of bytes in it", () => {
   const part = new Uint8Array([1, 2, 3, 4]).subarray(1, 3);

@@ -8,7 +8,7 @@ import type { ManifestRow } from "../../../batch/manifest.ts";
 import { createCertificateReader } from "../../../crypto/x509/certificate.ts";
 import { CliError } from "../../errors.ts";
 import { type BatchFolder, openBatch } from "../folder/batch.ts";
-import type { Doer } from "../threads/share.ts";
+import type { Doer } from "../../threads/share.ts";
 
 /** Certificates that are kept: those of the devices under way, and their CA. */
 const KEPT_CERTIFICATES = 64;

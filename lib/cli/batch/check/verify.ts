@@ -22,7 +22,7 @@ import {
 } from "../folder/batch.ts";
 import { type BatchJournal, withJournal } from "../journal/read.ts";
 import { renderProblems } from "../report.ts";
-import { inGroups, shareWork, startHelpers } from "../threads/share.ts";
+import { inGroups, shareWork, startHelpers } from "../../threads/share.ts";
 import {
   type CheckedDevices,
   type CheckTask,

@@ -1,5 +1,5 @@
 /** A thread of `bulk verify`: reads the files of some devices back and checks them. */
-import { help } from "../threads/share.ts";
+import { help } from "../../threads/share.ts";
 import {
   type CheckedDevices,
   type CheckTask,

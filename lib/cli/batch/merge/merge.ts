@@ -17,7 +17,7 @@ import { type BatchFolder, openBatch } from "../folder/batch.ts";
 import { writeManifests } from "../folder/manifests.ts";
 import { withJournal } from "../journal/read.ts";
 import { renderProblems } from "../report.ts";
-import { inGroups } from "../threads/share.ts";
+import { inGroups } from "../../threads/share.ts";
 import { checkTarget, inTarget, type OwnDevices, placeFiles, refuseSame } from "./target.ts";
 
 /** Joins the folders of shards: checks all of them first, and writes nothing when one is wrong. */

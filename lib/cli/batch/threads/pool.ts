@@ -9,7 +9,13 @@ import {
   unpackError,
   type WorkerStart,
 } from "./messages.ts";
-import { fromWire, missingPermission, startThread, toWire, type Wire } from "./threads.ts";
+import {
+  fromWire,
+  missingPermission,
+  startThread,
+  toWire,
+  type Wire,
+} from "../../threads/threads.ts";
 
 /** Threads that make devices. */
 export interface WorkerPool {

@@ -1,9 +1,9 @@
 /** A thread of `bulk`: makes devices and writes their files. */
 import type { BulkMaker } from "../../../batch/ports.ts";
-import { parentPort } from "../deps.ts";
+import { parentPort } from "../../threads/deps.ts";
 import { openMaker } from "./maker.ts";
 import { type Answer, type FromWorker, packError, type ToWorker, unpackError } from "./messages.ts";
-import { fromWire, toWire, type Wire } from "./threads.ts";
+import { fromWire, toWire, type Wire } from "../../threads/threads.ts";
 
 let maker: Promise<BulkMaker> | undefined;
 

@@ -1,4 +1,4 @@
-import { parentPort } from "../deps.ts";
+import { parentPort } from "./deps.ts";
 import { fromWire, missingPermission, startThread, toWire, type Wire } from "./threads.ts";
 
 /** Does some of the work; the same everywhere. */

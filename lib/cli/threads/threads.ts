@@ -1,9 +1,9 @@
-import { Worker } from "../deps.ts";
+import { Worker } from "./deps.ts";
 
 /** Megabytes of a thread's heap: with little room for what is new its garbage is collected sooner. */
 const HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 1024 };
 /** All modules of the toolkit, of which a thread loads most. */
-const MODULES = new URL("lib", import.meta.url);
+const MODULES = new URL("../../", import.meta.url);
 
 /** Starts a thread, whose heap has limits. */
 export function startThread(module: URL, name: string): Worker {
