@@ -90,7 +90,7 @@ export function denoIo(): Io {
       const explained = (path: string, error: unknown) => explain("write", path, error);
       const { stdout, ...how } = options ?? {};
       const last = stdout && (() => writeFully(Deno.stdout, stdout));
-      writeFiles(files, { ...how, force, inputs, explain: explained, last });
+      await writeFiles(files, { ...how, force, inputs, explain: explained, last });
     },
     makeDir: (path) =>
       reporting("write", path, async () => (await import("./disk/paths.ts")).makeFolder(path)),

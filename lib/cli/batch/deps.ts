@@ -1,2 +1,1 @@
-export { existsSync } from "node:fs";
 export { DatabaseSync } from "node:sqlite";

@@ -221,7 +221,7 @@ async function writeExport(
   { force, inputs }: { readonly force: boolean; readonly inputs: readonly string[] },
   io: Io,
 ): Promise<string[]> {
-  const read = new Set(inputs.map(identityOf));
+  const read = new Set(await Promise.all(inputs.map(identityOf)));
   const made = await io.makeDir(folder);
   const stop = openSignal(io, STOPPING);
   const open = new Map<string, GrowingText>();
@@ -253,7 +253,7 @@ async function openNew(
   force: boolean,
   read: ReadonlySet<string | undefined>,
 ): Promise<GrowingText> {
-  const found = look(path);
+  const found = await look(path);
   if (found === undefined) return await openGrowing(path, nameBeside(path));
   if (read.has(found.identity)) {
     throw usageError(`${path} is an input of this command`, "out", "give another folder");

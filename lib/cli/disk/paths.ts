@@ -1,4 +1,3 @@
-import { closeSync, constants, fstatSync, lutimesSync, openSync } from "./deps.ts";
 import { isSystemError } from "../errors.ts";
 
 /** What is at a path before a file is written there. */
@@ -22,9 +21,9 @@ export function may(name: "read" | "write", path: string): boolean {
 }
 
 /** What is at a path, with no more permission than to write it; undefined where nothing is. */
-export function look(path: string): Found | undefined {
+export async function look(path: string): Promise<Found | undefined> {
   try {
-    return may("read", path) ? lookAt(path) : feel(path);
+    return may("read", path) ? lookAt(path) : await feel(path);
   } catch (error) {
     if (isMissing(error)) return undefined;
     throw error;
@@ -32,14 +31,20 @@ export function look(path: string): Found | undefined {
 }
 
 /** The file of a path that is read, the same for all of its names; undefined where there is none. */
-export function identityOf(path: string): string | undefined {
+export async function identityOf(path: string): Promise<string | undefined> {
   try {
-    const info = path === "-" ? fstatSync(0) : Deno.statSync(path);
-    const isFile = typeof info.isFile === "function" ? info.isFile() : info.isFile;
-    return isFile ? identity(info) : undefined;
+    if (path === "-") return await identityOfStdin();
+    const info = Deno.statSync(path);
+    return info.isFile ? identity(info) : undefined;
   } catch {
     return undefined;
   }
+}
+
+async function identityOfStdin(): Promise<string | undefined> {
+  const { fstatSync } = await import("./deps.ts");
+  const info = fstatSync(0);
+  return info.isFile() ? identity(info) : undefined;
 }
 
 function lookAt(path: string): Found {
@@ -67,7 +72,8 @@ function targetOf(path: string): Deno.FileInfo | undefined {
  * What is at a path that may not be read: the file that opens says what it is, and whether a new time
  * given to the name reaches that file, that the name is not a link.
  */
-function feel(path: string): Found {
+async function feel(path: string): Promise<Found> {
+  const { closeSync, constants, fstatSync, lutimesSync, openSync } = await import("./deps.ts");
   const file = openSync(path, constants.O_WRONLY);
   try {
     const info = fstatSync(file);

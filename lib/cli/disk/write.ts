@@ -74,15 +74,17 @@ interface Planned {
  * @throws {CliError} `ERR_USAGE` for an output that is an input or another output, `ERR_FILE_EXISTS` for
  * what may not be replaced, and what goes wrong with the files.
  */
-export function writeFiles(files: readonly OutputFile[], writing: Writing): void {
+export async function writeFiles(
+  files: readonly OutputFile[],
+  writing: Writing,
+): Promise<void> {
   refuseTwice(files);
-  const inputs = new Map([...writing.inputs].map((path) => [identityOf(path), path]));
-  const planned = new Map(
-    keysFirst(files).map((file) => [
-      file,
-      explaining(file.path, writing, () => plan(file, inputs, writing)),
-    ]),
-  );
+  const inputs = new Map<string | undefined, string>();
+  for (const path of writing.inputs) inputs.set(await identityOf(path), path);
+  const planned = new Map<OutputFile, Planned>();
+  for (const file of keysFirst(files)) {
+    planned.set(file, await explaining(file.path, writing, () => plan(file, inputs, writing)));
+  }
   const plans = files.map((file) => planned.get(file)!);
   const undo: (() => unknown)[] = [];
   const moves = openMoves();
@@ -108,9 +110,13 @@ export function writeFiles(files: readonly OutputFile[], writing: Writing): void
   }
 }
 
-function explaining<T>(path: string, { explain }: Writing, act: () => T): T {
+async function explaining<T>(
+  path: string,
+  { explain }: Writing,
+  act: () => Promise<T>,
+): Promise<T> {
   try {
-    return act();
+    return await act();
   } catch (error) {
     throw explain(path, error);
   }
@@ -152,12 +158,12 @@ function isKeyFile({ keep, secret, bytes }: OutputFile): boolean {
 }
 
 /** Looks at a file's place, and refuses what may not be replaced. */
-function plan(
+async function plan(
   file: OutputFile,
   inputs: ReadonlyMap<string | undefined, string>,
   { force, inPlace }: Writing,
-): Planned {
-  const found = look(file.path);
+): Promise<Planned> {
+  const found = await look(file.path);
   if (found === undefined) return { file, stays: false };
   const isKey = isKeyFile(file);
   // What is there already is not written again, so that it may be an input too.

@@ -3,7 +3,6 @@ import { equalBytes } from "../../../bytes/pack.ts";
 import { leftoversOf } from "../../../batch/files.ts";
 import type { BulkFile, BulkFiles } from "../../../batch/ports.ts";
 import { explain, folderOf, joinPath } from "../../io.ts";
-import { existsSync } from "../deps.ts";
 import { fileMode, growingName, removeIfExists } from "./folder.ts";
 import { syncContent, syncFolder } from "./write.ts";
 
@@ -47,8 +46,7 @@ export function diskFiles(
     },
     find: !resumes ? undefined : (name) => {
       const path = joinPath(folder, name);
-      if (!existsSync(path)) return undefined;
-      return explaining("read", path, () => readPlainSync(path));
+      return explaining("read", path, () => isThere(path) ? readPlainSync(path) : undefined);
     },
     sync: async () => {
       const files = written;
@@ -61,6 +59,17 @@ export function diskFiles(
       }
     },
   };
+}
+
+/** Whether something is at a path; not for a link that leads nowhere. */
+function isThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 function create(path: string, { bytes, secret = false }: BulkFile): void {

@@ -65,7 +65,7 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
   }
   const list = deviceList(args);
-  refuseOwnManifest(args);
+  await refuseOwnManifest(args);
   const shard = shardOf(args);
   if (args.has("csr") && args.has("certificates")) {
     throw usageError("--csr comes first, and --certificates in a later run", "csr");
@@ -104,10 +104,11 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
 }
 
 /** The manifests of the batch grow while the list is read. */
-function refuseOwnManifest(args: Arguments): void {
-  const list = args.has("devices") ? identityOf(args.need("devices")) : undefined;
+async function refuseOwnManifest(args: Arguments): Promise<void> {
+  if (!args.has("devices")) return;
+  const list = await identityOf(args.need("devices"));
   const own = [MANIFEST, MANIFEST_CSV].map((name) => identityOf(joinPath(args.need("out"), name)));
-  if (list === undefined || !own.includes(list)) return;
+  if (list === undefined || !(await Promise.all(own)).includes(list)) return;
   throw usageError("--devices is a manifest of the batch itself", "devices", "give another folder");
 }
 
