@@ -37,6 +37,8 @@ export function devicesOf(args: Arguments): AsyncIterable<DeviceRow> | Iterable<
 /** The devices of a batch, of which may be known before they are read whether all have certificates. */
 export interface DeviceList {
   readonly devices: AsyncIterable<DeviceRow> | Iterable<DeviceRow>;
+  /** How many they are, where that is known before they are read. */
+  readonly count?: number;
   /** Whether it comes only once, as from stdin or another program. */
   readonly isStream: boolean;
   /** Whether all devices have a certificate of their own, so that none is to be issued. */
@@ -51,7 +53,7 @@ export function deviceList(args: Arguments): DeviceList {
   const allCertified = path === undefined
     ? () => Promise.resolve(false)
     : () => areCertified(devicesOf(args));
-  return { devices, isStream: false, allCertified };
+  return { devices, count: args.number("count"), isStream: false, allCertified };
 }
 
 /** Memory holds what is read to know of the certificates: all of the list when each device has one. */

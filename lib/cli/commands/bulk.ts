@@ -55,7 +55,7 @@ export const make: Command = {
       name: "labels",
       help: "a QR code of name and serial number for each device, labels/ID.svg",
     },
-    { name: "workers", value: "N", help: "threads", default: "one a processor" },
+    { name: "workers", value: "N", help: "threads", default: "one a processor; 1 for few devices" },
     { name: "shard", value: "i/n", help: "make part i of n: every nth device, from the ith on" },
     { name: "csr", help: "stop when keys and signing requests are made" },
     { name: "certificates", value: "DIR", help: "continue with the certificates that were issued" },

@@ -258,6 +258,21 @@ processes.test("--csr stops for an external CA, --certificates continues and ref
   });
 });
 
+processes.test("few devices are made by one thread, more by one a processor", async () => {
+  await inFolder(async (folder) => {
+    const threadsFor = async (devices: number) => {
+      const line = ["bulk", "--count", `${devices}`, "-o", `b${devices}`, "--json"];
+      const made = await cli(line, folder);
+      assertEquals(made.code, 0, made.stderr);
+      const { summary } = JSON.parse(made.stdout.trimEnd().split("\n").at(-1)!);
+      assertEquals(summary.counts.verified, devices);
+      return summary.workers;
+    };
+    assertEquals(await threadsFor(8), 1);
+    assertEquals(await threadsFor(9), navigator.hardwareConcurrency);
+  });
+});
+
 processes.test("shards make every device once", async () => {
   await inFolder(async (folder) => {
     const line = ["bulk", "--count", "10", "--workers", "1"];

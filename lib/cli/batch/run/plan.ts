@@ -47,6 +47,10 @@ export interface RunPlan {
   readonly shard?: BulkShard;
 }
 
+/** So many devices are all under way at once in one thread, and made before another would have started. */
+const FEW = 8;
+/** The flags of programs, of which each thread has one. */
+const PROGRAMS = ["key-command", "key-server", "ca-command"];
 /** The flags of programs that answer lines. */
 const ANSWERING = ["key-server", "ca-command"];
 /** The flags that say where keys come from. */
@@ -59,12 +63,8 @@ const KEY_SOURCES = ["keys", "key-command", "key-server"];
  * @throws {CliError} `ERR_USAGE` for what does not go together.
  */
 export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
-  const workers = args.number("workers") ?? navigator.hardwareConcurrency;
-  const most = 4 * navigator.hardwareConcurrency;
-  if (workers < 1 || workers > most) {
-    throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
-  }
   const list = deviceList(args);
+  const workers = workersOf(args, list);
   await refuseOwnManifest(args);
   const shard = shardOf(args);
   if (args.has("csr") && args.has("certificates")) {
@@ -101,6 +101,16 @@ export async function planRun(args: Arguments, io: Io): Promise<RunPlan> {
     list,
     shard,
   };
+}
+
+/** As many threads as --workers says; by default one a processor, and none beside this one for few devices. */
+function workersOf(args: Arguments, { count = Infinity }: DeviceList): number {
+  const processors = navigator.hardwareConcurrency;
+  const isFew = count <= FEW && !PROGRAMS.some((name) => args.has(name));
+  const workers = args.number("workers") ?? (isFew ? 1 : processors);
+  const most = 4 * processors;
+  if (workers >= 1 && workers <= most) return workers;
+  throw usageError(`--workers is a number from 1 to ${most}, four a processor`, "workers");
 }
 
 /** The manifests of the batch grow while the list is read. */
