@@ -1,7 +1,7 @@
 import { Worker } from "./deps.ts";
 
 /** Megabytes of a thread's heap: with little room for what is new its garbage is collected sooner. */
-const HEAP = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 1024 };
+const HEAP = { maxYoungGenerationSizeMb: 16, maxOldGenerationSizeMb: 1024 };
 /** All modules of the toolkit, of which a thread loads most. */
 const MODULES = new URL("../../", import.meta.url);
 

@@ -1,8 +1,14 @@
 /** Threads of `bulk`: those that cannot do what they are asked, and those that end. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { SecureCertError } from "../../../lib/bytes/errors.ts";
 import type { BulkResult } from "../../../lib/batch/mod.ts";
 import { Worker } from "../../../lib/cli/threads/deps.ts";
-import type { FromWorker, ToWorker, WorkerStart } from "../../../lib/cli/batch/threads/messages.ts";
+import {
+  type FromWorker,
+  packError,
+  type ToWorker,
+  type WorkerStart,
+} from "../../../lib/cli/batch/threads/messages.ts";
 import { openThread, type ThreadPort } from "../../../lib/cli/batch/threads/pool.ts";
 import { fromWire, startThread, toWire, type Wire } from "../../../lib/cli/threads/threads.ts";
 import { CliError } from "../../../lib/cli/errors.ts";
@@ -50,7 +56,7 @@ Deno.test("a thread that does not answer ends its calls, one that is busy does n
     if (message.kind !== "ping") return;
     // It is asked more often than a silent thread would be.
     if (++asked < 40) tell({ kind: "pong" });
-    else tell({ kind: "made", call: 0, results });
+    else tell({ kind: "made", call: 0, results: JSON.stringify(results) });
   });
   const thread = openThread(busy.port, START, { pingMs: 1 });
   assertEquals(await thread.make([]), results);
@@ -82,9 +88,27 @@ Deno.test("a thread that ends says why, or that it did without an error", async 
     const call = thread.make([]);
     emit(event, value);
     await lostWith(call, text);
-    assertEquals(thread.lost?.message.includes(text), true);
+    assertStringIncludes((thread.lost as CliError).message, text);
     thread.end();
   }
+});
+
+Deno.test("a thread that cannot begin, or ends before it does, says why", async () => {
+  const error = new SecureCertError("ERR_KEY", "not a key");
+  const unfit = fakeThread((message, tell) => {
+    if (message.kind === "start") tell({ kind: "unfit", error: packError(error) });
+  });
+  const thread = openThread(unfit.port, START);
+  await thread.opened;
+  assertEquals(thread.isReady, false);
+  assertEquals(packError(thread.lost), packError(error));
+  thread.end();
+  const { port, emit } = fakeThread(() => {});
+  const gone = openThread(port, START);
+  emit("exit");
+  await gone.opened;
+  assertEquals([gone.isReady, gone.lost instanceof CliError], [false, true]);
+  gone.end();
 });
 
 /** A thread that is there, and ends in some way when it is given work. */
@@ -122,7 +146,7 @@ for (
   });
 }
 
-Deno.test("a thread answers a call that it cannot do, and lives on", async () => {
+Deno.test("a thread that cannot begin says why, answers calls all the same, and lives on", async () => {
   const worker = startThread(
     new URL("../../../lib/cli/batch/threads/worker.ts", import.meta.url),
     "bulk",
@@ -136,17 +160,16 @@ Deno.test("a thread answers a call that it cannot do, and lives on", async () =>
     return await received.promise;
   };
   const start = { ...START, folder: "nowhere", profile: { signingKeys: ["missing"] } };
-  const failed = await answer(start, { kind: "make", call: 7, jobs: [] });
+  const unfit = await answer(start);
+  const failed = await answer({ kind: "make", call: 7, jobs: [] });
   const alive = await answer({ kind: "ping" });
   await worker.terminate();
-  assertEquals(failed, {
-    kind: "failed",
-    call: 7,
-    error: {
-      kind: "input",
-      code: "ERR_PLAN",
-      message: "the profile names 1 signing key, there are 0 signers",
-    },
-  });
+  const error = {
+    kind: "input",
+    code: "ERR_PLAN",
+    message: "the profile names 1 signing key, there are 0 signers",
+  } as const;
+  assertEquals(unfit, { kind: "unfit", error });
+  assertEquals(failed, { kind: "failed", call: 7, error });
   assertEquals(alive, { kind: "pong" });
 });

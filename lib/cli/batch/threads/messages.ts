@@ -1,5 +1,5 @@
 import { SecureCertError } from "../../../bytes/errors.ts";
-import type { BulkJob, BulkPhase, BulkResult } from "../../../batch/ports.ts";
+import type { BulkJob, BulkPhase } from "../../../batch/ports.ts";
 import type { BulkProfile } from "../../../batch/profile/profile.ts";
 import { CliError } from "../../errors.ts";
 
@@ -57,9 +57,15 @@ export type ToWorker =
 /** What comes from a worker. */
 export type FromWorker =
   | { readonly kind: "ready" }
+  | { readonly kind: "unfit"; readonly error: Thrown }
   | { readonly kind: "ask"; readonly question: number; readonly line: string }
   | { readonly kind: "pong" }
-  | { readonly kind: "made"; readonly call: number; readonly results: readonly BulkResult[] }
+  | {
+    readonly kind: "made";
+    readonly call: number;
+    /** What became of each device as JSON: a text is not looked into on its way. */
+    readonly results: string;
+  }
   | { readonly kind: "failed"; readonly call: number; readonly error: Thrown };
 
 /** An error on its way between threads, which keep no classes. */

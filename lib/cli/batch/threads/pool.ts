@@ -58,15 +58,14 @@ export async function openPool(
     { length: count },
     (_, number) => openThread(startThread(MODULE, `bulk ${number}`), message(number), { ask }),
   );
-  const own = await openMaker(message(count), ask);
-  const maker = (jobs: readonly BulkJob[]) => {
+  const opened = Promise.race(threads.map(({ opened }) => opened));
+  const maker = async (jobs: readonly BulkJob[]) => {
+    await opened;
     const lost = threads.find(({ lost }) => lost !== undefined)?.lost;
-    if (lost !== undefined) return Promise.reject(lost);
+    if (lost !== undefined) throw lost;
     const ready = threads.filter(({ isReady }) => isReady);
-    // Until a thread works, this one does.
-    if (ready.length === 0) return own(jobs);
     const thread = ready.reduce((best, each) => each.underWay < best.underWay ? each : best);
-    return thread.make(jobs);
+    return await thread.make(jobs);
   };
   const close = () => threads.forEach((thread) => thread.end());
   return { maker, calls: CALLS * count, workers: count, close };
@@ -81,14 +80,16 @@ export interface ThreadPort {
   terminate(): unknown;
 }
 
-/** A thread that was started; it may take a second until it works, or never do. */
+/** A thread that was started; it may take a second until it works. */
 interface Thread {
+  /** Ends when it can be given work, or is lost. */
+  readonly opened: Promise<void>;
   /** Whether it can be given work. */
   readonly isReady: boolean;
   /** Calls under way. */
   readonly underWay: number;
-  /** Why it is not there any more. */
-  readonly lost?: CliError;
+  /** Why it is not there any more, or cannot begin. */
+  readonly lost?: unknown;
   /** Makes devices. */
   make(jobs: readonly BulkJob[]): Promise<readonly BulkResult[]>;
   end(): void;
@@ -122,13 +123,16 @@ export function openThread(
   const waiting = new Map<number, PromiseWithResolvers<readonly BulkResult[]>>();
   const send = (message: ToWorker) => worker.postMessage(toWire(message));
   let [isReady, open, next] = [false, 0, 0];
-  let lost: CliError | undefined;
-  const lose = (why: string) => {
+  let lost: unknown;
+  const opened = Promise.withResolvers<void>();
+  const lose = (why: unknown) => {
     isReady = false;
-    lost ??= lostThread(start.folder, why);
+    lost ??= why;
     for (const result of waiting.values()) result.reject(lost);
     waiting.clear();
+    opened.resolve();
   };
+  const end = (why: string) => lose(lostThread(start.folder, why));
   const answer = (question: number, line: string) => {
     ask!(line).then(
       (line) => send({ kind: "answer", question, line }),
@@ -139,28 +143,30 @@ export function openThread(
     open = 0;
     if (message.kind === "pong") return;
     if (message.kind === "ask") return answer(message.question, message.line);
+    if (message.kind === "unfit") return lose(unpackError(message.error));
     if (message.kind === "ready") {
       isReady = true;
-      return;
+      return opened.resolve();
     }
     const result = waiting.get(message.call);
     waiting.delete(message.call);
-    if (message.kind === "made") result?.resolve(message.results);
+    if (message.kind === "made") result?.resolve(JSON.parse(message.results));
     else result?.reject(unpackError(message.error));
   };
   const ping = () => {
     if (waiting.size === 0) return;
-    if (open === MOST_OPEN) return lose("it does not answer; its memory may be full");
+    if (open === MOST_OPEN) return end("it does not answer; its memory may be full");
     open++;
     send({ kind: "ping" });
   };
   worker.on("message", (wire) => hear(fromWire<FromWorker>(wire)));
   // It ended by itself: with an error, or without one.
-  worker.on("error", (error) => lose(reasonOf(error)));
-  worker.on("exit", () => lose("without an error"));
+  worker.on("error", (error) => end(reasonOf(error)));
+  worker.on("exit", () => end("without an error"));
   send(start);
   const timer = setInterval(ping, pingMs);
   return {
+    opened: opened.promise,
     get isReady() {
       return isReady;
     },

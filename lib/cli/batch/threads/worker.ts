@@ -35,14 +35,16 @@ parentPort?.on("message", async (wire: Wire<ToWorker>) => {
   if (message.kind === "answer") return hear(message);
   if (message.kind === "start") {
     maker = openMaker(message, message.asks ? ask : undefined);
-    // One that cannot begin is never given work.
-    maker.then(() => tell({ kind: "ready" }), () => {});
+    maker.then(
+      () => tell({ kind: "ready" }),
+      (error) => tell({ kind: "unfit", error: packError(error) }),
+    );
     return;
   }
   if (message.kind === "ping") return tell({ kind: "pong" });
   const { call, jobs } = message;
   try {
-    tell({ kind: "made", call, results: await (await maker!)(jobs) });
+    tell({ kind: "made", call, results: JSON.stringify(await (await maker!)(jobs)) });
   } catch (error) {
     tell({ kind: "failed", call, error: packError(error) });
   }
