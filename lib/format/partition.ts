@@ -57,11 +57,20 @@ export interface HashedBytes {
   readonly sha256: Uint8Array;
 }
 
-/** As {@linkcode encodePartition}, with what the integrity entry protects where there is one. */
+/** An image, and what is known of its hashes. */
+export interface HashedImage {
+  readonly image: Bytes;
+  /** What the integrity entry protects, where there is one. */
+  readonly hashed?: HashedBytes;
+  /** SHA-256 of the image, to be called once. */
+  sha256(): Bytes;
+}
+
+/** As {@linkcode encodePartition}; the hash of the image goes on from that of its integrity entry. */
 export function layOutPartition(
   entries: readonly Tlv[],
   options: Parameters<typeof encodePartition>[1] = {},
-): { readonly image: Bytes; readonly hashed?: HashedBytes } {
+): HashedImage {
   const { size = DEFAULT_PARTITION_SIZE, fill = false, integrity = false } = options;
   entries.forEach(checkTlv);
   const sizes = entries.map(({ data }) => tlvSize(data.length));
@@ -74,11 +83,16 @@ export function layOutPartition(
   let at = 0;
   for (const entry of entries) at = writeTlv(entry, image, at);
   image.fill(ERASED, used);
-  if (!integrity) return { image };
+  if (!integrity) return { image, sha256: () => new Uint8Array(sha256(image)) };
   const bytes = image.subarray(0, at);
-  const entry = integrityEntry(bytes);
+  const hash = sha256.create().update(bytes);
+  const entry = integrityEntryOf(hash.clone().digest());
   writeTlv(entry, image, at);
-  return { image, hashed: { bytes, sha256: entry.data } };
+  return {
+    image,
+    hashed: { bytes, sha256: entry.data },
+    sha256: () => new Uint8Array(hash.update(image.subarray(at)).digest()),
+  };
 }
 
 /**
@@ -89,7 +103,11 @@ export function layOutPartition(
  * @returns An entry of type 9 with the SHA-256 of these bytes (FORMAT: types, INTEGRITY).
  */
 export function integrityEntry(before: Uint8Array, subtype = 0): StoredTlv {
-  return { type: INTEGRITY, subtype, flags: 0, data: sha256(before) };
+  return integrityEntryOf(sha256(before), subtype);
+}
+
+function integrityEntryOf(data: Uint8Array, subtype = 0): StoredTlv {
+  return { type: INTEGRITY, subtype, flags: 0, data };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { countOf, SecureCertError } from "../bytes/errors.ts";
 import type { Bytes } from "../bytes/pack.ts";
+import { sha256 } from "../crypto/deps.ts";
 import type { Credentials } from "../format/credentials.ts";
 import { CUST_FLASH_SIZE, custFlashEnd, encodeCustFlash } from "../format/cust_flash/codec.ts";
 import {
@@ -11,7 +12,7 @@ import {
   tlvTypeTitle,
 } from "../format/names.ts";
 import { DEFAULT_NVS_SIZE, encodeNvsCredentials } from "../format/nvs/encode.ts";
-import { DEFAULT_PARTITION_SIZE, type HashedBytes, layOutPartition } from "../format/partition.ts";
+import { DEFAULT_PARTITION_SIZE, type HashedImage, layOutPartition } from "../format/partition.ts";
 import { decodeDsContext, decodeDsData } from "../format/peripheral.ts";
 import type { Tlv } from "../format/tlv.ts";
 import { certificatesAsPem, privateKeyAsPem } from "./stored.ts";
@@ -44,12 +45,6 @@ export function partitionSizeOf({ format = "tlv", size }: LayoutOptions): number
   return size ?? SIZES[format];
 }
 
-/** An image, and what was hashed of it. */
-interface EncodedImage {
-  readonly image: Bytes;
-  readonly hashed?: HashedBytes;
-}
-
 /**
  * The image of entries in any layout; `readonly` allows NVS partitions of one or two pages.
  *
@@ -59,7 +54,7 @@ interface EncodedImage {
 export async function encodeImage(
   entries: readonly Tlv[],
   options: LayoutOptions & { readonly readonly?: boolean },
-): Promise<EncodedImage> {
+): Promise<HashedImage> {
   const { readonly = false } = options;
   const { format = "tlv", fill = false, integrity = true } = options;
   const size = partitionSizeOf(options);
@@ -77,17 +72,21 @@ export async function encodeImage(
         );
       }
       const legacy = format === "cust_flash_legacy";
-      return { image: encodeCustFlash(credentials, { legacy, size }) };
+      return withHash(encodeCustFlash(credentials, { legacy, size }));
     }
     case "nvs":
     case "nvs_legacy": {
       const namespace = format === "nvs" ? "esp_secure_cert" : "pre_prov";
       const credentials = await asPem(carried(entries, format));
-      return { image: encodeNvsCredentials(credentials, { size, namespace, readonly }) };
+      return withHash(encodeNvsCredentials(credentials, { size, namespace, readonly }));
     }
     default:
       throw new RangeError(`Unknown format: ${format satisfies never}`);
   }
+}
+
+function withHash(image: Bytes): HashedImage {
+  return { image, sha256: () => new Uint8Array(sha256(image)) };
 }
 
 /** The credentials that the older layouts know; anything else is refused by name. */

@@ -100,6 +100,14 @@ export interface BuildResult {
  * `ERR_TOO_LARGE`; `ERR_VERIFY` for an error finding, unless `verify` is false.
  */
 export async function build(plan: BuildPlan, options: BuildOptions = {}): Promise<BuildResult> {
+  return (await buildHashed(plan, options)).built;
+}
+
+/** As {@linkcode build}, with the SHA-256 of the image for those who need it; it is called once. */
+export async function buildHashed(
+  plan: BuildPlan,
+  options: BuildOptions,
+): Promise<{ readonly built: BuildResult; sha256(): Bytes }> {
   const { password } = plan;
   const chip = usualChip(plan.chip);
   const { ca, random, allowWeak, efuseKeyFile } = options;
@@ -113,11 +121,11 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
     makeHmacKeys: true,
   });
   if (planned.problems.length > 0) throw planError(planned.problems);
-  const { image, hashed } = await encodeImage(planned.entries, options);
+  const { image, hashed, sha256 } = await encodeImage(planned.entries, options);
   const known = { partitionSize: partitionSizeOf(options), ca, chip, allowWeak };
   const verdict = await check(image, planned, { ...known, now: options.now, hashed });
   if (!verdict.ok && options.verify !== false) throw withheld(verdict);
-  return { image, verdict, ...burned(planned, chip, efuseKeyFile) };
+  return { built: { image, verdict, ...burned(planned, chip, efuseKeyFile) }, sha256 };
 }
 
 /**

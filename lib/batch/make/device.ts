@@ -7,6 +7,7 @@ import {
   importPrivateKey,
   type PrivateKey,
 } from "../../crypto/keys/keys.ts";
+import { sha256 } from "../../crypto/deps.ts";
 import { createDerivedKey, HMAC_KEY_SIZE } from "../../crypto/peripherals/hmac.ts";
 import type { Signer } from "../../crypto/signature.ts";
 import { randomBytes, type Sources } from "../../crypto/sources.ts";
@@ -17,7 +18,7 @@ import { readImage } from "../../image/read/image.ts";
 import { formatCommand } from "../../key_modes/efuse_plan.ts";
 import { KEY_MODE_RULES } from "../../key_modes/modes.ts";
 import { wantedKey } from "../../key_modes/requirements.ts";
-import { build, type EfuseOutput } from "../../toolkit/build.ts";
+import { buildHashed, type EfuseOutput } from "../../toolkit/build.ts";
 import { signPartition } from "../../toolkit/sign.ts";
 import { checkSignatures } from "../../verify/signatures.ts";
 import { paths } from "../files.ts";
@@ -32,6 +33,8 @@ export interface MadeDevice {
   readonly key: PrivateKey;
   readonly certificate: Certificate;
   readonly image: Bytes;
+  /** SHA-256 of the image. */
+  readonly sha256: Uint8Array;
   readonly files: readonly BulkFile[];
   readonly efuseKeyId: number | null;
 }
@@ -66,7 +69,7 @@ export async function makeDevice(
   const isKeyBurned = KEY_MODE_RULES[keyMode].efuseKey === "private key";
   const { format, size, fill, integrity } = profile;
   const certificates = [certificate, ...chain];
-  const { image: unsigned, efuse } = await build({
+  const { built: { image: unsigned, efuse }, sha256: unsignedHash } = await buildHashed({
     keyMode,
     chip,
     efuseKeyId,
@@ -86,12 +89,14 @@ export async function makeDevice(
     now,
     random,
   });
-  const image = signers.length === 0 ? unsigned : await signImage(unsigned, signers, profile, chip);
+  const isSigned = signers.length > 0;
+  const image = isSigned ? await signImage(unsigned, signers, profile, chip) : unsigned;
   const certificatePem = encodeUtf8(certificates.map(({ pem }) => pem).join(""));
   return {
     key,
     certificate,
     image,
+    sha256: isSigned ? sha256(image) : unsignedHash(),
     efuseKeyId: efuse?.plan.blocks[0]?.keyId ?? null,
     files: await filesOf(device, { key, certificatePem, image, efuse, salt }),
   };

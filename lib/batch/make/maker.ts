@@ -1,5 +1,5 @@
 import { countOf, SecureCertError } from "../../bytes/errors.ts";
-import { type Bytes, equalBytes, plainBytes } from "../../bytes/pack.ts";
+import { equalBytes, plainBytes } from "../../bytes/pack.ts";
 import { encodeUtf8, formatBase64, formatHex } from "../../bytes/text.ts";
 import { sha256 } from "../../crypto/deps.ts";
 import { canonicalSpki, isSamePublicKey } from "../../crypto/keys/encoding.ts";
@@ -150,7 +150,7 @@ async function work(shop: Shop, job: BulkJob): Promise<BulkResult | undefined> {
     const path = paths.image(device.id);
     const image = plainBytes(await shop.files.read(path));
     if (!equalBytes(image, made.image)) throw badImage("the file is not what was written");
-    return { device, state: "verified", row: verifiedRow(device, settings, { ...made, image }) };
+    return { device, state: "verified", row: verifiedRow(device, settings, made) };
   } catch (error) {
     if (isAbort(error)) return undefined;
     if (!(error instanceof SecureCertError)) throw error;
@@ -254,17 +254,17 @@ function verifiedRow(
   made: {
     readonly key: PrivateKey;
     readonly certificate: Certificate;
-    readonly image: Bytes;
+    readonly sha256: Uint8Array;
     readonly efuseKeyId: number | null;
   },
 ): ManifestRow {
-  const { key, certificate, image, efuseKeyId } = made;
+  const { key, certificate, efuseKeyId } = made;
   return {
     ...failedRow(device, settings),
     serial: certificate.serial,
     fingerprint: formatHex(sha256(certificate.der)),
     publicKey: formatBase64(key.publicKey),
-    imageSha256: formatHex(sha256(image)),
+    imageSha256: formatHex(made.sha256),
     efuseKeyId,
     status: "verified",
   };
