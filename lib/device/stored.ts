@@ -46,6 +46,7 @@ const CERTIFICATE = "CERTIFICATE";
 const BEGIN_CERTIFICATE = `-----BEGIN ${CERTIFICATE}-----`;
 const ENCRYPTED_KEY = "ENCRYPTED PRIVATE KEY";
 const LATIN1 = new TextDecoder("latin1");
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The labels of private keys in the order in which the device looks for them, and how it reads each. */
 const KEY_LABELS: readonly (readonly [string, (der: Bytes) => DeviceKey])[] = [
@@ -181,7 +182,14 @@ const ENCRYPTED = "Proc-Type: 4,ENCRYPTED";
  * when the last byte is not NUL; the device then looks for none.
  */
 export function deviceText(stored: Uint8Array): string | undefined {
-  return stored.at(-1) === 0 ? LATIN1.decode(stored.subarray(0, stored.indexOf(0))) : undefined;
+  return stored.at(-1) === 0 ? latin1Of(stored.subarray(0, stored.indexOf(0))) : undefined;
+}
+
+/** A character a byte. Nearly all texts are ASCII, which engines decode ten times faster as UTF-8. */
+function latin1Of(bytes: Uint8Array): string {
+  const text = UTF8.decode(bytes);
+  const isAscii = text.length === bytes.length && !text.includes("\uFFFD");
+  return isAscii ? text : LATIN1.decode(bytes);
 }
 
 /**

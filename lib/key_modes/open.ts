@@ -28,8 +28,11 @@ export async function openContents(
 ): Promise<ReadEntry[]> {
   const opened: ReadEntry[] = [];
   for (const closed of await readContents(image, entries, reading)) {
-    const content = await readable(() => open(image, closed, entries, reading));
-    opened.push({ raw: closed.raw, content });
+    const content = readable(() => open(image, closed, entries, reading));
+    opened.push({
+      raw: closed.raw,
+      content: content instanceof Promise ? await content : content,
+    });
   }
   return opened;
 }

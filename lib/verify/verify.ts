@@ -294,7 +294,8 @@ async function runChecks(
   };
   const findings: Finding[] = [];
   for (const check of IMAGE_CHECKS) {
-    for (const each of await check(image, against)) findings.push(each);
+    const found = check(image, against);
+    findings.push(...found instanceof Promise ? await found : found);
   }
   return findings;
 }
@@ -305,7 +306,9 @@ function checksOf(
   options: VerifyOptions,
 ): Check[] {
   return CHECK_NAMES.map((name) => {
-    const found = findings.filter(({ code }) => isPartOf(code, name));
+    const found = findings.length === 0
+      ? findings
+      : findings.filter(({ code }) => isPartOf(code, name));
     const ok = isGood(found);
     const unfound = APPLIES[name]?.(image, options) ?? true ? "ok" : "unchecked";
     return { name, ok, state: !ok ? "error" : found.length > 0 ? "warning" : unfound };

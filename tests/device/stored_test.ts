@@ -19,6 +19,7 @@ import { CURVES, DOMAINS } from "../../lib/crypto/keys/curves.ts";
 import { decodeKeyParts, type EcParts, type RsaParts } from "../../lib/crypto/keys/encoding.ts";
 import { exportPrivateKey, generateKey } from "../../lib/crypto/keys/keys.ts";
 import {
+  deviceText,
   parseStoredCertificates,
   parseStoredKey,
   type StoredRefusal,
@@ -42,6 +43,21 @@ function readText(text: string | Uint8Array): string | readonly (number | string
   if (parsed.kind === "refused") return parsed.refusal.reason;
   return [parsed.certificates.length, ...parsed.skipped.map(({ reason }) => reason)];
 }
+
+Deno.test("a text is a character a byte, whatever its bytes are", () => {
+  const latin1 = (bytes: Uint8Array) => new TextDecoder("latin1").decode(bytes);
+  const texts = [
+    [0x41, 0x42],
+    [],
+    [0xFF],
+    [0x41, 0x80, 0x9F],
+    [0xC3, 0xA9],
+    [0xEF, 0xBB, 0xBF, 0x41],
+    [0xEF, 0xBF, 0xBD],
+    [0xEF, 0xBF],
+  ].map((bytes) => Uint8Array.from(bytes));
+  for (const text of texts) assertEquals(deviceText(concat(text, new Uint8Array(1))), latin1(text));
+});
 
 Deno.test("the BEGIN line is followed by at most a space and a CR, and then by LF", () => {
   for (const after of ["\n", "\r\n", " \n", " \r\n", "\n\n", "\n\r\n"]) {

@@ -17,7 +17,7 @@ const MAX_TRIED = 16;
 type SignatureState = "right" | "wrong" | "unchecked";
 
 /** Whether one certificate was signed with the key of another, as far as it has been asked. */
-const signedBy = new WeakMap<Certificate, WeakMap<Certificate, Promise<SignatureState>>>();
+const signedBy = new WeakMap<Certificate, Map<Certificate, Promise<SignatureState>>>();
 
 /**
  * Why a path does not reach a trusted certificate. `absent`: no certificate has the issuer's name. `wrong`:
@@ -55,7 +55,7 @@ function signatureState(
   certificate: Certificate,
   issuer: Certificate,
 ): Promise<SignatureState> {
-  const known = signedBy.get(certificate) ?? new WeakMap<Certificate, Promise<SignatureState>>();
+  const known = signedBy.get(certificate) ?? new Map<Certificate, Promise<SignatureState>>();
   signedBy.set(certificate, known);
   const state = known.get(issuer) ?? checkSignature(certificate, issuer);
   known.set(issuer, state);

@@ -255,19 +255,25 @@ export async function readContents(
 ): Promise<ReadEntry[]> {
   const read: ReadEntry[] = [];
   for (const raw of entries) {
-    read.push({ raw, content: await readable(() => readContent(image, raw, reading)) });
+    const content = readable(() => readContent(image, raw, reading));
+    read.push({ raw, content: content instanceof Promise ? await content : content });
   }
   return read;
 }
 
-/** A content, or why it cannot be read. */
-export async function readable(read: () => Content | Promise<Content>): Promise<Content> {
+/** A content, or why it cannot be read; at once, as of most entries, where it is read at once. */
+export function readable(read: () => Content | Promise<Content>): Content | Promise<Content> {
   try {
-    return await read();
+    const content = read();
+    return content instanceof Promise ? content.catch(unreadable) : content;
   } catch (error) {
-    if (error instanceof SecureCertError) return { kind: "unreadable", problem: error.message };
-    throw error;
+    return unreadable(error);
   }
+}
+
+function unreadable(error: unknown): Content {
+  if (error instanceof SecureCertError) return { kind: "unreadable", problem: error.message };
+  throw error;
 }
 
 function readContent(
