@@ -5,7 +5,7 @@
  *     deno task bench                          everything
  *     deno task bench start-up codecs          only these parts
  *     deno task bench batch 100000             a batch of this many devices
- *     deno task bench --against ../before      this checkout beside another, in pairs; ten minutes
+ *     deno task bench --against ../before      this checkout beside another, in pairs; a quarter of an hour
  */
 import { batch, compareBatch, compareRsaBatch } from "./batch.ts";
 import { codecs } from "./codecs.ts";
