@@ -62,8 +62,8 @@ export interface HashedImage {
   readonly image: Bytes;
   /** What the integrity entry protects, where there is one. */
   readonly hashed?: HashedBytes;
-  /** SHA-256 of the image, to be called once. */
-  sha256(): Bytes;
+  /** SHA-256 of the image. */
+  sha256(): Uint8Array;
 }
 
 /** As {@linkcode encodePartition}; the hash of the image goes on from that of its integrity entry. */
@@ -83,7 +83,7 @@ export function layOutPartition(
   let at = 0;
   for (const entry of entries) at = writeTlv(entry, image, at);
   image.fill(ERASED, used);
-  if (!integrity) return { image, sha256: () => new Uint8Array(sha256(image)) };
+  if (!integrity) return { image, sha256: () => sha256(image) };
   const bytes = image.subarray(0, at);
   const hash = sha256.create().update(bytes);
   const entry = integrityEntryOf(hash.clone().digest());
@@ -91,7 +91,7 @@ export function layOutPartition(
   return {
     image,
     hashed: { bytes, sha256: entry.data },
-    sha256: () => new Uint8Array(hash.update(image.subarray(at)).digest()),
+    sha256: () => hash.clone().update(image.subarray(at)).digest(),
   };
 }
 

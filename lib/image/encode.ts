@@ -86,7 +86,7 @@ export async function encodeImage(
 }
 
 function withHash(image: Bytes): HashedImage {
-  return { image, sha256: () => new Uint8Array(sha256(image)) };
+  return { image, sha256: () => sha256(image) };
 }
 
 /** The credentials that the older layouts know; anything else is refused by name. */

@@ -103,11 +103,11 @@ export async function build(plan: BuildPlan, options: BuildOptions = {}): Promis
   return (await buildHashed(plan, options)).built;
 }
 
-/** As {@linkcode build}, with the SHA-256 of the image for those who need it; it is called once. */
+/** As {@linkcode build}, with a function that gives the SHA-256 of the image. */
 export async function buildHashed(
   plan: BuildPlan,
   options: BuildOptions,
-): Promise<{ readonly built: BuildResult; sha256(): Bytes }> {
+): Promise<{ readonly built: BuildResult; sha256(): Uint8Array }> {
   const { password } = plan;
   const chip = usualChip(plan.chip);
   const { ca, random, allowWeak, efuseKeyFile } = options;

@@ -295,7 +295,7 @@ async function runChecks(
   const findings: Finding[] = [];
   for (const check of IMAGE_CHECKS) {
     const found = check(image, against);
-    findings.push(...found instanceof Promise ? await found : found);
+    for (const each of found instanceof Promise ? await found : found) findings.push(each);
   }
   return findings;
 }
@@ -306,9 +306,7 @@ function checksOf(
   options: VerifyOptions,
 ): Check[] {
   return CHECK_NAMES.map((name) => {
-    const found = findings.length === 0
-      ? findings
-      : findings.filter(({ code }) => isPartOf(code, name));
+    const found = findings.filter(({ code }) => isPartOf(code, name));
     const ok = isGood(found);
     const unfound = APPLIES[name]?.(image, options) ?? true ? "ok" : "unchecked";
     return { name, ok, state: !ok ? "error" : found.length > 0 ? "warning" : unfound };

@@ -1,5 +1,5 @@
 /** What commands load, of which most of the time goes that a user waits for them. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 
 const RUN = `
 import { Session } from "node:inspector";
@@ -47,6 +47,11 @@ Deno.test({
       // It issues certificates, so that it needs pkijs, and shows that the list is of what was loaded.
       const issuing = await slowIn("provision --chip esp32c3 --id a -o made");
       assertEquals(issuing, ["/pkijs/", "/asn1js/"]);
+      assertEquals(await slowIn("keygen --curve P-192 -o p192.pem"), ["/@noble\\/curves/"]);
+      assert(
+        Deno.statSync(new URL("lib/cli/disk/deps.ts", ROOT)).isFile,
+        "what SLOW names is there",
+      );
       for (
         const line of [
           "--help",

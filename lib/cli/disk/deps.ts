@@ -1,3 +1,3 @@
-// What Deno's own functions need permission to read for; it takes 40 ms to load, so only where it is needed.
+// What Deno's own functions need permission to read for. It takes 40 ms to load: import it only where needed.
 
 export { closeSync, constants, fstatSync, lutimesSync, openSync } from "node:fs";

@@ -40,12 +40,10 @@ export async function readPlain(path: string): Promise<Uint8Array> {
 export function readPlainSync(path: string): Uint8Array {
   const info = Deno.statSync(path);
   refuseSpecial(path, info);
-  refuseLong(path, info);
-  return Deno.readFileSync(path);
-}
-
-function refuseLong(path: string, { isFile, size }: { isFile: boolean; size: number }): void {
-  if (isFile && size > MAX_INPUT) throw tooLong(path, `it has ${countOf(size, "byte")}`);
+  const input = limitedInput(path, info);
+  using file = Deno.openSync(path, { read: true });
+  for (let count; (count = file.readSync(input.room())) !== null;) input.add(count);
+  return input.bytes();
 }
 
 /** Refuses devices, pipes and sockets; opening a folder has its own error. */
@@ -91,7 +89,7 @@ function limitedInput(
   name: string,
   { isFile, size }: { isFile: boolean; size: number } = { isFile: false, size: 0 },
 ): LimitedInput {
-  refuseLong(name, { isFile, size });
+  if (isFile && size > MAX_INPUT) throw tooLong(name, `it has ${countOf(size, "byte")}`);
   // With one byte more than the file has, its end shows without a larger buffer.
   let buffer = new Uint8Array(isFile && size > 0 ? size + 1 : FIRST_ROOM);
   let length = 0;

@@ -31,8 +31,8 @@ interface TextForm {
 }
 
 /**
- * Where a key is read that may be text. It changes, and is a plain object, so that the engine compiles what
- * reads once and not for each key.
+ * Where a key is read that may be text: a plain object that changes. Functions that are made for each
+ * search would be compiled for each.
  */
 interface KeyReader {
   readonly bytes: Uint8Array;
@@ -91,7 +91,9 @@ export function findPrivateKey(
 ): FoundKey | undefined {
   if (end - from < SCALAR.least) return undefined;
   // Most bytes hold nothing that begins like a key, and do not need these readers.
-  let [der, base64, hex]: (KeyReader | undefined)[] = [];
+  let der: KeyReader | undefined;
+  let base64: KeyReader | undefined;
+  let hex: KeyReader | undefined;
   for (let at = nextStart(bytes, from, end); at < end; at = nextStart(bytes, at + 1, end)) {
     const first = bytes[at]!;
     if (first === TAG.sequence) {

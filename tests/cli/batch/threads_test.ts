@@ -109,6 +109,10 @@ Deno.test("a thread that cannot begin, or ends before it does, says why", async 
   await gone.opened;
   assertEquals([gone.isReady, gone.lost instanceof CliError], [false, true]);
   gone.end();
+  const silent = openThread(fakeThread(() => {}).port, START, { pingMs: 1 });
+  await silent.opened;
+  assertStringIncludes((silent.lost as CliError).message, "it does not answer");
+  silent.end();
 });
 
 /** A thread that is there, and ends in some way when it is given work. */

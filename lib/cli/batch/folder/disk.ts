@@ -46,7 +46,7 @@ export function diskFiles(
     },
     find: !resumes ? undefined : (name) => {
       const path = joinPath(folder, name);
-      return explaining("read", path, () => isThere(path) ? readPlainSync(path) : undefined);
+      return explaining("read", path, () => readIfThere(path));
     },
     sync: async () => {
       const files = written;
@@ -61,13 +61,12 @@ export function diskFiles(
   };
 }
 
-/** Whether something is at a path; not for a link that leads nowhere. */
-function isThere(path: string): boolean {
+/** A file; undefined where nothing is, or a link that leads nowhere. */
+function readIfThere(path: string): Uint8Array | undefined {
   try {
-    Deno.statSync(path);
-    return true;
+    return readPlainSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
+    if (error instanceof Deno.errors.NotFound) return undefined;
     throw error;
   }
 }

@@ -110,7 +110,7 @@ interface ThreadOptions {
 
 /**
  * Begins to work with a thread. One whose heap is full ends, and Deno 2.9 does not always report that; so
- * a thread that has work must answer pings.
+ * a thread that starts or has work must answer pings.
  *
  * @param worker The thread.
  * @param start What it needs once.
@@ -154,7 +154,8 @@ export function openThread(
     else result?.reject(unpackError(message.error));
   };
   const ping = () => {
-    if (waiting.size === 0) return;
+    const hasNothingToDo = isReady && waiting.size === 0;
+    if (hasNothingToDo || lost !== undefined) return;
     if (open === MOST_OPEN) return end("it does not answer; its memory may be full");
     open++;
     send({ kind: "ping" });
